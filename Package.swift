@@ -1,0 +1,83 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// What every target is compiled with; no unsafe flags, so that other packages can depend on this one.
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+let collections = Target.Dependency.product(
+  name: "OrderedCollections", package: "swift-collections")
+
+let package = Package(
+  name: "StateDictKit",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "StateDictKit", targets: ["StateDictKit"]),
+    .executable(name: "ckpt", targets: ["ckpt"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    // System libraries.
+    .systemLibrary(
+      name: "CZip", pkgConfig: "libzip",
+      providers: [.apt(["libzip-dev"]), .brew(["libzip"])]),
+    .systemLibrary(
+      name: "CZlib", pkgConfig: "zlib",
+      providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
+    .systemLibrary(
+      name: "CDeflate", pkgConfig: "libdeflate",
+      providers: [.apt(["libdeflate-dev"]), .brew(["libdeflate"])]),
+
+    // The rooms; each depends only on those above it.
+    .target(name: "Platform", swiftSettings: settings),
+    .target(name: "PickleFormat", dependencies: ["Platform"], swiftSettings: settings),
+    .target(
+      name: "ZipArchive", dependencies: ["CZip", "CZlib", "CDeflate", "Platform"],
+      swiftSettings: settings),
+    .target(name: "TensorStore", dependencies: ["Platform"], swiftSettings: settings),
+    .target(
+      name: "StateDicts", dependencies: ["Platform", "TensorStore", collections],
+      swiftSettings: settings),
+    .target(
+      name: "CheckpointIO",
+      dependencies: ["Platform", "PickleFormat", "ZipArchive", "TensorStore", "StateDicts"],
+      swiftSettings: settings),
+    .target(
+      name: "StateDictKit",
+      dependencies: ["Platform", "PickleFormat", "TensorStore", "StateDicts", "CheckpointIO"],
+      swiftSettings: settings),
+    .target(
+      name: "CheckpointCommands",
+      dependencies: [
+        "StateDictKit", "Yams",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: settings),
+    .executableTarget(name: "ckpt", dependencies: ["CheckpointCommands"], swiftSettings: settings),
+
+    // A test target a room.
+    .testTarget(name: "PlatformTests", dependencies: ["Platform"], swiftSettings: settings),
+    .testTarget(name: "PickleFormatTests", dependencies: ["PickleFormat"], swiftSettings: settings),
+    .testTarget(
+      name: "ZipArchiveTests", dependencies: ["ZipArchive", "Platform"], swiftSettings: settings),
+    .testTarget(
+      name: "TensorStoreTests", dependencies: ["TensorStore", "Platform"], swiftSettings: settings),
+    .testTarget(
+      name: "StateDictsTests", dependencies: ["StateDicts", "TensorStore", "Platform"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "CheckpointIOTests", dependencies: ["StateDictKit", "CheckpointIO", "ZipArchive"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "CommandTests", dependencies: ["CheckpointCommands", "StateDictKit"],
+      swiftSettings: settings),
+  ]
+)

@@ -1,0 +1,67 @@
+/// How a run of bytes can be had, without having them yet.
+///
+/// Whoever writes asks this first: what already lies in a file moves block by block from file to
+/// file, what is in memory is written from there, and what must be computed (inflated, byte-swapped,
+/// merged, converted) is asked for in blocks, so that memory does not grow with the file.
+public enum ByteSource: Sendable {
+  /// Bytes in memory.
+  case bytes([UInt8])
+  /// Bytes that lie in a file as they are wanted.
+  case region(FileRegion)
+  /// Bytes that are made on demand.
+  case computed(any ComputedBytes)
+
+  /// How many bytes there are.
+  public var byteCount: Int {
+    switch self {
+    case .bytes(let bytes): bytes.count
+    case .region(let region): region.byteCount
+    case .computed(let computed): computed.byteCount
+    }
+  }
+}
+
+/// A run of bytes in an open file.
+public struct FileRegion: Sendable {
+  /// The file, open for reading.
+  public var file: File
+  /// Where the run begins, in bytes from the file's start.
+  public var offset: Int
+  /// How long it is.
+  public var byteCount: Int
+  /// The CRC-32 that the container recorded for exactly these bytes; nil if it recorded none.
+  public var recordedCRC32: UInt32?
+  /// What errors call it, such as the record's name in an archive.
+  public var name: String
+
+  /// A run of `byteCount` bytes from `offset` of `file`.
+  public init(
+    file: File, offset: Int, byteCount: Int, recordedCRC32: UInt32? = nil, name: String
+  ) {
+    self.file = file
+    self.offset = offset
+    self.byteCount = byteCount
+    self.recordedCRC32 = recordedCRC32
+    self.name = name
+  }
+}
+
+/// Bytes that are made on demand, in blocks, possibly on several threads at once.
+public protocol ComputedBytes: Sendable {
+  /// How many bytes there are in all.
+  var byteCount: Int { get }
+  /// Whether `makeReader(at:)` takes any offset at little cost; if not, only 0 is asked for, and one
+  /// reader goes through the whole.
+  var isRandomAccess: Bool { get }
+  /// Starts to read at `offset` (0 unless `isRandomAccess`).
+  func makeReader(at offset: Int) throws -> any ByteReader
+}
+
+/// Goes through bytes from front to back; used by one thread at a time.
+public protocol ByteReader: AnyObject {
+  /// Fills the whole of `buffer` with the bytes that come next.
+  ///
+  /// Throws where the bytes end early or turn out to be damaged. A reader that reaches the end of
+  /// its source must have checked whatever checksum the container recorded before it returns.
+  func read(into buffer: UnsafeMutableRawBufferPointer) throws
+}
