@@ -1,0 +1,348 @@
+/// Reads a pickle of protocol 0 to 5 into a graph. Nothing that it names is imported or called.
+struct PickleDecoder {
+  typealias Ref = PickleGraph.Ref
+
+  private var reader: PickleReader
+  private var graph: PickleGraph
+  private var stack: [Ref] = []
+  private var marks: [Int] = []
+  private var memo: [Ref?] = []
+  /// Memo numbers far beyond the count of those given so far, so that a large number costs nothing.
+  private var farMemo: [UInt64: Ref] = [:]
+  private var isMemoized: Set<Ref> = []
+  private let depthLimit: Int
+
+  init(_ bytes: [UInt8], depthLimit: Int) {
+    reader = PickleReader(bytes)
+    graph = PickleGraph(pool: bytes)
+    graph.nodes.reserveCapacity(bytes.count / 8)
+    self.depthLimit = depthLimit
+  }
+
+  /// Goes through the opcodes up to STOP.
+  mutating func decode() throws -> PickleGraph {
+    while true {
+      let offset = reader.position
+      let byte = try reader.byte()
+      guard let opcode = Opcode(rawValue: byte) else {
+        throw PickleError.unknownOpcode(byte: byte, offset: offset)
+      }
+      if opcode == .stop { break }
+      try run(opcode, offset: offset)
+    }
+    graph.root = try pop()
+    try graph.walk(from: graph.root, depthLimit: depthLimit) { _ in true }
+    return graph
+  }
+
+  // MARK: The stack
+
+  /// What opcodes may take: what lies above the last mark.
+  private var floor: Int { marks.last ?? 0 }
+
+  private mutating func push(_ node: PickleGraph.Node) { stack.append(graph.add(node)) }
+
+  private mutating func pop() throws -> Ref {
+    guard stack.count > floor, let ref = stack.popLast() else {
+      throw PickleError.stackUnderflow(offset: reader.position)
+    }
+    return ref
+  }
+
+  private func top() throws -> Ref {
+    guard stack.count > floor, let ref = stack.last else {
+      throw PickleError.stackUnderflow(offset: reader.position)
+    }
+    return ref
+  }
+
+  private mutating func popToMark() throws -> [Ref] {
+    guard let mark = marks.popLast() else {
+      throw PickleError.stackUnderflow(offset: reader.position)
+    }
+    defer { stack.removeSubrange(mark...) }
+    return Array(stack[mark...])
+  }
+
+  // MARK: The memo
+
+  private mutating func memoize(_ ref: Ref, as index: UInt64) {
+    isMemoized.insert(ref)
+    if index < UInt64(memo.count) {
+      memo[Int(index)] = ref
+    } else if index <= UInt64(memo.count) + 1024 {
+      while UInt64(memo.count) < index { memo.append(farMemo.removeValue(forKey: UInt64(memo.count))) }
+      memo.append(ref)
+    } else {
+      farMemo[index] = ref
+    }
+  }
+
+  private mutating func recall(_ index: UInt64, offset: Int) throws {
+    let ref = index < UInt64(memo.count) ? memo[Int(index)] : farMemo[index]
+    guard let ref else { throw PickleError.unknownMemo(index: index, offset: offset) }
+    stack.append(ref)
+  }
+
+  // MARK: Opcodes
+
+  private mutating func run(_ opcode: Opcode, offset: Int) throws {
+    switch opcode {
+    case .stop: break
+    case .proto:
+      let version = try reader.byte()
+      guard version <= 5 else {
+        throw PickleError.unsupported(what: "pickle protocol \(version)", offset: offset)
+      }
+      graph.declaredProtocol = Int(version)
+    case .frame:
+      let length = try reader.number(8)
+      guard length <= UInt64(reader.left) else {
+        throw PickleError.lengthTooLarge(length: length, left: reader.left, offset: offset)
+      }
+    case .mark:
+      guard marks.count < depthLimit else { throw PickleError.nestingTooDeep(limit: depthLimit) }
+      marks.append(stack.count)
+    case .pop: try runPop()
+    case .popMark: _ = try popToMark()
+    case .dup: stack.append(try top())
+
+    case .get: try recall(try memoIndex(offset), offset: offset)
+    case .binGet: try recall(try reader.number(1), offset: offset)
+    case .longBinGet: try recall(try reader.number(4), offset: offset)
+    case .put: memoize(try top(), as: try memoIndex(offset))
+    case .binPut: memoize(try top(), as: try reader.number(1))
+    case .longBinPut: memoize(try top(), as: try reader.number(4))
+    case .memoize: memoize(try top(), as: UInt64(memo.count + farMemo.count))
+
+    case .none: push(.none)
+    case .newTrue: push(.bool(true))
+    case .newFalse: push(.bool(false))
+    case .int, .binInt, .binInt1, .binInt2, .long, .long1, .long4, .float, .binFloat:
+      try runNumber(opcode, offset: offset)
+    case .string, .binString, .shortBinString, .unicode, .binUnicode, .shortBinUnicode,
+      .binUnicode8, .binBytes, .shortBinBytes, .binBytes8, .byteArray8:
+      try runText(opcode, offset: offset)
+
+    case .emptyTuple: stack.append(graph.addTuple([]))
+    case .tuple1: stack.append(graph.addTuple([try pop()]))
+    case .tuple2:
+      let second = try pop()
+      stack.append(graph.addTuple([try pop(), second]))
+    case .tuple3:
+      let third = try pop()
+      let second = try pop()
+      stack.append(graph.addTuple([try pop(), second, third]))
+    case .tuple: stack.append(graph.addTuple(try popToMark()))
+    case .emptyList: stack.append(graph.addObject(.list))
+    case .emptyDict: stack.append(graph.addObject(.dict))
+    case .emptySet: stack.append(graph.addObject(.set))
+    case .list: stack.append(graph.addObject(.list, edits: try popToMark().map { .append($0) }))
+    case .dict: stack.append(graph.addObject(.dict, edits: try pairs(try popToMark(), offset)))
+    case .frozenSet:
+      let items = graph.addTuple(try popToMark())
+      stack.append(graph.addObject(.frozenSet(items: items)))
+
+    case .append:
+      let item = try pop()
+      try edit([.append(item)], offset: offset)
+    case .appends: try edit(try popToMark().map { .append($0) }, offset: offset)
+    case .addItems: try edit(try popToMark().map { .add($0) }, offset: offset)
+    case .setItem:
+      let value = try pop()
+      let key = try pop()
+      try edit([.setItem(key: key, value: value)], offset: offset)
+    case .setItems: try edit(try pairs(try popToMark(), offset), offset: offset)
+    case .build:
+      let state = try pop()
+      try edit([.build(state)], offset: offset)
+
+    case .global:
+      let module = try name(try reader.line(), offset)
+      push(.global(module: module, name: try name(try reader.line(), offset)))
+    case .stackGlobal:
+      let name = try pop()
+      let module = try pop()
+      guard case .string(let moduleText) = graph[module], case .string(let nameText) = graph[name]
+      else { throw PickleError.malformed(what: "a global whose name is no str", offset: offset) }
+      push(.global(module: moduleText, name: nameText))
+    case .ext1, .ext2, .ext4:
+      let code = try reader.number(opcode == .ext1 ? 1 : opcode == .ext2 ? 2 : 4)
+      guard code > 0, code <= UInt64(Int32.max) else {
+        throw PickleError.malformed(what: "extension code \(code)", offset: offset)
+      }
+      push(.extensionCode(Int32(code)))
+    case .reduce:
+      let arguments = try pop()
+      let callable = try pop()
+      stack.append(graph.addObject(.reduce(callable: callable, arguments: arguments)))
+    case .newObj:
+      let arguments = try pop()
+      let cls = try pop()
+      stack.append(graph.addObject(.newObject(cls: cls, arguments: arguments)))
+    case .newObjEx:
+      let keywords = try pop()
+      let arguments = try pop()
+      let cls = try pop()
+      stack.append(
+        graph.addObject(
+          .newObjectWithKeywords(cls: cls, arguments: arguments, keywords: keywords)))
+    case .inst:
+      let module = try name(try reader.line(), offset)
+      let cls = graph.add(.global(module: module, name: try name(try reader.line(), offset)))
+      instantiate(cls, try popToMark())
+    case .obj:
+      let items = try popToMark()
+      guard let cls = items.first else { throw PickleError.stackUnderflow(offset: offset) }
+      instantiate(cls, Array(items.dropFirst()))
+    case .persID:
+      let id = graph.add(.string(try name(try reader.line(), offset)))
+      push(.persistentID(id))
+    case .binPersID: push(.persistentID(try pop()))
+    case .nextBuffer, .readOnlyBuffer:
+      throw PickleError.unsupported(what: "a buffer outside the pickle", offset: offset)
+    }
+  }
+
+  /// INST and OBJ, the instances of protocol 0 and 1: without arguments the class is not called.
+  private mutating func instantiate(_ cls: Ref, _ arguments: [Ref]) {
+    let tuple = graph.addTuple(arguments)
+    stack.append(
+      graph.addObject(
+        arguments.isEmpty
+          ? .newObject(cls: cls, arguments: tuple) : .reduce(callable: cls, arguments: tuple)))
+  }
+
+  /// POP drops an object; a call that only serves to change the object below belongs to that one.
+  private mutating func runPop() throws {
+    if let mark = marks.last, stack.count == mark {
+      marks.removeLast()
+      return
+    }
+    let dropped = try pop()
+    guard stack.count > floor, let below = stack.last, !isMemoized.contains(dropped),
+      case .reduce(_, let arguments)? = graph.body(of: dropped)?.construction,
+      graph.items(of: arguments)?.first == below
+    else { return }
+    _ = graph.edit(below, .call(dropped))
+  }
+
+  private mutating func edit(_ edits: [PickleGraph.Edit], offset: Int) throws {
+    let target = try top()
+    for edit in edits where !graph.edit(target, edit) {
+      throw PickleError.malformed(what: "a value is changed that cannot be", offset: offset)
+    }
+    if edits.isEmpty, graph.body(of: target) == nil {
+      throw PickleError.malformed(what: "a value is changed that cannot be", offset: offset)
+    }
+  }
+
+  private func pairs(_ items: [Ref], _ offset: Int) throws -> [PickleGraph.Edit] {
+    guard items.count.isMultiple(of: 2) else {
+      throw PickleError.malformed(what: "a key without a value", offset: offset)
+    }
+    return stride(from: 0, to: items.count, by: 2).map {
+      .setItem(key: items[$0], value: items[$0 + 1])
+    }
+  }
+
+  private mutating func memoIndex(_ offset: Int) throws -> UInt64 {
+    guard let index = UInt64(try reader.asciiLine()) else {
+      throw PickleError.malformed(what: "a memo number that is none", offset: offset)
+    }
+    return index
+  }
+
+  private func name(_ run: PickleGraph.Bytes, _ offset: Int) throws -> PickleGraph.Bytes {
+    guard PickleText.isPythonUTF8(reader.bytes[run.range]) else {
+      throw PickleError.malformed(what: "a name that is no UTF-8", offset: offset)
+    }
+    return run
+  }
+
+  // MARK: Numbers and text
+
+  private mutating func runNumber(_ opcode: Opcode, offset: Int) throws {
+    switch opcode {
+    case .binInt: push(.int(Int64(Int32(truncatingIfNeeded: try reader.number(4)))))
+    case .binInt1: push(.int(Int64(try reader.number(1))))
+    case .binInt2: push(.int(Int64(try reader.number(2))))
+    case .binFloat: push(.float(try reader.number(8).byteSwapped))
+    case .float:
+      guard let value = Double(try reader.asciiLine()) else {
+        throw PickleError.malformed(what: "a float that is none", offset: offset)
+      }
+      push(.float(value.bitPattern))
+    case .int, .long:
+      var digits = try reader.asciiLine()
+      if opcode == .int, digits == "00" || digits == "01" {
+        push(.bool(digits == "01"))
+        return
+      }
+      if digits.hasSuffix("L") { digits.removeLast() }
+      guard let bytes = BigInt.parse(decimal: digits) else {
+        throw PickleError.malformed(what: "an int that is none, or a huge one", offset: offset)
+      }
+      if let value = BigInt.int64(bytes[...]) {
+        push(.int(value))
+      } else {
+        push(.bigInt(graph.intern(bytes)))
+      }
+    default:
+      let run =
+        opcode == .long1 ? try reader.run(lengthSize: 1) : try reader.signedRun()
+      let bytes = BigInt.minimal(reader.bytes[run.range])
+      if let value = BigInt.int64(bytes) {
+        push(.int(value))
+      } else {
+        push(.bigInt(.init(start: run.start, byteCount: UInt32(bytes.count))))
+      }
+    }
+  }
+
+  private mutating func runText(_ opcode: Opcode, offset: Int) throws {
+    switch opcode {
+    case .binString: push(.byteString(try reader.signedRun()))
+    case .shortBinString: push(.byteString(try reader.run(lengthSize: 1)))
+    case .binBytes: push(.bytes(try reader.run(lengthSize: 4)))
+    case .shortBinBytes: push(.bytes(try reader.run(lengthSize: 1)))
+    case .binBytes8: push(.bytes(try reader.run(lengthSize: 8)))
+    case .byteArray8: push(.byteArray(try reader.run(lengthSize: 8)))
+    case .string:
+      guard let text = PickleText.decodeQuoted(reader.bytes[try reader.line().range]) else {
+        throw PickleError.malformed(what: "a str without its quotes", offset: offset)
+      }
+      push(.byteString(graph.intern(text)))
+    case .unicode:
+      let line = try reader.line()
+      guard let text = PickleText.decodeRawUnicodeEscape(reader.bytes[line.range]) else {
+        throw PickleError.malformed(what: "a str with a broken escape", offset: offset)
+      }
+      push(.string(graph.intern(text)))
+    default:
+      let lengthSize = opcode == .shortBinUnicode ? 1 : opcode == .binUnicode ? 4 : 8
+      let run = try reader.run(lengthSize: lengthSize)
+      guard PickleText.isPythonUTF8(reader.bytes[run.range]) else {
+        throw PickleError.malformed(what: "a str that is no UTF-8", offset: offset)
+      }
+      push(.string(run))
+    }
+  }
+}
+
+extension PickleGraph {
+  /// Nesting deeper than this is refused; Python itself gives up at about a thousand levels.
+  public static let defaultDepthLimit = 10_000
+
+  /// Reads a pickle; what follows its end is ignored, as Python does.
+  ///
+  /// - Parameters:
+  ///   - bytes: the pickle, of protocol 0 to 5.
+  ///   - depthLimit: how deep objects may nest.
+  /// - Throws: ``PickleError`` where the pickle is damaged.
+  public init(decoding bytes: [UInt8], depthLimit: Int = defaultDepthLimit) throws {
+    guard bytes.count <= Int(Int32.max) else { throw PickleError.tooLarge(byteCount: bytes.count) }
+    var decoder = PickleDecoder(bytes, depthLimit: depthLimit)
+    self = try decoder.decode()
+  }
+}
