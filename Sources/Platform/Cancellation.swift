@@ -1,0 +1,63 @@
+internal import Synchronization
+
+/// Tells long work to stop, and keeps a signal from falling between an output's last two steps.
+public final class Cancellation: Sendable {
+  private struct State {
+    var isCancelled = false
+    var hasCommitted = false
+    var temporaryPath: String?
+  }
+
+  private let state = Mutex(State())
+
+  /// A token that nobody has cancelled yet.
+  public init() {}
+
+  /// Asks the work to stop; false if its output is already in place, so that there is nothing to stop.
+  @discardableResult
+  public func cancel() -> Bool {
+    state.withLock {
+      $0.isCancelled = !$0.hasCommitted
+      return $0.isCancelled
+    }
+  }
+
+  /// Whether the work was asked to stop.
+  public var isCancelled: Bool { state.withLock { $0.isCancelled } }
+
+  /// Throws `CancelledError` if the work was asked to stop.
+  public func check() throws(CancelledError) {
+    if isCancelled { throw CancelledError() }
+  }
+
+  /// Runs the step that puts an output in place; a cancellation comes before it or has no effect.
+  func commit(_ step: () throws(FileError) -> Void) throws {
+    let cancelled = try state.withLock { state in
+      guard !state.isCancelled else { return true }
+      try step()
+      state.hasCommitted = true
+      state.temporaryPath = nil
+      return false
+    }
+    if cancelled { throw CancelledError() }
+  }
+
+  /// Remembers the name of the temporary file that is being written, for `removeTemporary`.
+  func setTemporary(_ path: String?) { state.withLock { $0.temporaryPath = path } }
+
+  /// Removes the temporary file, if there is one, before the process ends without unwinding.
+  func removeTemporary(_ remove: (String) -> Void) {
+    state.withLock { state in
+      if let path = state.temporaryPath { remove(path) }
+      state.temporaryPath = nil
+    }
+  }
+}
+
+/// The work was asked to stop.
+public struct CancelledError: Diagnostic, Hashable {
+  /// The error.
+  public init() {}
+  public var kind: DiagnosticKind { .interrupted }
+  public var description: String { "interrupted; nothing was written" }
+}

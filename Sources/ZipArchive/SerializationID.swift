@@ -1,0 +1,24 @@
+/// The forty digits that PyTorch writes as the last record, `.data/serialization_id`.
+enum SerializationID {
+  static let byteCount = 40
+
+  /// The digits for records of these names and checksums, in their order.
+  ///
+  /// PyTorch takes the first twenty from the C++ library's hash of the names, which differs from one
+  /// library to the next; here they are FNV-1a (64 bits) of the names, a NUL behind each.
+  static func digits(_ records: [(name: String, crc32: UInt32, byteCount: Int)]) -> [UInt8] {
+    var names: UInt64 = 0xCBF2_9CE4_8422_2325
+    var sums: UInt64 = 0
+    for record in records {
+      for byte in Array(record.name.utf8) + [0] {
+        names = (names ^ UInt64(byte)) &* 0x100_0000_01B3
+      }
+      guard record.byteCount > 0 else { continue }
+      sums ^= UInt64(record.crc32) &+ 0x9E37_79B9 &+ (sums << 6) &+ (sums >> 2)
+    }
+    return [names, sums].flatMap { number in
+      let digits = String(number)
+      return Array(String(repeating: "0", count: 20 - digits.utf8.count).utf8) + Array(digits.utf8)
+    }
+  }
+}
