@@ -65,3 +65,35 @@ public protocol ByteReader: AnyObject {
   /// its source must have checked whatever checksum the container recorded before it returns.
   func read(into buffer: UnsafeMutableRawBufferPointer) throws
 }
+
+extension ByteSource {
+  /// All the bytes, in memory: for what is known to be small.
+  public func allBytes() throws -> [UInt8] { try bytes(in: 0..<byteCount) }
+
+  /// The bytes of a range, in memory.
+  ///
+  /// A source without random access is read from its start.
+  public func bytes(in range: Range<Int>) throws -> [UInt8] {
+    precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
+    switch self {
+    case .bytes(let bytes):
+      return range.count == bytes.count ? bytes : Array(bytes[range])
+    case .region(let region):
+      return try region.file.bytes(at: region.offset + range.lowerBound, count: range.count)
+    case .computed(let computed):
+      let reader = try computed.makeReader(at: computed.isRandomAccess ? range.lowerBound : 0)
+      var toSkip = computed.isRandomAccess ? 0 : range.lowerBound
+      return try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
+        while toSkip > 0 {
+          let step = min(toSkip, 256 << 10)
+          try withUnsafeTemporaryAllocation(byteCount: step, alignment: 8) {
+            try reader.read(into: $0)
+          }
+          toSkip -= step
+        }
+        try reader.read(into: UnsafeMutableRawBufferPointer(buffer))
+        count = range.count
+      }
+    }
+  }
+}
