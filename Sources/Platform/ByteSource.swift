@@ -97,3 +97,31 @@ extension ByteSource {
     }
   }
 }
+
+extension ByteSource {
+  /// Starts to read at `offset`; 0 unless the source has random access.
+  public func makeReader(at offset: Int) throws -> any ByteReader {
+    if case .computed(let computed) = self { return try computed.makeReader(at: offset) }
+    return DirectReader(source: self, place: offset)
+  }
+}
+
+/// Goes through bytes that need not be computed.
+private final class DirectReader: ByteReader {
+  let source: ByteSource
+  var place: Int
+
+  init(source: ByteSource, place: Int) {
+    self.source = source
+    self.place = place
+  }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer) throws {
+    switch source {
+    case .bytes(let bytes): buffer.copyBytes(from: bytes[place..<place + buffer.count])
+    case .region(let region): try region.file.read(into: buffer, at: region.offset + place)
+    case .computed: break
+    }
+    place += buffer.count
+  }
+}
