@@ -1,0 +1,142 @@
+internal import OrderedCollections
+
+extension StateDict {
+  /// The part whose keys match one of `include` (all, if none is given) and none of `exclude`.
+  ///
+  /// `{k: v for k, v in state_dict.items() if 'backbone' in k and 'fc' not in k}` is
+  /// `stateDict.filter(include: "backbone", exclude: "fc")`.
+  /// - Throws: `StateDictError.badPattern`. See ``KeyPattern`` for the patterns.
+  public func filter(include: String..., exclude: String...) throws -> StateDict {
+    try filter(
+      KeySelection(
+        include: include.map { try KeyPattern($0) }, exclude: exclude.map { try KeyPattern($0) }))
+  }
+
+  /// The part that is selected; order and `_metadata` are kept.
+  ///
+  /// A module that had keys and has none left loses its entry in `_metadata`; one that never had keys
+  /// goes with the module around it.
+  public func filter(_ selection: KeySelection) throws -> StateDict {
+    let matches = try selection.matcher()
+    return filter { matches($0, $1) }
+  }
+
+  /// The part for which `isIncluded` says yes.
+  public func filter(
+    _ isIncluded: (_ key: String, _ value: Value) throws -> Bool
+  ) rethrows -> StateDict {
+    var result = self
+    result.entries = try entries.filter { try isIncluded($0.key.text, $0.value) }
+    result.metadata = metadata.map { all in
+      let before = Self.modules(of: entries.keys)
+      let after = Self.modules(of: result.entries.keys)
+      return all.filter { entry in
+        var module = entry.module[...]
+        while !before.contains(StateKey(String(module))), !module.isEmpty {
+          module = Self.parent(of: module)
+        }
+        return module.isEmpty || after.contains(StateKey(String(module)))
+      }
+    }
+    return result
+  }
+
+  private static func modules(of keys: OrderedSet<StateKey>) -> Set<StateKey> {
+    var modules = Set<StateKey>()
+    for key in keys {
+      for module in key.modules { modules.insert(StateKey(module)) }
+    }
+    return modules
+  }
+
+  private static func parent(of module: Substring) -> Substring {
+    module.lastIndex(of: ".").map { module[..<$0] } ?? ""
+  }
+
+  /// What the rules would call the keys: old and new name of each that changes, in order.
+  public func renamed(_ rules: [KeyRename]) throws -> [(old: String, new: String)] {
+    let rename = try Self.renamer(rules)
+    return keys.compactMap { key in
+      let new = rename(key)
+      return new.utf8.elementsEqual(key.utf8) ? nil : (key, new)
+    }
+  }
+
+  private static func renamer(_ rules: [KeyRename]) throws -> (String) -> String {
+    let renamers = try rules.map { try $0.renamer() }
+    return { key in renamers.reduce(key) { $1($0) } }
+  }
+
+  /// The same values under the names that the rules give, one rule after the other.
+  ///
+  /// `{k.replace('module.', ''): v for k, v in state_dict.items()}` is
+  /// `stateDict.renamingKeys(.replace("module.", with: ""))`, except that the modules' entries in
+  /// `_metadata` are renamed too, and that no key takes another's place.
+  /// - Throws: `StateDictError.keysCollide` naming all collisions, `.keyVanishes`, `.badPattern`.
+  public func renamingKeys(_ rules: KeyRename...) throws -> StateDict {
+    try renamingKeys(rules)
+  }
+
+  /// The same values under the names that the rules give, one rule after the other.
+  public func renamingKeys(_ rules: [KeyRename]) throws -> StateDict {
+    let rename = try Self.renamer(rules)
+    var result = StateDict()
+    var sources: OrderedDictionary<StateKey, [String]> = [:]
+    for (key, value) in entries {
+      let new = rename(key.text)
+      guard !new.isEmpty || key.text.isEmpty else { throw StateDictError.keyVanishes(key.text) }
+      result.entries[StateKey(new)] = value
+      sources[StateKey(new), default: []].append(key.text)
+    }
+    let collisions = sources.filter { $0.value.count > 1 }
+    guard collisions.isEmpty else {
+      throw StateDictError.keysCollide(collisions.map { .init(new: $0.key.text, old: $0.value) })
+    }
+    result.metadata = metadata.map { renamedMetadata($0, sources, rename) }
+    return result
+  }
+
+  /// Moves each module's entry to where its keys went.
+  ///
+  /// If the keys of a module went to different places, the entry goes where a key would go that stands
+  /// directly in the module. Where two entries meet, the one that was moved stays: `module.` stripped
+  /// from a `DataParallel` checkpoint leaves the inner module's entry as the root's.
+  private func renamedMetadata(
+    _ metadata: [ModuleMetadata], _ sources: OrderedDictionary<StateKey, [String]>,
+    _ rename: (String) -> String
+  ) -> [ModuleMetadata] {
+    // For each module, where its keys say that it went; nil if they disagree.
+    var targets: [StateKey: String?] = [:]
+    for (new, olds) in sources {
+      for module in StateKey(olds[0]).modules {
+        let rest = module.isEmpty ? olds[0] : String(olds[0].dropFirst(module.count + 1))
+        let target: String? =
+          if new.text.utf8.elementsEqual(rest.utf8) {
+            ""
+          } else if new.text.hasSuffix("." + rest) {
+            String(new.text.dropLast(rest.count + 1))
+          } else {
+            nil
+          }
+        if let known = targets[StateKey(module)] {
+          if known != target { targets[StateKey(module)] = .some(nil) }
+        } else {
+          targets[StateKey(module)] = .some(target)
+        }
+      }
+    }
+    var moved: OrderedDictionary<StateKey, (value: OpaqueObject, moved: Bool)> = [:]
+    for entry in metadata {
+      var target = targets[StateKey(entry.module)] ?? nil
+      if target == nil {
+        let probe = rename(entry.module.isEmpty ? "x" : entry.module + ".x")
+        target = probe == "x" ? "" : probe.hasSuffix(".x") ? String(probe.dropLast(2)) : entry.module
+      }
+      let new = entry.module.isEmpty && targets[StateKey("")] == nil ? "" : target ?? entry.module
+      let isMoved = !new.utf8.elementsEqual(entry.module.utf8)
+      if let known = moved[StateKey(new)], known.moved || !isMoved { continue }
+      moved[StateKey(new)] = (entry.value, isMoved)
+    }
+    return moved.map { ModuleMetadata(module: $0.key.text, value: $0.value.value) }
+  }
+}

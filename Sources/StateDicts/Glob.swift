@@ -1,0 +1,137 @@
+/// A shell pattern over dotted names, matched in time proportional to pattern times key.
+struct Glob {
+  private enum Token {
+    case scalar(Unicode.Scalar)
+    case any
+    case set([ClosedRange<Unicode.Scalar>], negated: Bool)
+    case star(crossesDots: Bool)
+  }
+
+  private var tokens: [Token] = []
+
+  /// The patterns without braces that `text` stands for.
+  static func alternatives(of text: String) throws(StateDictError) -> [Glob] {
+    var globs: [Glob] = []
+    for expanded in try expandBraces(Array(text.unicodeScalars), in: text) {
+      globs.append(try Glob(expanded, in: text))
+    }
+    return globs
+  }
+
+  private init(_ text: [Unicode.Scalar], in pattern: String) throws(StateDictError) {
+    var place = 0
+    while place < text.count {
+      let scalar = text[place]
+      place += 1
+      switch scalar {
+      case "*":
+        let double = place < text.count && text[place] == "*"
+        if double { place += 1 }
+        tokens.append(.star(crossesDots: double))
+      case "?": tokens.append(.any)
+      case "[":
+        let negated = place < text.count && (text[place] == "!" || text[place] == "^")
+        if negated { place += 1 }
+        var ranges: [ClosedRange<Unicode.Scalar>] = []
+        var closed = false
+        while place < text.count {
+          let low = text[place]
+          place += 1
+          if low == "]", !ranges.isEmpty {
+            closed = true
+            break
+          }
+          var high = low
+          if place + 1 < text.count, text[place] == "-", text[place + 1] != "]" {
+            high = text[place + 1]
+            place += 2
+          }
+          guard low <= high else { throw .badPattern(pattern, problem: "a range runs backwards") }
+          ranges.append(low...high)
+        }
+        guard closed else { throw .badPattern(pattern, problem: "a \"[\" has no \"]\"") }
+        tokens.append(.set(ranges, negated: negated))
+      case "\\" where place < text.count:
+        tokens.append(.scalar(text[place]))
+        place += 1
+      default: tokens.append(.scalar(scalar))
+      }
+    }
+  }
+
+  /// Whether the whole key matches.
+  func matches(_ key: String) -> Bool {
+    // The set of places in the pattern that the key read so far can have reached.
+    var reached = [Bool](repeating: false, count: tokens.count + 1)
+    reached[0] = true
+    func skipStars(_ places: inout [Bool]) {
+      for (place, token) in tokens.enumerated() where places[place] {
+        if case .star = token { places[place + 1] = true }
+      }
+    }
+    skipStars(&reached)
+    for scalar in key.unicodeScalars {
+      var next = [Bool](repeating: false, count: tokens.count + 1)
+      for (place, token) in tokens.enumerated() where reached[place] {
+        switch token {
+        case .scalar(let wanted): if wanted == scalar { next[place + 1] = true }
+        case .any: if scalar != "." { next[place + 1] = true }
+        case .set(let ranges, let negated):
+          let isIn = ranges.contains { $0.contains(scalar) }
+          if isIn != negated, scalar != "." || !negated { next[place + 1] = true }
+        case .star(let crossesDots): if crossesDots || scalar != "." { next[place] = true }
+        }
+      }
+      skipStars(&next)
+      reached = next
+    }
+    return reached[tokens.count]
+  }
+
+  private static let limit = 1000
+
+  /// Writes the innermost braces out until none is left.
+  private static func expandBraces(
+    _ text: [Unicode.Scalar], in pattern: String
+  ) throws(StateDictError) -> [[Unicode.Scalar]] {
+    var done: [[Unicode.Scalar]] = []
+    var open = [text]
+    while let current = open.popLast() {
+      guard let (range, parts) = try innermostBraces(of: current, in: pattern) else {
+        done.append(current)
+        continue
+      }
+      for part in parts.reversed() {
+        open.append(Array(current[..<range.lowerBound]) + part + current[range.upperBound...])
+      }
+      guard open.count + done.count <= limit, text.count <= 10_000 else {
+        throw .badPattern(pattern, problem: "the braces stand for more than \(limit) patterns")
+      }
+    }
+    return done
+  }
+
+  private static func innermostBraces(
+    of text: [Unicode.Scalar], in pattern: String
+  ) throws(StateDictError) -> (Range<Int>, [[Unicode.Scalar]])? {
+    var start: Int?
+    var commas: [Int] = []
+    var place = 0
+    while place < text.count {
+      switch text[place] {
+      case "\\": place += 1
+      case "{": (start, commas) = (place, [])
+      case ",": if start != nil { commas.append(place) }
+      case "}":
+        guard let begin = start else { break }
+        let edges = [begin] + commas + [place]
+        let parts = zip(edges, edges.dropFirst()).map { Array(text[$0.0 + 1..<$0.1]) }
+        return (begin..<place + 1, parts)
+      default: break
+      }
+      place += 1
+    }
+    if start != nil { throw .badPattern(pattern, problem: "a \"{\" has no \"}\"") }
+    return nil
+  }
+}

@@ -1,0 +1,69 @@
+internal import OrderedCollections
+
+/// What an update did.
+public struct UpdateReport: Sendable {
+  /// The keys whose value was replaced, in the other's order.
+  public var replaced: [String] = []
+  /// The keys that were not there before.
+  public var added: [String] = []
+  /// The keys that kept their value, since the other's has another shape.
+  public var skipped: [ShapeMismatch] = []
+  /// The groups of keys that shared a storage before and do not any more.
+  public var brokenTies: [[String]] = []
+}
+
+extension StateDict {
+  /// Lets the values of `other` take the place of those here, as Python's `dict.update` does.
+  ///
+  /// `model_dict.update(pretrained)` is `modelDict.update(with: pretrained)`, except that nothing
+  /// happens where the keys or shapes do not fit.
+  /// - Parameters:
+  ///   - allowNew: whether keys that are not here yet are taken; they come last.
+  ///   - skipMismatched: whether values of another shape are left out instead of refused.
+  /// - Throws: `StateDictError.cannotUpdate` with everything that stands in the way.
+  @discardableResult
+  public mutating func update(
+    with other: StateDict, allowNew: Bool = false, skipMismatched: Bool = false
+  ) throws -> UpdateReport {
+    var report = UpdateReport()
+    var result = self
+    var missing: [String] = []
+    for (key, value) in other.entries {
+      guard let own = entries[key] else {
+        if allowNew { report.added.append(key.text) } else { missing.append(key.text) }
+        result.entries[key] = value
+        continue
+      }
+      guard own.tensor?.shape == value.tensor?.shape else {
+        report.skipped.append(
+          ShapeMismatch(key: key.text, expected: own.tensor?.shape, found: value.tensor?.shape))
+        continue
+      }
+      report.replaced.append(key.text)
+      result.entries[key] = value
+    }
+    guard missing.isEmpty, report.skipped.isEmpty || skipMismatched else {
+      throw StateDictError.cannotUpdate(
+        missing: missing, mismatched: skipMismatched ? [] : report.skipped)
+    }
+    report.brokenTies = ties.filter { keys in
+      Set(keys.compactMap { result[$0].map { ObjectIdentifier($0.storage) } }).count > 1
+    }
+    result.addMetadata(from: other, for: report.added)
+    self = result
+    return report
+  }
+
+  /// Takes over the entries of modules that came with new keys.
+  private mutating func addMetadata(from other: StateDict, for added: [String]) {
+    guard let own = metadata, let theirs = other.metadata, !added.isEmpty else { return }
+    let known = Set(own.map { StateKey($0.module) })
+    var wanted = Set<StateKey>()
+    for key in added {
+      for module in StateKey(key).modules { wanted.insert(StateKey(module)) }
+    }
+    metadata = own + theirs.filter {
+      wanted.contains(StateKey($0.module)) && !known.contains(StateKey($0.module))
+    }
+  }
+}
