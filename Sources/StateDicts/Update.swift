@@ -1,3 +1,4 @@
+internal import TensorStore
 internal import OrderedCollections
 
 /// What an update did.

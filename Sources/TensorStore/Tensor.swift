@@ -59,19 +59,20 @@ public struct Tensor: Sendable {
   public let strides: [Int]
   /// Where its first element lies in the storage, in elements.
   public let offset: Int
-  /// PyTorch's `requires_grad`.
-  public var requiresGrad = false
+  /// PyTorch's `requires_grad`. (Whoever changes this or what follows has another tensor than the one
+  /// that was read, so the origin goes.)
+  public var requiresGrad = false { didSet { origin = nil } }
   /// Whether it is a `torch.nn.Parameter`.
-  public var isParameter = false
+  public var isParameter = false { didSet { origin = nil } }
   /// Whether it is a view that conjugates what it reads.
-  public var isConjugate = false
+  public var isConjugate = false { didSet { origin = nil } }
   /// Whether it is a view that negates what it reads.
-  public var isNegative = false
-  /// Whether it is on the meta device, without elements.
-  public var isMeta = false
+  public var isNegative = false { didSet { origin = nil } }
   /// What its integers stand for, if it is quantized.
-  public var quantization: Quantization?
-  /// Where it was read.
+  public var quantization: Quantization? { didSet { origin = nil } }
+  /// Whether it is on the meta device, without elements.
+  public let isMeta: Bool
+  /// Where it was read; a writer puts the object from there back as it came.
   public var origin: TensorOrigin?
 
   /// A view of `storage`; without `strides`, row-major and contiguous.

@@ -1,0 +1,92 @@
+public import Platform
+
+/// What is wrong with a checkpoint, and where in it.
+public enum CheckpointError: Diagnostic, Equatable {
+  /// A format that is known but not read.
+  case unsupportedFormat(String, file: String)
+  /// An archive that is no checkpoint.
+  case notACheckpoint(file: String, String)
+  /// An object of the pickle that makes no sense; `path` leads to it.
+  case badObject(file: String, path: String, String)
+  /// A key of a state dict that is no str.
+  case keyIsNoString(file: String, path: String, key: String)
+  /// A path that leads nowhere.
+  case noSuchObject(file: String, path: String, step: String, there: [String])
+  /// What a path leads to is no mapping.
+  case noMapping(file: String, path: String, what: String)
+  /// No state dict was found, or several; those that could be meant, with their numbers of tensors.
+  case unclear(file: String, candidates: [Candidate])
+  /// Something that cannot be written.
+  case cannotWrite(file: String, String, hint: String?)
+
+  /// A mapping that could be the state dict.
+  public struct Candidate: Sendable, Hashable {
+    /// How `--at` names it.
+    public let path: String
+    /// How many tensors it holds itself.
+    public let tensorCount: Int
+  }
+
+  public var kind: DiagnosticKind { .badInput }
+
+  public var description: String {
+    switch self {
+    case .unsupportedFormat(let format, let file): "\(format) is not supported yet (\(file))"
+    case .notACheckpoint(let file, let problem): "\(problem) (\(file))"
+    case .badObject(let file, let path, let problem):
+      "\(problem) (\(file), object \(Text.printable(path)))"
+    case .keyIsNoString(let file, let path, let key):
+      "a key of the state dict is no string: \(key) (\(file), object \(Text.printable(path)))"
+    case .noSuchObject(let file, let path, let step, _):
+      "there is no \"\(Text.printable(step))\" in \(Text.printable(path)) (\(file))"
+    case .noMapping(let file, let path, let what):
+      "is no mapping from keys to tensors but \(what) (\(file), object \(Text.printable(path)))"
+    case .unclear(let file, let candidates):
+      candidates.isEmpty
+        ? "no state dict found: nothing maps strings to tensors (\(file))"
+        : "which state dict is meant? \(Self.list(candidates)) (\(file))"
+    case .cannotWrite(let file, let problem, _): "\(problem) (\(file))"
+    }
+  }
+
+  public var hint: String? {
+    switch self {
+    case .unsupportedFormat: "load it with PyTorch and save it with torch.save (1.6 or later)"
+    case .noSuchObject(_, _, _, let there):
+      there.isEmpty ? nil : "there are: " + there.map(Text.printable).joined(separator: ", ")
+    case .unclear(_, let candidates):
+      candidates.first.map { "name one, as in --at \(Text.printable($0.path))" }
+        ?? "\"ckpt show\" prints what is inside"
+    case .keyIsNoString: "--at names another mapping; \"ckpt show\" prints what is inside"
+    case .cannotWrite(_, _, let hint): hint
+    default: nil
+    }
+  }
+
+  private static func list(_ candidates: [Candidate]) -> String {
+    let shown = candidates.prefix(20).map {
+      "\(Text.printable($0.path)) (\($0.tensorCount) tensor\($0.tensorCount == 1 ? "" : "s"))"
+    }
+    return shown.joined(separator: ", ")
+      + (candidates.count > 20 ? " and \(candidates.count - 20) more" : "")
+  }
+}
+
+/// Text from a file, on its way to people.
+enum Text {
+  /// The text on one line, without control characters, cut where it is long.
+  static func printable(_ text: String) -> String {
+    var result = ""
+    for scalar in text.unicodeScalars.prefix(400) {
+      switch scalar {
+      case "\n": result += "\\n"
+      case "\t": result += "\\t"
+      case "\r": result += "\\r"
+      default:
+        let isControl = scalar.value < 32 || (127..<160).contains(scalar.value)
+        result += isControl ? "\\x" + String(scalar.value, radix: 16) : String(scalar)
+      }
+    }
+    return text.unicodeScalars.count > 400 ? result + "…" : result
+  }
+}
