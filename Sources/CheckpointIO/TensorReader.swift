@@ -1,0 +1,191 @@
+internal import PickleFormat
+internal import StateDicts
+internal import TensorStore
+
+/// Understands the calls by which PyTorch rebuilds tensors, without making any of them.
+struct TensorReader {
+  typealias Ref = PickleGraph.Ref
+
+  let graph: PickleGraph
+  let storages: StorageTable
+  let file: String
+  /// The plain tensors of the pickle, by their number in the graph.
+  private(set) var tensors: [UInt32: Tensor] = [:]
+
+  private enum Rebuild: String {
+    case plain = "_rebuild_tensor"
+    case version2 = "_rebuild_tensor_v2"
+    case version3 = "_rebuild_tensor_v3"
+    case parameter = "_rebuild_parameter"
+    case parameterWithState = "_rebuild_parameter_with_state"
+    case quantized = "_rebuild_qtensor"
+    case meta = "_rebuild_meta_tensor_no_storage"
+    case fromType = "_rebuild_from_type"
+    case fromTypeVersion2 = "_rebuild_from_type_v2"
+  }
+
+  /// Classes that differ from a plain tensor in nothing that counts here.
+  private static let plainClasses: Set<String> = [
+    "torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer",
+  ]
+
+  /// Finds all tensors.
+  ///
+  /// - Throws: `CheckpointError.badObject` for one that leaves its storage or is not understood.
+  init(_ graph: PickleGraph, storages: StorageTable, file: String) throws {
+    self.graph = graph
+    self.storages = storages
+    self.file = file
+    var rebuilds: [UInt32: Rebuild?] = [:]
+    for index in graph.nodes.indices {
+      let ref = Ref(index: UInt32(index))
+      guard let body = graph.body(of: ref),
+        case .reduce(let callable, let arguments) = body.construction
+      else { continue }
+      let rebuild = rebuilds[callable.index] ?? Self.rebuild(graph, callable)
+      rebuilds[callable.index] = .some(rebuild)
+      // Every inner tensor of a wrapped one came before it.
+      guard let rebuild else { continue }
+      do {
+        tensors[ref.index] = try read(rebuild, graph.items(of: arguments).map(Array.init) ?? [])
+      } catch let error as TensorError {
+        throw CheckpointError.badObject(
+          file: file, path: graph.path(to: ref), error.description)
+      } catch is NotUnderstood {
+        throw CheckpointError.badObject(
+          file: file, path: graph.path(to: ref),
+          "the arguments of \(rebuild.rawValue) make no sense")
+      }
+    }
+  }
+
+  private struct NotUnderstood: Error {}
+
+  private static func rebuild(_ graph: PickleGraph, _ callable: Ref) -> Rebuild? {
+    guard let name = graph.global(callable), name.module.hasPrefix("torch.") else { return nil }
+    return Rebuild(rawValue: name.name)
+  }
+
+  private func read(_ rebuild: Rebuild, _ arguments: [Ref]) throws -> Tensor? {
+    func argument(_ place: Int) throws -> Ref {
+      guard place < arguments.count else { throw NotUnderstood() }
+      return arguments[place]
+    }
+    switch rebuild {
+    case .parameter, .parameterWithState:
+      guard var tensor = tensors[try argument(0).index] else { return nil }
+      tensor.isParameter = true
+      tensor.requiresGrad = graph.bool(try argument(1)) ?? true
+      return tensor
+    case .fromType, .fromTypeVersion2:
+      let name = graph.globalName(try argument(1)) ?? ""
+      guard Self.plainClasses.contains(name), let inner = Self.rebuild(graph, try argument(0)),
+        inner != .fromType, inner != .fromTypeVersion2
+      else { return nil }
+      let items = graph.items(of: try argument(2)).map(Array.init) ?? []
+      return try read(inner, items)
+    case .meta:
+      guard let type = elementType(try argument(0)), let shape = graph.ints(try argument(1)),
+        let strides = graph.ints(try argument(2))
+      else { throw NotUnderstood() }
+      var tensor = try Tensor(
+        storage: Storage(bytes: []), elementType: type, shape: shape, strides: strides,
+        isMeta: true)
+      tensor.requiresGrad = graph.bool(try argument(3)) ?? false
+      return tensor
+    case .plain, .version2, .version3, .quantized:
+      break
+    }
+    let id = try argument(0)
+    guard let storage = storages[id], let offset = graph.int(try argument(1)),
+      let shape = graph.ints(try argument(2)), let strides = graph.ints(try argument(3))
+    else { throw NotUnderstood() }
+    var type = StorageTable.elementType(ofPersistentID: id, in: graph)
+    if rebuild == .version3 { type = elementType(try argument(6)) }
+    guard let type else { throw NotUnderstood() }
+    var tensor = try Tensor(
+      storage: storage, elementType: type, shape: shape, strides: strides, offset: offset)
+    switch rebuild {
+    case .quantized:
+      tensor.quantization = quantization(try argument(4))
+      tensor.requiresGrad = graph.bool(try argument(5)) ?? false
+    case .version2, .version3:
+      tensor.requiresGrad = graph.bool(try argument(4)) ?? false
+      let last = rebuild == .version2 ? 6 : 7
+      if last < arguments.count {
+        let flags = graph.entries(of: arguments[last]) ?? []
+        for (key, value) in flags where graph.bool(value) == true {
+          if graph.text(key) == "conj" { tensor.isConjugate = true }
+          if graph.text(key) == "neg" { tensor.isNegative = true }
+        }
+      }
+    default: break
+    }
+    return tensor
+  }
+
+  private func elementType(_ ref: Ref) -> ElementType? {
+    guard let name = graph.global(ref), name.module == "torch" else { return nil }
+    return ElementType(name: name.name)
+  }
+
+  private func number(_ ref: Ref) -> Double? {
+    if case .float(let bits) = graph[ref] { return Double(bitPattern: bits) }
+    return graph.int(ref).map(Double.init)
+  }
+
+  private func quantization(_ ref: Ref) -> Quantization? {
+    guard let items = graph.items(of: ref).map(Array.init), let scheme = items.first,
+      let name = graph.global(scheme)?.name
+    else { return nil }
+    if name == "per_tensor_affine", items.count == 3 {
+      guard let scale = number(items[1]), let zero = graph.int(items[2]) else { return nil }
+      return .perTensor(scale: scale, zeroPoint: zero)
+    }
+    if name.hasPrefix("per_channel_affine"), items.count == 4, let axis = graph.int(items[3]) {
+      guard let scales = numbers(items[1]), let zeros = numbers(items[2]) else { return nil }
+      return .perChannel(axis: axis, scales: scales, zeroPoints: zeros)
+    }
+    return nil
+  }
+
+  /// The numbers of a small tensor or list.
+  private func numbers(_ ref: Ref) -> [Double]? {
+    if let sequence = graph.sequence(ref) {
+      let all = sequence.compactMap(number)
+      return all.count == sequence.count ? all : nil
+    }
+    guard let tensor = tensors[ref.index], tensor.elementCount <= 1 << 20,
+      let bytes = try? tensor.contiguousBytes()
+    else { return nil }
+    let width = tensor.elementType.byteCount
+    return stride(from: 0, to: bytes.count, by: width).compactMap { start in
+      let bits = (0..<width).reduce(UInt64(0)) { $0 | UInt64(bytes[start + $1]) << (8 * $1) }
+      return switch tensor.elementType {
+      case .float64: Double(bitPattern: bits)
+      case .float32: Double(Float(bitPattern: UInt32(truncatingIfNeeded: bits)))
+      case .int64: Double(Int64(bitPattern: bits))
+      case .int32: Double(Int32(truncatingIfNeeded: bits))
+      default: nil
+      }
+    }
+  }
+
+  /// For a big-endian file: how many bytes belong together in storages of plain bytes, by record, as
+  /// the tensors say that look into them.
+  static func swapWidths(_ graph: PickleGraph) -> [String: Int] {
+    var widths: [String: Int] = [:]
+    for index in graph.nodes.indices {
+      guard let body = graph.body(of: Ref(index: UInt32(index))),
+        case .reduce(let callable, let arguments) = body.construction,
+        rebuild(graph, callable) == .version3, let items = graph.items(of: arguments),
+        items.count > 6, case .persistentID(let inner) = graph[items[items.startIndex]],
+        let id = graph.items(of: inner), id.count > 2, let key = graph.text(id[id.startIndex + 2]),
+        let name = graph.global(items[items.startIndex + 6])?.name,
+        let type = ElementType(name: name)
+      else { continue }
+      widths[key] = type.componentByteCount
+    }
+    return widths
+  }
+}
