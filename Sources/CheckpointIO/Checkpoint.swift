@@ -1,0 +1,227 @@
+internal import PickleFormat
+public import Platform
+public import StateDicts
+internal import TensorStore
+
+/// A checkpoint: a graph of objects, the storages that its tensors look into, and state dicts in it.
+///
+/// A value: a copy can be edited without the original noticing. Reading one reads the pickle; the
+/// tensors' bytes stay in the file until they are asked for or written.
+///
+/// ```swift
+/// var checkpoint = try Checkpoint("moco.pth")
+/// let backbone = try checkpoint.stateDict(at: "state_dict").filter(exclude: "fc")
+/// try Checkpoint(backbone).write(to: "backbone.pt")
+/// ```
+public struct Checkpoint: Sendable {
+  /// What a file was found to be.
+  public enum Format: String, Sendable {
+    /// A zip archive that `torch.save` writes.
+    case pytorchZip = "pytorch-zip"
+    /// A zip archive that `torch.jit.save` writes.
+    case torchScript = "torchscript"
+  }
+
+  let document: CheckpointDocument
+  var graph: PickleGraph
+  /// Storages of persistent ids that were added since reading.
+  var addedStorages: [UInt32: Storage] = [:]
+  /// What was copied from other checkpoints: the copy by document and number there.
+  var imported: [ObjectIdentifier: [UInt32: PickleGraph.Ref]] = [:]
+  /// Classes and functions by name, once somebody has asked for one.
+  var globals: [String: PickleGraph.Ref]?
+  /// Whether only a part of what was read is left, so that records beside the pickle are left out.
+  var isExtract = false
+  /// Keeps documents alive whose identity `imported` relies on.
+  var importedDocuments: [CheckpointDocument] = []
+
+  /// Opens the checkpoint at `path`; nothing that its pickle names is imported or run.
+  ///
+  /// - Throws: `FileError`, `ZipError`, or `CheckpointError`, each saying what is wrong and where.
+  public init(_ path: String) throws { try self.init(File(readingFrom: path)) }
+
+  /// Opens the checkpoint in `file`.
+  public init(_ file: File) throws { self.init(document: try CheckpointDocument(file)) }
+
+  /// A checkpoint whose root is the state dict.
+  ///
+  /// Objects that came from one checkpoint stay shared as they were there.
+  public init(_ stateDict: StateDict) throws {
+    self.init(document: CheckpointDocument())
+    if stateDict.metadata != nil {
+      let cls = graph.addGlobal("collections", "OrderedDict")
+      let nothing = graph.addTuple([])
+      graph.root = graph.addObject(.reduce(callable: cls, arguments: nothing))
+    }
+    try replaceStateDict(at: "/", with: stateDict)
+  }
+
+  private init(document: CheckpointDocument) {
+    self.document = document
+    graph = document.graph
+  }
+
+  /// What the file was found to be.
+  public var format: Format { document.isTorchScript ? .torchScript : .pytorchZip }
+
+  /// The file's path; empty for a checkpoint made here.
+  public var path: String { document.file?.path ?? "" }
+
+  /// The file, to tell whether an output would be the same one.
+  public var file: File? { document.file }
+
+  /// The storage of a persistent id.
+  func storage(of id: PickleGraph.Ref) -> Storage? { document.storages[id] ?? addedStorages[id.index] }
+
+  // MARK: - State dicts
+
+  /// Where the state dict is, as `at` takes it.
+  ///
+  /// That is the root, if it is a mapping that holds tensors and none of its children is a state dict;
+  /// else the one child that is.
+  /// - Throws: `CheckpointError.unclear` with the candidates.
+  public func stateDictPath() throws -> String {
+    if document.isTorchScript { return "/" }
+    let children = candidates(below: graph.root)
+    if children.isEmpty, tensorCount(graph.root) > 0 { return "/" }
+    if children.count == 1, let only = children.first {
+      return ObjectPath(steps: [only.step]).written
+    }
+    var found: [CheckpointError.Candidate] = children.map {
+      .init(path: ObjectPath(steps: [$0.step]).written, tensorCount: $0.count)
+    }
+    if found.isEmpty { found = deeperCandidates() }
+    throw CheckpointError.unclear(file: path, candidates: found)
+  }
+
+  /// How many tensors a mapping holds itself.
+  private func tensorCount(_ ref: PickleGraph.Ref) -> Int {
+    graph.entries(of: ref)?.count { document.tensors[$0.value.index] != nil } ?? 0
+  }
+
+  private func candidates(
+    below ref: PickleGraph.Ref
+  ) -> [(step: String, ref: PickleGraph.Ref, count: Int)] {
+    (graph.entries(of: ref) ?? []).compactMap { key, value in
+      guard let entries = graph.entries(of: value) else { return nil }
+      let count = entries.count {
+        graph.text($0.key) != nil && document.tensors[$0.value.index] != nil
+      }
+      return count > 0 ? (graph.step(for: key), value, count) : nil
+    }
+  }
+
+  /// State dicts further in, for the hint.
+  private func deeperCandidates() -> [CheckpointError.Candidate] {
+    var found: [CheckpointError.Candidate] = []
+    var seen: Set<PickleGraph.Ref> = []
+    var level: [([String], PickleGraph.Ref)] = [([], graph.root)]
+    for _ in 0..<5 {
+      var next: [([String], PickleGraph.Ref)] = []
+      for (steps, ref) in level where seen.insert(ref).inserted && seen.count < 100_000 {
+        for (step, child) in graph.children(of: ref) {
+          let path = steps + [step]
+          let entries = graph.entries(of: child) ?? []
+          let count = entries.count { document.tensors[$0.value.index] != nil }
+          if count > 0, entries.contains(where: { graph.text($0.key) != nil }) {
+            found.append(.init(path: ObjectPath(steps: path).written, tensorCount: count))
+          }
+          next.append((path, child))
+        }
+      }
+      level = next
+    }
+    return found
+  }
+
+  /// The object that a path leads to.
+  func resolve(_ written: String) throws -> PickleGraph.Ref {
+    var ref = graph.root
+    var done: [String] = []
+    for step in ObjectPath(written).steps {
+      guard let next = graph.child(step, of: ref) else {
+        throw CheckpointError.noSuchObject(
+          file: path, path: ObjectPath(steps: done).written, step: step,
+          there: graph.children(of: ref).prefix(12).map { ObjectPath.escaped($0.step) })
+      }
+      ref = next
+      done.append(step)
+    }
+    return ref
+  }
+
+  /// The state dict at a path; without one, the one that ``stateDictPath()`` finds.
+  ///
+  /// `torch.load(path)['model']` is `try Checkpoint(path).stateDict(at: "model")`.
+  /// - Parameter at: keys joined by `/`; `/` is the root.
+  /// - Throws: `CheckpointError` if there is none, or if one of its keys is no string.
+  public func stateDict(at: String? = nil) throws -> StateDict {
+    let written = try at ?? stateDictPath()
+    let ref = try resolve(written)
+    if document.isTorchScript, graph.entries(of: ref) == nil { return try moduleStateDict(ref) }
+    guard let entries = graph.entries(of: ref) else {
+      throw CheckpointError.noMapping(file: path, path: written, what: summary(of: ref))
+    }
+    var result = StateDict()
+    for (key, value) in entries {
+      guard let text = graph.text(key) else {
+        throw CheckpointError.keyIsNoString(file: path, path: written, key: summary(of: key))
+      }
+      result.setValue(self.value(value), for: text)
+    }
+    if let metadata = metadata(of: ref) {
+      result.metadata = (graph.entries(of: metadata) ?? []).compactMap { key, value in
+        graph.text(key).map { .init(module: $0, value: opaque(value)) }
+      }
+    }
+    return result
+  }
+
+  /// The `_metadata` of a state dict.
+  func metadata(of ref: PickleGraph.Ref) -> PickleGraph.Ref? {
+    graph.attributes(of: ref).last { graph.text($0.key) == "_metadata" }?.value
+  }
+
+  private func value(_ ref: PickleGraph.Ref) -> StateDict.Value {
+    guard var tensor = document.tensors[ref.index] else { return .object(opaque(ref)) }
+    tensor.origin = TensorOrigin(document: document, node: ref.index)
+    return .tensor(tensor)
+  }
+
+  private func opaque(_ ref: PickleGraph.Ref) -> OpaqueObject {
+    var tensors: [Tensor] = []
+    var seen: Set<PickleGraph.Ref> = [ref]
+    var open = [ref]
+    while let next = open.popLast() {
+      if let tensor = document.tensors[next.index] {
+        tensors.append(tensor)
+        continue
+      }
+      for child in graph.parts(of: next) where seen.insert(child).inserted { open.append(child) }
+    }
+    return OpaqueObject(
+      summary: summary(of: ref), tensors: tensors,
+      origin: TensorOrigin(document: document, node: ref.index))
+  }
+
+  /// The parameters and buffers of a TorchScript module, under their attributes' names.
+  private func moduleStateDict(_ root: PickleGraph.Ref) throws -> StateDict {
+    var result = StateDict()
+    var open: [(prefix: String, ref: PickleGraph.Ref)] = [("", root)]
+    var seen: Set<PickleGraph.Ref> = []
+    while let (prefix, ref) = open.popLast() {
+      guard seen.insert(ref).inserted else { continue }
+      var modules: [(String, PickleGraph.Ref)] = []
+      for (key, child) in graph.attributes(of: ref) {
+        guard let name = graph.text(key) else { continue }
+        if document.tensors[child.index] != nil {
+          result.setValue(value(child), for: prefix + name)
+        } else if graph.className(of: child)?.hasPrefix("__torch__.") == true {
+          modules.append((prefix + name + ".", child))
+        }
+      }
+      open += modules.reversed()
+    }
+    return result
+  }
+}

@@ -1,0 +1,213 @@
+internal import PickleFormat
+public import StateDicts
+internal import TensorStore
+
+extension Checkpoint {
+  /// Puts a state dict in the place of the one at `at`; everything else stays as it is.
+  ///
+  /// Values that were read from this checkpoint are the same objects as before; values from other
+  /// checkpoints and new tensors are copied in.
+  /// - Throws: `CheckpointError` if there is no mapping at `at`.
+  public mutating func replaceStateDict(at: String, with stateDict: StateDict) throws {
+    guard !document.isTorchScript else {
+      throw CheckpointError.cannotWrite(
+        file: path, "a TorchScript archive cannot be written, since its code belongs to its weights",
+        hint: "--extract writes the state dict alone")
+    }
+    let ref = try resolve(at)
+    guard let old = graph.entries(of: ref), let body = graph.body(of: ref) else {
+      throw CheckpointError.noMapping(file: path, path: at, what: summary(of: ref))
+    }
+    let metadata = metadata(of: ref)
+    setEntries(of: ref, body, old, stateDict.values.map { ($0.key, add($0.value)) })
+    guard let new = stateDict.metadata else { return }
+    if let metadata, let body = graph.body(of: metadata) {
+      let entries = new.map { ($0.module, add(.object($0.value))) }
+      setEntries(of: metadata, body, graph.entries(of: metadata) ?? [], entries)
+    } else if case .reduce = body.construction {
+      addMetadata(new, to: ref)
+    }
+  }
+
+  private mutating func setEntries(
+    of ref: PickleGraph.Ref, _ body: PickleGraph.Body,
+    _ old: [(key: PickleGraph.Ref, value: PickleGraph.Ref)], _ new: [(String, PickleGraph.Ref)]
+  ) {
+    var keys: [[UInt8]: PickleGraph.Ref] = [:]
+    for (key, _) in old {
+      if case .string(let run) = graph[key] { keys[Array(graph.bytes(run))] = key }
+    }
+    var body = body
+    body.edits.removeAll { if case .setItem = $0 { true } else { false } }
+    let edits = new.map { key, value in
+      PickleGraph.Edit.setItem(key: keys[Array(key.utf8)] ?? graph.addString(key), value: value)
+    }
+    body.edits.insert(contentsOf: edits, at: 0)
+    graph.replaceBody(of: ref, with: body)
+  }
+
+  private mutating func addMetadata(
+    _ metadata: [StateDict.ModuleMetadata], to ref: PickleGraph.Ref
+  ) {
+    let entries = metadata.map {
+      PickleGraph.Edit.setItem(key: graph.addString($0.module), value: add(.object($0.value)))
+    }
+    let ordered = addOrderedDict(entries)
+    let state = graph.addObject(
+      .dict, edits: [.setItem(key: graph.addString("_metadata"), value: ordered)])
+    guard var body = graph.body(of: ref) else { return }
+    body.edits.append(.build(state))
+    graph.replaceBody(of: ref, with: body)
+  }
+
+  // MARK: - Objects that are new here
+
+  private mutating func add(_ value: StateDict.Value) -> PickleGraph.Ref {
+    if let origin = value.origin, let from = origin.document as? CheckpointDocument {
+      let ref = PickleGraph.Ref(index: origin.node)
+      return from === document ? ref : copy(ref, from: from)
+    }
+    switch value {
+    case .tensor(let tensor): return add(tensor)
+    case .object: return graph.add(.none)
+    }
+  }
+
+  /// Finds a class or function by name, so that all mentions of it are one object, as in Python.
+  mutating func global(_ module: String, _ name: String) -> PickleGraph.Ref {
+    if globals == nil {
+      var found: [String: PickleGraph.Ref] = [:]
+      for index in graph.nodes.indices {
+        let ref = PickleGraph.Ref(index: UInt32(index))
+        if let known = graph.global(ref) { found["\(known.module)\n\(known.name)"] = ref }
+      }
+      globals = found
+    }
+    if let known = globals?["\(module)\n\(name)"] { return known }
+    let ref = graph.addGlobal(module, name)
+    globals?["\(module)\n\(name)"] = ref
+    return ref
+  }
+
+  private mutating func addOrderedDict(_ edits: [PickleGraph.Edit] = []) -> PickleGraph.Ref {
+    let cls = global("collections", "OrderedDict")
+    let nothing = graph.addTuple([])
+    return graph.addObject(.reduce(callable: cls, arguments: nothing), edits: edits)
+  }
+
+  private mutating func addInts(_ values: [Int]) -> PickleGraph.Ref {
+    let items = values.map { graph.addInt($0) }
+    return graph.addTuple(items)
+  }
+
+  private mutating func call(
+    _ module: String, _ name: String, _ arguments: [PickleGraph.Ref]
+  ) -> PickleGraph.Ref {
+    let callable = global(module, name)
+    let tuple = graph.addTuple(arguments)
+    return graph.addObject(.reduce(callable: callable, arguments: tuple))
+  }
+
+  /// Adds a tensor as PyTorch would save it.
+  private mutating func add(_ tensor: Tensor) -> PickleGraph.Ref {
+    let grad = graph.addBool(tensor.requiresGrad && !tensor.isParameter)
+    let shape = addInts(tensor.shape)
+    let strides = addInts(tensor.strides)
+    let dtype = { (graph: inout Checkpoint) in graph.global("torch", tensor.elementType.name) }
+    let made: PickleGraph.Ref
+    if tensor.isMeta {
+      made = call(
+        "torch._utils", "_rebuild_meta_tensor_no_storage", [dtype(&self), shape, strides, grad])
+    } else {
+      let typed = StorageTable.elementTypes.first { $0.value == tensor.elementType }?.key
+      let id = addPersistentID(tensor, typed)
+      let offset = graph.addInt(tensor.offset)
+      let hooks = addOrderedDict()
+      let basic = [id, offset, shape, strides]
+      if let quantization = tensor.quantization {
+        let parameters = add(quantization)
+        made = call("torch._utils", "_rebuild_qtensor", basic + [parameters, grad, hooks])
+      } else {
+        var arguments = basic + [grad, hooks]
+        if typed == nil { arguments.append(dtype(&self)) }
+        var flags: [PickleGraph.Edit] = []
+        for (name, isSet) in [("conj", tensor.isConjugate), ("neg", tensor.isNegative)] where isSet {
+          flags.append(.setItem(key: graph.addString(name), value: graph.addBool(true)))
+        }
+        if !flags.isEmpty { arguments.append(graph.addObject(.dict, edits: flags)) }
+        made = call(
+          "torch._utils", typed == nil ? "_rebuild_tensor_v3" : "_rebuild_tensor_v2", arguments)
+      }
+    }
+    guard tensor.isParameter else { return made }
+    let requires = graph.addBool(tensor.requiresGrad)
+    let hooks = addOrderedDict()
+    return call("torch._utils", "_rebuild_parameter", [made, requires, hooks])
+  }
+
+  private mutating func addPersistentID(_ tensor: Tensor, _ typed: String?) -> PickleGraph.Ref {
+    let cls = typed.map { global("torch", $0) } ?? global("torch.storage", "UntypedStorage")
+    let count =
+      typed == nil
+      ? tensor.storage.byteCount
+      : tensor.storage.byteCount / tensor.elementType.byteCount * tensor.elementType.elementsPerByte
+    let items = [
+      graph.addString("storage"), cls, graph.addString("new"), graph.addString("cpu"),
+      graph.addInt(count),
+    ]
+    let tuple = graph.addTuple(items)
+    let id = graph.add(.persistentID(tuple))
+    addedStorages[id.index] = tensor.storage
+    return id
+  }
+
+  private mutating func add(_ quantization: Quantization) -> PickleGraph.Ref {
+    switch quantization {
+    case .perTensor(let scale, let zeroPoint):
+      let items = [
+        global("torch", "per_tensor_affine"), graph.add(.float(scale.bitPattern)),
+        graph.addInt(zeroPoint),
+      ]
+      return graph.addTuple(items)
+    case .perChannel(let axis, let scales, let zeroPoints):
+      let shape = [scales.count]
+      let parts = [
+        try? Tensor(scales, shape: shape),
+        try? Tensor(zeroPoints.map { Int64($0) }, shape: shape),
+      ].map { part in part.map { add($0) } ?? graph.add(.none) }
+      let items = [global("torch", "per_channel_affine")] + parts + [graph.addInt(axis)]
+      return graph.addTuple(items)
+    }
+  }
+
+  // MARK: - Objects of other checkpoints
+
+  /// Copies an object and all that it leads to; what was copied before is not copied again.
+  private mutating func copy(
+    _ start: PickleGraph.Ref, from other: CheckpointDocument
+  ) -> PickleGraph.Ref {
+    let identity = ObjectIdentifier(other)
+    if imported[identity] == nil { importedDocuments.append(other) }
+    var copies = imported[identity] ?? [:]
+    var found: [PickleGraph.Ref] = []
+    var open = [start]
+    // First a number for everything, then the content, so that cycles need no care.
+    while let ref = open.popLast() {
+      guard copies[ref.index] == nil else { continue }
+      if let name = other.graph.global(ref) {
+        copies[ref.index] = global(name.module, name.name)
+        continue
+      }
+      copies[ref.index] = graph.add(.none)
+      found.append(ref)
+      open += other.graph.parts(of: ref)
+    }
+    for ref in found {
+      guard let new = copies[ref.index] else { continue }
+      graph.copy(ref, of: other.graph, to: new) { copies[$0.index] ?? new }
+      if let storage = other.storages[ref] { addedStorages[new.index] = storage }
+    }
+    imported[identity] = copies
+    return copies[start.index] ?? start
+  }
+}

@@ -1,0 +1,124 @@
+internal import PickleFormat
+internal import TensorStore
+
+/// One line of a checkpoint's object tree.
+public struct ObjectLine: Sendable {
+  /// How `--at` names the object; `/` is the root.
+  public let path: String
+  /// How deep it lies; 0 is the root.
+  public let depth: Int
+  /// Its key, index or attribute in the object that holds it; empty for the root.
+  public let step: String
+  /// The kind: `dict`, `list`, `tensor`, `int`, `collections.OrderedDict`, …
+  public let type: String
+  /// What it is, in a few words.
+  public let summary: String
+  /// Where the same object stood before, if it did: it is shared, or part of a cycle.
+  public let sameAs: String?
+  /// How many children are not shown.
+  public let hiddenChildren: Int
+}
+
+extension Checkpoint {
+  /// The object tree below `at`, as flat lines from the top; tensors are summarised.
+  ///
+  /// - Parameters:
+  ///   - depth: how deep the lines go; deeper ones are counted in their holder's line.
+  ///   - limit: how many children of one object are listed.
+  public func objectTree(
+    at: String = "/", depth: Int = 3, limit: Int = 1000
+  ) throws -> [ObjectLine] {
+    var lines: [ObjectLine] = []
+    var seen: [PickleGraph.Ref: String] = [:]
+    let start = ObjectPath(at).steps
+    var open: [(ref: PickleGraph.Ref, steps: [String])] = [(try resolve(at), start)]
+    while let (ref, steps) = open.popLast() {
+      let path = ObjectPath(steps: steps).written
+      let level = steps.count - start.count
+      let isTensor = document.tensors[ref.index] != nil
+      let children = isTensor ? [] : graph.children(of: ref)
+      let known = graph.body(of: ref) == nil ? nil : seen[ref]
+      if known == nil { seen[ref] = path }
+      let shown = known != nil || level >= depth ? 0 : min(children.count, limit)
+      lines.append(
+        ObjectLine(
+          path: path, depth: level, step: steps.last ?? "", type: type(of: ref),
+          summary: summary(of: ref), sameAs: known,
+          hiddenChildren: known != nil ? 0 : children.count - shown))
+      for (step, child) in children.prefix(shown).reversed() { open.append((child, steps + [step])) }
+    }
+    return lines
+  }
+
+  /// What Python calls the object's type.
+  func type(of ref: PickleGraph.Ref) -> String {
+    if let tensor = document.tensors[ref.index] { return tensor.isParameter ? "Parameter" : "tensor" }
+    switch graph[ref] {
+    case .none: return "None"
+    case .bool: return "bool"
+    case .int, .bigInt: return "int"
+    case .float: return "float"
+    case .string, .byteString: return "str"
+    case .bytes: return "bytes"
+    case .byteArray: return "bytearray"
+    case .global, .extensionCode: return "name"
+    case .tuple: return "tuple"
+    case .persistentID: return "storage"
+    case .object:
+      switch graph.body(of: ref)?.construction {
+      case .list: return "list"
+      case .dict: return "dict"
+      case .set: return "set"
+      case .frozenSet: return "frozenset"
+      default: return Text.printable(graph.className(of: ref) ?? "object")
+      }
+    }
+  }
+
+  /// What the object is, in a few words.
+  func summary(of ref: PickleGraph.Ref) -> String {
+    if let tensor = document.tensors[ref.index] {
+      return "\(tensor.isParameter ? "Parameter" : "tensor") \(tensor.elementType.name) "
+        + "\(tensor.shape)" + (tensor.isMeta ? " on meta" : "")
+    }
+    switch graph[ref] {
+    case .none: return "None"
+    case .bool(let value): return value ? "True" : "False"
+    case .int, .bigInt: return graph.decimal(ref).map(Text.printable) ?? "int"
+    case .float(let bits): return "\(Double(bitPattern: bits))"
+    case .string(let run), .byteString(let run):
+      let text = String(decoding: graph.bytes(run).prefix(300), as: UTF8.self)
+      return "\"\(Text.printable(text))\"" + (run.count > 300 ? "… \(run.count) bytes" : "")
+    case .bytes(let run), .byteArray(let run): return "\(run.count) bytes"
+    case .global: return Text.printable(graph.globalName(ref) ?? "")
+    case .extensionCode(let code): return "extension \(code)"
+    case .tuple(_, let count): return "tuple of \(count)"
+    case .persistentID:
+      guard let storage = storage(of: ref) else { return "storage" }
+      return "storage of \(storage.byteCount) bytes"
+    case .object:
+      let type = type(of: ref)
+      if let entries = graph.entries(of: ref) { return "\(type) of \(entries.count)" }
+      if let sequence = graph.sequence(ref) { return "\(type) of \(sequence.count)" }
+      if type.hasPrefix("torch._utils._rebuild_"), let arguments = constructorArguments(ref) {
+        return sparseSummary(type, arguments)
+      }
+      if type == "_codecs.encode" { return "bytes" }
+      return type
+    }
+  }
+
+  private func constructorArguments(_ ref: PickleGraph.Ref) -> [PickleGraph.Ref]? {
+    guard case .reduce(_, let arguments) = graph.body(of: ref)?.construction else { return nil }
+    return graph.items(of: arguments).map(Array.init)
+  }
+
+  private func sparseSummary(_ type: String, _ arguments: [PickleGraph.Ref]) -> String {
+    if type.hasSuffix("_rebuild_sparse_tensor"), let layout = arguments.first,
+      let name = constructorArguments(layout)?.first.flatMap(graph.text)
+    {
+      return "tensor of layout \(Text.printable(name))"
+    }
+    return type.hasSuffix("_rebuild_nested_tensor") ? "nested tensor" : type
+  }
+}

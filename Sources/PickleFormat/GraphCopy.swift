@@ -1,0 +1,82 @@
+extension PickleGraph {
+  /// What an object holds or is made from, in no particular order; nothing for plain values.
+  public func parts(of ref: Ref) -> [Ref] {
+    switch self[ref] {
+    case .tuple: return items(of: ref).map(Array.init) ?? []
+    case .persistentID(let id): return [id]
+    case .object:
+      guard let body = body(of: ref) else { return [] }
+      var parts: [Ref]
+      switch body.construction {
+      case .list, .dict, .set: parts = []
+      case .frozenSet(let items): parts = [items]
+      case .reduce(let callable, let arguments): parts = [callable, arguments]
+      case .newObject(let cls, let arguments): parts = [cls, arguments]
+      case .newObjectWithKeywords(let cls, let arguments, let keywords):
+        parts = [cls, arguments, keywords]
+      }
+      for edit in body.edits {
+        switch edit {
+        case .append(let item), .add(let item), .build(let item), .call(let item):
+          parts.append(item)
+        case .setItem(let key, let value): parts += [key, value]
+        }
+      }
+      return parts
+    default: return []
+    }
+  }
+
+  /// Lets the object `new` be what `ref` is in another graph.
+  ///
+  /// - Parameter translate: gives, for an object of the other graph, the object here.
+  public mutating func copy(
+    _ ref: Ref, of other: PickleGraph, to new: Ref, _ translate: (Ref) -> Ref
+  ) {
+    func own(_ run: Bytes) -> Bytes { intern(other.bytes(run)) }
+    switch other[ref] {
+    case .none, .bool, .int, .float, .extensionCode: replace(new, with: other[ref])
+    case .bigInt(let run): replace(new, with: .bigInt(own(run)))
+    case .string(let run): replace(new, with: .string(own(run)))
+    case .byteString(let run): replace(new, with: .byteString(own(run)))
+    case .bytes(let run): replace(new, with: .bytes(own(run)))
+    case .byteArray(let run): replace(new, with: .byteArray(own(run)))
+    case .global(let module, let name):
+      let module = own(module)
+      replace(new, with: .global(module: module, name: own(name)))
+    case .persistentID(let id): replace(new, with: .persistentID(translate(id)))
+    case .tuple:
+      let first = tupleItems.count
+      tupleItems += (other.items(of: ref) ?? []).map(translate)
+      replace(
+        new,
+        with: .tuple(
+          first: UInt32(truncatingIfNeeded: first),
+          count: UInt32(truncatingIfNeeded: tupleItems.count - first)))
+    case .object:
+      guard let body = other.body(of: ref) else { return }
+      let construction: Construction =
+        switch body.construction {
+        case .list, .dict, .set: body.construction
+        case .frozenSet(let items): .frozenSet(items: translate(items))
+        case .reduce(let callable, let arguments):
+          .reduce(callable: translate(callable), arguments: translate(arguments))
+        case .newObject(let cls, let arguments):
+          .newObject(cls: translate(cls), arguments: translate(arguments))
+        case .newObjectWithKeywords(let cls, let arguments, let keywords):
+          .newObjectWithKeywords(
+            cls: translate(cls), arguments: translate(arguments), keywords: translate(keywords))
+        }
+      let edits: [Edit] = body.edits.map { edit in
+        switch edit {
+        case .append(let item): .append(translate(item))
+        case .setItem(let key, let value): .setItem(key: translate(key), value: translate(value))
+        case .add(let item): .add(translate(item))
+        case .build(let state): .build(translate(state))
+        case .call(let item): .call(translate(item))
+        }
+      }
+      replaceBody(of: new, with: Body(construction, edits: edits))
+    }
+  }
+}
