@@ -61,7 +61,7 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
-    .executableTarget(name: "ckpt", dependencies: ["CheckpointCommands", "PickleFormat"], swiftSettings: settings),
+    .executableTarget(name: "ckpt", dependencies: ["CheckpointCommands"], swiftSettings: settings),
 
     // A test target a room.
     .testTarget(name: "PlatformTests", dependencies: ["Platform"], swiftSettings: settings),

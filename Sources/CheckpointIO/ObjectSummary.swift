@@ -108,7 +108,7 @@ extension Checkpoint {
     }
   }
 
-  private func constructorArguments(_ ref: PickleGraph.Ref) -> [PickleGraph.Ref]? {
+  func constructorArguments(_ ref: PickleGraph.Ref) -> [PickleGraph.Ref]? {
     guard case .reduce(_, let arguments) = graph.body(of: ref)?.construction else { return nil }
     return graph.items(of: arguments).map(Array.init)
   }

@@ -11,6 +11,9 @@ public struct UpdateReport: Sendable {
   public var skipped: [ShapeMismatch] = []
   /// The groups of keys that shared a storage before and do not any more.
   public var brokenTies: [[String]] = []
+
+  /// Nothing was done yet.
+  public init() {}
 }
 
 extension StateDict {

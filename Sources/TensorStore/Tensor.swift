@@ -229,3 +229,17 @@ extension Tensor {
     }
   }
 }
+
+extension Tensor {
+  /// The number that a 16-bit float's bits stand for (IEEE 754 binary16); on all platforms.
+  package static func double(fromHalf bits: UInt16) -> Double {
+    let sign: Double = bits >> 15 == 1 ? -1 : 1
+    let exponent = Int(bits >> 10 & 31)
+    let fraction = Double(bits & 1023) / 1024
+    switch exponent {
+    case 0: return sign * fraction * 0x1p-14
+    case 31: return bits & 1023 == 0 ? sign * .infinity : .nan
+    default: return sign * (1 + fraction) * Double(sign: .plus, exponent: exponent - 15, significand: 1)
+    }
+  }
+}

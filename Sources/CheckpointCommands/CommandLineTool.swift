@@ -1,0 +1,98 @@
+internal import ArgumentParser
+internal import Foundation
+internal import StateDictKit
+
+/// The `ckpt` command: everything but the process around it.
+public enum CommandLineTool {
+  /// Runs the command that `arguments` (without the program's name) ask for.
+  ///
+  /// - Returns: the exit status of sysexits(3); errors have been printed to stderr.
+  public static func run(_ arguments: [String]) -> Int32 {
+    do {
+      var command = try Ckpt.parseAsRoot(RenameOptions.ordered(arguments))
+      try command.run()
+      return 0
+    } catch let error as any Diagnostic {
+      return fail(error.description, hint: error.hint, status: error.kind.rawValue)
+    } catch {
+      let text = Ckpt.fullMessage(for: error)
+      guard Ckpt.exitCode(for: error).isSuccess else {
+        let lines = Ckpt.message(for: error).split(separator: "\n").map(String.init)
+        return fail(
+          lines.first ?? "the arguments make no sense",
+          hint: lines.dropFirst().first ?? "\"ckpt help\" lists the commands and their options",
+          status: DiagnosticKind.usage.rawValue)
+      }
+      print(text)
+      return 0
+    }
+  }
+
+  private static func fail(_ what: String, hint: String?, status: Int32) -> Int32 {
+    Messages.write("ckpt: error: " + Messages.line(what))
+    if let hint { Messages.write("  " + Messages.line(hint)) }
+    return status
+  }
+}
+
+/// What goes to stderr.
+enum Messages {
+  static func write(_ text: String) {
+    FileHandle.standardError.write(Data((text + "\n").utf8))
+  }
+
+  static func warn(_ text: String) { write("ckpt: warning: " + line(text)) }
+
+  /// The text on one line, without control characters.
+  static func line(_ text: String) -> String {
+    String(
+      String.UnicodeScalarView(
+        text.unicodeScalars.map { $0.value < 32 || (127..<160).contains($0.value) ? " " : $0 }))
+  }
+}
+
+/// An error of the command line itself.
+struct UsageError: Diagnostic {
+  let description: String
+  var hint: String?
+  var kind: DiagnosticKind { .usage }
+}
+
+/// An error about what the inputs hold.
+struct InputError: Diagnostic {
+  let description: String
+  var hint: String?
+  var kind: DiagnosticKind { .badInput }
+}
+
+struct Ckpt: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "ckpt",
+    abstract: "Look at, cut, rename and merge neural networks' checkpoints, running nothing in them.",
+    version: "0.1.0",
+    subcommands: [
+      ListCommand.self, ShowCommand.self, FilterCommand.self, RenameKeysCommand.self,
+      MergeCommand.self, RewriteCommand.self,
+    ])
+}
+
+/// One JSON document on stdout.
+func printJSON(_ value: some Encodable) throws {
+  let encoder = JSONEncoder()
+  encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+  encoder.nonConformingFloatEncodingStrategy = .convertToString(
+    positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+  print(String(decoding: try encoder.encode(value), as: UTF8.self))
+}
+
+/// A size for people.
+func bytesText(_ count: Int) -> String {
+  guard count >= 1000 else { return "\(count) B" }
+  var (value, unit) = (Double(count), "B")
+  for next in ["kB", "MB", "GB", "TB"] where value >= 1000 {
+    value /= 1000
+    unit = next
+  }
+  let tenths = Int((value * 10).rounded())
+  return "\(tenths / 10).\(tenths % 10) \(unit)"
+}

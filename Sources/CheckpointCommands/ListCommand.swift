@@ -1,0 +1,136 @@
+internal import ArgumentParser
+internal import StateDictKit
+
+struct ListCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "ls", abstract: "List the tensors: key, dtype, shape, bytes; totals; ties.")
+
+  @Argument(help: "The checkpoint.") var file: String
+  @Option(help: "Where in the file the state dict is: keys joined by /.") var at: String?
+  @OptionGroup var selection: SelectionOptions
+  @OptionGroup var common: CommonOptions
+
+  private struct Listing: Encodable {
+    struct Scheme: Encodable {
+      var scale: Double?
+      var zero_point: Int?
+      var axis: Int?
+      var scales: [Double]?
+      var zero_points: [Double]?
+    }
+    struct Entry: Encodable {
+      let key, dtype: String
+      let shape, stride: [Int]
+      let bytes: Int
+      let storage: Int?
+      let storage_offset: Int
+      let requires_grad: Bool
+      let parameter: Bool
+      let quantization: Scheme?
+    }
+    struct Other: Encodable {
+      let key, type: String
+    }
+    let file, format, at: String
+    let tensors: [Entry]
+    let others: [Other]
+    let ties: [[String]]
+    let total_bytes, total_elements: Int
+  }
+
+  func run() throws {
+    let checkpoint = try Checkpoint(file)
+    let at = try at ?? checkpoint.stateDictPath()
+    let all = try checkpoint.stateDict(at: at)
+    let stateDict = try selection.apply(to: all, of: file)
+    if common.json {
+      try printJSON(listing(checkpoint, at, stateDict))
+    } else {
+      table(stateDict, at)
+    }
+  }
+
+  private func listing(_ checkpoint: Checkpoint, _ at: String, _ stateDict: StateDict) -> Listing {
+    var storages: [ObjectIdentifier: Int] = [:]
+    let tensors = stateDict.tensors.map { key, tensor in
+      let identity = ObjectIdentifier(tensor.storage)
+      let number = storages[identity] ?? storages.count
+      if !tensor.isMeta { storages[identity] = number }
+      return Listing.Entry(
+        key: key, dtype: tensor.elementType.name, shape: tensor.shape, stride: tensor.strides,
+        bytes: tensor.byteCount, storage: tensor.isMeta ? nil : number,
+        storage_offset: tensor.offset, requires_grad: tensor.requiresGrad,
+        parameter: tensor.isParameter, quantization: tensor.quantization.map(Self.scheme))
+    }
+    return Listing(
+      file: file, format: checkpoint.format.rawValue, at: at, tensors: tensors,
+      others: stateDict.values.compactMap { key, value in
+        if case .object(let object) = value { .init(key: key, type: object.summary) } else { nil }
+      },
+      ties: stateDict.ties, total_bytes: stateDict.totalByteCount,
+      total_elements: stateDict.totalElementCount)
+  }
+
+  private static func scheme(_ quantization: Quantization) -> Listing.Scheme {
+    switch quantization {
+    case .perTensor(let scale, let zeroPoint): .init(scale: scale, zero_point: zeroPoint)
+    case .perChannel(let axis, let scales, let zeroPoints):
+      .init(axis: axis, scales: scales, zero_points: zeroPoints)
+    }
+  }
+
+  private func table(_ stateDict: StateDict, _ at: String) {
+    var rows = [["key", "dtype", "shape", "bytes", ""]]
+    for (key, value) in stateDict.values {
+      switch value {
+      case .tensor(let tensor):
+        var notes: [String] = []
+        if tensor.isMeta { notes.append("meta") }
+        if !tensor.isContiguous { notes.append("strides \(tensor.strides)") }
+        switch tensor.quantization {
+        case .perTensor(let scale, let zero)?: notes.append("scale \(scale), zero point \(zero)")
+        case .perChannel(let axis, let scales, let zeros)?:
+          let shown = zip(scales, zeros).prefix(4).map { "\($0)/\(Int($1))" }
+          notes.append(
+            "axis \(axis), scale/zero point " + shown.joined(separator: " ")
+              + (scales.count > 4 ? " …" : ""))
+        case nil: break
+        }
+        rows.append([
+          Messages.line(key), tensor.elementType.name, "\(tensor.shape)", "\(tensor.byteCount)",
+          notes.joined(separator: "; "),
+        ])
+      case .object(let object):
+        rows.append([Messages.line(key), "-", object.summary, "-", ""])
+      }
+    }
+    Table.print(rows, rightAligned: [3])
+    print(
+      "\n\(stateDict.count) keys at \(Messages.line(at)), \(stateDict.totalElementCount) elements, "
+        + bytesText(stateDict.totalByteCount))
+    for tie in stateDict.ties {
+      print("tied: " + tie.map { Messages.line($0) }.joined(separator: " = "))
+    }
+  }
+}
+
+/// Columns of text.
+enum Table {
+  static func print(_ rows: [[String]], rightAligned: Set<Int> = []) {
+    var widths: [Int] = []
+    for row in rows {
+      for (column, cell) in row.enumerated() {
+        if column == widths.count { widths.append(0) }
+        widths[column] = max(widths[column], cell.count)
+      }
+    }
+    for row in rows {
+      let cells = row.enumerated().map { column, cell in
+        let space = String(repeating: " ", count: widths[column] - cell.count)
+        return rightAligned.contains(column) ? space + cell : cell + space
+      }
+      let line = cells.joined(separator: "  ")
+      Swift.print(line.reversed().drop { $0 == " " }.reversed().map(String.init).joined())
+    }
+  }
+}

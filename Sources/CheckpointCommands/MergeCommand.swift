@@ -1,0 +1,93 @@
+internal import ArgumentParser
+internal import StateDictKit
+
+struct MergeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "merge",
+    abstract: "Let the selected keys of OTHER take the place of BASE's, as dict.update does.")
+
+  @Argument(help: "The checkpoint that is updated, then those that update it.")
+  var files: [String]
+
+  @Option(help: "How: update.") var method = "update"
+  @Option(help: "Where in BASE the state dict is: keys joined by /.") var at: String?
+  @Option(help: "Where in each OTHER the state dict is.") var otherAt: String?
+  @Flag(help: "Take keys that BASE lacks, too.") var allowNew = false
+  @Flag(help: "Keep BASE's value where the shapes differ.") var skipMismatched = false
+  @OptionGroup(title: "Which keys of OTHER") var selection: SelectionOptions
+  @OptionGroup(title: "What they are called in BASE") var renames: RenameOptions
+  @OptionGroup var output: OutputOptions
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    guard files.count >= 2 else { throw ValidationError("merge needs BASE and at least one OTHER") }
+    guard method == "update" else {
+      throw ValidationError("the method \"\(method)\" is not supported yet; there is: update")
+    }
+  }
+
+  private struct Report: Encodable {
+    struct Skipped: Encodable {
+      let key: String
+      let expected, found: [Int]?
+    }
+    let base, at, output: String
+    let others: [String]
+    let dry_run: Bool
+    let replaced, added: [String]
+    let skipped: [Skipped]
+    let broken_ties: [[String]]
+    let plain: [String: String]
+    let bytes: Int
+  }
+
+  func run() throws {
+    let renames = try renames.renames()
+    var checkpoint = try Checkpoint(files[0])
+    let place = try at ?? checkpoint.stateDictPath()
+    var merged = try checkpoint.stateDict(at: place)
+    var total = UpdateReport()
+    for file in files.dropFirst() {
+      let other = try selection.apply(to: Checkpoint(file).stateDict(at: otherAt), of: file)
+      let report: UpdateReport
+      do {
+        report = try merged.update(
+          with: other.renamingKeys(renames), allowNew: allowNew, skipMismatched: skipMismatched)
+      } catch let error as StateDictError {
+        throw InputError(description: "\(error.description) (\(file))", hint: error.hint)
+      }
+      total.replaced += report.replaced
+      total.added += report.added
+      total.skipped += report.skipped
+      total.brokenTies += report.brokenTies
+    }
+    for tie in total.brokenTies {
+      Messages.warn("no longer tied: " + tie.joined(separator: ", "))
+    }
+    for mismatch in total.skipped { Messages.warn("skipped: \(mismatch)") }
+    try checkpoint.replaceStateDict(at: place, with: merged)
+    let changed = try output.prepare(&checkpoint, at: place)
+    let bytes = try output.write(checkpoint, common: common)
+    guard common.json else {
+      if output.dryRun {
+        for key in total.replaced { print("replace  \(Messages.line(key))") }
+        for key in total.added { print("add      \(Messages.line(key))") }
+      }
+      print(
+        "\(total.replaced.count) keys replaced, \(total.added.count) added, "
+          + "\(total.skipped.count) skipped, "
+          + "\(bytesText(bytes)) \(output.dryRun ? "would go" : "written") to \(output.output)")
+      return
+    }
+    try printJSON(
+      Report(
+        base: files[0], at: place, output: output.output, others: Array(files.dropFirst()),
+        dry_run: output.dryRun, replaced: total.replaced, added: total.added,
+        skipped: total.skipped.map {
+          .init(key: $0.key, expected: $0.expected, found: $0.found)
+        },
+        broken_ties: total.brokenTies,
+        plain: Dictionary(changed.map { ($0.path, $0.what) }) { first, _ in first },
+        bytes: bytes))
+  }
+}

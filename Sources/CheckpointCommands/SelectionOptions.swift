@@ -1,0 +1,70 @@
+internal import ArgumentParser
+internal import StateDictKit
+
+/// Which keys are meant.
+struct SelectionOptions: ParsableArguments {
+  @Option(help: "Keep keys that match; in: (default), is:, under:, glob: or re:. Repeatable.")
+  var include: [String] = []
+
+  @Option(help: "Leave out keys that match; wins over --include. Repeatable.")
+  var exclude: [String] = []
+
+  @Option(help: "Keep tensors of this dtype only, such as float32. Repeatable.")
+  var dtype: [String] = []
+
+  @Option(help: "Keep tensors of at least so many elements.")
+  var minElements: Int?
+
+  @Option(help: "Keep tensors of at most so many elements.")
+  var maxElements: Int?
+
+  @Option(help: "Keep tensors of this shape; * stands for any size, as in 64,3,*,*.")
+  var shape: String?
+
+  @Flag(help: "Let a selection that keeps nothing pass.")
+  var allowEmpty = false
+
+  func selection() throws -> KeySelection {
+    var selection = KeySelection(
+      include: try include.map { try KeyPattern($0) },
+      exclude: try exclude.map { try KeyPattern($0) })
+    selection.elementTypes = try dtype.map { name in
+      guard let type = ElementType(name: name) else {
+        let known = ElementType.allCases.map(\.name).joined(separator: " ")
+        throw UsageError(description: "no dtype is called \"\(name)\"", hint: "there are: \(known)")
+      }
+      return type
+    }
+    selection.minElements = minElements
+    selection.maxElements = maxElements
+    selection.shape = try shape.map { written in
+      if written.isEmpty || written == "[]" { return [] }
+      return try written.split(separator: ",", omittingEmptySubsequences: false).map { part in
+        if part == "*" { return nil }
+        guard let size = Int(part), size >= 0 else {
+          throw UsageError(
+            description: "not a shape: \"\(written)\"", hint: "write sizes, as in 64,3,*,*")
+        }
+        return size
+      }
+    }
+    return selection
+  }
+
+  /// What is selected of a state dict; patterns that match nothing are reported.
+  func apply(to stateDict: StateDict, of file: String) throws -> StateDict {
+    let selection = try selection()
+    for (pattern, nearest) in try selection.unmatched(in: stateDict.keys) {
+      Messages.warn(
+        "--include \(pattern.written) matches no key of \(file)"
+          + (nearest.isEmpty ? "" : "; near it: \(nearest.joined(separator: ", "))"))
+    }
+    let kept = try stateDict.filter(selection)
+    guard !kept.isEmpty || allowEmpty || (stateDict.isEmpty && selection.isEverything) else {
+      throw InputError(
+        description: "the selection keeps none of \(stateDict.count) keys (\(file))",
+        hint: "\"ckpt ls\" lists the keys; --allow-empty lets this pass")
+    }
+    return kept
+  }
+}

@@ -1,0 +1,52 @@
+internal import ArgumentParser
+internal import StateDictKit
+
+struct ShowCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "show", abstract: "Show the whole object tree; nothing in it is run.")
+
+  @Argument(help: "The checkpoint.") var file: String
+  @Option(help: "Where to begin: keys joined by /.") var at = "/"
+  @Option(help: "How deep to go.") var depth = 3
+  @Option(help: "How many children of one object to list.") var limit = 1000
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    if depth < 0 || limit < 0 { throw ValidationError("--depth and --limit are not negative") }
+  }
+
+  private struct Tree: Encodable {
+    struct Line: Encodable {
+      let path, type, value: String
+      let same_as: String?
+      let hidden: Int
+    }
+    let file, format, at: String
+    let objects: [Line]
+  }
+
+  func run() throws {
+    let checkpoint = try Checkpoint(file)
+    let lines = try checkpoint.objectTree(at: at, depth: depth, limit: limit)
+    if common.json {
+      let objects = lines.map {
+        Tree.Line(
+          path: $0.path, type: $0.type, value: $0.summary, same_as: $0.sameAs,
+          hidden: $0.hiddenChildren)
+      }
+      return try printJSON(
+        Tree(file: file, format: checkpoint.format.rawValue, at: at, objects: objects))
+    }
+    for line in lines {
+      var text = String(repeating: "  ", count: line.depth)
+      if !line.step.isEmpty { text += Messages.line(line.step) + ": " }
+      text += line.summary
+      if let same = line.sameAs {
+        text += " (the same as \(Messages.line(same)))"
+      } else if line.hiddenChildren > 0 {
+        text += " … \(line.hiddenChildren) inside"
+      }
+      print(text)
+    }
+  }
+}

@@ -1,0 +1,229 @@
+internal import PickleFormat
+internal import TensorStore
+
+/// One place that was turned into plain data.
+public struct PlainChange: Sendable, Hashable {
+  /// How `--at` names the object.
+  public let path: String
+  /// What it was, and what it became.
+  public let what: String
+}
+
+/// The names that `torch.load(weights_only=True)` lets through (PyTorch 2.15,
+/// `torch/_weights_only_unpickler.py`).
+private enum AllowedNames {
+  static func contains(_ name: String) -> Bool {
+    if all.contains(name) { return true }
+    guard name.hasPrefix("torch.") else { return false }
+    let last = String(name.dropFirst(6))
+    return ElementType(name: last) != nil || StorageTable.elementTypes[last] != nil
+  }
+
+  private static let all: Set<String> = Set(
+    [
+      "_codecs.encode", "builtins.bytearray", "builtins.complex", "builtins.set",
+      "collections.Counter", "collections.OrderedDict", "torch.Size", "torch.Tensor", "torch.device",
+      "torch._tensor._rebuild_from_type_v2", "torch.nn.parameter.Parameter",
+      "torch.serialization._get_layout", "torch.storage.TypedStorage",
+      "torch.storage.UntypedStorage", "torch.per_channel_affine",
+      "torch.per_channel_affine_float_qparams", "torch.per_channel_symmetric",
+      "torch.per_tensor_affine", "torch.per_tensor_symmetric",
+    ]
+      + [
+        "device_tensor_from_cpu_tensor", "device_tensor_from_numpy", "meta_tensor_no_storage",
+        "parameter", "parameter_with_state", "qtensor", "sparse_tensor", "tensor", "tensor_v2",
+        "tensor_v3", "wrapper_subclass",
+      ].map { "torch._utils._rebuild_" + $0 })
+}
+
+extension Checkpoint {
+  /// Leaves out, or turns into plain data, whatever `torch.load(weights_only=True)` would refuse.
+  ///
+  /// Objects with attributes and mappings become dicts, sequences become lists, numpy's numbers become
+  /// ints and floats, paths and names become strs; for the rest, None stands there.
+  /// - Returns: every place that was changed.
+  public mutating func makePlain() throws -> [PlainChange] {
+    var changes: [PlainChange] = []
+    var seen: Set<PickleGraph.Ref> = []
+    var open = [graph.root]
+    while let ref = open.popLast() {
+      guard seen.insert(ref).inserted else { continue }
+      if let change = refusal(of: ref) {
+        let path = graph.path(to: ref)
+        let before = summary(of: ref)
+        let after = replace(ref, by: change)
+        changes.append(PlainChange(path: path, what: "\(before) became \(after)"))
+      }
+      open += plainParts(of: ref).reversed()
+    }
+    return changes
+  }
+
+  private enum Refusal {
+    case name, object, longInt, setClass
+  }
+
+  private func name(_ ref: PickleGraph.Ref) -> String? {
+    graph.global(ref).map { name in
+      (name.module == "__builtin__" ? "builtins" : name.module) + "." + name.name
+    }
+  }
+
+  private func refusal(of ref: PickleGraph.Ref) -> Refusal? {
+    switch graph[ref] {
+    case .global: return AllowedNames.contains(name(ref) ?? "") ? nil : .name
+    case .extensionCode: return .object
+    // Longer ones need an opcode that is refused.
+    case .bigInt(let run): return run.count > 255 ? .longInt : nil
+    case .object:
+      guard let body = graph.body(of: ref) else { return nil }
+      let builds = body.edits.contains {
+        switch $0 {
+        case .build, .call: true
+        default: false
+        }
+      }
+      switch body.construction {
+      case .list, .dict, .set: return builds ? .object : nil
+      case .frozenSet: return .setClass
+      case .newObject, .newObjectWithKeywords: return .object
+      case .reduce(let callable, let arguments):
+        let callee = name(callable) ?? ""
+        if callee == "builtins.frozenset" { return .setClass }
+        guard AllowedNames.contains(callee) else { return .object }
+        if callee == "torch._tensor._rebuild_from_type_v2" {
+          // Its first two arguments are a function and a class: both must be known.
+          let known = (graph.items(of: arguments) ?? []).prefix(2).allSatisfy {
+            AllowedNames.contains(name($0) ?? "")
+          }
+          return known ? nil : .object
+        }
+        let appends = body.edits.contains { if case .append = $0 { true } else { false } }
+        return appends || (builds && callee != "collections.OrderedDict") ? .object : nil
+      }
+    default: return nil
+    }
+  }
+
+  /// What must be plain too, for `ref` to be.
+  private func plainParts(of ref: PickleGraph.Ref) -> [PickleGraph.Ref] {
+    switch graph[ref] {
+    case .persistentID: return []
+    case .object:
+      if case .reduce(let callable, _) = graph.body(of: ref)?.construction {
+        return graph.parts(of: ref).filter { $0 != callable }
+      }
+      return graph.parts(of: ref)
+    default: return graph.parts(of: ref)
+    }
+  }
+
+  /// Lets plain data stand for an object; gives what it became.
+  private mutating func replace(_ ref: PickleGraph.Ref, by refusal: Refusal) -> String {
+    switch refusal {
+    case .name:
+      let run = graph.intern((graph.globalName(ref) ?? "").utf8)
+      graph.replace(ref, with: .string(run))
+      return "a str"
+    case .longInt:
+      let run = graph.intern((graph.decimal(ref) ?? "").utf8)
+      graph.replace(ref, with: .string(run))
+      return "a str"
+    case .setClass:
+      // A frozenset's items come as a list in protocol 2, as a tuple in protocol 4.
+      guard let body = graph.body(of: ref) else { return "None" }
+      let arguments: PickleGraph.Ref
+      switch body.construction {
+      case .frozenSet(let items):
+        let list = graph.addObject(.list, edits: (graph.sequence(items) ?? []).map { .append($0) })
+        arguments = graph.addTuple([list])
+      case .reduce(_, let given): arguments = given
+      default: return "None"
+      }
+      let callable = global("__builtin__", "set")
+      graph.replaceBody(of: ref, with: .init(.reduce(callable: callable, arguments: arguments)))
+      return "a set"
+    case .object:
+      return replaceObject(ref)
+    }
+  }
+
+  private mutating func replaceObject(_ ref: PickleGraph.Ref) -> String {
+    let cls = graph.className(of: ref) ?? ""
+    var arguments: [PickleGraph.Ref] = []
+    if case .reduce(_, let tuple) = graph.body(of: ref)?.construction {
+      arguments = graph.items(of: tuple).map(Array.init) ?? []
+    }
+    if cls == "torch._tensor._rebuild_from_type_v2", arguments.count >= 3,
+      AllowedNames.contains(name(arguments[0]) ?? "")
+    {
+      graph.replaceBody(
+        of: ref, with: .init(.reduce(callable: arguments[0], arguments: arguments[2])))
+      return "a plain tensor"
+    }
+    if cls.hasSuffix("multiarray.scalar"), let node = numpyScalar(arguments) {
+      graph.replace(ref, with: node)
+      return "a number"
+    }
+    if cls.hasPrefix("pathlib."), !arguments.isEmpty {
+      let parts = arguments.compactMap(graph.text)
+      let root = parts.first == "/" ? "/" : ""
+      let joined = root + parts.dropFirst(root.isEmpty ? 0 : 1).joined(separator: "/")
+      let run = graph.intern(joined.utf8)
+      graph.replace(ref, with: .string(run))
+      return "a str"
+    }
+    let isDateTime = cls.hasPrefix("datetime.") || cls.hasPrefix("numpy.")
+    if let entries = graph.entries(of: ref) {
+      return replaceByDict(ref, entries)
+    } else if let items = graph.sequence(ref) {
+      graph.replaceBody(of: ref, with: .init(.list, edits: items.map { .append($0) }))
+      return "a list"
+    } else if !isDateTime, case let attributes = graph.attributes(of: ref), !attributes.isEmpty {
+      return replaceByDict(ref, attributes)
+    }
+    graph.replace(ref, with: .none)
+    return "None"
+  }
+
+  private mutating func replaceByDict(
+    _ ref: PickleGraph.Ref, _ entries: [(key: PickleGraph.Ref, value: PickleGraph.Ref)]
+  ) -> String {
+    graph.replaceBody(
+      of: ref, with: .init(.dict, edits: entries.map { .setItem(key: $0.key, value: $0.value) }))
+    return "a dict"
+  }
+
+  /// The number that `numpy.core.multiarray.scalar(dtype, bytes)` makes.
+  private func numpyScalar(_ arguments: [PickleGraph.Ref]) -> PickleGraph.Node? {
+    guard arguments.count == 2, let type = constructorArguments(arguments[0])?.first,
+      let code = graph.text(type), let bytes = plainBytes(arguments[1]), bytes.count <= 8,
+      graph.body(of: arguments[0])?.edits.isEmpty == false
+    else { return nil }
+    let bits = bytes.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    switch (code, bytes.count) {
+    case ("f8", 8): return .float(bits)
+    case ("f4", 4):
+      return .float(Double(Float(bitPattern: UInt32(truncatingIfNeeded: bits))).bitPattern)
+    case ("f2", 2):
+      let half = Tensor.double(fromHalf: UInt16(truncatingIfNeeded: bits))
+      return .float(half.bitPattern)
+    case ("b1", 1): return .bool(bits != 0)
+    case ("u1", 1), ("u2", 2), ("u4", 4): return .int(Int64(bits))
+    case ("i1", 1), ("i2", 2), ("i4", 4), ("i8", 8):
+      let unused = 64 - 8 * bytes.count
+      return .int(Int64(bitPattern: bits << UInt64(unused)) >> Int64(unused))
+    default: return nil
+    }
+  }
+
+  /// The bytes of a bytes object, also as protocol 2 writes it: `_codecs.encode(text, 'latin1')`.
+  private func plainBytes(_ ref: PickleGraph.Ref) -> [UInt8]? {
+    if case .bytes(let run) = graph[ref] { return Array(graph.bytes(run)) }
+    guard graph.className(of: ref) == "_codecs.encode",
+      let text = constructorArguments(ref)?.first.flatMap(graph.text)
+    else { return nil }
+    let scalars = text.unicodeScalars
+    return scalars.allSatisfy { $0.value < 256 } ? scalars.map { UInt8($0.value) } : nil
+  }
+}
