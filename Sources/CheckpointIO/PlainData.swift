@@ -45,6 +45,12 @@ extension Checkpoint {
   public mutating func makePlain() throws -> [PlainChange] {
     var changes: [PlainChange] = []
     var seen: Set<PickleGraph.Ref> = []
+    for ref in recursiveTuples() {
+      let items = graph.items(of: ref).map(Array.init) ?? []
+      let path = graph.path(to: ref)
+      graph.replaceBody(of: ref, with: .init(.list, edits: items.map { .append($0) }))
+      changes.append(PlainChange(path: path, what: "a tuple that holds itself became a list"))
+    }
     var open = [graph.root]
     while let ref = open.popLast() {
       guard seen.insert(ref).inserted else { continue }
@@ -57,6 +63,30 @@ extension Checkpoint {
       open += plainParts(of: ref).reversed()
     }
     return changes
+  }
+
+  /// Tuples that are met again while their own items are written: that takes an opcode that is refused.
+  private func recursiveTuples() -> [PickleGraph.Ref] {
+    var found: Set<PickleGraph.Ref> = []
+    var isOpen: [PickleGraph.Ref: Bool] = [graph.root: true]
+    var path: [(ref: PickleGraph.Ref, parts: ArraySlice<PickleGraph.Ref>)] = [
+      (graph.root, graph.parts(of: graph.root)[...])
+    ]
+    while let (ref, rest) = path.popLast() {
+      var parts = rest
+      guard let next = parts.popFirst() else {
+        isOpen[ref] = false
+        continue
+      }
+      path.append((ref, parts))
+      if let open = isOpen[next] {
+        if open, graph.items(of: next) != nil { found.insert(next) }
+        continue
+      }
+      isOpen[next] = true
+      path.append((next, graph.parts(of: next)[...]))
+    }
+    return found.sorted { $0.index < $1.index }
   }
 
   private enum Refusal {

@@ -92,7 +92,18 @@ extension Checkpoint {
     var storages: [Storage] = []
     var numbers: [ObjectIdentifier: Int] = [:]
     var keys: [Int: PickleGraph.Ref] = [:]
+    let isAdded = { (ref: PickleGraph.Ref) in Int(ref.index) >= document.graph.nodes.count }
     var shared: [[UInt8]: PickleGraph.Ref] = [:]
+    for id in ids where !isAdded(id) {
+      guard case .persistentID(let inner) = graph[id], let items = graph.items(of: inner) else {
+        continue
+      }
+      for item in [items.first, items.dropFirst(3).first].compactMap(\.self) {
+        guard case .string(let run) = graph[item] else { continue }
+        let bytes = Array(graph.bytes(run))
+        shared[bytes] = shared[bytes] ?? item
+      }
+    }
     for id in ids {
       guard case .persistentID(let inner) = graph[id], let storage = storage(of: id),
         var items = graph.items(of: inner).map(Array.init)
@@ -111,14 +122,11 @@ extension Checkpoint {
         keys[number] = keys[number] ?? items[2]
       }
       // In Python "storage" and "cpu" are one object each, wherever the tensors come from.
-      for place in [0, 3] {
+      for place in [0, 3] where isAdded(items[place]) {
         guard case .string(let run) = graph[items[place]] else { continue }
         let bytes = Array(graph.bytes(run))
-        if let known = shared[bytes], Int(items[place].index) >= document.graph.nodes.count {
-          items[place] = known
-        } else if shared[bytes] == nil {
-          shared[bytes] = items[place]
-        }
+        items[place] = shared[bytes] ?? items[place]
+        shared[bytes] = items[place]
       }
       if items != old {
         let tuple = graph.addTuple(items)
