@@ -1,0 +1,36 @@
+# make demo      the main job on a bundled checkpoint
+# make test      every test
+# make interop   the check against a real PyTorch, in a virtual environment that it makes itself
+# make lint      the format of the sources
+# make bench     speed and memory, beside PyTorch
+
+.PHONY: setup build demo test interop lint bench clean
+
+CKPT = .build/release/ckpt
+
+setup:
+	@scripts/setup
+
+build: setup
+	@swift build -c release --product ckpt --quiet
+
+demo: build
+	@scripts/demo $(CKPT)
+
+test: setup
+	swift test --quiet
+	swift build --quiet --package-path Tests/DependentPackage
+
+interop: build
+	@scripts/setup interop
+	@python=$$(scripts/python-env) && "$$python" scripts/interop/run.py $(CKPT)
+
+lint:
+	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks
+
+bench: build
+	@scripts/setup interop
+	@python=$$(scripts/python-env) && "$$python" Benchmarks/pytorch.py $(CKPT)
+
+clean:
+	swift package clean
