@@ -23,6 +23,8 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    // The tests' SHA-256 only.
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
   ],
   targets: [
     // System libraries.
@@ -64,20 +66,23 @@ let package = Package(
     .executableTarget(name: "ckpt", dependencies: ["CheckpointCommands"], swiftSettings: settings),
 
     // A test target a room.
-    .testTarget(name: "PlatformTests", dependencies: ["Platform"], swiftSettings: settings),
-    .testTarget(name: "PickleFormatTests", dependencies: ["PickleFormat"], swiftSettings: settings),
-    .testTarget(
-      name: "ZipArchiveTests", dependencies: ["ZipArchive", "Platform"], swiftSettings: settings),
-    .testTarget(
-      name: "TensorStoreTests", dependencies: ["TensorStore", "Platform"], swiftSettings: settings),
-    .testTarget(
-      name: "StateDictsTests", dependencies: ["StateDicts", "TensorStore", "Platform"],
-      swiftSettings: settings),
-    .testTarget(
-      name: "CheckpointIOTests", dependencies: ["StateDictKit", "CheckpointIO", "ZipArchive"],
-      swiftSettings: settings),
-    .testTarget(
-      name: "CommandTests", dependencies: ["CheckpointCommands", "StateDictKit"],
-      swiftSettings: settings),
+    .target(
+      name: "TestSupport", dependencies: [.product(name: "Crypto", package: "swift-crypto")],
+      path: "Tests/TestSupport", swiftSettings: settings),
+    test("Platform"),
+    test("PickleFormat"),
+    test("ZipArchive", "Platform"),
+    test("TensorStore", "Platform"),
+    test("StateDicts", "TensorStore", "Platform"),
+    test("CheckpointIO", "StateDictKit", "ZipArchive", "PickleFormat"),
+    test("CheckpointCommands", "StateDictKit"),
   ]
 )
+
+/// The tests of a room, and the other rooms that they look into.
+func test(_ room: String, _ others: String...) -> Target {
+  .testTarget(
+    name: room + "Tests",
+    dependencies: ([room, "TestSupport"] + others).map { .init(stringLiteral: $0) },
+    swiftSettings: settings)
+}
