@@ -50,6 +50,13 @@ extension Checkpoint {
     return lines
   }
 
+  /// How protocol 2 makes objects of types that later protocols have an opcode for.
+  private static let builtinTypes = [
+    "_codecs.encode": "bytes", "__builtin__.set": "set", "builtins.set": "set",
+    "__builtin__.frozenset": "frozenset", "builtins.frozenset": "frozenset",
+    "__builtin__.bytearray": "bytearray", "builtins.bytearray": "bytearray",
+  ]
+
   /// What Python calls the object's type.
   func type(of ref: PickleGraph.Ref) -> String {
     if let tensor = document.tensors[ref.index] { return tensor.isParameter ? "Parameter" : "tensor" }
@@ -70,7 +77,9 @@ extension Checkpoint {
       case .dict: return "dict"
       case .set: return "set"
       case .frozenSet: return "frozenset"
-      default: return Text.printable(graph.className(of: ref) ?? "object")
+      default:
+        let name = graph.className(of: ref) ?? "object"
+        return Self.builtinTypes[name] ?? Text.printable(name)
       }
     }
   }
@@ -98,13 +107,64 @@ extension Checkpoint {
       return "storage of \(storage.byteCount) bytes"
     case .object:
       let type = type(of: ref)
-      if let entries = graph.entries(of: ref) { return "\(type) of \(entries.count)" }
+      if let entries = graph.entries(of: ref) {
+        // A Counter is made from a dict.
+        let isCall = entries.isEmpty && constructorArguments(ref)?.isEmpty == false
+        return isCall ? callSummary(ref, type) : "\(type) of \(entries.count)"
+      }
       if let sequence = graph.sequence(ref) { return "\(type) of \(sequence.count)" }
       if type.hasPrefix("torch._utils._rebuild_"), let arguments = constructorArguments(ref) {
         return sparseSummary(type, arguments)
       }
-      if type == "_codecs.encode" { return "bytes" }
-      return type
+      if let count = builtinCount(of: ref, type) { return count }
+      return callSummary(ref, type)
+    }
+  }
+
+  /// How much is in a set or in bytes.
+  private func builtinCount(of ref: PickleGraph.Ref, _ type: String) -> String? {
+    switch type {
+    case "bytes": return plainBytes(ref).map { "\($0.count) bytes" } ?? "bytes"
+    case "bytearray":
+      // bytearray(bytes), or bytearray(text, 'latin-1').
+      let content = constructorArguments(ref)?.first
+      let count = content.flatMap { plainBytes($0)?.count ?? graph.text($0)?.unicodeScalars.count }
+      return "\(count ?? 0) bytes"
+    case "set", "frozenset":
+      let items: PickleGraph.Ref? =
+        switch graph.body(of: ref)?.construction {
+        case .frozenSet(let items): items
+        default: constructorArguments(ref)?.first
+        }
+      let added = graph.body(of: ref)?.edits.count ?? 0
+      return "\(type) of \((items.flatMap { graph.sequence($0)?.count } ?? 0) + added)"
+    default: return nil
+    }
+  }
+
+  /// What a call that nobody runs looks like: `pathlib.PurePosixPath("a", "b")`.
+  private func callSummary(_ ref: PickleGraph.Ref, _ type: String) -> String {
+    guard let arguments = constructorArguments(ref), !arguments.isEmpty else { return type }
+    if type.hasSuffix("multiarray.scalar"), let value = numpyScalar(arguments) {
+      return "numpy scalar " + plainText(value)
+    }
+    let shown = arguments.prefix(4).map { argument in
+      switch graph[argument] {
+      case .tuple:
+        graph.ints(argument).map { "(" + $0.map(String.init).joined(separator: ", ") + ")" } ?? "…"
+      case .object, .persistentID: "…"
+      default: summary(of: argument)
+      }
+    }
+    return type + "(" + shown.joined(separator: ", ") + (arguments.count > 4 ? ", …" : "") + ")"
+  }
+
+  private func plainText(_ node: PickleGraph.Node) -> String {
+    switch node {
+    case .bool(let value): value ? "True" : "False"
+    case .int(let value): "\(value)"
+    case .float(let bits): "\(Double(bitPattern: bits))"
+    default: "value"
     }
   }
 

@@ -225,7 +225,7 @@ extension Checkpoint {
   }
 
   /// The number that `numpy.core.multiarray.scalar(dtype, bytes)` makes.
-  private func numpyScalar(_ arguments: [PickleGraph.Ref]) -> PickleGraph.Node? {
+  func numpyScalar(_ arguments: [PickleGraph.Ref]) -> PickleGraph.Node? {
     guard arguments.count == 2, let type = constructorArguments(arguments[0])?.first,
       let code = graph.text(type), let bytes = plainBytes(arguments[1]), bytes.count <= 8,
       graph.body(of: arguments[0])?.edits.isEmpty == false
@@ -248,7 +248,7 @@ extension Checkpoint {
   }
 
   /// The bytes of a bytes object, also as protocol 2 writes it: `_codecs.encode(text, 'latin1')`.
-  private func plainBytes(_ ref: PickleGraph.Ref) -> [UInt8]? {
+  func plainBytes(_ ref: PickleGraph.Ref) -> [UInt8]? {
     if case .bytes(let run) = graph[ref] { return Array(graph.bytes(run)) }
     guard graph.className(of: ref) == "_codecs.encode",
       let text = constructorArguments(ref)?.first.flatMap(graph.text)
