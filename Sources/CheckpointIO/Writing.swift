@@ -50,7 +50,7 @@ extension Checkpoint {
   public func plannedByteCount(for path: String) throws -> Int {
     let layout = try ZipLayout(
       records(folder: Self.folder(for: path)).map { ($0.name, $0.byteCount) })
-    return layout.directoryOffset
+    return layout.byteCount
   }
 
   /// The archive's top folder: the file's name less its last ending, `archive` if it is not ASCII.

@@ -93,6 +93,11 @@ public struct ZipLayout: Sendable {
     directoryOffset = cursor
   }
 
+  /// How many bytes the archive has in all.
+  public var byteCount: Int {
+    directoryOffset + directory(crc32: [UInt32](repeating: 0, count: slots.count)).count
+  }
+
   /// What stands before a record's bytes: its header and the padding.
   func header(_ slot: Slot) -> [UInt8] {
     var header: [UInt8] = [0x50, 0x4B, 3, 4, 0, 0]

@@ -1,0 +1,144 @@
+import CheckpointCommands
+import Foundation
+import StateDictKit
+import TestSupport
+import Testing
+
+/// Runs `ckpt` in this process; what it prints is tested by `make interop`.
+func ckpt(_ arguments: String...) -> Int32 { CommandLineTool.run(arguments) }
+
+@Suite("The command")
+struct CommandTests {
+  let folder: TemporaryFolder
+  let training = Fixtures.path("training.pt")
+
+  init() throws { folder = try TemporaryFolder() }
+
+  private func keys(_ path: String, at: String? = nil) throws -> [String] {
+    try Checkpoint(path).stateDict(at: at).keys
+  }
+
+  @Test("filter keeps what is selected, and everything beside it")
+  func filter() throws {
+    let out = folder.file("out.pt")
+    #expect(ckpt("filter", training, "--include", "weight", "--exclude", "fc", "-o", out) == 0)
+    let all = try keys(training)
+    #expect(try keys(out) == all.filter { $0.contains("weight") && !$0.contains("fc") })
+    #expect(try Checkpoint(out).objectTree().count > 1)
+  }
+
+  @Test("rename-keys applies its rules in the order given, whatever their options are called")
+  func order() throws {
+    let source = folder.file("in.pt")
+    var stateDict = StateDict()
+    stateDict["a.x"] = try Tensor([1] as [Float], shape: [1])
+    try Checkpoint(stateDict).write(to: source)
+    let (one, two) = (folder.file("1.pt"), folder.file("2.pt"))
+    #expect(
+      ckpt(
+        "rename-keys", source, "--add-prefix", "b.", "--strip-prefix", "a.", "--replace", "b=c",
+        "-o", one) == 0)
+    #expect(try keys(one) == ["c.a.x"])
+    #expect(
+      ckpt(
+        "rename-keys", source, "--strip-prefix=a.", "--regex", "^(.)=>$1$1", "--add-prefix=b.",
+        "-o", two) == 0)
+    #expect(try keys(two) == ["b.xx"])
+  }
+
+  @Test("rename-keys takes a map in YAML or JSON")
+  func map() throws {
+    let key = try #require(try keys(training).first)
+    for (name, text) in [("m.yml", "\(key): new.name\n"), ("m.json", "{\"\(key)\": \"new.name\"}")] {
+      let map = try folder.write(Array(text.utf8), to: name)
+      let out = folder.file(name + ".pt")
+      #expect(ckpt("rename-keys", training, "--map", map, "-o", out) == 0)
+      #expect(try keys(out).first == "new.name")
+    }
+    let list = try folder.write(Array("- a\n".utf8), to: "list.yml")
+    #expect(ckpt("rename-keys", training, "--map", list, "-o", folder.file("x.pt")) == 65)
+    #expect(ckpt("rename-keys", training, "--map", "/none.yml", "-o", folder.file("x.pt")) == 66)
+  }
+
+  @Test("merge is the main job: filtered, renamed, into a fresh state dict")
+  func merge() throws {
+    let (fresh, demo) = (Fixtures.path("demo_fresh.pt"), Fixtures.path("demo.pt"))
+    let at = try Checkpoint(demo).stateDictPath()
+    let theirs = try keys(demo)
+    let prefix = try #require(theirs.first?.split(separator: ".").first.map { String($0) + "." })
+    let out = folder.file("out.pt")
+    let kept = try keys(fresh).filter { theirs.contains(prefix + $0) && !$0.hasPrefix("fc") }
+    #expect(!kept.isEmpty)
+    #expect(
+      ckpt(
+        "merge", fresh, demo, "--other-at", at, "--exclude", "under:\(prefix)fc", "--strip-prefix",
+        prefix, "--skip-mismatched", "--allow-new", "-o", out) == 0)
+    let merged = try Checkpoint(out).stateDict()
+    let source = try Checkpoint(demo).stateDict()
+    for key in kept where merged[key]?.shape == source[prefix + key]?.shape {
+      #expect(try merged[key]?.contiguousBytes() == source[prefix + key]?.contiguousBytes())
+    }
+  }
+
+  @Test("A merge that does not fit writes nothing")
+  func mismatch() throws {
+    let out = folder.file("out.pt")
+    #expect(ckpt("merge", training, Fixtures.path("demo.pt"), "-o", out) == 65)
+    #expect(try folder.names().isEmpty)
+  }
+
+  @Test("An output that exists stays, unless --force is given; a dry run writes nothing")
+  func output() throws {
+    let out = try folder.write([1], to: "out.pt")
+    #expect(ckpt("filter", training, "--include", "weight", "-o", out) == 73)
+    #expect(try contents(of: out) == [1])
+    #expect(ckpt("filter", training, "--include", "weight", "-o", out, "--force", "--dry-run") == 0)
+    #expect(try contents(of: out) == [1])
+    #expect(ckpt("filter", training, "--include", "weight", "-o", out, "--force") == 0)
+    #expect(try Checkpoint(out).format == .pytorchZip)
+    #expect(try folder.names() == ["out.pt"])
+  }
+
+  @Test("The exit status tells faults of the call, of the input and of the output apart")
+  func status() throws {
+    let out = folder.file("out.pt")
+    let calls: [(Int32, [String])] = [
+      (64, ["filter", training]), (64, ["filter", training, "-o", "-"]), (64, ["nonsense"]),
+      (64, ["filter", training, "--include", "re:(", "-o", out]), (64, ["rename-keys", training, "-o", out]),
+      (64, ["merge", training, "-o", out]), (64, ["ls", training, "--dtype", "float33"]),
+      (64, ["ls", training, "--shape", "1,x"]), (64, ["show", training, "--depth", "-1"]),
+      (64, ["filter", training, "-o", folder.file("x.safetensors")]),
+      (64, ["merge", training, training, "--method", "linear", "-o", out]),
+      (65, ["ls", Fixtures.path("bad/text.pt")]), (65, ["ls", training, "--at", "none"]),
+      (65, ["filter", training, "--include", "is:none", "-o", out]),
+      (65, ["ls", Fixtures.path("two_candidates.pt")]),
+      (65, ["filter", Fixtures.path("torchscript.pt"), "-o", out]),
+      (66, ["ls", folder.file("none")]), (66, ["ls", folder.path]),
+      (73, ["filter", training, "-o", folder.file("no/such/out.pt")]),
+      (73, ["filter", training, "-o", folder.path]),
+      (0, ["--version"]), (0, ["--help"]), (0, ["ls", training]), (0, ["ls", training, "--json"]),
+      (0, ["show", training]), (0, ["show", training, "--json", "--depth", "9"]),
+      (0, ["ls", Fixtures.path("torchscript.pt")]),
+      (0, ["ls", Fixtures.path("two_candidates.pt"), "--at", "student"]),
+    ]
+    for (status, arguments) in calls {
+      #expect(CommandLineTool.run(arguments) == status, "\(arguments)")
+    }
+    #expect(try folder.names().isEmpty)
+  }
+
+  @Test("A TorchScript archive's state dict can be extracted")
+  func torchScript() throws {
+    let out = folder.file("out.pt")
+    let source = Fixtures.path("torchscript.pt")
+    #expect(ckpt("filter", source, "--extract", "-o", out) == 0)
+    #expect(try keys(out) == keys(source))
+  }
+
+  @Test("The selection that keeps nothing passes only with --allow-empty")
+  func empty() throws {
+    let out = folder.file("out.pt")
+    #expect(ckpt("filter", training, "--include", "is:none", "--allow-empty", "-o", out) == 0)
+    #expect(try Checkpoint(out).stateDict(at: "model").isEmpty)
+  }
+}
