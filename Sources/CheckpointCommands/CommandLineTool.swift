@@ -68,7 +68,8 @@ struct InputError: Diagnostic {
 struct Ckpt: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ckpt",
-    abstract: "Look at, cut, rename and merge neural networks' checkpoints, running nothing in them.",
+    abstract:
+      "Look at, cut, rename and merge neural networks' checkpoints, running nothing in them.",
     version: "0.1.0",
     subcommands: [
       ListCommand.self, ShowCommand.self, FilterCommand.self, RenameKeysCommand.self,

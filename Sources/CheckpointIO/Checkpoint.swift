@@ -71,7 +71,9 @@ public struct Checkpoint: Sendable {
   public var file: File? { document.file }
 
   /// The storage of a persistent id.
-  func storage(of id: PickleGraph.Ref) -> Storage? { document.storages[id] ?? addedStorages[id.index] }
+  func storage(of id: PickleGraph.Ref) -> Storage? {
+    document.storages[id] ?? addedStorages[id.index]
+  }
 
   // MARK: - State dicts
 

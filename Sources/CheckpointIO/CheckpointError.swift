@@ -27,8 +27,10 @@ public enum CheckpointError: Diagnostic, Equatable {
     public let tensorCount: Int
   }
 
+  /// How scripts tell it apart.
   public var kind: DiagnosticKind { .badInput }
 
+  /// What is wrong and where, on one line.
   public var description: String {
     switch self {
     case .unsupportedFormat(let format, let file): "\(format) is not supported yet (\(file))"
@@ -49,6 +51,7 @@ public enum CheckpointError: Diagnostic, Equatable {
     }
   }
 
+  /// What to do about it.
   public var hint: String? {
     switch self {
     case .unsupportedFormat: "load it with PyTorch and save it with torch.save (1.6 or later)"

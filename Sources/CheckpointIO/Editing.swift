@@ -11,7 +11,8 @@ extension Checkpoint {
   public mutating func replaceStateDict(at: String, with stateDict: StateDict) throws {
     guard !document.isTorchScript else {
       throw CheckpointError.cannotWrite(
-        file: path, "a TorchScript archive cannot be written, since its code belongs to its weights",
+        file: path,
+        "a TorchScript archive cannot be written, since its code belongs to its weights",
         hint: "--extract writes the state dict alone")
     }
     let ref = try resolve(at)
@@ -131,7 +132,8 @@ extension Checkpoint {
         var arguments = basic + [grad, hooks]
         if typed == nil { arguments.append(dtype(&self)) }
         var flags: [PickleGraph.Edit] = []
-        for (name, isSet) in [("conj", tensor.isConjugate), ("neg", tensor.isNegative)] where isSet {
+        for (name, isSet) in [("conj", tensor.isConjugate), ("neg", tensor.isNegative)] where isSet
+        {
           flags.append(.setItem(key: graph.addString(name), value: graph.addBool(true)))
         }
         if !flags.isEmpty { arguments.append(graph.addObject(.dict, edits: flags)) }

@@ -45,7 +45,9 @@ extension Checkpoint {
           path: path, depth: level, step: steps.last ?? "", type: type(of: ref),
           summary: summary(of: ref), sameAs: known,
           hiddenChildren: known != nil ? 0 : children.count - shown))
-      for (step, child) in children.prefix(shown).reversed() { open.append((child, steps + [step])) }
+      for (step, child) in children.prefix(shown).reversed() {
+        open.append((child, steps + [step]))
+      }
     }
     return lines
   }
@@ -59,7 +61,9 @@ extension Checkpoint {
 
   /// What Python calls the object's type.
   func type(of ref: PickleGraph.Ref) -> String {
-    if let tensor = document.tensors[ref.index] { return tensor.isParameter ? "Parameter" : "tensor" }
+    if let tensor = document.tensors[ref.index] {
+      return tensor.isParameter ? "Parameter" : "tensor"
+    }
     switch graph[ref] {
     case .none: return "None"
     case .bool: return "bool"

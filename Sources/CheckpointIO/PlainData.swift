@@ -22,7 +22,8 @@ private enum AllowedNames {
   private static let all: Set<String> = Set(
     [
       "_codecs.encode", "builtins.bytearray", "builtins.complex", "builtins.set",
-      "collections.Counter", "collections.OrderedDict", "torch.Size", "torch.Tensor", "torch.device",
+      "collections.Counter", "collections.OrderedDict", "torch.Size", "torch.Tensor",
+      "torch.device",
       "torch._tensor._rebuild_from_type_v2", "torch.nn.parameter.Parameter",
       "torch.serialization._get_layout", "torch.storage.TypedStorage",
       "torch.storage.UntypedStorage", "torch.per_channel_affine",

@@ -19,7 +19,8 @@ struct StorageTable {
   ]
 
   /// What a persistent id's class says that the storage holds; nil for bytes of any kind.
-  static func elementType(ofPersistentID id: PickleGraph.Ref, in graph: PickleGraph) -> ElementType? {
+  static func elementType(ofPersistentID id: PickleGraph.Ref, in graph: PickleGraph) -> ElementType?
+  {
     guard case .persistentID(let inner) = graph[id], let items = graph.items(of: inner),
       let cls = items.dropFirst().first, let name = graph.global(cls)
     else { return nil }
@@ -63,8 +64,9 @@ struct StorageTable {
       }
       let size = (elementType ?? .uint8).byteCount(ofElements: count)
       guard let size, size <= entry.byteCount else {
-        throw bad("storage \(key) claims \(count) elements, more than its record's "
-          + "\(entry.byteCount) bytes hold")
+        throw bad(
+          "storage \(key) claims \(count) elements, more than its record's "
+            + "\(entry.byteCount) bytes hold")
       }
       var source = try archive.source(of: entry)
       if size < entry.byteCount {

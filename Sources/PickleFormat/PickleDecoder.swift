@@ -71,7 +71,9 @@ struct PickleDecoder {
     if index < UInt64(memo.count) {
       memo[Int(index)] = ref
     } else if index <= UInt64(memo.count) + 1024 {
-      while UInt64(memo.count) < index { memo.append(farMemo.removeValue(forKey: UInt64(memo.count))) }
+      while UInt64(memo.count) < index {
+        memo.append(farMemo.removeValue(forKey: UInt64(memo.count)))
+      }
       memo.append(ref)
     } else {
       farMemo[index] = ref

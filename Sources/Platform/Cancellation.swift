@@ -58,6 +58,8 @@ public final class Cancellation: Sendable {
 public struct CancelledError: Diagnostic, Hashable {
   /// The error.
   public init() {}
+  /// How scripts tell it apart.
   public var kind: DiagnosticKind { .interrupted }
+  /// What is wrong and where, on one line.
   public var description: String { "interrupted; nothing was written" }
 }

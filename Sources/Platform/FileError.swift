@@ -25,6 +25,7 @@ public struct FileError: Diagnostic, Hashable {
     self.hint = hint
   }
 
+  /// What is wrong and where, on one line.
   public var description: String { "\(problem) (\(path))" }
 
   /// The error of the system call that has just failed.

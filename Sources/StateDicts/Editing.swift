@@ -130,7 +130,8 @@ extension StateDict {
       var target = targets[StateKey(entry.module)] ?? nil
       if target == nil {
         let probe = rename(entry.module.isEmpty ? "x" : entry.module + ".x")
-        target = probe == "x" ? "" : probe.hasSuffix(".x") ? String(probe.dropLast(2)) : entry.module
+        target =
+          probe == "x" ? "" : probe.hasSuffix(".x") ? String(probe.dropLast(2)) : entry.module
       }
       let new = entry.module.isEmpty && targets[StateKey("")] == nil ? "" : target ?? entry.module
       let isMoved = !new.utf8.elementsEqual(entry.module.utf8)

@@ -132,7 +132,9 @@ struct StateKey: Hashable, Sendable {
 
   init(_ text: String) { self.text = text }
 
-  static func == (left: StateKey, right: StateKey) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
+  static func == (left: StateKey, right: StateKey) -> Bool {
+    left.text.utf8.elementsEqual(right.text.utf8)
+  }
 
   func hash(into hasher: inout Hasher) {
     var text = text

@@ -21,6 +21,7 @@ public enum StateDictError: Diagnostic, Equatable {
     public let old: [String]
   }
 
+  /// How scripts tell it apart.
   public var kind: DiagnosticKind {
     switch self {
     case .badPattern, .badRename: .usage
@@ -28,6 +29,7 @@ public enum StateDictError: Diagnostic, Equatable {
     }
   }
 
+  /// What is wrong and where, on one line.
   public var description: String {
     switch self {
     case .badPattern(let text, let problem): "\(problem) (pattern \"\(text)\")"
@@ -46,6 +48,7 @@ public enum StateDictError: Diagnostic, Equatable {
     }
   }
 
+  /// What to do about it.
   public var hint: String? {
     switch self {
     case .badPattern: "a pattern is in:TEXT, is:TEXT, under:TEXT, glob:TEXT or re:TEXT"
@@ -69,6 +72,7 @@ public struct ShapeMismatch: Sendable, Hashable, CustomStringConvertible {
   /// The shape that is.
   public let found: [Int]?
 
+  /// The key and both shapes.
   public var description: String {
     func text(_ shape: [Int]?) -> String { shape.map { "\($0)" } ?? "no tensor" }
     return "\(key) (\(text(found)) for \(text(expected)))"

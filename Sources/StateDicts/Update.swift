@@ -66,8 +66,10 @@ extension StateDict {
     for key in added {
       for module in StateKey(key).modules { wanted.insert(StateKey(module)) }
     }
-    metadata = own + theirs.filter {
-      wanted.contains(StateKey($0.module)) && !known.contains(StateKey($0.module))
-    }
+    metadata =
+      own
+      + theirs.filter {
+        wanted.contains(StateKey($0.module)) && !known.contains(StateKey($0.module))
+      }
   }
 }

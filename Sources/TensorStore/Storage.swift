@@ -38,12 +38,15 @@ public struct ByteSwapped: ComputedBytes {
     self.width = width
   }
 
+  /// How many bytes there are: as many as the source has.
   public var byteCount: Int { source.byteCount }
 
+  /// As the source.
   public var isRandomAccess: Bool {
     if case .computed(let computed) = source { computed.isRandomAccess } else { true }
   }
 
+  /// Starts to read at `offset`, which may lie inside a group.
   public func makeReader(at offset: Int) throws -> any ByteReader {
     let start = offset / width * width
     return Reader(

@@ -11,8 +11,10 @@ public enum TensorError: Diagnostic, Equatable {
   /// The tensor has no elements in memory or file: it is on the meta device.
   case noData
 
+  /// How scripts tell it apart.
   public var kind: DiagnosticKind { .badInput }
 
+  /// What is wrong and where, on one line.
   public var description: String {
     switch self {
     case .badGeometry(let problem): problem
@@ -239,7 +241,8 @@ extension Tensor {
     switch exponent {
     case 0: return sign * fraction * 0x1p-14
     case 31: return bits & 1023 == 0 ? sign * .infinity : .nan
-    default: return sign * (1 + fraction) * Double(sign: .plus, exponent: exponent - 15, significand: 1)
+    default:
+      return sign * (1 + fraction) * Double(sign: .plus, exponent: exponent - 15, significand: 1)
     }
   }
 }

@@ -17,10 +17,12 @@ public enum ZipError: Diagnostic, Equatable {
   /// The records cannot be laid out as an archive.
   case unwritable(String)
 
+  /// How scripts tell it apart.
   public var kind: DiagnosticKind {
     if case .unwritable = self { .cannotCreate } else { .badInput }
   }
 
+  /// What is wrong and where, on one line.
   public var description: String {
     switch self {
     case .notAnArchive(let file):
@@ -42,6 +44,7 @@ public enum ZipError: Diagnostic, Equatable {
     }
   }
 
+  /// What to do about it.
   public var hint: String? {
     switch self {
     case .notAnArchive: "PyTorch's zip-based checkpoints (1.6 and later) are read"

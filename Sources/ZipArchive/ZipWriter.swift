@@ -116,7 +116,9 @@ public struct ZipWriter: Sendable {
       flush()
       group = index + 1..<index + 1
       var step = chunkSize
-      if case .computed(let computed) = source, !computed.isRandomAccess { step = computed.byteCount }
+      if case .computed(let computed) = source, !computed.isRandomAccess {
+        step = computed.byteCount
+      }
       for start in stride(from: 0, to: source.byteCount, by: step) {
         jobs.append(.part(record: index, start..<min(start + step, source.byteCount)))
       }

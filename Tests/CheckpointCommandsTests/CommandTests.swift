@@ -49,7 +49,8 @@ struct CommandTests {
   @Test("rename-keys takes a map in YAML or JSON")
   func map() throws {
     let key = try #require(try keys(training).first)
-    for (name, text) in [("m.yml", "\(key): new.name\n"), ("m.json", "{\"\(key)\": \"new.name\"}")] {
+    for (name, text) in [("m.yml", "\(key): new.name\n"), ("m.json", "{\"\(key)\": \"new.name\"}")]
+    {
       let map = try folder.write(Array(text.utf8), to: name)
       let out = folder.file(name + ".pt")
       #expect(ckpt("rename-keys", training, "--map", map, "-o", out) == 0)
@@ -104,7 +105,8 @@ struct CommandTests {
     let out = folder.file("out.pt")
     let calls: [(Int32, [String])] = [
       (64, ["filter", training]), (64, ["filter", training, "-o", "-"]), (64, ["nonsense"]),
-      (64, ["filter", training, "--include", "re:(", "-o", out]), (64, ["rename-keys", training, "-o", out]),
+      (64, ["filter", training, "--include", "re:(", "-o", out]),
+      (64, ["rename-keys", training, "-o", out]),
       (64, ["merge", training, "-o", out]), (64, ["ls", training, "--dtype", "float33"]),
       (64, ["ls", training, "--shape", "1,x"]), (64, ["show", training, "--depth", "-1"]),
       (64, ["filter", training, "-o", folder.file("x.safetensors")]),

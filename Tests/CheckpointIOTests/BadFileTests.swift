@@ -12,7 +12,8 @@ struct BadFileTests {
     var testDescription: String { file }
   }
 
-  @Test("Each is refused with an error that says what and where",
+  @Test(
+    "Each is refused with an error that says what and where",
     arguments: try Fixtures.decode([Case].self, from: "bad/bad.json"))
   func bad(example: Case) throws {
     let folder = try TemporaryFolder()
@@ -28,7 +29,8 @@ struct BadFileTests {
     #expect(try folder.names().isEmpty)
   }
 
-  @Test("Bytes changed anywhere in a checkpoint lead to an error or a checkpoint, never a crash",
+  @Test(
+    "Bytes changed anywhere in a checkpoint lead to an error or a checkpoint, never a crash",
     arguments: ["training", "python_objects", "quantized", "special_tensors", "protocol_5"])
   func damaged(name: String) throws {
     let folder = try TemporaryFolder()

@@ -44,9 +44,13 @@ struct CheckpointTests {
     for number in 0..<Int.random(in: 1...20, using: &random) {
       if storages.isEmpty || random.next() % 3 > 0 {
         let count = Int.random(in: 0...600, using: &random) / 16 * 16
-        storages.append((Storage(bytes: random.bytes(count)), plain.randomElement(using: &random)!))
+        storages.append(
+          (
+            Storage(bytes: random.bytes(count)),
+            plain[Int.random(in: plain.indices, using: &random)]
+          ))
       }
-      let (storage, type) = storages.randomElement(using: &random)!
+      let (storage, type) = storages[Int.random(in: storages.indices, using: &random)]
       let capacity = storage.byteCount / type.byteCount
       let offset = Int.random(in: 0...capacity, using: &random)
       var shape = [Int.random(in: 0...(capacity - offset), using: &random)]

@@ -94,7 +94,8 @@ struct FixtureTests {
     return try reader.read(entry, limit: 1 << 30)
   }
 
-  @Test("A checkpoint written anew holds the same, and is the same bytes each time",
+  @Test(
+    "A checkpoint written anew holds the same, and is the same bytes each time",
     arguments: Fixtures.checkpoints.filter { !$0.hasPrefix("torchscript") })
   func rewrite(name: String) throws {
     let folder = try TemporaryFolder()
@@ -108,6 +109,7 @@ struct FixtureTests {
     try FileManager.default.createDirectory(
       atPath: folder.file("again"), withIntermediateDirectories: false)
     try first.write(to: folder.file("again/first.pt"))
-    #expect(try contents(of: folder.file("again/first.pt")) == contents(of: folder.file("first.pt")))
+    #expect(
+      try contents(of: folder.file("again/first.pt")) == contents(of: folder.file("first.pt")))
   }
 }

@@ -8,8 +8,10 @@ struct HostilePickleTests {
     "Nonsense is an error that says where",
     arguments: [
       "", "N", ".", "I1\n", "0.", "1.", "a.", "s.", "(s.", "(Ns.", "u.", "(u.", "(Nu.", "t.", "R.",
-      "NR.", "b.", "Nb.", "g0\n.", "g-1\n.", "gx\n.", "h\u{5}.", "p0\n.", "Ix\n.", "I\n.", "L1_0L\n.",
-      "F1,5\n.", "Snone\n.", "S'\n.", #"S'\x4'"# + "\n.", #"V\u00"# + "\n.", #"V\U00110000"# + "\n.",
+      "NR.", "b.", "Nb.", "g0\n.", "g-1\n.", "gx\n.", "h\u{5}.", "p0\n.", "Ix\n.", "I\n.",
+      "L1_0L\n.",
+      "F1,5\n.", "Snone\n.", "S'\n.", #"S'\x4'"# + "\n.", #"V\u00"# + "\n.",
+      #"V\U00110000"# + "\n.",
       "cmodule\n.", "\u{0}.", "(.", "o.", "(o.", "Na.", "I1\nNa.", "I1\nI1\nI1\ns.", "N(e.",
       "N(I1\ne.", "(I1\nd.", "P\n", "P.", "Q.", "2.", "]e.", "2", "ij\n.", "e.", "\u{7F}.",
     ])
@@ -24,7 +26,8 @@ struct HostilePickleTests {
       [0x8D, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F], [0x54, 0xFF, 0xFF, 0xFF, 0xFF],
       [0x8B, 0xFF, 0xFF, 0xFF, 0xFF], [0x8B, 0, 0, 0, 0x7F], [0x42, 0, 0, 0, 0x80], [0x55, 9],
       [0x8E, 0, 0, 0, 0, 1, 0, 0, 0], [0x96, 0, 0, 0, 0, 0, 0, 0, 0x80], [0x8A, 200],
-      [0x95, 0, 0, 0, 0, 0, 0, 0, 0x80], [0x80, 6], [0x80], [0x82, 0], [0x84, 0xFF, 0xFF, 0xFF, 0xFF],
+      [0x95, 0, 0, 0, 0, 0, 0, 0, 0x80], [0x80, 6], [0x80], [0x82, 0],
+      [0x84, 0xFF, 0xFF, 0xFF, 0xFF],
       [0x97], [0x98], [0x6A, 0xFF, 0xFF, 0xFF, 0xFF], [0x8C, 4, 0x61],
     ] as [[UInt8]])
   func lengths(pickle: [UInt8]) {
@@ -49,7 +52,9 @@ struct HostilePickleTests {
 
   @Test("Memo numbers far apart cost nothing")
   func farMemo() throws {
-    let pickle: [UInt8] = [0x5D, 0x72, 0xFF, 0xFF, 0xFF, 0xFF, 0x6A, 0xFF, 0xFF, 0xFF, 0xFF, 0x61, 0x2E]
+    let pickle: [UInt8] = [
+      0x5D, 0x72, 0xFF, 0xFF, 0xFF, 0xFF, 0x6A, 0xFF, 0xFF, 0xFF, 0xFF, 0x61, 0x2E,
+    ]
     let graph = try PickleGraph(decoding: pickle)
     #expect(graph.body(of: graph.root)?.edits.count == 1)
     #expect(graph.nodes.count == 1)

@@ -6,7 +6,8 @@ import Testing
 struct PickleEncodingTests {
   typealias Ref = PickleGraph.Ref
 
-  @Test("Random graphs: written, read and written again, the bytes are the same", arguments: 0..<300)
+  @Test(
+    "Random graphs: written, read and written again, the bytes are the same", arguments: 0..<300)
   func random(seed: Int) throws {
     let graph = RandomGraph(seed: seed, size: 1 + seed % 60).graph
     let first = try graph.encoded()
@@ -60,7 +61,8 @@ struct PickleEncodingTests {
   private func list(_ count: Int) throws -> [UInt8] {
     var graph = PickleGraph()
     let none = graph.add(.none)
-    graph.root = graph.addObject(.list, edits: [PickleGraph.Edit](repeating: .append(none), count: count))
+    graph.root = graph.addObject(
+      .list, edits: [PickleGraph.Edit](repeating: .append(none), count: count))
     return try graph.encoded()
   }
 

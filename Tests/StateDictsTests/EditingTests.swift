@@ -68,7 +68,9 @@ struct RenamingTests {
     #expect(try KeyRename.pair(#"a\=b=c"#) == ("a=b", "c"))
     #expect(try KeyRename.pair("a=") == ("a", ""))
     #expect(throws: StateDictError.self) { try KeyRename.pair("ab") }
-    for empty: KeyRename in [.replace("", with: "b"), .replacePrefix("", with: "b"), .stripPrefix("")] {
+    for empty: KeyRename in [
+      .replace("", with: "b"), .replacePrefix("", with: "b"), .stripPrefix(""),
+    ] {
       #expect(throws: StateDictError.self) { try stateDict("a").renamingKeys(empty) }
     }
   }
@@ -76,7 +78,9 @@ struct RenamingTests {
   @Test("A template that names no group, or no expression, is refused")
   func badRules() {
     #expect(throws: StateDictError.self) { try KeyRename.regexRule("a") }
-    #expect(throws: (any Error).self) { try stateDict("a").renamingKeys(.regex("a", template: "$7")) }
+    #expect(throws: (any Error).self) {
+      try stateDict("a").renamingKeys(.regex("a", template: "$7"))
+    }
     #expect(throws: (any Error).self) {
       try stateDict("a").renamingKeys(.regex("a", template: "${name}"))
     }

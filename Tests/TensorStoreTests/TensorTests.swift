@@ -27,7 +27,10 @@ struct TensorTests {
     let transposed = try tensor([3, 2], [1, 3])
     #expect(!transposed.isContiguous)
     #expect(try transposed.contiguousBytes() == [0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11])
-    #expect(try tensor([2, 2], [0, 1], offset: 23 - 1).contiguousBytes() == [44, 45, 46, 47, 44, 45, 46, 47])
+    #expect(
+      try tensor([2, 2], [0, 1], offset: 23 - 1).contiguousBytes() == [
+        44, 45, 46, 47, 44, 45, 46, 47,
+      ])
     #expect(try tensor([], offset: 5).contiguousBytes() == [10, 11])
     #expect(try tensor([0, 7]).contiguousBytes().isEmpty)
     #expect(try tensor([1, 24], [999, 1]).isContiguous)
@@ -37,10 +40,13 @@ struct TensorTests {
   func random(seed: Int) throws {
     var random = SeededRandom(seed)
     let bytes = random.bytes(4096)
-    let shape = (0..<Int.random(in: 0...4, using: &random)).map { _ in Int.random(in: 1...4, using: &random) }
+    let shape = (0..<Int.random(in: 0...4, using: &random)).map { _ in
+      Int.random(in: 1...4, using: &random)
+    }
     let strides = shape.map { _ in Int.random(in: 0...20, using: &random) }
     let tensor = try Tensor(
-      storage: Storage(bytes: bytes), elementType: .int32, shape: shape, strides: strides, offset: 3)
+      storage: Storage(bytes: bytes), elementType: .int32, shape: shape, strides: strides, offset: 3
+    )
     var expected: [UInt8] = []
     for flat in 0..<shape.reduce(1, *) {
       var (rest, place) = (flat, 3)
@@ -67,7 +73,8 @@ struct TensorTests {
 
   @Test("Numbers go in and come out")
   func numbers() throws {
-    #expect(try Tensor([1.5, -2, .infinity] as [Float], shape: [3]).floats() == [1.5, -2, .infinity])
+    #expect(
+      try Tensor([1.5, -2, .infinity] as [Float], shape: [3]).floats() == [1.5, -2, .infinity])
     #expect(try Tensor([1, 2] as [Int64], shape: [2]).byteCount == 16)
     #expect(throws: TensorError.self) { try Tensor([1, 2] as [Double], shape: [3]) }
   }

@@ -27,7 +27,9 @@ struct ArchiveTests {
     var random = SeededRandom(seed)
     let all = (0..<Int.random(in: 0...30, using: &random)).map { number in
       let name = "top/" + String(repeating: "n", count: Int.random(in: 0...90, using: &random))
-      return (name: "\(name)\(number)é", bytes: random.bytes(Int.random(in: 0...3000, using: &random)))
+      return (
+        name: "\(name)\(number)é", bytes: random.bytes(Int.random(in: 0...3000, using: &random))
+      )
     }
     let reader = try ZipReader(path: archive(all.map { record($0.name, $0.bytes) }))
     #expect(reader.entries.map(\.name) == all.map(\.name))
