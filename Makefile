@@ -30,7 +30,8 @@ lint:
 
 bench: build
 	@scripts/setup interop
-	@python=$$(scripts/python-env) && "$$python" Benchmarks/pytorch.py $(CKPT)
+	@python=$$(scripts/python-env) && \
+	  swift run -c release --package-path Benchmarks benchmark "$(CURDIR)/$(CKPT)" "$$python"
 
 clean:
 	swift package clean
