@@ -21,7 +21,9 @@ private struct EditReport: Encodable {
         print("rename  \(Messages.line(change.from)) -> \(Messages.line(change.to))")
       }
     }
-    var parts = ["\(kept.count) of \(kept.count + dropped.count) keys kept"]
+    var parts: [String] = []
+    let count = kept.count + dropped.count
+    if count > 0 { parts.append("\(kept.count) of \(count) keys kept") }
     if !renamed.isEmpty { parts.append("\(renamed.count) renamed") }
     parts.append("\(bytesText(bytes)) \(dry_run ? "would go" : "written") to \(output)")
     print(parts.joined(separator: ", "))

@@ -57,7 +57,12 @@ struct OutputOptions: ParsableArguments {
   /// Writes the checkpoint, unless this is a dry run; gives the number of bytes.
   func write(_ checkpoint: Checkpoint, common: CommonOptions) throws -> Int {
     let planned = try checkpoint.plannedByteCount(for: output)
-    if dryRun { return planned }
+    if dryRun {
+      if !force, FileManager.default.fileExists(atPath: output) {
+        Messages.warn("\(output) exists already; --force replaces it")
+      }
+      return planned
+    }
     let cancellation = Cancellation()
     let watch = SignalWatch(cancellation)
     defer { withExtendedLifetime(watch) {} }
