@@ -64,46 +64,56 @@ extension PickleGraph {
       ?? all.last { decimal($0.key) == step }?.value
   }
 
-  /// How a path would name an object, found from the objects that hold it; for error messages.
-  func path(to target: Ref) -> String {
-    // Where each object is held first, unless the holder is deep in a cycle.
-    var holders: [UInt32: (holder: UInt32, step: String?)] = [:]
-    var queue = [root]
-    holders[root.index] = (root.index, nil)
+  /// How a path would name an object; for error messages.
+  func path(to target: Ref) -> String { ObjectPaths(self, until: target).path(to: target) }
+}
+
+/// How paths would name the objects of a graph, found from the objects that hold them.
+struct ObjectPaths {
+  private struct Holder {
+    let index: UInt32
+    /// What the holder calls the object; nil if it is no child, such as a call's arguments.
+    let step: String?
+  }
+
+  private let graph: PickleGraph
+  /// Where each object is held first.
+  private var holders: [UInt32: Holder]
+
+  /// Goes through the graph from its root, until it has met `target`, if one is given.
+  init(_ graph: PickleGraph, until target: PickleGraph.Ref? = nil) {
+    self.graph = graph
+    var queue = [graph.root]
+    holders = [graph.root.index: Holder(index: graph.root.index, step: nil)]
     var next = 0
-    search: while next < queue.count {
+    while next < queue.count {
       let ref = queue[next]
       next += 1
-      func meet(_ child: Ref, _ step: String?) {
-        guard holders[child.index] == nil else { return }
-        holders[child.index] = (ref.index, step)
+      for (step, child) in graph.children(of: ref) where holders[child.index] == nil {
+        holders[child.index] = Holder(index: ref.index, step: step)
         queue.append(child)
       }
-      for (step, child) in children(of: ref) { meet(child, step) }
-      switch self[ref] {
-      case .persistentID(let id): meet(id, nil)
-      case .object:
-        guard let body = body(of: ref) else { continue }
-        switch body.construction {
-        case .reduce(let callable, let arguments): [callable, arguments].forEach { meet($0, nil) }
-        case .newObject(_, let arguments): meet(arguments, nil)
-        case .newObjectWithKeywords(_, let arguments, let keywords):
-          [arguments, keywords].forEach { meet($0, nil) }
-        case .frozenSet(let items): meet(items, nil)
-        default: break
-        }
-        for edit in body.edits {
-          if case .build(let state) = edit { meet(state, nil) }
-        }
-      default: break
+      for part in graph.parts(of: ref) where holders[part.index] == nil {
+        holders[part.index] = Holder(index: ref.index, step: nil)
+        queue.append(part)
       }
-      if holders[target.index] != nil { break search }
+      if let target, holders[target.index] != nil { return }
     }
+  }
+
+  /// The path of an object that the graph held.
+  func path(to target: PickleGraph.Ref) -> String {
     var steps: [String] = []
     var place = target.index
-    while let (holder, step) = holders[place], holder != place, steps.count < 50 {
-      if let step, body(of: Ref(index: holder)) != nil { steps.append(step) }
-      place = holder
+    while let holder = holders[place], holder.index != place, steps.count < 50 {
+      // The items of a call's arguments have no path; those of a tuple that has one do.
+      let isNamed = holders[holder.index].map { $0.step != nil || $0.index == holder.index } == true
+      if let step = holder.step,
+        isNamed || graph.body(of: PickleGraph.Ref(index: holder.index)) != nil
+      {
+        steps.append(step)
+      }
+      place = holder.index
     }
     return ObjectPath(steps: steps.reversed()).written
   }

@@ -155,7 +155,9 @@ extension Checkpoint {
     let shown = arguments.prefix(4).map { argument in
       switch graph[argument] {
       case .tuple:
-        graph.ints(argument).map { "(" + $0.map(String.init).joined(separator: ", ") + ")" } ?? "…"
+        graph.ints(argument).map { ints in
+          "(" + ints.map(String.init).joined(separator: ", ") + (ints.count == 1 ? ",)" : ")")
+        } ?? "…"
       case .object, .persistentID: "…"
       default: summary(of: argument)
       }

@@ -46,9 +46,10 @@ extension Checkpoint {
   public mutating func makePlain() throws -> [PlainChange] {
     var changes: [PlainChange] = []
     var seen: Set<PickleGraph.Ref> = []
+    let paths = ObjectPaths(graph)
     for ref in recursiveTuples() {
       let items = graph.items(of: ref).map(Array.init) ?? []
-      let path = graph.path(to: ref)
+      let path = paths.path(to: ref)
       graph.replaceBody(of: ref, with: .init(.list, edits: items.map { .append($0) }))
       changes.append(PlainChange(path: path, what: "a tuple that holds itself became a list"))
     }
@@ -56,7 +57,7 @@ extension Checkpoint {
     while let ref = open.popLast() {
       guard seen.insert(ref).inserted else { continue }
       if let change = refusal(of: ref) {
-        let path = graph.path(to: ref)
+        let path = paths.path(to: ref)
         let before = summary(of: ref)
         let after = replace(ref, by: change)
         changes.append(PlainChange(path: path, what: "\(before) became \(after)"))

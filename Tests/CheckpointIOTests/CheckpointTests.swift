@@ -163,6 +163,16 @@ struct CheckpointTests {
     #expect(try checkpoint.makePlain().isEmpty)
   }
 
+  @Test("Places are named as --at takes them, through lists and tuples")
+  func places() throws {
+    var checkpoint = try Checkpoint(Fixtures.path("cycles.pt"))
+    #expect(try checkpoint.makePlain().map(\.path) == ["2", "3"])
+    checkpoint = try Checkpoint(Fixtures.path("protocol_4.pt"))
+    for line in try checkpoint.objectTree(depth: 9) where line.sameAs == nil {
+      #expect(try checkpoint.objectTree(at: line.path, depth: 0).first?.summary == line.summary)
+    }
+  }
+
   @Test("The planned size is the size")
   func planned() throws {
     for name in ["training", "demo", "many_keys"] {
