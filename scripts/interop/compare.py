@@ -25,7 +25,7 @@ def tensor_facts(tensor):
 
 
 def storage_bytes(storage):
-    return bytes(storage.tolist()) if storage.nbytes() else b""
+    return torch.empty(0, dtype=torch.uint8).set_(storage).numpy().tobytes()
 
 
 def inner_tensors(tensor):
