@@ -34,12 +34,13 @@ let package = Package(
     .systemLibrary(
       name: "CZlib", pkgConfig: "zlib",
       providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
+    .systemLibrary(name: "CLinux"),
     .systemLibrary(
       name: "CDeflate", pkgConfig: "libdeflate",
       providers: [.apt(["libdeflate-dev"]), .brew(["libdeflate"])]),
 
     // The rooms; each depends only on those above it.
-    .target(name: "Platform", swiftSettings: settings),
+    .target(name: "Platform", dependencies: ["CLinux"], swiftSettings: settings),
     .target(name: "PickleFormat", dependencies: ["Platform"], swiftSettings: settings),
     .target(
       name: "ZipArchive", dependencies: ["CZip", "CZlib", "CDeflate", "Platform"],

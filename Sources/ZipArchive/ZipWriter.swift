@@ -63,6 +63,8 @@ public struct ZipWriter: Sendable {
               try write(layout.header(layout.slots[index]), layout.slots[index].headerOffset, file)
             }
             let sum = try copy(records[index], range, layout.slots[index], buffer, to: file)
+            file.beginSync(
+              at: layout.slots[index].dataOffset + range.lowerBound, count: range.count)
             results.withLock {
               $0.parts[index, default: []].append((range.lowerBound, range.count, sum))
             }
@@ -152,6 +154,7 @@ public struct ZipWriter: Sendable {
       bytes += layout.descriptor(slot, crc32: sum)
     }
     try write(bytes, start, file)
+    file.beginSync(at: start, count: bytes.count)
     progress?(bytes.count)
     return sums
   }

@@ -1,0 +1,5 @@
+#pragma once
+// What Linux has and Swift does not see, since glibc shows it to _GNU_SOURCE only.
+#ifdef __linux__
+int sync_file_range(int descriptor, long offset, long count, unsigned int flags);
+#endif
