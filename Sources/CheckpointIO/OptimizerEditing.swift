@@ -1,0 +1,128 @@
+internal import PickleFormat
+internal import StateDicts
+
+/// What became of an optimizer's parameters.
+public struct OptimizerEdit: Sendable, Hashable {
+  /// How `--at` names the optimizer's state.
+  public let path: String
+  /// How many parameters are left.
+  public let kept: Int
+  /// The names of those that were taken out.
+  public let removed: [String]
+  /// The names of those that stayed and lost what was kept for them.
+  public let cleared: [String]
+  /// The names that changed in what the optimizer records.
+  public let renamed: [Rename]
+
+  /// A name that changed.
+  public struct Rename: Sendable, Hashable {
+    /// What the parameter was called.
+    public let old: String
+    /// What it is called now.
+    public let new: String
+  }
+}
+
+extension OptimizerState {
+  /// What is to become of one parameter.
+  public enum Change: Sendable, Hashable {
+    /// It stays, under this name.
+    case keep(as: String)
+    /// It stays, and the optimizer forgets what it kept for it, as if it had not been stepped.
+    case clear
+    /// It goes, and those behind it get lower numbers.
+    case remove
+  }
+}
+
+extension Checkpoint {
+  /// Changes an optimizer's state parameter by parameter; those that stay are numbered anew from 0.
+  ///
+  /// A group that loses all its parameters stays, since `load_state_dict` wants the same number of groups.
+  /// - Parameters:
+  ///   - optimizer: as ``optimizerState(at:model:names:)`` gave it.
+  ///   - change: what is to become of the parameter of a name.
+  /// - Throws: `OptimizerError.names` if the parameters' names are not known.
+  @discardableResult
+  public mutating func editOptimizer(
+    _ optimizer: OptimizerState, _ change: (_ name: String) throws -> OptimizerState.Change
+  ) throws -> OptimizerEdit {
+    let ref = try resolve(optimizer.path)
+    guard let parts = optimizerParts(of: ref) else {
+      throw OptimizerError.notAnOptimizer(
+        file: path, path: optimizer.path, "\(summary(of: ref)) is no optimizer's state")
+    }
+    if case .unknown(let reason) = optimizer.naming {
+      throw OptimizerError.names(
+        file: path, path: optimizer.path,
+        "the names of the optimizer's parameters are not known: \(reason)")
+    }
+    // For each parameter that stays, by what it is called now: its new number or name.
+    var ids: [String: PickleGraph.Ref] = [:]
+    var names: [String: String] = [:]
+    var cleared = Set<String>()
+    var edit = (
+      kept: 0, removed: [String](), cleared: [String](), renamed: [OptimizerEdit.Rename]()
+    )
+    for parameter in optimizer.parameters {
+      guard let name = parameter.name else { continue }
+      var new = name
+      switch try change(name) {
+      case .remove:
+        edit.removed.append(name)
+        continue
+      case .clear:
+        edit.cleared.append(name)
+        cleared.insert(parameter.id)
+      case .keep(let wanted):
+        if !wanted.utf8.elementsEqual(name.utf8) {
+          edit.renamed.append(.init(old: name, new: wanted))
+        }
+        new = wanted
+      }
+      ids[parameter.id] = optimizer.isKeyedByName ? graph.addString(new) : graph.addInt(edit.kept)
+      names[parameter.id] = new
+      edit.kept += 1
+    }
+    for group in parts.groups { renumber(group, ids, names) }
+    if var body = graph.body(of: parts.state) {
+      let entries = graph.entries(of: parts.state) ?? []
+      body.edits.removeAll { if case .setItem = $0 { true } else { false } }
+      let items: [PickleGraph.Edit] = entries.compactMap { key, value in
+        guard let id = parameterID(key), let new = ids[id], !cleared.contains(id) else {
+          return nil
+        }
+        return .setItem(key: new, value: value)
+      }
+      body.edits.insert(contentsOf: items, at: 0)
+      graph.replaceBody(of: parts.state, with: body)
+    }
+    return OptimizerEdit(
+      path: optimizer.path, kept: edit.kept, removed: edit.removed, cleared: edit.cleared,
+      renamed: edit.renamed)
+  }
+
+  /// Gives the parameters of a group their new numbers, and `param_names` the new names.
+  private mutating func renumber(
+    _ group: PickleGraph.Ref, _ ids: [String: PickleGraph.Ref], _ names: [String: String]
+  ) {
+    guard let params = graph.value(of: "params", in: group), let old = graph.sequence(params) else {
+      return
+    }
+    let kept = old.compactMap(parameterID).filter { ids[$0] != nil }
+    if let list = graph.value(of: "param_names", in: group), graph.sequence(list) != nil {
+      replaceItems(of: list, with: kept.map { graph.addString(names[$0] ?? $0) })
+    }
+    replaceItems(of: params, with: kept.compactMap { ids[$0] })
+  }
+
+  private mutating func replaceItems(of list: PickleGraph.Ref, with items: [PickleGraph.Ref]) {
+    if graph.items(of: list) != nil {
+      let tuple = graph.addTuple(items)
+      graph.replace(list, with: graph[tuple])
+    } else if var body = graph.body(of: list) {
+      body.edits = items.map { .append($0) }
+      graph.replaceBody(of: list, with: body)
+    }
+  }
+}
