@@ -43,15 +43,18 @@ let package = Package(
     .target(name: "Platform", dependencies: ["CLinux"], swiftSettings: settings),
     .target(name: "PickleFormat", dependencies: ["Platform"], swiftSettings: settings),
     .target(
-      name: "ZipArchive", dependencies: ["CZip", "CZlib", "CDeflate", "Platform"],
-      swiftSettings: settings),
+      name: "Streaming", dependencies: ["CZlib", "CDeflate", "Platform"], swiftSettings: settings),
+    .target(
+      name: "ZipArchive", dependencies: ["CZip", "Platform", "Streaming"], swiftSettings: settings),
     .target(name: "TensorStore", dependencies: ["Platform"], swiftSettings: settings),
     .target(
       name: "StateDicts", dependencies: ["Platform", "TensorStore", collections],
       swiftSettings: settings),
     .target(
       name: "CheckpointIO",
-      dependencies: ["Platform", "PickleFormat", "ZipArchive", "TensorStore", "StateDicts"],
+      dependencies: [
+        "Platform", "PickleFormat", "Streaming", "ZipArchive", "TensorStore", "StateDicts",
+      ],
       swiftSettings: settings),
     .target(
       name: "StateDictKit",
@@ -72,7 +75,8 @@ let package = Package(
       path: "Tests/TestSupport", swiftSettings: settings),
     test("Platform"),
     test("PickleFormat"),
-    test("ZipArchive", "Platform"),
+    test("Streaming", "Platform"),
+    test("ZipArchive", "Platform", "Streaming"),
     test("TensorStore", "Platform"),
     test("StateDicts", "TensorStore", "Platform"),
     test("CheckpointIO", "StateDictKit", "ZipArchive", "PickleFormat"),

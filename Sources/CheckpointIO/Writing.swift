@@ -1,5 +1,6 @@
 internal import PickleFormat
 public import Platform
+internal import Streaming
 internal import TensorStore
 internal import ZipArchive
 
@@ -20,7 +21,7 @@ extension Checkpoint {
   ///   - cancellation: stops the writing.
   ///   - progress: told how many bytes were written since last time, from any thread.
   /// - Returns: the file's size in bytes.
-  /// - Throws: `FileError`; `ZipError.wrongChecksum` for a damaged storage, naming its record and the
+  /// - Throws: `FileError`; `ChecksumError` for a damaged storage, naming its record and the
   ///   key of its tensor; `CheckpointError.cannotWrite`; `CancelledError`.
   @discardableResult
   public func write(
@@ -40,9 +41,8 @@ extension Checkpoint {
       let size = try writer.write(records, to: output.file)
       try output.commit()
       return size
-    } catch ZipError.wrongChecksum(let file, let entry, nil, let recorded, let found) {
-      throw ZipError.wrongChecksum(
-        file: file, entry: entry, key: keyOfStorage(named: entry), recorded: recorded, found: found)
+    } catch let error as ChecksumError where error.key == nil {
+      throw error.naming(keyOfStorage(named: error.record))
     }
   }
 

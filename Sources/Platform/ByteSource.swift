@@ -53,8 +53,22 @@ public protocol ComputedBytes: Sendable {
   /// Whether `makeReader(at:)` takes any offset at little cost; if not, only 0 is asked for, and one
   /// reader goes through the whole.
   var isRandomAccess: Bool { get }
+  /// Whether ``prepare()`` does anything.
+  var needsPreparation: Bool { get }
+  /// Does what must be done once before the first reader, such as going through the inputs for a norm.
+  ///
+  /// A writer calls it ahead of time, on one thread, while others are still busy with what comes before.
+  /// `makeReader(at:)` must not rely on that: whoever comes first does the work, and others wait for it.
+  func prepare() throws
   /// Starts to read at `offset` (0 unless `isRandomAccess`).
   func makeReader(at offset: Int) throws -> any ByteReader
+}
+
+extension ComputedBytes {
+  /// Nothing, unless the source says otherwise.
+  public var needsPreparation: Bool { false }
+  /// Nothing.
+  public func prepare() throws {}
 }
 
 /// Goes through bytes from front to back; used by one thread at a time.

@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Synchronization
 
 #if canImport(Glibc)
   internal import Glibc
@@ -26,6 +27,13 @@ public final class File: Sendable {
   public let identity: Identity
   /// The descriptor, for the calls of this folder.
   package let descriptor: Int32
+  private let readCount = Atomic(0)
+  private let writtenCount = Atomic(0)
+
+  /// How many bytes were read from it so far, through this object.
+  public var bytesRead: Int { readCount.load(ordering: .relaxed) }
+  /// How many bytes were written to it so far, through this object.
+  public var bytesWritten: Int { writtenCount.load(ordering: .relaxed) }
 
   /// Opens a regular file for reading.
   ///
@@ -73,11 +81,41 @@ public final class File: Sendable {
       let count = pread(descriptor, rest.baseAddress, rest.count, off_t(offset + done))
       if count > 0 {
         done += count
+        readCount.add(count, ordering: .relaxed)
       } else if count == 0 {
         throw endsEarly(at: offset + done)
       } else if errno != EINTR {
         throw .fromErrno(.inputOutput, "cannot read at byte \(offset + done)", path: path)
       }
+    }
+  }
+
+  /// Copies `count` bytes of `source` from `start` to `offset`, inside the kernel where it can do that.
+  ///
+  /// - Parameter buffer: where the bytes pass through elsewhere.
+  public func copy(
+    from source: File, at start: Int, to offset: Int, count: Int,
+    through buffer: UnsafeMutableRawBufferPointer
+  ) throws(FileError) {
+    var done = 0
+    #if os(Linux)
+      while done < count {
+        var (from, to) = (off_t(start + done), off_t(offset + done))
+        let moved = copy_file_range(
+          source.descriptor, &from, descriptor, &to, UInt(count - done), 0)
+        // Not every pair of file systems can; what is left goes through the buffer.
+        guard moved > 0 else { break }
+        done += moved
+        source.readCount.add(moved, ordering: .relaxed)
+        writtenCount.add(moved, ordering: .relaxed)
+      }
+    #endif
+    while done < count {
+      let block = UnsafeMutableRawBufferPointer(
+        rebasing: buffer[..<min(buffer.count, count - done)])
+      try source.read(into: block, at: start + done)
+      try write(UnsafeRawBufferPointer(block), at: offset + done)
+      done += block.count
     }
   }
 
@@ -108,6 +146,7 @@ public final class File: Sendable {
       let count = pwrite(descriptor, rest.baseAddress, rest.count, off_t(offset + done))
       if count >= 0 {
         done += count
+        writtenCount.add(count, ordering: .relaxed)
       } else if errno != EINTR {
         throw .fromErrno(.inputOutput, "cannot write at byte \(offset + done)", path: path)
       }

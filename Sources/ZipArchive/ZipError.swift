@@ -12,8 +12,6 @@ public enum ZipError: Diagnostic, Equatable {
   case readersDisagree(file: String, entry: String, String)
   /// There is no entry of that name.
   case missingEntry(file: String, entry: String)
-  /// A record's bytes are not those that were written.
-  case wrongChecksum(file: String, entry: String, key: String?, recorded: UInt32, found: UInt32)
   /// The records cannot be laid out as an archive.
   case unwritable(String)
 
@@ -35,10 +33,6 @@ public enum ZipError: Diagnostic, Equatable {
       "readers of zip files disagree on \(problem) (\(file), record \(Self.quoted(entry)))"
     case .missingEntry(let file, let entry):
       "the record is missing (\(file), record \(Self.quoted(entry)))"
-    case .wrongChecksum(let file, let entry, let key, let recorded, let found):
-      "the record is damaged: its CRC-32 is \(Self.hex(found)), not \(Self.hex(recorded)) "
-        + "(\(file), record \(Self.quoted(entry))"
-        + (key.map { ", key \(Self.quoted($0)))" } ?? ")")
     case .unwritable(let problem):
       problem
     }
@@ -49,17 +43,11 @@ public enum ZipError: Diagnostic, Equatable {
     switch self {
     case .notAnArchive: "PyTorch's zip-based checkpoints (1.6 and later) are read"
     case .readersDisagree: "such files can hide content from scanners; save it anew with PyTorch"
-    case .wrongChecksum: "fetch the file again; \"ckpt\" does not carry damage on"
     default: nil
     }
   }
 
   static func quoted(_ text: String) -> String {
     "\"" + text.unicodeScalars.map { $0.value < 32 ? "?" : String($0) }.joined() + "\""
-  }
-
-  private static func hex(_ value: UInt32) -> String {
-    let digits = String(value, radix: 16)
-    return String(repeating: "0", count: 8 - digits.count) + digits
   }
 }

@@ -1,4 +1,5 @@
 public import Platform
+internal import Streaming
 
 /// An open archive: which records it has and where their bytes lie.
 public final class ZipReader: Sendable {
@@ -111,8 +112,8 @@ public final class ZipReader: Sendable {
       let bytes = try file.bytes(at: region.offset, count: region.byteCount)
       let found = Checksum.crc32(bytes)
       if let recorded = region.recordedCRC32, recorded != found {
-        throw ZipError.wrongChecksum(
-          file: file.path, entry: entry.name, key: nil, recorded: recorded, found: found)
+        throw ChecksumError(
+          file: file.path, record: entry.name, recorded: recorded, found: found)
       }
       return bytes
     case .computed(let computed):
