@@ -51,7 +51,7 @@ private func edit(
   }
   let names = Set(kept.keys.map { Array($0.utf8) })
   let dropped = all.keys.filter { !names.contains(Array($0.utf8)) }
-  let bytes = try output.write(checkpoint, common: common)
+  let bytes = try output.write(checkpoint, common: common, at: place)
   try EditReport(
     file: file, at: place, output: output.output, dry_run: output.dryRun, kept: kept.keys,
     dropped: dropped, renamed: changes.map { .init(from: $0.old, to: $0.new) },

@@ -67,7 +67,7 @@ struct MergeCommand: ParsableCommand {
     for mismatch in total.skipped { Messages.warn("skipped: \(mismatch)") }
     try checkpoint.replaceStateDict(at: place, with: merged)
     let changed = try output.prepare(&checkpoint, at: place)
-    let bytes = try output.write(checkpoint, common: common)
+    let bytes = try output.write(checkpoint, common: common, at: place)
     guard common.json else {
       if output.dryRun {
         for key in total.replaced { print("replace  \(Messages.line(key))") }

@@ -17,7 +17,7 @@ struct OutputOptions: ParsableArguments {
   @Option(name: .shortAndLong, help: "Where to write.")
   var output: String
 
-  @Option(help: "The format, if OUT's ending does not tell: pytorch-zip.")
+  @Option(help: "The format, if OUT's ending does not tell.")
   var format: String?
 
   @Flag(help: "Replace OUT if it exists.")
@@ -37,11 +37,15 @@ struct OutputOptions: ParsableArguments {
       throw ValidationError("-o - is not supported: a checkpoint is written by position")
     }
     if output.isEmpty { throw ValidationError("-o needs the name of a file") }
-    let ending = output.hasSuffix(".safetensors") ? "safetensors" : nil
-    let sharded = output.hasSuffix(".index.json") ? "sharded" : nil
-    let wanted = format ?? ending ?? sharded ?? "pytorch-zip"
-    guard wanted == "pytorch-zip" else {
-      throw ValidationError("writing the format \"\(wanted)\" is not supported yet")
+    let isOther = output.hasSuffix(".safetensors") || output.hasSuffix(".index.json")
+    guard format != nil || !isOther || Checkpoint.Format(forOutput: output) != .pytorchZip else {
+      throw ValidationError("writing the format of \"\(output)\" is not supported yet")
+    }
+    guard let format else { return }
+    let names = Checkpoint.Format.writable.map(\.rawValue)
+    guard names.contains(format) else {
+      throw ValidationError(
+        "the format \"\(format)\" is not written; there are: \(names.joined(separator: ", "))")
     }
   }
 
@@ -55,22 +59,27 @@ struct OutputOptions: ParsableArguments {
   }
 
   /// Writes the checkpoint, unless this is a dry run; gives the number of bytes.
-  func write(_ checkpoint: Checkpoint, common: CommonOptions) throws -> Int {
-    let planned = try checkpoint.plannedByteCount(for: output)
+  ///
+  /// - Parameter at: where its state dict is, for formats that hold nothing else; nil finds it.
+  func write(
+    _ checkpoint: Checkpoint, common: CommonOptions, at: String? = nil
+  ) throws -> Int {
+    let options = WriteOptions(
+      format: format.flatMap(Checkpoint.Format.init(rawValue:)), at: extract ? "/" : at)
+    let plan = try checkpoint.plan(writingTo: output, options: options)
     if dryRun {
       if !force, FileManager.default.fileExists(atPath: output) {
         Messages.warn("\(output) exists already; --force replaces it")
       }
-      return planned
+      return plan.byteCount
     }
     let cancellation = Cancellation()
     let watch = SignalWatch(cancellation)
     defer { withExtendedLifetime(watch) {} }
-    let bar = common.noProgress ? nil : ProgressBar(total: planned)
+    let bar = common.noProgress ? nil : ProgressBar(total: plan.byteCount)
     defer { bar?.finish() }
-    return try checkpoint.write(
-      to: output, replacingExisting: force, cancellation: cancellation,
-      progress: { bar?.advance(by: $0) })
+    return try plan.write(
+      replacingExisting: force, cancellation: cancellation, progress: { bar?.advance(by: $0) })
   }
 }
 

@@ -14,14 +14,6 @@ internal import TensorStore
 /// try Checkpoint(backbone).write(to: "backbone.pt")
 /// ```
 public struct Checkpoint: Sendable {
-  /// What a file was found to be.
-  public enum Format: String, Sendable {
-    /// A zip archive that `torch.save` writes.
-    case pytorchZip = "pytorch-zip"
-    /// A zip archive that `torch.jit.save` writes.
-    case torchScript = "torchscript"
-  }
-
   let document: CheckpointDocument
   var graph: PickleGraph
   /// Storages of persistent ids that were added since reading.
@@ -35,13 +27,18 @@ public struct Checkpoint: Sendable {
   /// Keeps documents alive whose identity `imported` relies on.
   var importedDocuments: [CheckpointDocument] = []
 
-  /// Opens the checkpoint at `path`; nothing that its pickle names is imported or run.
+  /// Opens the checkpoint at `path`, a file or a folder, whatever its format; nothing that its pickle
+  /// names is imported or run.
   ///
   /// - Throws: `FileError`, `ZipError`, or `CheckpointError`, each saying what is wrong and where.
-  public init(_ path: String) throws { try self.init(File(readingFrom: path)) }
+  public init(_ path: String) throws {
+    self.init(document: try FormatRegistry.document(of: CheckpointInput(path)))
+  }
 
   /// Opens the checkpoint in `file`.
-  public init(_ file: File) throws { self.init(document: try CheckpointDocument(file)) }
+  public init(_ file: File) throws {
+    self.init(document: try FormatRegistry.document(of: CheckpointInput(file)))
+  }
 
   /// A checkpoint whose root is the state dict.
   ///
@@ -61,14 +58,17 @@ public struct Checkpoint: Sendable {
     graph = document.graph
   }
 
-  /// What the file was found to be.
-  public var format: Format { document.isTorchScript ? .torchScript : .pytorchZip }
+  /// What the file or folder was found to be.
+  public var format: Format { document.format }
 
-  /// The file's path; empty for a checkpoint made here.
-  public var path: String { document.file?.path ?? "" }
+  /// The path of the file or folder; empty for a checkpoint made here.
+  public var path: String { document.path }
 
-  /// The file, to tell whether an output would be the same one.
-  public var file: File? { document.file }
+  /// The open files that it was read from.
+  public var files: [File] { document.files }
+
+  /// What the format holds beside the objects, in its order, such as safetensors' `__metadata__`.
+  public var metadata: [(key: String, value: String)] { document.metadata }
 
   /// The storage of a persistent id.
   func storage(of id: PickleGraph.Ref) -> Storage? {
@@ -83,7 +83,7 @@ public struct Checkpoint: Sendable {
   /// else the one child that is.
   /// - Throws: `CheckpointError.unclear` with the candidates.
   public func stateDictPath() throws -> String {
-    if document.isTorchScript { return "/" }
+    if document.format == .torchScript { return "/" }
     let children = candidates(below: graph.root)
     if children.isEmpty, tensorCount(graph.root) > 0 { return "/" }
     if children.count == 1, let only = children.first {
@@ -160,7 +160,9 @@ public struct Checkpoint: Sendable {
   public func stateDict(at: String? = nil) throws -> StateDict {
     let written = try at ?? stateDictPath()
     let ref = try resolve(written)
-    if document.isTorchScript, graph.entries(of: ref) == nil { return try moduleStateDict(ref) }
+    if document.format == .torchScript, graph.entries(of: ref) == nil {
+      return try moduleStateDict(ref)
+    }
     guard let entries = graph.entries(of: ref) else {
       throw CheckpointError.noMapping(file: path, path: written, what: summary(of: ref))
     }

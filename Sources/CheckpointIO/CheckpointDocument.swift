@@ -2,116 +2,66 @@ internal import PickleFormat
 internal import Platform
 internal import StateDicts
 internal import TensorStore
-internal import ZipArchive
 
 /// A checkpoint as it was read; tensors and objects remember it as their origin.
 final class CheckpointDocument: Sendable {
-  /// The pickle's objects.
+  /// The objects: the pickle's, or for a format without one those that PyTorch would have pickled.
   let graph: PickleGraph
   /// The storages by persistent id.
   let storages: StorageTable
   /// The plain tensors, by number.
   let tensors: [UInt32: Tensor]
-  /// The file; nil for a checkpoint that was made here.
-  let file: File?
-  /// Whether it is a TorchScript archive, whose code lies in other records.
-  let isTorchScript: Bool
-  /// Records that are neither the pickle nor a storage nor PyTorch's own notes, without the folder.
+  /// What was read.
+  let format: Checkpoint.Format
+  /// How the file or folder was named; empty for a checkpoint that was made here.
+  let path: String
+  /// The open files that the tensors lie in, or that led to them.
+  let files: [File]
+  /// What the format holds beside the objects, in its order, such as safetensors' `__metadata__`.
+  let metadata: [(key: String, value: String)]
+  /// Records of a PyTorch archive that are neither the pickle nor a storage nor PyTorch's own notes,
+  /// without the folder.
   let otherRecords: [(name: String, source: ByteSource)]
 
-  /// A pickle larger than this is refused: it would have to be held in memory.
-  static let pickleLimit = 1 << 30
-  /// The same for one that must be inflated first.
-  static let deflatedPickleLimit = 128 << 20
+  /// A document of these parts.
+  init(
+    graph: PickleGraph, storages: StorageTable, tensors: [UInt32: Tensor],
+    format: Checkpoint.Format, path: String, files: [File],
+    metadata: [(key: String, value: String)] = [],
+    otherRecords: [(name: String, source: ByteSource)] = []
+  ) {
+    self.graph = graph
+    self.storages = storages
+    self.tensors = tensors
+    self.format = format
+    self.path = path
+    self.files = files
+    self.metadata = metadata
+    self.otherRecords = otherRecords
+  }
 
   /// A checkpoint made here, with an empty dict as its root.
-  init() {
+  convenience init() {
     var graph = PickleGraph()
     graph.root = graph.addObject(.dict)
-    self.graph = graph
-    storages = StorageTable()
-    tensors = [:]
-    file = nil
-    isTorchScript = false
-    otherRecords = []
+    self.init(
+      graph: graph, storages: StorageTable([:]), tensors: [:], format: .pytorchZip, path: "",
+      files: [])
   }
 
-  init(_ file: File) throws {
-    if let format = try Self.otherFormat(file) {
-      throw CheckpointError.unsupportedFormat(format, file: file.path)
-    }
-    let archive = try ZipReader(file)
-    guard let first = archive.entries.first, let slash = first.name.firstIndex(of: "/") else {
-      throw CheckpointError.notACheckpoint(
-        file: file.path, "an archive without a folder that holds data.pkl")
-    }
-    let folder = String(first.name[..<slash])
-    guard let pickle = archive.entry(named: "\(folder)/data.pkl") else {
-      throw ZipError.missingEntry(file: file.path, entry: "\(folder)/data.pkl")
-    }
-    let isBigEndian = try Self.readNotes(archive, folder)
-    let limit = pickle.isStored ? Self.pickleLimit : Self.deflatedPickleLimit
-    let bytes = try archive.read(pickle, limit: limit)
-    do {
-      graph = try PickleGraph(decoding: bytes)
-    } catch let error as PickleError {
-      throw CheckpointError.notACheckpoint(
-        file: "\(file.path), record \(pickle.name)", error.description)
-    }
-    let widths = isBigEndian ? TensorReader.swapWidths(graph) : [:]
-    storages = try StorageTable(
-      graph, archive: archive, folder: folder, isBigEndian: isBigEndian, swapWidths: widths)
-    tensors = try TensorReader(graph, storages: storages, file: file.path).tensors
-    self.file = file
-    isTorchScript = archive.entry(named: "\(folder)/constants.pkl") != nil
-    otherRecords = try Self.otherRecords(archive, folder)
-  }
-
-  /// The format's name, if it is one that is known by its first bytes but not read.
-  private static func otherFormat(_ file: File) throws -> String? {
-    let start = try file.bytes(at: 0, count: min(file.size, 9))
-    if start.starts(with: [0x80, 2, 0x8A, 0x0A]) { return "PyTorch's format before 1.6" }
-    if start.count == 9, start[8] == UInt8(ascii: "{"), start[5...7].allSatisfy({ $0 == 0 }) {
-      return "safetensors"
-    }
-    return nil
-  }
-
-  /// Checks the version; gives whether the storages are big-endian.
-  private static func readNotes(_ archive: ZipReader, _ folder: String) throws -> Bool {
-    let file = archive.file.path
-    func note(_ name: String) throws -> String? {
-      guard let entry = archive.entry(named: "\(folder)/\(name)") else { return nil }
-      let bytes = try archive.read(entry, limit: 4096)
-      return String(decoding: bytes, as: UTF8.self).filter { !$0.isWhitespace }
-    }
-    if let version = try note("version") ?? note(".data/version") {
-      guard let number = Int(version), (1...10).contains(number) else {
-        throw CheckpointError.notACheckpoint(
-          file: file, "version \"\(Text.printable(version))\" of the format is not supported")
-      }
-    }
-    switch try note("byteorder") {
-    case nil, "little": return false
-    case "big": return true
-    case let other?:
-      throw CheckpointError.notACheckpoint(
-        file: file, "byte order \"\(Text.printable(other))\" is unknown")
-    }
-  }
-
-  private static func otherRecords(
-    _ archive: ZipReader, _ folder: String
-  ) throws -> [(name: String, source: ByteSource)] {
-    let notes: Set = [
-      "data.pkl", ".format_version", ".storage_alignment", "byteorder", "version", ".data/version",
-      ".data/serialization_id",
-    ]
-    return try archive.entries.compactMap { entry in
-      guard entry.name.hasPrefix(folder + "/"), !entry.name.hasSuffix("/") else { return nil }
-      let name = String(entry.name.dropFirst(folder.count + 1))
-      if notes.contains(name) || name.hasPrefix("data/") { return nil }
-      return (name, try archive.source(of: entry))
-    }
+  /// A document for a format without a pickle: its root is a dict of the tensors, as it would be if
+  /// PyTorch had saved them.
+  ///
+  /// Values of other documents (the shards of a checkpoint) are copied in with all that they lead to.
+  convenience init(
+    _ stateDict: StateDict, format: Checkpoint.Format, path: String, files: [File],
+    metadata: [(key: String, value: String)] = []
+  ) throws {
+    let made = try Checkpoint(stateDict)
+    let storages = StorageTable(made.addedStorages)
+    let tensors = try TensorReader(made.graph, storages: storages, file: path).tensors
+    self.init(
+      graph: made.graph, storages: storages, tensors: tensors, format: format, path: path,
+      files: files, metadata: metadata)
   }
 }

@@ -16,6 +16,8 @@ public enum CheckpointError: Diagnostic, Equatable {
   case noMapping(file: String, path: String, what: String)
   /// No state dict was found, or several; those that could be meant, with their numbers of tensors.
   case unclear(file: String, candidates: [Candidate])
+  /// A format that is read but not written.
+  case unwritableFormat(Checkpoint.Format)
   /// Something that cannot be written.
   case cannotWrite(file: String, String, hint: String?)
 
@@ -28,7 +30,9 @@ public enum CheckpointError: Diagnostic, Equatable {
   }
 
   /// How scripts tell it apart.
-  public var kind: DiagnosticKind { .badInput }
+  public var kind: DiagnosticKind {
+    if case .unwritableFormat = self { .usage } else { .badInput }
+  }
 
   /// What is wrong and where, on one line.
   public var description: String {
@@ -47,6 +51,7 @@ public enum CheckpointError: Diagnostic, Equatable {
       candidates.isEmpty
         ? "no state dict found: nothing maps strings to tensors (\(file))"
         : "which state dict is meant? \(Self.list(candidates)) (\(file))"
+    case .unwritableFormat(let format): "the format \"\(format.rawValue)\" is not written"
     case .cannotWrite(let file, let problem, _): "\(problem) (\(file))"
     }
   }
@@ -61,6 +66,8 @@ public enum CheckpointError: Diagnostic, Equatable {
       candidates.first.map { "name one, as in --at \(Text.printable($0.path))" }
         ?? "\"ckpt show\" prints what is inside"
     case .keyIsNoString: "--at names another mapping; \"ckpt show\" prints what is inside"
+    case .unwritableFormat:
+      "there are: " + Checkpoint.Format.writable.map(\.rawValue).joined(separator: ", ")
     case .cannotWrite(_, _, let hint): hint
     default: nil
     }

@@ -9,7 +9,7 @@ extension Checkpoint {
   /// checkpoints and new tensors are copied in.
   /// - Throws: `CheckpointError` if there is no mapping at `at`.
   public mutating func replaceStateDict(at: String, with stateDict: StateDict) throws {
-    guard !document.isTorchScript else {
+    guard document.format != .torchScript else {
       throw CheckpointError.cannotWrite(
         file: path,
         "a TorchScript archive cannot be written, since its code belongs to its weights",

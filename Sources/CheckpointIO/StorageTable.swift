@@ -27,8 +27,8 @@ struct StorageTable {
     return elementTypes[name.name]
   }
 
-  /// No storages.
-  init() {}
+  /// Storages by the number of their persistent id in the graph.
+  init(_ storages: [UInt32: Storage]) { self.storages = storages }
 
   /// Finds the record of each persistent id of `graph`.
   ///

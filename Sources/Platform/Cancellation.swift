@@ -5,7 +5,7 @@ public final class Cancellation: Sendable {
   private struct State {
     var isCancelled = false
     var hasCommitted = false
-    var temporaryPath: String?
+    var temporaryPaths: Set<String> = []
   }
 
   private let state = Mutex(State())
@@ -31,25 +31,29 @@ public final class Cancellation: Sendable {
   }
 
   /// Runs the step that puts an output in place; a cancellation comes before it or has no effect.
-  func commit(_ step: () throws(FileError) -> Void) throws {
+  ///
+  /// - Parameter isLast: whether nothing is left to cancel then.
+  func commit(isLast: Bool = true, _ step: () throws(FileError) -> Void) throws {
     let cancelled = try state.withLock { state in
       guard !state.isCancelled else { return true }
       try step()
-      state.hasCommitted = true
-      state.temporaryPath = nil
+      state.hasCommitted = isLast
       return false
     }
     if cancelled { throw CancelledError() }
   }
 
-  /// Remembers the name of the temporary file that is being written, for `removeTemporary`.
-  func setTemporary(_ path: String?) { state.withLock { $0.temporaryPath = path } }
+  /// Remembers the name of a temporary file that is being written, for `removeTemporaries`.
+  func addTemporary(_ path: String) { state.withLock { _ = $0.temporaryPaths.insert(path) } }
 
-  /// Removes the temporary file, if there is one, before the process ends without unwinding.
-  func removeTemporary(_ remove: (String) -> Void) {
+  /// Forgets the name of a temporary file.
+  func dropTemporary(_ path: String) { state.withLock { _ = $0.temporaryPaths.remove(path) } }
+
+  /// Removes the temporary files, if there are any, before the process ends without unwinding.
+  func removeTemporaries(_ remove: (String) -> Void) {
     state.withLock { state in
-      if let path = state.temporaryPath { remove(path) }
-      state.temporaryPath = nil
+      for path in state.temporaryPaths { remove(path) }
+      state.temporaryPaths = []
     }
   }
 }

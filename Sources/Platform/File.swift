@@ -43,10 +43,34 @@ public final class File: Sendable {
       throw FileError(.cannotOpen, "a file's path cannot hold a NUL", path: "")
     }
     // Without O_NONBLOCK, opening a pipe that nobody writes would wait for ever.
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    var descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    if descriptor < 0, errno == EMFILE, Self.allowManyOpenFiles() {
+      descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    }
     guard descriptor >= 0 else { throw .fromErrno(.cannotOpen, "cannot open", path: path) }
     try self.init(adopting: descriptor, path: path, kind: .cannotOpen)
   }
+
+  /// Lets the process open as many files as the system lets it, for checkpoints of many shards; true if
+  /// that is more than before.
+  @discardableResult
+  static func allowManyOpenFiles() -> Bool {
+    var limit = rlimit()
+    guard getrlimit(openFilesLimit, &limit) == 0, limit.rlim_cur < limit.rlim_max else {
+      return false
+    }
+    // What macOS takes at most, and enough everywhere.
+    let wanted = min(limit.rlim_max, 10_240)
+    guard wanted > limit.rlim_cur else { return false }
+    limit.rlim_cur = wanted
+    return setrlimit(openFilesLimit, &limit) == 0
+  }
+
+  #if canImport(Glibc)
+    private static let openFilesLimit = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+  #else
+    private static let openFilesLimit = RLIMIT_NOFILE
+  #endif
 
   /// Takes over an open descriptor.
   init(adopting descriptor: Int32, path: String, kind: DiagnosticKind) throws(FileError) {

@@ -24,7 +24,7 @@ public final class SignalWatch {
         guard cancellation.cancel() else { return }
         // The work looks at the token between blocks; a read that hangs is not waited for.
         usleep(50_000)
-        cancellation.removeTemporary { unlink($0) }
+        cancellation.removeTemporaries { unlink($0) }
         _exit(DiagnosticKind.interrupted.rawValue)
       }
       source.resume()

@@ -1,56 +1,46 @@
 internal import PickleFormat
-public import Platform
+internal import Platform
 internal import Streaming
 internal import TensorStore
 internal import ZipArchive
+
+/// Writes what `torch.save` writes: a zip archive of stored, aligned records.
+enum PyTorchZipWriter: FormatWriter {
+  static let format = Checkpoint.Format.pytorchZip
+  static let endings = [".pt", ".pth", ".bin", ".ckpt"]
+
+  static func plan(
+    _ checkpoint: Checkpoint, to path: String, _ options: WriteOptions
+  ) throws -> OutputPlan {
+    guard checkpoint.document.format != .torchScript || checkpoint.isExtract else {
+      throw CheckpointError.cannotWrite(
+        file: checkpoint.path, "a TorchScript archive cannot be written",
+        hint: "--extract writes the state dict alone")
+    }
+    return OutputPlan(
+      format: format, path: path, file: try file(checkpoint, named: path))
+  }
+
+  /// An archive of the whole checkpoint; its top folder is named after the file.
+  static func file(_ checkpoint: Checkpoint, named path: String) throws -> OutputPlan.File {
+    let records = try checkpoint.records(folder: Checkpoint.folder(for: path))
+    let layout = try ZipLayout(records.map { ($0.name, $0.byteCount) })
+    return OutputPlan.File(name: path, byteCount: layout.byteCount) { file, context in
+      let writer = ZipWriter(cancellation: context.cancellation, progress: context.progress)
+      do {
+        try writer.write(records, to: file)
+      } catch let error as ChecksumError where error.key == nil {
+        throw error.naming(checkpoint.keyOfStorage(named: error.record))
+      }
+    }
+  }
+}
 
 extension Checkpoint {
   /// What is left of the checkpoint is the object at `at`, as the root.
   public mutating func extract(at: String) throws {
     graph.root = try resolve(at)
     isExtract = true
-  }
-
-  /// Writes the checkpoint as PyTorch would: a zip archive of stored, aligned records.
-  ///
-  /// The file appears whole or not at all. Storages go from file to file in blocks, and their
-  /// checksums are compared on the way; those that nothing uses are left out. The same checkpoint gives
-  /// the same bytes. The archive's top folder is named after the file, as PyTorch does.
-  /// - Parameters:
-  ///   - replacingExisting: whether a file of that name may be replaced.
-  ///   - cancellation: stops the writing.
-  ///   - progress: told how many bytes were written since last time, from any thread.
-  /// - Returns: the file's size in bytes.
-  /// - Throws: `FileError`; `ChecksumError` for a damaged storage, naming its record and the
-  ///   key of its tensor; `CheckpointError.cannotWrite`; `CancelledError`.
-  @discardableResult
-  public func write(
-    to path: String, replacingExisting: Bool = false, cancellation: Cancellation = Cancellation(),
-    progress: (@Sendable (Int) -> Void)? = nil
-  ) throws -> Int {
-    guard !document.isTorchScript || isExtract else {
-      throw CheckpointError.cannotWrite(
-        file: self.path, "a TorchScript archive cannot be written",
-        hint: "--extract writes the state dict alone")
-    }
-    let records = try records(folder: Self.folder(for: path))
-    let output = try AtomicOutput(
-      path: path, replacingExisting: replacingExisting, cancellation: cancellation)
-    let writer = ZipWriter(cancellation: cancellation, progress: progress)
-    do {
-      let size = try writer.write(records, to: output.file)
-      try output.commit()
-      return size
-    } catch let error as ChecksumError where error.key == nil {
-      throw error.naming(keyOfStorage(named: error.record))
-    }
-  }
-
-  /// How many bytes ``write(to:replacingExisting:cancellation:progress:)`` would write.
-  public func plannedByteCount(for path: String) throws -> Int {
-    let layout = try ZipLayout(
-      records(folder: Self.folder(for: path)).map { ($0.name, $0.byteCount) })
-    return layout.byteCount
   }
 
   /// The archive's top folder: the file's name less its last ending, `archive` if it is not ASCII.
@@ -64,7 +54,7 @@ extension Checkpoint {
     return String(stem)
   }
 
-  private func records(folder: String) throws -> [ZipRecord] {
+  fileprivate func records(folder: String) throws -> [ZipRecord] {
     let (graph, storages) = try numbered()
     let pickle = try graph.encoded()
     var records: [(String, ByteSource)] = [
@@ -137,7 +127,7 @@ extension Checkpoint {
   }
 
   /// The path of a tensor that looks into a storage; nil if none does.
-  private func keyOfStorage(named name: String) -> String? {
+  fileprivate func keyOfStorage(named name: String) -> String? {
     for index in graph.nodes.indices {
       let ref = PickleGraph.Ref(index: UInt32(index))
       if case .persistentID = graph[ref], storage(of: ref)?.name == name {

@@ -1,0 +1,96 @@
+internal import Platform
+
+extension Checkpoint {
+  /// What a checkpoint was found to be, or is to be written as.
+  public enum Format: String, Sendable, CaseIterable {
+    /// A zip archive that `torch.save` writes.
+    case pytorchZip = "pytorch-zip"
+    /// A zip archive that `torch.jit.save` writes.
+    case torchScript = "torchscript"
+  }
+}
+
+/// Reads one format.
+///
+/// To add a format:
+/// 1. Write the parser in a room of its own (`Sources/…Format`), on bytes and `File`s alone, so that it can
+///    be tested without a checkpoint around it. It gives names and `Tensor`s whose storages are regions of
+///    the file, or computed.
+/// 2. Add a case to ``Checkpoint/Format``.
+/// 3. Write a type here that conforms to this protocol, and list it in ``FormatRegistry/readers``. What has
+///    no pickle becomes a document by ``CheckpointDocument/init(_:format:path:files:metadata:)`` from a
+///    `StateDict`: it makes the graph that PyTorch's writer needs, and all commands work on it. What has
+///    pickles makes its own graph and uses the memberwise initialiser.
+///
+/// Any input is hostile: nothing is allocated by a number in the file before that was held against the
+/// file's size, and nothing recurses.
+protocol FormatReader {
+  /// Whether `input` is of this format, from its first bytes or from the names in the folder, never from
+  /// its own name. The registry's first reader that says yes has it.
+  static func recognises(_ input: CheckpointInput) throws -> Bool
+
+  /// Reads all but the tensors' bytes.
+  static func document(of input: CheckpointInput) throws -> CheckpointDocument
+}
+
+/// Writes one format.
+///
+/// To add one, conform to this protocol and list the type in ``FormatRegistry/writers``. An output of several
+/// files lists them in the order in which they are to be put in place; the one by which readers find the
+/// others comes last.
+protocol FormatWriter {
+  /// What it writes.
+  static var format: Checkpoint.Format { get }
+
+  /// The endings of an output's name that mean this format.
+  static var endings: [String] { get }
+
+  /// Lays out what is to be written, from sizes alone: no tensor is read.
+  static func plan(
+    _ checkpoint: Checkpoint, to path: String, _ options: WriteOptions
+  ) throws -> OutputPlan
+}
+
+/// The formats.
+enum FormatRegistry {
+  /// Who is asked, in this order; the last one takes, or refuses, what nobody else knows.
+  static var readers: [any FormatReader.Type] { [PyTorchZipReader.self] }
+
+  static var writers: [any FormatWriter.Type] { [PyTorchZipWriter.self] }
+
+  /// Reads a checkpoint, whatever its format.
+  static func document(of input: CheckpointInput) throws -> CheckpointDocument {
+    for reader in readers where try reader.recognises(input) {
+      return try reader.document(of: input)
+    }
+    throw FileError(
+      .cannotOpen, "is a folder that holds no checkpoint", path: input.path,
+      hint: "name the file that is meant")
+  }
+
+  /// The writer that a format, or else the output's name, asks for; PyTorch's zip archive if neither does.
+  static func writer(for path: String, _ format: Checkpoint.Format?) throws -> any FormatWriter.Type
+  {
+    if let format {
+      guard let writer = writers.first(where: { $0.format == format }) else {
+        throw CheckpointError.unwritableFormat(format)
+      }
+      return writer
+    }
+    let fits = writers.flatMap { writer in
+      writer.endings.filter { path.hasSuffix($0) }.map { (writer: writer, ending: $0) }
+    }
+    return fits.max { $0.ending.count < $1.ending.count }?.writer ?? PyTorchZipWriter.self
+  }
+}
+
+extension Checkpoint.Format {
+  /// The formats that can be written.
+  public static var writable: [Checkpoint.Format] { FormatRegistry.writers.map { $0.format } }
+
+  /// The format that the name of an output asks for.
+  public init(forOutput path: String) {
+    let writer = try? FormatRegistry.writer(for: path, nil)
+    self = writer?.format ?? .pytorchZip
+  }
+}

@@ -1,0 +1,131 @@
+public import Platform
+
+/// How a checkpoint is to be written.
+public struct WriteOptions: Sendable {
+  /// The format; nil lets the output's name decide.
+  public var format: Checkpoint.Format?
+  /// Where the state dict is, for formats that hold nothing else; nil finds it.
+  public var at: String?
+
+  /// The output's name decides.
+  public init(format: Checkpoint.Format? = nil, at: String? = nil) {
+    self.format = format
+    self.at = at
+  }
+}
+
+/// What is to be written, known from sizes alone before the first byte is.
+public struct OutputPlan: Sendable {
+  /// One file of the output.
+  public struct File: Sendable {
+    /// Its name; in an output that is a folder, its name there.
+    public let name: String
+    /// How many bytes it will have.
+    public let byteCount: Int
+    /// Writes all of them.
+    let write: @Sendable (Platform.File, WriteContext) throws -> Void
+  }
+
+  /// What it will be.
+  public let format: Checkpoint.Format
+  /// Where: the file, or the folder.
+  public let path: String
+  /// Whether the output is a folder of files rather than one file.
+  public let isFolder: Bool
+  /// The files, in the order in which they are put in place.
+  public let files: [File]
+
+  /// How many bytes will be written.
+  public var byteCount: Int { files.reduce(0) { $0 + $1.byteCount } }
+
+  /// An output of one file.
+  init(format: Checkpoint.Format, path: String, file: File) {
+    self.format = format
+    self.path = path
+    isFolder = false
+    files = [file]
+  }
+
+  /// An output of several files in the folder at `path`; the last one is that by which readers find the
+  /// others.
+  init(format: Checkpoint.Format, folder path: String, files: [File]) {
+    self.format = format
+    self.path = path
+    isFolder = true
+    self.files = files
+  }
+
+  /// Writes it: all of it appears, or nothing does. See `AtomicFolder` for how far that goes for a folder
+  /// that exists already.
+  ///
+  /// - Returns: how many bytes were written.
+  @discardableResult
+  public func write(
+    replacingExisting: Bool = false, cancellation: Cancellation = Cancellation(),
+    progress: (@Sendable (Int) -> Void)? = nil
+  ) throws -> Int {
+    let context = WriteContext(cancellation: cancellation, progress: progress)
+    if isFolder {
+      let output = try AtomicFolder(
+        path: path, replacingExisting: replacingExisting, cancellation: cancellation)
+      for file in files {
+        try file.write(output.makeFile(file.name), context)
+        try output.sync()
+      }
+      try output.commit()
+    } else {
+      let output = try AtomicOutput(
+        path: path, replacingExisting: replacingExisting, cancellation: cancellation)
+      for file in files { try file.write(output.file, context) }
+      try output.commit()
+    }
+    return byteCount
+  }
+}
+
+/// What goes with the writing of every file.
+struct WriteContext: Sendable {
+  /// Stops the writing.
+  let cancellation: Cancellation
+  /// Is told how many bytes were written since last time, from any thread.
+  let progress: (@Sendable (Int) -> Void)?
+}
+
+extension Checkpoint {
+  /// Writes the checkpoint, by default as PyTorch would: a zip archive of stored, aligned records.
+  ///
+  /// The output appears whole or not at all. Storages go from file to file in blocks, and their
+  /// checksums are compared on the way; those that nothing uses are left out. The same checkpoint gives
+  /// the same bytes. An archive's top folder is named after the file, as PyTorch does.
+  /// - Parameters:
+  ///   - options: in which format, and what of it.
+  ///   - replacingExisting: whether files of the same names may be replaced.
+  ///   - cancellation: stops the writing.
+  ///   - progress: told how many bytes were written since last time, from any thread.
+  /// - Returns: the output's size in bytes.
+  /// - Throws: `FileError`; `ChecksumError` for a damaged storage, naming its record and the
+  ///   key of its tensor; `CheckpointError.cannotWrite`; `CancelledError`.
+  @discardableResult
+  public func write(
+    to path: String, options: WriteOptions = WriteOptions(), replacingExisting: Bool = false,
+    cancellation: Cancellation = Cancellation(), progress: (@Sendable (Int) -> Void)? = nil
+  ) throws -> Int {
+    try plan(writingTo: path, options: options).write(
+      replacingExisting: replacingExisting, cancellation: cancellation, progress: progress)
+  }
+
+  /// Lays out what ``write(to:options:replacingExisting:cancellation:progress:)`` would write; no tensor
+  /// is read.
+  public func plan(
+    writingTo path: String, options: WriteOptions = WriteOptions()
+  ) throws -> OutputPlan {
+    try FormatRegistry.writer(for: path, options.format).plan(self, to: path, options)
+  }
+
+  /// How many bytes ``write(to:options:replacingExisting:cancellation:progress:)`` would write.
+  public func plannedByteCount(
+    for path: String, options: WriteOptions = WriteOptions()
+  ) throws -> Int {
+    try plan(writingTo: path, options: options).byteCount
+  }
+}

@@ -1,0 +1,124 @@
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#elseif canImport(Darwin)
+  internal import Darwin
+#endif
+
+/// A file that is being written and has no name yet: where the system can do that it has none at all,
+/// so that nothing stays even if the process is killed; else a temporary one that goes with the object.
+final class PendingFile: Sendable {
+  /// The file to write to.
+  let file: File
+  private let temporaryPath: String?
+  private let cancellation: Cancellation
+
+  /// Makes one in `folder`; errors call it `path`.
+  init(in folder: String, path: String, cancellation: Cancellation) throws(FileError) {
+    let made = try Self.make(in: folder, path: path)
+    temporaryPath = made.name
+    self.cancellation = cancellation
+    if let name = made.name { cancellation.addTemporary(name) }
+    file = try File(adopting: made.descriptor, path: path, kind: .cannotCreate)
+  }
+
+  deinit {
+    // Gone already if it was put in place.
+    if let temporaryPath {
+      unlink(temporaryPath)
+      cancellation.dropTemporary(temporaryPath)
+    }
+  }
+
+  /// Gives it the permissions of the file that it is to replace.
+  func setMode(_ mode: UInt32) { _ = fchmod(file.descriptor, mode_t(mode)) }
+
+  /// Waits until its bytes are on the disk.
+  func sync() throws(FileError) {
+    guard fsync(file.descriptor) == 0 else {
+      throw .fromErrno(.inputOutput, "cannot write to the disk", path: file.path)
+    }
+  }
+
+  /// Gives the file its name.
+  ///
+  /// - Parameter replacing: whether a file of that name may go; if not, one that has appeared meanwhile
+  ///   stays and is an error.
+  func putInPlace(at target: String, replacing: Bool) throws(FileError) {
+    if !replacing {
+      // A link, unlike a renaming, never takes the place of a file that has appeared meanwhile.
+      if link(to: target) { return }
+      guard errno != EEXIST else { throw Self.exists(file.path) }
+      guard errno == EPERM || errno == ENOTSUP, access(target, F_OK) != 0 else { throw failure() }
+    }
+    let name = temporaryPath ?? Self.temporaryName(in: Self.folder(of: target))
+    if temporaryPath == nil, !link(to: name) { throw failure() }
+    guard rename(name, target) == 0 else {
+      let error = failure()
+      unlink(name)
+      throw error
+    }
+  }
+
+  private func failure() -> FileError {
+    .fromErrno(.cannotCreate, "cannot put the file in place", path: file.path)
+  }
+
+  static func exists(_ path: String) -> FileError {
+    FileError(.cannotCreate, "exists already", path: path, hint: "--force replaces it")
+  }
+
+  /// The folder that a path lies in.
+  static func folder(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+
+  static func temporaryName(in folder: String) -> String {
+    folder + "/.ckpt-\(String(UInt64.random(in: 0...UInt64.max), radix: 36)).tmp"
+  }
+
+  /// Lets the names in a folder reach the disk.
+  static func syncFolder(_ path: String) {
+    let folder = open(path, O_RDONLY | O_CLOEXEC)
+    guard folder >= 0 else { return }
+    _ = fsync(folder)
+    close(folder)
+  }
+
+  /// Gives the open file a further name; true if that worked.
+  private func link(to target: String) -> Bool {
+    #if os(Linux)
+      guard temporaryPath == nil else { return hardLink(to: target) }
+      return linkat(
+        AT_FDCWD, "/proc/self/fd/\(file.descriptor)", AT_FDCWD, target, AT_SYMLINK_FOLLOW) == 0
+    #else
+      return hardLink(to: target)
+    #endif
+  }
+
+  private func hardLink(to target: String) -> Bool {
+    guard let temporaryPath else { return false }
+    return linkat(AT_FDCWD, temporaryPath, AT_FDCWD, target, 0) == 0
+  }
+
+  private static func make(
+    in folder: String, path: String
+  ) throws(FileError) -> (descriptor: Int32, name: String?) {
+    File.allowManyOpenFiles()
+    #if os(Linux)
+      // O_TMPFILE, which Swift does not see: a file without a name.
+      let unnamed = open(folder, 0o20_000_000 | O_DIRECTORY | O_RDWR | O_CLOEXEC, mode_t(0o666))
+      if unnamed >= 0, access("/proc/self/fd/\(unnamed)", F_OK) == 0 { return (unnamed, nil) }
+      if unnamed >= 0 { close(unnamed) }
+    #endif
+    for _ in 0..<8 {
+      let name = temporaryName(in: folder)
+      let descriptor = open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode_t(0o666))
+      if descriptor >= 0 { return (descriptor, name) }
+      guard errno == EEXIST else { break }
+    }
+    throw .fromErrno(.cannotCreate, "cannot create", path: path)
+  }
+}
