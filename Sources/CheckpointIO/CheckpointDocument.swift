@@ -40,6 +40,16 @@ final class CheckpointDocument: Sendable {
     self.otherRecords = otherRecords
   }
 
+  /// A document of one file with pickles, whose storages were found.
+  convenience init(
+    _ graph: PickleGraph, _ storages: StorageTable, format: Checkpoint.Format, file: File
+  ) throws {
+    self.init(
+      graph: graph, storages: storages,
+      tensors: try TensorReader(graph, storages: storages, file: file.path).tensors,
+      format: format, path: file.path, files: [file])
+  }
+
   /// A checkpoint made here, with an empty dict as its root.
   convenience init() {
     var graph = PickleGraph()

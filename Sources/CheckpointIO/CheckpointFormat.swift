@@ -7,6 +7,10 @@ extension Checkpoint {
     case pytorchZip = "pytorch-zip"
     /// A zip archive that `torch.jit.save` writes.
     case torchScript = "torchscript"
+    /// Pickles and storages in a row, as `torch.save` wrote them before 1.6.
+    case pytorchLegacy = "pytorch-legacy"
+    /// A tar archive, as `torch.save` wrote it before 0.1.10.
+    case pytorchTar = "pytorch-tar"
   }
 }
 
@@ -54,7 +58,9 @@ protocol FormatWriter {
 /// The formats.
 enum FormatRegistry {
   /// Who is asked, in this order; the last one takes, or refuses, what nobody else knows.
-  static var readers: [any FormatReader.Type] { [PyTorchZipReader.self] }
+  static var readers: [any FormatReader.Type] {
+    [LegacyReader.self, TarReader.self, PyTorchZipReader.self]
+  }
 
   static var writers: [any FormatWriter.Type] { [PyTorchZipWriter.self] }
 

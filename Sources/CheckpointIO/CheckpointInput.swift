@@ -23,6 +23,9 @@ enum CheckpointInput {
     self = .file(file, start: try file.bytes(at: 0, count: min(file.size, 512)))
   }
 
+  /// The error of a reader that takes files only.
+  var isNoFile: FileError { FileError(.cannotOpen, "is a folder, not a file", path: path) }
+
   /// How it was named.
   var path: String {
     switch self {

@@ -16,9 +16,7 @@ enum PyTorchZipReader: FormatReader {
   }
 
   static func document(of input: CheckpointInput) throws -> CheckpointDocument {
-    guard case .file(let file, let start) = input else {
-      throw FileError(.cannotOpen, "is a folder, not a file", path: input.path)
-    }
+    guard case .file(let file, let start) = input else { throw input.isNoFile }
     if let format = otherFormat(start) {
       throw CheckpointError.unsupportedFormat(format, file: file.path)
     }
@@ -54,7 +52,6 @@ enum PyTorchZipReader: FormatReader {
 
   /// The format's name, if it is one that is known by its first bytes but not read.
   private static func otherFormat(_ start: [UInt8]) -> String? {
-    if start.starts(with: [0x80, 2, 0x8A, 0x0A]) { return "PyTorch's format before 1.6" }
     if start.count > 8, start[8] == UInt8(ascii: "{"), start[5...7].allSatisfy({ $0 == 0 }) {
       return "safetensors"
     }
