@@ -10,7 +10,7 @@ struct TarReader: FormatReader {
   typealias Ref = PickleGraph.Ref
 
   private(set) var graph: PickleGraph
-  private(set) var storages = StorageTable()
+  private(set) var storages = StorageTable([:])
 
   private struct Stored {
     let className: String
