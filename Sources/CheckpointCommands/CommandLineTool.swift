@@ -13,7 +13,8 @@ public enum CommandLineTool {
       try command.run()
       return 0
     } catch let error as any Diagnostic {
-      return fail(error.description, hint: error.hint, status: error.kind.rawValue)
+      return fail(
+        error.description, excerpt: error.excerpt, hint: error.hint, status: error.kind.rawValue)
     } catch {
       let text = Ckpt.fullMessage(for: error)
       guard Ckpt.exitCode(for: error).isSuccess else {
@@ -28,8 +29,14 @@ public enum CommandLineTool {
     }
   }
 
-  private static func fail(_ what: String, hint: String?, status: Int32) -> Int32 {
+  private static func fail(
+    _ what: String, excerpt: Excerpt? = nil, hint: String?, status: Int32
+  ) -> Int32 {
     Messages.write("ckpt: error: " + Messages.line(what))
+    if let excerpt {
+      Messages.write("  " + Messages.line(excerpt.text))
+      Messages.write("  " + String(repeating: " ", count: excerpt.place) + "^")
+    }
     if let hint { Messages.write("  " + Messages.line(hint)) }
     return status
   }

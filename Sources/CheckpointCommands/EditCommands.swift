@@ -6,83 +6,178 @@ private struct EditReport: Encodable {
   struct Rename: Encodable {
     let from, to: String
   }
+  struct Unmatched: Encodable {
+    let rule: String
+    let nearest: [String]
+  }
+  struct Optimizer: Encodable {
+    let at: String
+    let kept: Int
+    let removed: [String]
+    let renamed: [Rename]
+
+    init(_ edit: OptimizerEdit) {
+      at = edit.path
+      kept = edit.kept
+      removed = edit.removed
+      renamed = edit.renamed.map { Rename(from: $0.old, to: $0.new) }
+    }
+  }
   let file, at, output: String
   let dry_run: Bool
   let kept, dropped: [String]
   let renamed: [Rename]
+  let unmatched: [Unmatched]
+  let optimizers: [Optimizer]
   let plain: [String: String]
   let bytes: Int
 
-  func show(_ common: CommonOptions) throws {
-    if common.json { return try printJSON(self) }
-    if dry_run {
-      for key in dropped { print("drop    \(Messages.line(key))") }
-      for change in renamed {
-        print("rename  \(Messages.line(change.from)) -> \(Messages.line(change.to))")
-      }
-    }
+  init(
+    file: String, at: String, output: OutputOptions, report: KeyReport = KeyReport(),
+    optimizers: [OptimizerEdit] = [], plain: [PlainChange], bytes: Int
+  ) {
+    self.file = file
+    self.at = at
+    self.output = output.output
+    self.bytes = bytes
+    dry_run = output.dryRun
+    kept = report.kept
+    dropped = report.dropped
+    renamed = report.renamed.map { .init(from: $0.old, to: $0.new ?? "") }
+    unmatched = report.unmatched.map { .init(rule: $0.rule, nearest: $0.nearest) }
+    self.optimizers = optimizers.map(Optimizer.init)
+    self.plain = Dictionary(plain.map { ($0.path, $0.what) }) { first, _ in first }
+  }
+
+  /// The last line for people.
+  func summary() -> String {
     var parts: [String] = []
     let count = kept.count + dropped.count
     if count > 0 { parts.append("\(kept.count) of \(count) keys kept") }
     if !renamed.isEmpty { parts.append("\(renamed.count) renamed") }
+    for optimizer in optimizers {
+      parts.append(
+        "\(optimizer.kept) of \(optimizer.kept + optimizer.removed.count) parameters kept at "
+          + optimizer.at)
+    }
     parts.append("\(bytesText(bytes)) \(dry_run ? "would go" : "written") to \(output)")
-    print(parts.joined(separator: ", "))
+    return parts.joined(separator: ", ")
+  }
+}
+
+/// Prints old and new names, with those that stay folded.
+func printKeyTable(_ report: KeyReport) {
+  var rows: [[String]] = []
+  var same = 0
+  func fold() {
+    if same > 0 { rows.append(["… \(same) unchanged", "", ""]) }
+    same = 0
+  }
+  for change in report.changes {
+    if change.isSame {
+      same += 1
+      continue
+    }
+    fold()
+    rows.append([
+      Messages.line(change.old), "->", change.new.map { Messages.line($0) } ?? "(left out)",
+    ])
+  }
+  fold()
+  Table.print(rows)
+}
+
+/// Warns of rules that found nothing to do.
+func warnUnmatched(_ report: KeyReport, of file: String) {
+  for rule in report.unmatched {
+    Messages.warn(
+      "\(rule.rule) matches no key of \(file)"
+        + (rule.nearest.isEmpty ? "" : "; near it: \(rule.nearest.joined(separator: ", "))"))
   }
 }
 
 private func edit(
-  _ file: String, at: String?, selection: SelectionOptions, renames: [KeyRename],
-  output: OutputOptions, common: CommonOptions
+  _ file: String, at: String?, selection: SelectionOptions, steps: [KeyStep],
+  optimizer: OptimizerOptions, output: OutputOptions, common: CommonOptions
 ) throws {
   var checkpoint = try Checkpoint(file)
   let place = try at ?? checkpoint.stateDictPath()
-  let all = try checkpoint.stateDict(at: place)
-  let kept = try selection.apply(to: all, of: file)
-  let changes = try kept.renamed(renames)
-  let result = try kept.renamingKeys(renames)
-  if !renames.isEmpty, changes.isEmpty { Messages.warn("no key of \(file) changes its name") }
+  let select = try KeyStep.select(selection.selection())
+  var optimizers: [OptimizerEdit] = []
+  var report: KeyReport
   var changed: [PlainChange] = []
-  if checkpoint.format == .torchScript, output.extract {
-    checkpoint = try Checkpoint(result)
-    changed = try output.prepare(&checkpoint, at: "/")
-  } else {
-    try checkpoint.replaceStateDict(at: place, with: result)
+  if checkpoint.optimizerPaths().contains(place) {
+    (report, optimizers) = try editOptimizer(&checkpoint, at: place, [select] + steps, optimizer)
+    warnUnmatched(report, of: file)
+    try selection.checkIsNotEmpty(report.kept.count, of: report.changes.count, in: file)
     changed = try output.prepare(&checkpoint, at: place)
+  } else {
+    let all = try checkpoint.stateDict(at: place)
+    let result: StateDict
+    (result, report) = try all.applying([select] + steps)
+    warnUnmatched(report, of: file)
+    try selection.checkIsNotEmpty(result.count, of: all.count, in: file)
+    if checkpoint.format == .torchScript, output.extract {
+      checkpoint = try Checkpoint(result)
+      changed = try output.prepare(&checkpoint, at: "/")
+    } else {
+      if !output.extract {
+        optimizers = try optimizer.apply(to: &checkpoint, report, of: all)
+      }
+      try checkpoint.replaceStateDict(at: place, with: result)
+      changed = try output.prepare(&checkpoint, at: place)
+    }
   }
-  let names = Set(kept.keys.map { Array($0.utf8) })
-  let dropped = all.keys.filter { !names.contains(Array($0.utf8)) }
   let bytes = try output.write(checkpoint, common: common, at: place)
-  try EditReport(
-    file: file, at: place, output: output.output, dry_run: output.dryRun, kept: kept.keys,
-    dropped: dropped, renamed: changes.map { .init(from: $0.old, to: $0.new) },
-    plain: Dictionary(changed.map { ($0.path, $0.what) }) { first, _ in first }, bytes: bytes
-  ).show(common)
+  let edit = EditReport(
+    file: file, at: place, output: output, report: report, optimizers: optimizers, plain: changed,
+    bytes: bytes)
+  if common.json { return try printJSON(edit) }
+  if output.dryRun { printKeyTable(report) }
+  print(edit.summary())
+}
+
+/// Lets the steps choose and rename an optimizer's parameters.
+private func editOptimizer(
+  _ checkpoint: inout Checkpoint, at place: String, _ steps: [KeyStep], _ options: OptimizerOptions
+) throws -> (KeyReport, [OptimizerEdit]) {
+  var source = ParameterNameSource.checkpoint
+  if case .follow(let given) = try options.choice() { source = given }
+  let optimizer = try checkpoint.optimizerState(at: place, source: source)
+  let (report, edit) = try checkpoint.editOptimizer(optimizer, steps)
+  return (report, [edit])
 }
 
 struct FilterCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "filter", abstract: "Keep the selected keys; everything else in the file stays.")
+    commandName: "filter", abstract: "Keep the selected keys; everything else in the file stays.",
+    discussion: "With --at at an optimizer's state, keys are the names of its parameters.")
 
   @Argument(help: "The checkpoint.") var file: String
   @Option(help: "Where in the file the state dict is: keys joined by /.") var at: String?
   @OptionGroup var selection: SelectionOptions
+  @OptionGroup var optimizer: OptimizerOptions
   @OptionGroup var output: OutputOptions
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    try edit(file, at: at, selection: selection, renames: [], output: output, common: common)
+    try edit(
+      file, at: at, selection: selection, steps: [], optimizer: optimizer, output: output,
+      common: common)
   }
 }
 
 struct RenameKeysCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rename-keys",
-    abstract: "Rename keys, and the modules' metadata with them; rules apply in the order given.")
+    abstract: "Rename keys, and the modules' metadata with them; rules apply in the order given.",
+    discussion: "With --at at an optimizer's state, keys are the names of its parameters.")
 
   @Argument(help: "The checkpoint.") var file: String
   @Option(help: "Where in the file the state dict is: keys joined by /.") var at: String?
   @OptionGroup var selection: SelectionOptions
   @OptionGroup var renames: RenameOptions
+  @OptionGroup var optimizer: OptimizerOptions
   @OptionGroup var output: OutputOptions
   @OptionGroup var common: CommonOptions
 
@@ -92,7 +187,9 @@ struct RenameKeysCommand: ParsableCommand {
       throw UsageError(
         description: "no rule says how to rename", hint: "such as --strip-prefix module.")
     }
-    try edit(file, at: at, selection: selection, renames: renames, output: output, common: common)
+    try edit(
+      file, at: at, selection: selection, steps: renames.map(KeyStep.rename), optimizer: optimizer,
+      output: output, common: common)
   }
 }
 
@@ -108,10 +205,7 @@ struct RewriteCommand: ParsableCommand {
     var checkpoint = try Checkpoint(file)
     let changed = try output.prepare(&checkpoint, at: "/")
     let bytes = try output.write(checkpoint, common: common)
-    try EditReport(
-      file: file, at: "/", output: output.output, dry_run: output.dryRun, kept: [], dropped: [],
-      renamed: [], plain: Dictionary(changed.map { ($0.path, $0.what) }) { first, _ in first },
-      bytes: bytes
-    ).show(common)
+    let report = EditReport(file: file, at: "/", output: output, plain: changed, bytes: bytes)
+    if common.json { try printJSON(report) } else { print(report.summary()) }
   }
 }

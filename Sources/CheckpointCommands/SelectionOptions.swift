@@ -60,11 +60,16 @@ struct SelectionOptions: ParsableArguments {
           + (nearest.isEmpty ? "" : "; near it: \(nearest.joined(separator: ", "))"))
     }
     let kept = try stateDict.filter(selection)
-    guard !kept.isEmpty || allowEmpty || (stateDict.isEmpty && selection.isEverything) else {
+    try checkIsNotEmpty(kept.count, of: stateDict.count, in: file)
+    return kept
+  }
+
+  /// Refuses a selection that kept nothing, unless that is allowed or there was nothing.
+  func checkIsNotEmpty(_ kept: Int, of count: Int, in file: String) throws {
+    guard try kept > 0 || allowEmpty || (count == 0 && selection().isEverything) else {
       throw InputError(
-        description: "the selection keeps none of \(stateDict.count) keys (\(file))",
+        description: "the selection keeps none of \(count) keys (\(file))",
         hint: "\"ckpt ls\" lists the keys; --allow-empty lets this pass")
     }
-    return kept
   }
 }

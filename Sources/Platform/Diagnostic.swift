@@ -25,9 +25,27 @@ public protocol Diagnostic: Error, CustomStringConvertible, Sendable {
   var kind: DiagnosticKind { get }
   /// What to do about it, one line, or nil.
   var hint: String? { get }
+  /// The text that the caller wrote, and the place in it that is wrong, or nil.
+  var excerpt: Excerpt? { get }
+}
+
+/// A place in a line of text, to be shown with a mark below it.
+public struct Excerpt: Sendable, Hashable {
+  /// The text, as the caller wrote it.
+  public let text: String
+  /// The place that is wrong, counted in Unicode scalars; the text's count for its end.
+  public let place: Int
+
+  /// The place `place` of `text`.
+  public init(_ text: String, at place: Int) {
+    self.text = text
+    self.place = place
+  }
 }
 
 extension Diagnostic {
   /// No hint, unless the error has one.
   public var hint: String? { nil }
+  /// No excerpt, unless the error has one.
+  public var excerpt: Excerpt? { nil }
 }

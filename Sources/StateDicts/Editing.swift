@@ -72,7 +72,7 @@ extension StateDict {
   /// `{k.replace('module.', ''): v for k, v in state_dict.items()}` is
   /// `stateDict.renamingKeys(.replace("module.", with: ""))`, except that the modules' entries in
   /// `_metadata` are renamed too, and that no key takes another's place.
-  /// - Throws: `StateDictError.keysCollide` naming all collisions, `.keyVanishes`, `.badPattern`.
+  /// - Throws: `StateDictError.keysCollide` naming all collisions, `.keysVanish`, `.badPattern`.
   public func renamingKeys(_ rules: KeyRename...) throws -> StateDict {
     try renamingKeys(rules)
   }
@@ -82,12 +82,14 @@ extension StateDict {
     let rename = try Self.renamer(rules)
     var result = StateDict()
     var sources: OrderedDictionary<StateKey, [String]> = [:]
+    var vanished: [String] = []
     for (key, value) in entries {
       let new = rename(key.text)
-      guard !new.isEmpty || key.text.isEmpty else { throw StateDictError.keyVanishes(key.text) }
+      if new.isEmpty, !key.text.isEmpty { vanished.append(key.text) }
       result.entries[StateKey(new)] = value
       sources[StateKey(new), default: []].append(key.text)
     }
+    guard vanished.isEmpty else { throw StateDictError.keysVanish(vanished) }
     let collisions = sources.filter { $0.value.count > 1 }
     guard collisions.isEmpty else {
       throw StateDictError.keysCollide(collisions.map { .init(new: $0.key.text, old: $0.value) })

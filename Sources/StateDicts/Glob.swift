@@ -9,19 +9,30 @@ struct Glob {
 
   private var tokens: [Token] = []
 
+  /// A scalar, and where it stands in the pattern as written.
+  private struct Written {
+    let scalar: Unicode.Scalar
+    let place: Int
+
+    static func == (left: Written, right: Unicode.Scalar) -> Bool { left.scalar == right }
+    static func != (left: Written, right: Unicode.Scalar) -> Bool { left.scalar != right }
+  }
+
   /// The patterns without braces that `text` stands for.
   static func alternatives(of text: String) throws(StateDictError) -> [Glob] {
     var globs: [Glob] = []
-    for expanded in try expandBraces(Array(text.unicodeScalars), in: text) {
+    let written = text.unicodeScalars.enumerated().map { Written(scalar: $1, place: $0) }
+    for expanded in try expandBraces(written, in: text) {
       globs.append(try Glob(expanded, in: text))
     }
     return globs
   }
 
-  private init(_ text: [Unicode.Scalar], in pattern: String) throws(StateDictError) {
+  private init(_ text: [Written], in pattern: String) throws(StateDictError) {
     var place = 0
     while place < text.count {
-      let scalar = text[place]
+      let start = text[place].place
+      let scalar = text[place].scalar
       place += 1
       switch scalar {
       case "*":
@@ -35,7 +46,8 @@ struct Glob {
         var ranges: [ClosedRange<Unicode.Scalar>] = []
         var closed = false
         while place < text.count {
-          let low = text[place]
+          let lowPlace = text[place].place
+          let low = text[place].scalar
           place += 1
           if low == "]", !ranges.isEmpty {
             closed = true
@@ -43,16 +55,20 @@ struct Glob {
           }
           var high = low
           if place + 1 < text.count, text[place] == "-", text[place + 1] != "]" {
-            high = text[place + 1]
+            high = text[place + 1].scalar
             place += 2
           }
-          guard low <= high else { throw .badPattern(pattern, problem: "a range runs backwards") }
+          guard low <= high else {
+            throw .badPattern(pattern, problem: "a range runs backwards", at: lowPlace)
+          }
           ranges.append(low...high)
         }
-        guard closed else { throw .badPattern(pattern, problem: "a \"[\" has no \"]\"") }
+        guard closed else {
+          throw .badPattern(pattern, problem: "a \"[\" has no \"]\"", at: start)
+        }
         tokens.append(.set(ranges, negated: negated))
       case "\\" where place < text.count:
-        tokens.append(.scalar(text[place]))
+        tokens.append(.scalar(text[place].scalar))
         place += 1
       default: tokens.append(.scalar(scalar))
       }
@@ -92,9 +108,9 @@ struct Glob {
 
   /// Writes the innermost braces out until none is left.
   private static func expandBraces(
-    _ text: [Unicode.Scalar], in pattern: String
-  ) throws(StateDictError) -> [[Unicode.Scalar]] {
-    var done: [[Unicode.Scalar]] = []
+    _ text: [Written], in pattern: String
+  ) throws(StateDictError) -> [[Written]] {
+    var done: [[Written]] = []
     var open = [text]
     while let current = open.popLast() {
       guard let (range, parts) = try innermostBraces(of: current, in: pattern) else {
@@ -105,20 +121,21 @@ struct Glob {
         open.append(Array(current[..<range.lowerBound]) + part + current[range.upperBound...])
       }
       guard open.count + done.count <= limit, text.count <= 10_000 else {
-        throw .badPattern(pattern, problem: "the braces stand for more than \(limit) patterns")
+        throw .badPattern(
+          pattern, problem: "the braces stand for more than \(limit) patterns", at: 0)
       }
     }
     return done
   }
 
   private static func innermostBraces(
-    of text: [Unicode.Scalar], in pattern: String
-  ) throws(StateDictError) -> (Range<Int>, [[Unicode.Scalar]])? {
+    of text: [Written], in pattern: String
+  ) throws(StateDictError) -> (Range<Int>, [[Written]])? {
     var start: Int?
     var commas: [Int] = []
     var place = 0
     while place < text.count {
-      switch text[place] {
+      switch text[place].scalar {
       case "\\": place += 1
       case "{": (start, commas) = (place, [])
       case ",": if start != nil { commas.append(place) }
@@ -131,7 +148,9 @@ struct Glob {
       }
       place += 1
     }
-    if start != nil { throw .badPattern(pattern, problem: "a \"{\" has no \"}\"") }
+    if let start {
+      throw .badPattern(pattern, problem: "a \"{\" has no \"}\"", at: text[start].place)
+    }
     return nil
   }
 }

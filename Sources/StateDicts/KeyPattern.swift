@@ -6,7 +6,7 @@
 /// | `is:` | is the text |
 /// | `under:` | is the text or begins with it and a dot |
 /// | `glob:` | matches it whole; `*` stays inside a dotted part, `**` crosses dots; `?`, `[a-z]`, `{a,b}` |
-/// | `re:` | has a match of the regular expression in it |
+/// | `re:` | has a match of the regular expression in it, as Python's `re.search` finds it |
 public struct KeyPattern: Sendable, Hashable {
   /// How the text is compared.
   public enum Kind: String, Sendable, CaseIterable {
@@ -34,7 +34,11 @@ public struct KeyPattern: Sendable, Hashable {
   public init(_ written: String) throws(StateDictError) {
     let colon = written.firstIndex(of: ":")
     if let colon, let kind = Kind(rawValue: String(written[..<colon])) {
-      try self.init(kind, String(written[written.index(after: colon)...]))
+      do throws(StateDictError) {
+        try self.init(kind, String(written[written.index(after: colon)...]))
+      } catch {
+        throw error.within(written, after: kind.rawValue.unicodeScalars.count + 1)
+      }
     } else {
       try self.init(.contains, written)
     }
@@ -58,16 +62,8 @@ public struct KeyPattern: Sendable, Hashable {
       let globs = try Glob.alternatives(of: text)
       return { key in globs.contains { $0.matches(key) } }
     case .regex:
-      let regex = try Self.regex(text)
-      return { $0.firstMatch(of: regex) != nil }
-    }
-  }
-
-  static func regex(_ text: String) throws(StateDictError) -> Regex<AnyRegexOutput> {
-    do {
-      return try Regex(text).matchingSemantics(.unicodeScalar)
-    } catch {
-      throw .badPattern(text, problem: "not a regular expression: \(error)")
+      let regex = try KeyRegex(text)
+      return { regex.isFound(in: $0) }
     }
   }
 }

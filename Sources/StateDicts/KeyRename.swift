@@ -27,17 +27,43 @@ public enum KeyRename: Sendable, Hashable {
         old.append(scalar)
       }
     }
-    throw .badRename(written, problem: "write OLD=NEW")
+    throw .badRename(
+      written, problem: "there is no \"=\": write OLD=NEW", at: written.unicodeScalars.count)
   }
 
-  /// Reads `RE=>TEMPLATE`.
+  /// Reads `RE=>TEMPLATE`; both must make sense.
   public static func regexRule(_ written: String) throws(StateDictError) -> KeyRename {
     guard let arrow = written.utf8.firstRange(of: Array("=>".utf8), from: 0) else {
-      throw .badRename(written, problem: "write RE=>TEMPLATE")
+      throw .badRename(
+        written, problem: "there is no \"=>\": write RE=>TEMPLATE",
+        at: written.unicodeScalars.count)
     }
     let start = written.utf8.index(written.startIndex, offsetBy: arrow.lowerBound)
     let end = written.utf8.index(start, offsetBy: 2)
-    return .regex(String(written[..<start]), template: String(written[end...]))
+    let regex = String(written[..<start])
+    let rule = KeyRename.regex(regex, template: String(written[end...]))
+    do throws(StateDictError) {
+      _ = try rule.renamer()
+    } catch {
+      guard case .badRename = error else { throw error.within(written, after: 0) }
+      throw error.within(written, after: regex.unicodeScalars.count + 2)
+    }
+    return rule
+  }
+
+  /// The rule as the command line has it.
+  public var written: String {
+    func escaped(_ old: String) -> String {
+      old.split(separator: "=", omittingEmptySubsequences: false).joined(separator: "\\=")
+    }
+    return switch self {
+    case .stripPrefix(let prefix): "--strip-prefix \(prefix)"
+    case .addPrefix(let prefix): "--add-prefix \(prefix)"
+    case .replacePrefix(let old, let new): "--replace-prefix \(escaped(old))=\(new)"
+    case .replace(let old, let new): "--replace \(escaped(old))=\(new)"
+    case .regex(let regex, let template): "--regex \(regex)=>\(template)"
+    case .map(let names): "--map of \(names.count) names"
+    }
   }
 
   /// What gives a key its new name; made once for many keys.
@@ -72,54 +98,80 @@ public enum KeyRename: Sendable, Hashable {
       let names = Dictionary(names.map { (StateKey($0), $1) }) { first, _ in first }
       return { names[StateKey($0)] ?? $0 }
     case .regex(let text, let template):
-      let regex = try KeyPattern.regex(text)
-      let pieces = try Self.pieces(of: template)
+      let regex = try KeyRegex(text)
+      let pieces = try Self.pieces(of: template, for: regex)
       return { key in
-        var renamed = ""
-        var place = key.startIndex
-        for match in key.matches(of: regex) {
-          renamed += key[place..<match.range.lowerBound]
+        let scalars = Array(key.unicodeScalars)
+        let matches = regex.matches(in: scalars)
+        if matches.isEmpty { return key }
+        var renamed = String.UnicodeScalarView()
+        var place = 0
+        for groups in matches {
+          guard let whole = groups[0] else { continue }
+          renamed.append(contentsOf: scalars[place..<whole.lowerBound])
           for piece in pieces {
             switch piece {
-            case .text(let text): renamed += text
-            case .number(let number):
-              if number < match.output.count { renamed += match.output[number].substring ?? "" }
-            case .name(let name): renamed += match.output[name]?.substring ?? ""
+            case .text(let text): renamed.append(contentsOf: text.unicodeScalars)
+            case .group(let number):
+              if let range = groups[number] { renamed.append(contentsOf: scalars[range]) }
             }
           }
-          place = match.range.upperBound
+          place = whole.upperBound
         }
-        return renamed + key[place...]
+        renamed.append(contentsOf: scalars[place...])
+        return String(renamed)
       }
     }
   }
 
   private enum Piece {
-    case text(String), number(Int), name(String)
+    case text(String), group(Int)
   }
 
-  private static func pieces(of template: String) throws(StateDictError) -> [Piece] {
+  private static func pieces(
+    of template: String, for regex: KeyRegex
+  ) throws(StateDictError) -> [Piece] {
     var pieces: [Piece] = []
-    var rest = template[...]
-    while let dollar = rest.firstIndex(of: "$") {
-      pieces.append(.text(String(rest[..<dollar])))
-      rest = rest[rest.index(after: dollar)...]
-      if rest.first == "$" {
-        pieces.append(.text("$"))
-        rest = rest.dropFirst()
-      } else if rest.first == "{", let end = rest.firstIndex(of: "}") {
-        let name = String(rest[rest.index(after: rest.startIndex)..<end])
-        pieces.append(Int(name).map(Piece.number) ?? .name(name))
-        rest = rest[rest.index(after: end)...]
-      } else {
-        let digits = rest.prefix { $0.isASCII && $0.isNumber }
-        guard let number = Int(digits), number >= 0 else {
-          throw .badRename(template, problem: "a \"$\" in a template is $1, ${name} or $$")
-        }
-        pieces.append(.number(number))
-        rest = rest[digits.endIndex...]
+    let text = Array(template.unicodeScalars)
+    func string(_ range: Range<Int>) -> String { String(String.UnicodeScalarView(text[range])) }
+    var start = 0
+    var place = 0
+    while place < text.count {
+      guard text[place] == "$" else {
+        place += 1
+        continue
       }
+      pieces.append(.text(string(start..<place)))
+      let dollar = place
+      place += 1
+      var name: String
+      if place < text.count, text[place] == "$" {
+        pieces.append(.text("$"))
+        place += 1
+        start = place
+        continue
+      } else if place < text.count, text[place] == "{",
+        let end = text[place...].firstIndex(of: "}")
+      {
+        name = string(place + 1..<end)
+        place = end + 1
+      } else {
+        let end = text[place...].firstIndex { !("0"..."9").contains($0) } ?? text.count
+        name = string(place..<end)
+        place = end
+      }
+      guard let number = Int(name) ?? regex.groupNames[name] else {
+        let problem =
+          name.isEmpty
+          ? "a \"$\" in a template is $1, ${name} or $$" : "no group is called \"\(name)\""
+        throw .badRename(template, problem: problem, at: dollar)
+      }
+      guard (0..<regex.groupCount).contains(number) else {
+        throw .badRename(template, problem: "there is no group \(number)", at: dollar)
+      }
+      pieces.append(.group(number))
+      start = place
     }
-    return pieces + [.text(String(rest))]
+    return pieces + [.text(string(start..<text.count))]
   }
 }

@@ -61,7 +61,9 @@ public struct KeySelection: Sendable {
 enum NearestKeys {
   /// Up to three keys, parts of which are spelt nearly like `text`.
   static func nearest(to text: String, in keys: [String]) -> [String] {
-    let wanted = Array(text.lowercased().utf8.prefix(200))
+    let trimmed = text.utf8.drop { $0 == UInt8(ascii: ".") }.reversed()
+      .drop { $0 == UInt8(ascii: ".") }.reversed()
+    let wanted = Array(String(decoding: trimmed, as: UTF8.self).lowercased().utf8.prefix(200))
     guard !wanted.isEmpty else { return [] }
     let parts = wanted.count { $0 == UInt8(ascii: ".") } + 1
     let most = max(2, wanted.count / 3)

@@ -2,14 +2,14 @@ public import Platform
 
 /// What cannot be done with a state dict, and why.
 public enum StateDictError: Diagnostic, Equatable {
-  /// A pattern that cannot be understood.
-  case badPattern(String, problem: String)
-  /// A rename rule that cannot be understood.
-  case badRename(String, problem: String)
+  /// A pattern that cannot be understood, and the place in it, counted in Unicode scalars.
+  case badPattern(String, problem: String, at: Int? = nil)
+  /// A rename rule that cannot be understood, and the place in it.
+  case badRename(String, problem: String, at: Int? = nil)
   /// Renaming would give several values one key: the new key and the old ones.
   case keysCollide([Collision])
-  /// Renaming would leave nothing of a key.
-  case keyVanishes(String)
+  /// Renaming would leave nothing of these keys.
+  case keysVanish([String])
   /// A state dict cannot take the place of parts of another: everything that stands in the way.
   case cannotUpdate(missing: [String], mismatched: [ShapeMismatch])
 
@@ -19,6 +19,12 @@ public enum StateDictError: Diagnostic, Equatable {
     public let new: String
     /// What they are now.
     public let old: [String]
+
+    /// `old` would become `new`.
+    public init(new: String, old: [String]) {
+      self.new = new
+      self.old = old
+    }
   }
 
   /// How scripts tell it apart.
@@ -32,13 +38,14 @@ public enum StateDictError: Diagnostic, Equatable {
   /// What is wrong and where, on one line.
   public var description: String {
     switch self {
-    case .badPattern(let text, let problem): "\(problem) (pattern \"\(text)\")"
-    case .badRename(let text, let problem): "\(problem) (rename \"\(text)\")"
+    case .badPattern(let text, let problem, _): "\(problem) (pattern \"\(text)\")"
+    case .badRename(let text, let problem, _): "\(problem) (rename \"\(text)\")"
     case .keysCollide(let all):
       "renaming gives several values one key: "
         + all.map { "\($0.old.joined(separator: " and ")) become \($0.new)" }
         .joined(separator: "; ")
-    case .keyVanishes(let key): "renaming leaves nothing of a key (key \"\(key)\")"
+    case .keysVanish(let keys):
+      "renaming leaves nothing of a key (" + keys.map { "\"\($0)\"" }.joined(separator: ", ") + ")"
     case .cannotUpdate(let missing, let mismatched):
       [
         missing.isEmpty ? nil : "not in the base: " + missing.joined(separator: ", "),
@@ -53,12 +60,35 @@ public enum StateDictError: Diagnostic, Equatable {
     switch self {
     case .badPattern: "a pattern is in:TEXT, is:TEXT, under:TEXT, glob:TEXT or re:TEXT"
     case .keysCollide: "narrow the rules, or filter one of the keys away first"
+    case .keysVanish: "--exclude leaves the keys out"
     case .cannotUpdate(let missing, let mismatched):
       [
         missing.isEmpty ? nil : "--allow-new takes keys that the base lacks",
         mismatched.isEmpty ? nil : "--skip-mismatched keeps the base's value",
       ].compactMap(\.self).joined(separator: "; ")
     default: nil
+    }
+  }
+}
+
+extension StateDictError {
+  /// The pattern or rule, with the place in it that is wrong.
+  public var excerpt: Excerpt? {
+    switch self {
+    case .badPattern(let text, _, let place?), .badRename(let text, _, let place?):
+      Excerpt(text, at: place)
+    default: nil
+    }
+  }
+
+  /// The same error of a longer text that has `prefix` before this one.
+  func within(_ written: String, after prefix: Int) -> StateDictError {
+    switch self {
+    case .badPattern(_, let problem, let place):
+      .badPattern(written, problem: problem, at: place.map { $0 + prefix })
+    case .badRename(_, let problem, let place):
+      .badRename(written, problem: problem, at: place.map { $0 + prefix })
+    default: self
     }
   }
 }

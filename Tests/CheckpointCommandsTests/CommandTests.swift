@@ -143,4 +143,31 @@ struct CommandTests {
     #expect(ckpt("filter", training, "--include", "is:none", "--allow-empty", "-o", out) == 0)
     #expect(try Checkpoint(out).stateDict(at: "model").isEmpty)
   }
+
+  @Test("An optimizer's state follows the model, and can itself be cut by its parameters' names")
+  func optimizer() throws {
+    let out = folder.file("out.pt")
+    let source = Fixtures.path("optimizers/sgd.pt")
+    func ids(_ path: String) throws -> [String] {
+      try Checkpoint(path).optimizerState(at: "optimizer").parameters.map(\.id)
+    }
+    #expect(
+      ckpt("filter", source, "--exclude", "conv", "-o", out, "--optimizer", "params=auto") == 0)
+    #expect(try ids(out) == (0..<6).map { "\($0)" })
+    #expect(
+      ckpt("filter", source, "--at", "optimizer", "--exclude", "under:fc", "-o", out, "--force")
+        == 0)
+    #expect(try ids(out).count == 6)
+    let unclear = Fixtures.path("optimizers/head_first.pt")
+    let list = try folder.write(
+      Array(
+        "fc.weight\nfc.bias\ncls_token\nconv.weight\nconv.bias\nbn.weight\nbn.bias\nembed.weight"
+          .utf8),
+      to: "names.txt")
+    let edit = ["filter", unclear, "--exclude", "under:fc", "-o", out, "--force"]
+    #expect(CommandLineTool.run(edit + ["--optimizer", "params=auto"]) == 65)
+    #expect(CommandLineTool.run(edit + ["--optimizer", "params=" + list]) == 0)
+    #expect(CommandLineTool.run(edit + ["--optimizer", "x"]) == 64)
+    #expect(CommandLineTool.run(edit) == 0)
+  }
 }

@@ -111,4 +111,47 @@ struct OptimizerTests {
       try checkpoint.editOptimizer(optimizer) { .keep(as: $0) }
     }
   }
+
+  @Test("Optimizers follow an edit of the model's keys, or are told to stay behind")
+  func follow() throws {
+    for name in ["sgd", "adam_named"] {
+      var checkpoint = try checkpoint(name)
+      let model = try checkpoint.stateDict()
+      let report = try model.keyReport([
+        .exclude([KeyPattern("under:conv")]), .rename(.addPrefix("m.")),
+      ])
+      let impact = try checkpoint.optimizersLeftBehind(by: report, of: model)
+      #expect(impact.map(\.gone) == [["conv.weight", "conv.bias"]])
+      #expect(impact[0].renamed.isEmpty == (name == "sgd"))
+      let edits = try checkpoint.letOptimizersFollow(report, of: model)
+      #expect(edits.map(\.kept) == [try known(name).count - 2])
+      let after = try checkpoint.optimizerState(
+        at: "optimizer", names: known(name).filter { !$0.hasPrefix("conv.") })
+      #expect(after.parameters.allSatisfy { $0.shape == model[$0.name ?? ""]?.shape })
+    }
+    // Buffers and order do not concern it.
+    let checkpoint = try checkpoint("sgd")
+    let model = try checkpoint.stateDict()
+    let report = try model.keyReport([
+      .exclude([KeyPattern("queue")]), .rename(.addPrefix("m.")),
+    ])
+    #expect(try checkpoint.optimizersLeftBehind(by: report, of: model).isEmpty)
+  }
+
+  @Test("Where the names are not known, a parameter that goes is told, and nothing is guessed")
+  func unclear() throws {
+    var checkpoint = try checkpoint("head_first")
+    let model = try checkpoint.stateDict()
+    let report = try model.keyReport([.exclude([KeyPattern("under:fc")])])
+    #expect(
+      try checkpoint.optimizersLeftBehind(by: report, of: model)[0].gone == [
+        "fc.weight", "fc.bias",
+      ])
+    #expect(throws: OptimizerError.self) {
+      try checkpoint.letOptimizersFollow(report, of: model)
+    }
+    let edits = try checkpoint.letOptimizersFollow(
+      report, of: model, names: .names(known("head_first")))
+    #expect(edits[0].removed == ["fc.weight", "fc.bias"])
+  }
 }

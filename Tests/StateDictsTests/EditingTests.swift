@@ -57,7 +57,7 @@ struct RenamingTests {
 
   @Test("A rule that leaves nothing of a key is refused")
   func vanishes() throws {
-    #expect(throws: StateDictError.keyVanishes("module.")) {
+    #expect(throws: StateDictError.keysVanish(["module."])) {
       try stateDict("module.").renamingKeys(.stripPrefix("module."))
     }
   }

@@ -1,0 +1,185 @@
+/// A regular expression over keys, matched in time proportional to expression times key.
+///
+/// The standard library's `Regex` goes back without bound (`(a+)+$` on forty letters takes hours) and
+/// cannot be stopped; keys come from files that nobody trusts. So this one marks what it has tried, as
+/// RE2's bit-state matcher does. In exchange there are no back-references and nothing that looks around.
+///
+/// It knows what Python's `re` knows otherwise: `.`, `[a-z]`, `\d \w \s \b` and their opposites, `^`, `$`,
+/// groups with numbers and names, `|`, `* + ? {2,3}` greedy and lazy, and `(?i)` at the start.
+struct KeyRegex: Sendable {
+  /// One step of the compiled expression.
+  enum Instruction: Sendable {
+    case scalar(Unicode.Scalar)
+    case any
+    case set(KeyRegexSet)
+    /// Tries the first place, then the second.
+    case split(Int, Int)
+    case jump(Int)
+    /// Notes the place in the key: even numbers for where a group begins, odd ones for where it ends.
+    case save(Int)
+    case atStart, atEnd, atWordEdge, notAtWordEdge
+    case match
+  }
+
+  let program: [Instruction]
+  /// How many groups there are, the whole match (number 0) included.
+  let groupCount: Int
+  /// The numbers of the groups that have names.
+  let groupNames: [String: Int]
+  let ignoresCase: Bool
+
+  /// Compiles an expression.
+  ///
+  /// - Throws: `StateDictError.badPattern` with the place.
+  init(_ text: String) throws(StateDictError) {
+    var parser = KeyRegexParser(text)
+    program = try parser.parse()
+    groupCount = parser.groupCount
+    groupNames = parser.groupNames
+    ignoresCase = parser.ignoresCase
+  }
+
+  /// Where the groups of a match lie; nil for a group that took no part.
+  typealias Groups = [Range<Int>?]
+
+  /// Whether the expression matches anywhere in the key.
+  func isFound(in key: String) -> Bool { firstMatch(in: Array(key.unicodeScalars)) != nil }
+
+  /// All matches from left to right, none overlapping, as Python's `re.finditer` finds them.
+  func matches(in key: [Unicode.Scalar]) -> [Groups] {
+    var found: [Groups] = []
+    var place = 0
+    var mustAdvance = false
+    while place <= key.count {
+      guard let groups = firstMatch(in: key, from: place, mustAdvance: mustAdvance),
+        let whole = groups[0]
+      else { break }
+      found.append(groups)
+      place = whole.upperBound
+      mustAdvance = whole.isEmpty
+    }
+    return found
+  }
+
+  /// The leftmost match at or behind `start`.
+  ///
+  /// - Parameter mustAdvance: whether an empty match at `start` does not count.
+  func firstMatch(
+    in key: [Unicode.Scalar], from start: Int = 0, mustAdvance: Bool = false
+  ) -> Groups? {
+    enum Job {
+      case run(pc: Int, place: Int)
+      case restore(slot: Int, value: Int)
+    }
+    let width = key.count + 1
+    // What was tried once, from any start, failed: it is never tried again.
+    var tried = [UInt64](repeating: 0, count: (program.count * width + 63) / 64)
+    var slots = [Int](repeating: -1, count: groupCount * 2)
+    var jobs: [Job] = []
+    for first in start..<width {
+      jobs.append(.run(pc: 0, place: first))
+      while let job = jobs.popLast() {
+        guard case .run(var pc, var place) = job else {
+          if case .restore(let slot, let value) = job { slots[slot] = value }
+          continue
+        }
+        step: while true {
+          let bit = pc * width + place
+          if tried[bit / 64] >> UInt64(bit % 64) & 1 == 1 { break }
+          tried[bit / 64] |= 1 << UInt64(bit % 64)
+          switch program[pc] {
+          case .scalar(let wanted):
+            guard place < key.count, isSame(key[place], wanted) else { break step }
+            place += 1
+          case .any:
+            guard place < key.count, key[place] != "\n" else { break step }
+            place += 1
+          case .set(let set):
+            guard place < key.count, set.contains(key[place], ignoringCase: ignoresCase) else {
+              break step
+            }
+            place += 1
+          case .split(let preferred, let other):
+            jobs.append(.run(pc: other, place: place))
+            pc = preferred
+            continue step
+          case .jump(let target):
+            pc = target
+            continue step
+          case .save(let slot):
+            jobs.append(.restore(slot: slot, value: slots[slot]))
+            slots[slot] = place
+          case .atStart: guard place == 0 else { break step }
+          case .atEnd: guard place == key.count else { break step }
+          case .atWordEdge: guard isWordEdge(key, place) else { break step }
+          case .notAtWordEdge: guard !isWordEdge(key, place) else { break step }
+          case .match:
+            if mustAdvance, first == start, place == start { break step }
+            slots[0] = first
+            slots[1] = place
+            return (0..<groupCount).map { group in
+              let (low, high) = (slots[group * 2], slots[group * 2 + 1])
+              return low >= 0 && high >= low ? low..<high : nil
+            }
+          }
+          pc += 1
+        }
+      }
+    }
+    return nil
+  }
+
+  private func isSame(_ left: Unicode.Scalar, _ right: Unicode.Scalar) -> Bool {
+    left == right
+      || ignoresCase && left.properties.lowercaseMapping == right.properties.lowercaseMapping
+  }
+
+  private func isWordEdge(_ key: [Unicode.Scalar], _ place: Int) -> Bool {
+    let before = place > 0 && KeyRegexSet.isWord(key[place - 1])
+    let after = place < key.count && KeyRegexSet.isWord(key[place])
+    return before != after
+  }
+}
+
+/// What one place of a key may be: `[a-z\d]`, `\w`.
+struct KeyRegexSet: Sendable {
+  enum Item: Sendable {
+    case range(ClosedRange<Unicode.Scalar>)
+    case digit(Bool), word(Bool), space(Bool)
+  }
+
+  var items: [Item] = []
+  var isNegated = false
+
+  func contains(_ scalar: Unicode.Scalar, ignoringCase: Bool) -> Bool {
+    if has(scalar) { return !isNegated }
+    if ignoringCase {
+      let others = [scalar.properties.lowercaseMapping, scalar.properties.uppercaseMapping]
+      for other in others where other.unicodeScalars.count == 1 {
+        if let other = other.unicodeScalars.first, has(other) { return !isNegated }
+      }
+    }
+    return isNegated
+  }
+
+  private func has(_ scalar: Unicode.Scalar) -> Bool {
+    items.contains { item in
+      switch item {
+      case .range(let range): range.contains(scalar)
+      case .digit(let wanted): (scalar.properties.generalCategory == .decimalNumber) == wanted
+      case .word(let wanted): Self.isWord(scalar) == wanted
+      case .space(let wanted): scalar.properties.isWhitespace == wanted
+      }
+    }
+  }
+
+  static func isWord(_ scalar: Unicode.Scalar) -> Bool {
+    if scalar == "_" { return true }
+    switch scalar.properties.generalCategory {
+    case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter,
+      .decimalNumber, .letterNumber, .otherNumber:
+      return true
+    default: return false
+    }
+  }
+}

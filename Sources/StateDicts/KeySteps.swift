@@ -1,0 +1,148 @@
+internal import OrderedCollections
+
+/// One step of what is done to a state dict's keys.
+public enum KeyStep: Sendable {
+  /// Only entries that are selected go on; what a tensor is counts too.
+  case select(KeySelection)
+  /// Only keys that match one of the patterns go on.
+  case include([KeyPattern])
+  /// Keys that match one of the patterns go no further.
+  case exclude([KeyPattern])
+  /// Keys get new names.
+  case rename(KeyRename)
+}
+
+/// What became of a state dict's keys.
+public struct KeyReport: Sendable {
+  /// One key, before and after.
+  public struct Change: Sendable, Hashable {
+    /// The key as it was.
+    public let old: String
+    /// The key as it is; nil for one that was left out.
+    public let new: String?
+    /// Whether the key stayed as it was.
+    public var isSame: Bool { new?.utf8.elementsEqual(old.utf8) == true }
+  }
+
+  /// A rule that found nothing to do.
+  public struct Unmatched: Sendable, Hashable {
+    /// The rule, as the command line has it.
+    public let rule: String
+    /// The keys that come nearest to what it looks for.
+    public let nearest: [String]
+  }
+
+  /// Every key, in order.
+  public internal(set) var changes: [Change] = []
+  /// The rules, and names of maps, that no key has anything to do with.
+  public internal(set) var unmatched: [Unmatched] = []
+
+  /// Nothing was done yet.
+  public init() {}
+
+  /// The keys that are left, under their old names.
+  public var kept: [String] { changes.compactMap { $0.new == nil ? nil : $0.old } }
+  /// The keys that were left out.
+  public var dropped: [String] { changes.compactMap { $0.new == nil ? $0.old : nil } }
+  /// The keys that have another name now.
+  public var renamed: [Change] { changes.filter { $0.new != nil && !$0.isSame } }
+}
+
+extension StateDict {
+  /// What the steps would make of the keys, one step after the other.
+  ///
+  /// - Throws: `StateDictError.badPattern`, `.badRename`, `.keysCollide`, `.keysVanish`.
+  public func keyReport(_ steps: [KeyStep]) throws -> KeyReport {
+    var report = KeyReport()
+    let old = keys
+    var names: [String?] = old
+    for step in steps {
+      let before = names.compactMap(\.self)
+      switch step {
+      case .select(let selection):
+        let matches = try selection.matcher()
+        for (place, value) in entries.values.enumerated() {
+          guard let name = names[place] else { continue }
+          if !matches(name, value) { names[place] = nil }
+        }
+        report.unmatched += try Self.unmatched(selection.include, "--include ", before)
+        report.unmatched += try Self.unmatched(selection.exclude, "--exclude ", before)
+      case .include(let patterns), .exclude(let patterns):
+        let isInclude = if case .include = step { true } else { false }
+        let matchers = try patterns.map { try $0.matcher() }
+        for place in names.indices {
+          guard let name = names[place] else { continue }
+          if matchers.contains(where: { $0(name) }) != isInclude { names[place] = nil }
+        }
+        report.unmatched += try Self.unmatched(
+          patterns, isInclude ? "--include " : "--exclude ", before)
+      case .rename(let rule):
+        let rename = try rule.renamer()
+        var isHit = false
+        for place in names.indices {
+          guard let name = names[place] else { continue }
+          let new = rename(name)
+          isHit = isHit || !new.utf8.elementsEqual(name.utf8)
+          names[place] = new
+        }
+        report.unmatched += Self.unmatched(rule, isHit, before)
+      }
+    }
+    report.changes = zip(old, names).map { .init(old: $0, new: $1) }
+    let vanished = report.changes.filter { $0.new?.isEmpty == true && !$0.old.isEmpty }
+    guard vanished.isEmpty else { throw StateDictError.keysVanish(vanished.map(\.old)) }
+    try Self.checkCollisions(report.changes)
+    return report
+  }
+
+  private static func unmatched(
+    _ patterns: [KeyPattern], _ option: String, _ keys: [String]
+  ) throws -> [KeyReport.Unmatched] {
+    try KeySelection(include: patterns).unmatched(in: keys).map {
+      .init(rule: option + $0.pattern.written, nearest: $0.nearest)
+    }
+  }
+
+  private static func checkCollisions(_ changes: [KeyReport.Change]) throws {
+    var sources: [StateKey: [String]] = [:]
+    var order: [StateKey] = []
+    for change in changes {
+      guard let new = change.new.map(StateKey.init) else { continue }
+      if sources[new] != nil, sources[new]?.count == 1 { order.append(new) }
+      sources[new, default: []].append(change.old)
+    }
+    guard !order.isEmpty else { return }
+    throw StateDictError.keysCollide(
+      order.map { .init(new: $0.text, old: sources[$0] ?? []) })
+  }
+
+  /// What of a rename rule no key has anything to do with.
+  private static func unmatched(
+    _ rule: KeyRename, _ isHit: Bool, _ keys: [String]
+  ) -> [KeyReport.Unmatched] {
+    switch rule {
+    case .map(let names):
+      let known = Set(keys.map(StateKey.init))
+      return names.keys.sorted().filter { !known.contains(StateKey($0)) }.map {
+        .init(rule: "--map \($0)", nearest: NearestKeys.nearest(to: $0, in: keys))
+      }
+    case .addPrefix: return []
+    case .stripPrefix(let old), .replacePrefix(let old, _), .replace(let old, _):
+      guard !isHit else { return [] }
+      return [.init(rule: rule.written, nearest: NearestKeys.nearest(to: old, in: keys))]
+    case .regex: return isHit ? [] : [.init(rule: rule.written, nearest: [])]
+    }
+  }
+
+  /// The state dict with the steps done to its keys, one after the other.
+  ///
+  /// - Returns: the result, and what became of each key.
+  /// - Throws: as ``keyReport(_:)``; then nothing was done.
+  public func applying(_ steps: [KeyStep]) throws -> (result: StateDict, report: KeyReport) {
+    let report = try keyReport(steps)
+    let dropped = Set(report.dropped.map(StateKey.init))
+    let kept = dropped.isEmpty ? self : filter { key, _ in !dropped.contains(StateKey(key)) }
+    let rules = steps.compactMap { if case .rename(let rule) = $0 { rule } else { nil } }
+    return (rules.isEmpty ? kept : try kept.renamingKeys(rules), report)
+  }
+}
