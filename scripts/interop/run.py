@@ -13,7 +13,6 @@ import random
 import subprocess
 import sys
 import tempfile
-import traceback
 import warnings
 import zipfile
 
@@ -25,32 +24,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "fixtures"), str(pathlib.Path(__file__).resolve().parent)]
 
 import generate
-from compare import Difference, assert_equal
-
-FIXTURES = ROOT / "fixtures"
-passed, failed = 0, []
-
-
-def check(name, action):
-    global passed
-    try:
-        action()
-        passed += 1
-    except Exception as error:
-        text = str(error) if isinstance(error, (Difference, AssertionError)) else traceback.format_exc()
-        failed.append(name)
-        print(f"FAILED {name}: {text}", flush=True)
-
-
-def ckpt(*arguments, status=0):
-    """Runs the command; gives its JSON, or its stderr where it must fail."""
-    arguments = [str(argument) for argument in arguments]
-    done = subprocess.run([CKPT, *arguments], capture_output=True, text=True)
-    assert done.returncode == status, f"{arguments}: status {done.returncode}: {done.stderr[:500]}"
-    if status:
-        return done.stderr
-    return json.loads(done.stdout) if "--json" in arguments else done.stdout
-
+import harness
+from compare import assert_equal
+from harness import FIXTURES, check, ckpt
 
 def loads(path, weights_only, mmap):
     return torch.load(path, weights_only=weights_only, mmap=mmap)
@@ -380,7 +356,7 @@ def hostile(folder):
     error_file, out = folder / "stderr", folder / "bad_out.pt"
 
     def check_bad(source, says):
-        command = [CKPT, "filter", str(source), "-o", str(out)]
+        command = [harness.CKPT, "filter", str(source), "-o", str(out)]
         launcher.stdin.write(json.dumps([command, str(error_file)]) + "\n")
         launcher.stdin.flush()
         status, memory = json.loads(launcher.stdout.readline())
@@ -439,22 +415,22 @@ def main_job(folder):
 
 
 def main():
-    global CKPT
-    CKPT = str(pathlib.Path(sys.argv[1]).resolve())
+    harness.CKPT = str(pathlib.Path(sys.argv[1]).resolve())
     generate.unknown_module()
     generate.Tagged.__module__ = "nobody_knows"
     sys.modules["nobody_knows"].Tagged = generate.Tagged
+    # A module of further groups adds its own, `GROUPS`, here.
     groups = [fixtures, state_dicts, random_graphs, random_state_dicts, plain, hostile, main_job]
     wanted = sys.argv[2:]
     for group in groups:
         if wanted and group.__name__ not in wanted:
             continue
-        before, bad = passed, len(failed)
+        before, bad = harness.passed, len(harness.failed)
         with tempfile.TemporaryDirectory() as folder:
             group(pathlib.Path(folder))
-        print(f"{group.__name__}: {passed - before} passed, {len(failed) - bad} failed", flush=True)
-    print(f"{passed} passed, {len(failed)} failed (PyTorch {torch.__version__})")
-    return 1 if failed else 0
+        print(f"{group.__name__}: {harness.passed - before} passed, {len(harness.failed) - bad} failed", flush=True)
+    print(f"{harness.passed} passed, {len(harness.failed)} failed (PyTorch {torch.__version__})")
+    return 1 if harness.failed else 0
 
 
 if __name__ == "__main__":
