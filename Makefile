@@ -2,7 +2,7 @@
 # make test      every test
 # make interop   the check against a real PyTorch, in a virtual environment that it makes itself
 # make lint      the format of the sources
-# make bench     speed and memory, beside PyTorch
+# make bench     speed and memory, beside PyTorch and others; BENCH="SECTION…" for some of it
 
 .PHONY: setup build demo test interop lint bench clean
 
@@ -31,7 +31,7 @@ lint:
 bench: build
 	@scripts/setup interop
 	@python=$$(scripts/python-env) && \
-	  swift run -c release --package-path Benchmarks benchmark "$(CURDIR)/$(CKPT)" "$$python"
+	  swift run -c release --package-path Benchmarks benchmark "$(CURDIR)/$(CKPT)" "$$python" $(BENCH)
 
 clean:
 	swift package clean

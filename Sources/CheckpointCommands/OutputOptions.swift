@@ -29,6 +29,9 @@ struct OutputOptions: ParsableArguments {
   @Flag(help: "Write the state dict alone, as the root.")
   var extract = false
 
+  @Flag(help: "Take over the inputs' checksums unseen instead of comparing them on the way.")
+  var noVerify = false
+
   @Flag(help: "Leave out, or turn into plain data, what torch.load(weights_only=True) refuses.")
   var plain = false
 
@@ -79,7 +82,8 @@ struct OutputOptions: ParsableArguments {
     let bar = common.noProgress ? nil : ProgressBar(total: plan.byteCount)
     defer { bar?.finish() }
     return try plan.write(
-      replacingExisting: force, cancellation: cancellation, progress: { bar?.advance(by: $0) })
+      replacingExisting: force, verifying: !noVerify, cancellation: cancellation,
+      progress: { bar?.advance(by: $0) })
   }
 }
 

@@ -1,4 +1,5 @@
 public import Platform
+internal import Streaming
 
 /// How a checkpoint is to be written.
 public struct WriteOptions: Sendable {
@@ -58,13 +59,17 @@ public struct OutputPlan: Sendable {
   /// Writes it: all of it appears, or nothing does. See `AtomicFolder` for how far that goes for a folder
   /// that exists already.
   ///
+  /// - Parameter verifying: whether the checksums that the inputs recorded are compared on the way; if not,
+  ///   they are taken over.
   /// - Returns: how many bytes were written.
   @discardableResult
   public func write(
-    replacingExisting: Bool = false, cancellation: Cancellation = Cancellation(),
-    progress: (@Sendable (Int) -> Void)? = nil
+    replacingExisting: Bool = false, verifying: Bool = true,
+    cancellation: Cancellation = Cancellation(), progress: (@Sendable (Int) -> Void)? = nil
   ) throws -> Int {
-    let context = WriteContext(cancellation: cancellation, progress: progress)
+    var stream = StreamWriter(cancellation: cancellation, progress: progress)
+    stream.verifies = verifying
+    let context = WriteContext(stream: stream)
     if isFolder {
       let output = try AtomicFolder(
         path: path, replacingExisting: replacingExisting, cancellation: cancellation)
@@ -85,10 +90,8 @@ public struct OutputPlan: Sendable {
 
 /// What goes with the writing of every file.
 struct WriteContext: Sendable {
-  /// Stops the writing.
-  let cancellation: Cancellation
-  /// Is told how many bytes were written since last time, from any thread.
-  let progress: (@Sendable (Int) -> Void)?
+  /// Writes segments, told whether to verify, when to stop and whom to tell of progress.
+  let stream: StreamWriter
 }
 
 extension Checkpoint {

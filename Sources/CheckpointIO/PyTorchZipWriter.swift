@@ -26,9 +26,8 @@ enum PyTorchZipWriter: FormatWriter {
     let records = try checkpoint.records(folder: Checkpoint.folder(for: path))
     let layout = try ZipLayout(records.map { ($0.name, $0.byteCount) })
     return OutputPlan.File(name: path, byteCount: layout.byteCount) { file, context in
-      let writer = ZipWriter(cancellation: context.cancellation, progress: context.progress)
       do {
-        try writer.write(records, to: file)
+        try ZipWriter(context.stream).write(records, to: file)
       } catch let error as ChecksumError where error.key == nil {
         throw error.naming(checkpoint.keyOfStorage(named: error.record))
       }

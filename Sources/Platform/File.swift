@@ -114,35 +114,6 @@ public final class File: Sendable {
     }
   }
 
-  /// Copies `count` bytes of `source` from `start` to `offset`, inside the kernel where it can do that.
-  ///
-  /// - Parameter buffer: where the bytes pass through elsewhere.
-  public func copy(
-    from source: File, at start: Int, to offset: Int, count: Int,
-    through buffer: UnsafeMutableRawBufferPointer
-  ) throws(FileError) {
-    var done = 0
-    #if os(Linux)
-      while done < count {
-        var (from, to) = (off_t(start + done), off_t(offset + done))
-        let moved = copy_file_range(
-          source.descriptor, &from, descriptor, &to, UInt(count - done), 0)
-        // Not every pair of file systems can; what is left goes through the buffer.
-        guard moved > 0 else { break }
-        done += moved
-        source.readCount.add(moved, ordering: .relaxed)
-        writtenCount.add(moved, ordering: .relaxed)
-      }
-    #endif
-    while done < count {
-      let block = UnsafeMutableRawBufferPointer(
-        rebasing: buffer[..<min(buffer.count, count - done)])
-      try source.read(into: block, at: start + done)
-      try write(UnsafeRawBufferPointer(block), at: offset + done)
-      done += block.count
-    }
-  }
-
   /// The `count` bytes from `offset` on.
   ///
   /// Nothing is allocated for bytes that lie beyond the end that the file had at opening.

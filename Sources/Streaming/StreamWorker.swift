@@ -52,7 +52,7 @@ final class StreamWorker {
               rebasing: block[(region.offset - runStart)..<(region.offset - runStart) + data.count]
             ))
         }
-        let sum = Checksum.crc32(UnsafeRawBufferPointer(data))
+        let sum = trustedChecksum(segment.source) ?? Checksum.crc32(UnsafeRawBufferPointer(data))
         try compare(segment.source, sum)
         sums.append(sum)
         let trailer = framing?.trailer(of: index, crc32: sum) ?? []
@@ -123,11 +123,8 @@ final class StreamWorker {
   /// Compares a large segment's checksum and writes what stands behind its bytes.
   func finish(_ index: Int, _ sum: inout UInt32) throws {
     let segment = segments[index]
-    if movesInKernel(segment.source), case .region(let region) = segment.source {
-      sum = region.recordedCRC32 ?? sum
-    } else {
-      try compare(segment.source, sum)
-    }
+    if let recorded = trustedChecksum(segment.source) { sum = recorded }
+    try compare(segment.source, sum)
     guard let framing else { return }
     let trailer = framing.trailer(of: index, crc32: sum)
     try trailer.withUnsafeBytes {
@@ -135,18 +132,19 @@ final class StreamWorker {
     }
   }
 
-  /// Whether nobody needs to see the bytes.
-  private func movesInKernel(_ source: ByteSource) -> Bool {
-    guard !writer.verifies, case .region(let region) = source else { return false }
-    return region.recordedCRC32 != nil
+  /// The checksum that is taken over unseen.
+  private func trustedChecksum(_ source: ByteSource) -> UInt32? {
+    guard !writer.verifies, case .region(let region) = source else { return nil }
+    return region.recordedCRC32
   }
 
   private func copy(_ segment: StreamSegment, _ range: Range<Int>) throws -> UInt32 {
     var sum: UInt32 = 0
+    let isTrusted = trustedChecksum(segment.source) != nil
     var place = range.lowerBound
     func put(_ bytes: UnsafeRawBufferPointer) throws {
       try writer.cancellation.check()
-      sum = Checksum.crc32(bytes, from: sum)
+      if !isTrusted { sum = Checksum.crc32(bytes, from: sum) }
       try file.write(bytes, at: segment.offset + place)
       place += bytes.count
       writer.progress?(bytes.count)
@@ -162,16 +160,6 @@ final class StreamWorker {
     switch segment.source {
     case .bytes(let bytes):
       try bytes.withUnsafeBytes { try put(UnsafeRawBufferPointer(rebasing: $0[range])) }
-    case .region(let region) where movesInKernel(segment.source):
-      while place < range.upperBound {
-        try writer.cancellation.check()
-        let count = min(StreamWriter.blockSize * 4, range.upperBound - place)
-        try file.copy(
-          from: region.file, at: region.offset + place, to: segment.offset + place, count: count,
-          through: block)
-        place += count
-        writer.progress?(count)
-      }
     case .region(let region):
       try eachBlock { try region.file.read(into: $0, at: region.offset + place) }
     case .computed(let computed):
@@ -182,8 +170,7 @@ final class StreamWorker {
   }
 
   private func compare(_ source: ByteSource, _ sum: UInt32) throws {
-    guard case .region(let region) = source, let recorded = region.recordedCRC32, recorded != sum,
-      writer.verifies
+    guard case .region(let region) = source, let recorded = region.recordedCRC32, recorded != sum
     else { return }
     throw ChecksumError(
       file: region.file.path, record: region.name, recorded: recorded, found: sum)

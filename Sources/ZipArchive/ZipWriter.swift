@@ -1,24 +1,12 @@
 public import Platform
-internal import Streaming
+public import Streaming
 
 /// Writes an archive of stored, aligned records: the bytes go through a ``StreamWriter``.
 public struct ZipWriter: Sendable {
-  /// How many threads work; what they write does not depend on it.
-  public var workers = min(Parallel.processorCount, 4)
-  /// Whether the records' checksums are compared with those that their own archives recorded.
-  public var verifies = true
-  /// Asks the writer to stop.
-  public var cancellation: Cancellation
-  /// Is told how many bytes were written since it was last told, from any thread.
-  public var progress: (@Sendable (Int) -> Void)?
+  private let stream: StreamWriter
 
-  /// A writer.
-  public init(
-    cancellation: Cancellation = Cancellation(), progress: (@Sendable (Int) -> Void)? = nil
-  ) {
-    self.cancellation = cancellation
-    self.progress = progress
-  }
+  /// A writer that uses `stream`.
+  public init(_ stream: StreamWriter = StreamWriter()) { self.stream = stream }
 
   /// Writes `records` to `file`, from its start.
   ///
@@ -40,11 +28,9 @@ public struct ZipWriter: Sendable {
           trailerByteCount: slot.end - slot.dataOffset - slot.byteCount))
       indices.append(index)
     }
-    var writer = StreamWriter(cancellation: cancellation, progress: progress)
-    (writer.workers, writer.verifies) = (workers, verifies)
     var sums = [UInt32](repeating: 0, count: records.count)
     do {
-      let found = try writer.write(
+      let found = try stream.write(
         segments, framing: Framing(layout: layout, indices: indices), to: file)
       for (index, sum) in zip(indices, found) { sums[index] = sum }
     } catch let error as ChecksumError where error.key == nil {

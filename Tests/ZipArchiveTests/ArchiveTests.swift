@@ -88,7 +88,7 @@ struct ArchiveTests {
     cancellation.cancel()
     let output = try AtomicOutput(path: folder.file("c"), replacingExisting: false)
     #expect(throws: CancelledError.self) {
-      try ZipWriter(cancellation: cancellation).write(
+      try ZipWriter(StreamWriter(cancellation: cancellation)).write(
         [record("a", [UInt8](repeating: 0, count: 100))], to: output.file)
     }
   }
