@@ -17,6 +17,7 @@ let package = Package(
   platforms: [.macOS(.v15)],
   products: [
     .library(name: "StateDictKit", targets: ["StateDictKit"]),
+    .library(name: "TrainingCore", targets: ["TrainingCore"]),
     .executable(name: "ckpt", targets: ["ckpt"]),
   ],
   dependencies: [
@@ -57,6 +58,9 @@ let package = Package(
       ],
       swiftSettings: settings),
     .target(
+      name: "TrainingCore", dependencies: ["Platform", "TensorStore", "StateDicts"],
+      swiftSettings: settings),
+    .target(
       name: "StateDictKit",
       dependencies: ["Platform", "PickleFormat", "TensorStore", "StateDicts", "CheckpointIO"],
       swiftSettings: settings),
@@ -80,6 +84,7 @@ let package = Package(
     test("TensorStore", "Platform"),
     test("StateDicts", "TensorStore", "Platform"),
     test("CheckpointIO", "StateDictKit", "ZipArchive", "PickleFormat"),
+    test("TrainingCore", "StateDictKit", "StateDicts", "TensorStore"),
     test("CheckpointCommands", "StateDictKit"),
   ]
 )

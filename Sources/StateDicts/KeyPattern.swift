@@ -48,7 +48,7 @@ public struct KeyPattern: Sendable, Hashable {
   public var written: String { "\(kind.rawValue):\(text)" }
 
   /// What tells whether a key matches; made once for many keys.
-  func matcher() throws(StateDictError) -> (String) -> Bool {
+  public func matcher() throws(StateDictError) -> (String) -> Bool {
     let bytes = Array(text.utf8)
     switch kind {
     case .contains: return { $0.utf8.firstRange(of: bytes, from: 0) != nil || bytes.isEmpty }

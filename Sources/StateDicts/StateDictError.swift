@@ -102,6 +102,13 @@ public struct ShapeMismatch: Sendable, Hashable, CustomStringConvertible {
   /// The shape that is.
   public let found: [Int]?
 
+  /// A key with the shape that must be and the shape that is.
+  public init(key: String, expected: [Int]?, found: [Int]?) {
+    self.key = key
+    self.expected = expected
+    self.found = found
+  }
+
   /// The key and both shapes.
   public var description: String {
     func text(_ shape: [Int]?) -> String { shape.map { "\($0)" } ?? "no tensor" }

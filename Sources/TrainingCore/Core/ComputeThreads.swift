@@ -1,0 +1,41 @@
+internal import Dispatch
+internal import Platform
+internal import Synchronization
+
+/// How many threads operations use.
+public enum ComputeThreads {
+  private static let wanted = Atomic<Int>(0)
+
+  /// The number of threads; the machine's processors unless set.
+  public static var count: Int {
+    get {
+      let value = wanted.load(ordering: .relaxed)
+      return value > 0 ? value : Parallel.processorCount
+    }
+    set { wanted.store(max(newValue, 1), ordering: .relaxed) }
+  }
+
+  /// Runs `body` on ranges that together make `0..<count`, on several threads where that is worth
+  /// while: no range is shorter than `grain` (the last one apart).
+  static func split(_ count: Int, grain: Int = 1, _ body: (Range<Int>) -> Void) {
+    let parts = min(self.count, count / max(grain, 1))
+    guard parts > 1 else {
+      if count > 0 { body(0..<count) }
+      return
+    }
+    workers(parts) { part in
+      body(count * part / parts..<count * (part + 1) / parts)
+    }
+  }
+
+  /// Runs `body` once for each number below `count`, each on a thread of its own.
+  ///
+  /// The closures write to disjoint memory through pointers, which the compiler cannot see.
+  static func workers(_ count: Int, _ body: (Int) -> Void) {
+    guard count > 1 else { return body(0) }
+    withoutActuallyEscaping(body) { body in
+      nonisolated(unsafe) let body = body
+      DispatchQueue.concurrentPerform(iterations: count) { body($0) }
+    }
+  }
+}

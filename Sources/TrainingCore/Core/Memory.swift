@@ -1,0 +1,92 @@
+internal import Foundation
+internal import Platform
+internal import Synchronization
+internal import TensorStore
+
+/// The one owner of a run of elements in memory, aligned to 64 bytes; variables look into it.
+///
+/// It may be filled only when somebody first looks at it: weights that are loaded from a file are
+/// never initialised at random before.
+final class Memory: @unchecked Sendable {
+  let byteCount: Int
+  private let base: UnsafeMutableRawPointer
+  /// What fills it; until then its bytes mean nothing. Only the thread that trains looks here.
+  private var filler: ((UnsafeMutableRawPointer) -> Void)?
+  /// The storage by which state dicts see it: one as long as any is in use, so that tied weights stay
+  /// tied. (It holds the memory, so the memory must not hold it.)
+  private let shared = Mutex(Weak())
+
+  private struct Weak: Sendable {
+    weak var storage: Storage?
+  }
+
+  /// Memory with whatever is in it.
+  init(byteCount: Int) throws {
+    guard let base = MemoryPool.take(byteCount) else {
+      throw TrainingError.outOfMemory(byteCount: byteCount)
+    }
+    self.byteCount = byteCount
+    self.base = base
+  }
+
+  /// Memory that `filler` fills when it is first looked at.
+  convenience init(byteCount: Int, filler: @escaping (UnsafeMutableRawPointer) -> Void) throws {
+    try self.init(byteCount: byteCount)
+    self.filler = filler
+  }
+
+  deinit { MemoryPool.give(base, byteCount) }
+
+  /// Where its bytes are; valid as long as the object is.
+  var pointer: UnsafeMutableRawPointer {
+    if let fill = filler {
+      filler = nil
+      fill(base)
+    }
+    return base
+  }
+
+  /// Where its bytes are, to be overwritten all.
+  var pointerToOverwrite: UnsafeMutableRawPointer {
+    filler = nil
+    return base
+  }
+
+  /// The storage that shares these bytes.
+  var storage: Storage {
+    _ = pointer
+    return shared.withLock { shared in
+      if let storage = shared.storage { return storage }
+      let made = Storage(.computed(MemoryBytes(memory: self, byteCount: byteCount)))
+      shared.storage = made
+      return made
+    }
+  }
+}
+
+/// A memory's bytes as a state dict's storage has them: no copy; later changes are seen.
+private struct MemoryBytes: ComputedBytes {
+  let memory: Memory
+  let byteCount: Int
+
+  var isRandomAccess: Bool { true }
+
+  func makeReader(at offset: Int) throws -> any ByteReader { Reader(memory: memory, place: offset) }
+
+  private final class Reader: ByteReader {
+    let memory: Memory
+    var place: Int
+
+    init(memory: Memory, place: Int) {
+      self.memory = memory
+      self.place = place
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws {
+      precondition(place + buffer.count <= memory.byteCount)
+      buffer.copyMemory(
+        from: UnsafeRawBufferPointer(start: memory.pointer + place, count: buffer.count))
+      place += buffer.count
+    }
+  }
+}

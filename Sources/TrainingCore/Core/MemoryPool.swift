@@ -1,0 +1,75 @@
+internal import Foundation
+internal import Synchronization
+
+/// Keeps blocks that were given back, for the next step: a training step asks for the same sizes again
+/// and again, and fresh pages from the system cost more than many operations on them.
+enum MemoryPool {
+  private struct Shelf: @unchecked Sendable {
+    var blocks: [Int: [UnsafeMutableRawPointer]] = [:]
+    var kept = 0
+    var inUse = 0
+    var peak = 0
+  }
+
+  private static let shelf = Mutex(Shelf())
+  /// Smaller blocks come from the system's allocator, which is quick for them.
+  private static let smallest = 1 << 14
+
+  /// The size of the block that serves a request: eight sizes between powers of two.
+  private static func blockSize(_ byteCount: Int) -> Int? {
+    guard byteCount >= 0, byteCount < 1 << 46 else { return nil }
+    let least = max(byteCount, 64)
+    let step = max(64, 1 << (Int.bitWidth - 1 - least.leadingZeroBitCount - 3))
+    return (least + step - 1) / step * step
+  }
+
+  /// A block of at least that size, aligned to 64 bytes; nil if the system has none.
+  static func take(_ byteCount: Int) -> UnsafeMutableRawPointer? {
+    guard let size = blockSize(byteCount) else { return nil }
+    let kept: UnsafeMutableRawPointer? = shelf.withLock { shelf in
+      shelf.inUse += size
+      shelf.peak = max(shelf.peak, shelf.inUse)
+      guard size >= smallest, let block = shelf.blocks[size]?.popLast() else { return nil }
+      shelf.kept -= size
+      return block
+    }
+    if let kept { return kept }
+    var block: UnsafeMutableRawPointer?
+    if posix_memalign(&block, 64, size) != 0 { block = nil }
+    if block == nil {
+      empty()
+      if posix_memalign(&block, 64, size) != 0 { block = nil }
+    }
+    if block == nil { shelf.withLock { $0.inUse -= size } }
+    return block
+  }
+
+  /// Gives a block back that `take` gave for that size.
+  static func give(_ block: UnsafeMutableRawPointer, _ byteCount: Int) {
+    guard let size = blockSize(byteCount) else { return }
+    let isKept: Bool = shelf.withLock { shelf in
+      shelf.inUse -= size
+      // What is kept together with what is in use never exceeds what once was in use at a time.
+      guard size >= smallest, shelf.kept + shelf.inUse + size <= shelf.peak else { return false }
+      shelf.blocks[size, default: []].append(block)
+      shelf.kept += size
+      return true
+    }
+    if !isKept { free(block) }
+  }
+
+  /// Gives everything that is kept back to the system.
+  static func empty() {
+    let blocks: [UnsafeMutableRawPointer] = shelf.withLock { shelf in
+      nonisolated(unsafe) let all = shelf.blocks.values.flatMap(\.self)
+      shelf.blocks = [:]
+      shelf.kept = 0
+      shelf.peak = shelf.inUse
+      return all
+    }
+    for block in blocks { free(block) }
+  }
+
+  /// How many bytes variables hold now, and the most that they held at a time.
+  static var usage: (inUse: Int, peak: Int) { shelf.withLock { ($0.inUse, $0.peak) } }
+}

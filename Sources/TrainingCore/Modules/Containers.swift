@@ -1,0 +1,85 @@
+/// Modules one behind the other, under the keys 0, 1, 2, … or those given: `nn.Sequential`.
+public final class Sequential: Module {
+  /// The modules with their keys.
+  public let modules: [(key: String, module: Module)]
+
+  /// Modules under the keys 0, 1, 2, ….
+  public init(_ modules: [Module]) {
+    self.modules = modules.enumerated().map { ("\($0)", $1) }
+  }
+
+  /// Modules under the keys 0, 1, 2, ….
+  public convenience init(_ modules: Module...) { self.init(modules) }
+
+  /// Modules under keys of their own.
+  public init(named modules: [(key: String, module: Module)]) { self.modules = modules }
+
+  override public var members: [(key: String, member: Member)] {
+    modules.map { ($0.key, .module($0.module)) }
+  }
+
+  /// The module of a number.
+  public subscript(index: Int) -> Module { modules[index].module }
+
+  override public func forward(_ input: Variable) throws -> Variable {
+    var value = input
+    for (_, module) in modules { value = try module(value) }
+    return value
+  }
+}
+
+/// Modules under the keys 0, 1, 2, …: `nn.ModuleList`.
+public final class ModuleList: Module {
+  /// The modules.
+  public let modules: [Module]
+
+  /// Modules under the keys 0, 1, 2, ….
+  public init(_ modules: [Module]) { self.modules = modules }
+
+  override public var members: [(key: String, member: Member)] {
+    modules.enumerated().map { ("\($0)", .module($1)) }
+  }
+
+  /// The module of a number.
+  public subscript(index: Int) -> Module { modules[index] }
+}
+
+/// Modules and parameters under keys of their own, in order: for models that are described by data.
+open class ModuleDict: Module {
+  /// What it consists of.
+  public let parts: [(key: String, member: Member)]
+
+  /// Parts under keys of their own.
+  public init(_ parts: [(key: String, member: Member)]) { self.parts = parts }
+
+  override open var members: [(key: String, member: Member)] { parts }
+
+  /// The module of a key.
+  public subscript(key: String) -> Module? {
+    for case (key, .module(let module)) in parts { return module }
+    return nil
+  }
+}
+
+/// Gives its input back: `nn.Identity`.
+public final class Identity: Module {
+  override public func forward(_ input: Variable) throws -> Variable { input }
+}
+
+/// `x + f(x)`, with another module on the first where shapes differ.
+public final class Residual: Module {
+  /// What is added.
+  public let body: Module
+  /// What is done to the input before; nil for nothing.
+  public let shortcut: Module?
+
+  /// `shortcut(x) + body(x)`.
+  public init(_ body: Module, shortcut: Module? = nil) {
+    self.body = body
+    self.shortcut = shortcut
+  }
+
+  override public func forward(_ input: Variable) throws -> Variable {
+    try body(input) + (shortcut?(input) ?? input)
+  }
+}

@@ -1,0 +1,58 @@
+internal import Foundation
+
+/// `x Wᵀ + b`: `nn.Linear`.
+public final class Linear: Module {
+  /// Of shape [outputs, inputs].
+  public let weight: Parameter
+  /// Of shape [outputs].
+  public let bias: Parameter?
+
+  /// A map from `inputs` numbers to `outputs`.
+  ///
+  /// - Throws: `TrainingError` for sizes that make no sense.
+  public init(
+    _ inputs: Int, _ outputs: Int, bias: Bool = true, from random: RandomSource = .shared
+  ) throws {
+    weight = try Parameter([outputs, inputs], .kaimingUniform(a: 5.0.squareRoot()), from: random)
+    self.bias = try bias ? Parameter([outputs], .bias(inputs: inputs), from: random) : nil
+  }
+
+  override public func forward(_ input: Variable) throws -> Variable {
+    try input.linear(weight, bias)
+  }
+}
+
+extension Initialization {
+  /// What PyTorch gives the bias of a layer with so many inputs per output: within 1 / √inputs.
+  static func bias(inputs: Int) -> Initialization {
+    let bound = inputs > 0 ? 1 / Double(inputs).squareRoot() : 0
+    return .uniform(-bound, bound)
+  }
+}
+
+/// A table of vectors looked up by number: `nn.Embedding`.
+public final class Embedding: Module {
+  /// Of shape [count, width].
+  public let weight: Parameter
+  /// The row that is zero at first and never learns.
+  public let paddingIndex: Int?
+
+  /// A table of `count` vectors of `width` numbers.
+  public init(
+    _ count: Int, _ width: Int, paddingIndex: Int? = nil, from random: RandomSource = .shared
+  ) throws {
+    if let paddingIndex, !(0..<max(count, 0)).contains(paddingIndex) {
+      throw TrainingError.badArgument(
+        operation: "embedding", problem: "padding index \(paddingIndex) of \(count) rows")
+    }
+    weight = try Parameter([count, width], .normal(mean: 0, deviation: 1), from: random)
+    self.paddingIndex = paddingIndex
+    if let paddingIndex {
+      try weight.detached().selected(paddingIndex).assign(Variable.zeros([width]))
+    }
+  }
+
+  override public func forward(_ input: Variable) throws -> Variable {
+    try weight.rows(at: input, paddingIndex: paddingIndex)
+  }
+}

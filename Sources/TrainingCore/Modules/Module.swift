@@ -1,0 +1,279 @@
+public import StateDicts
+
+/// A part of a model with parameters, buffers and modules in it: PyTorch's `nn.Module`.
+///
+/// Stored properties that are parameters, buffers, modules or arrays of modules are found by
+/// themselves, in the order in which they are declared. Their keys are their names in snake case
+/// (`numBatchesTracked` is `num_batches_tracked`), unless ``keyNames`` says another.
+///
+/// ```swift
+/// final class Perceptron: Module {
+///   let hidden: Linear
+///   let head: Linear
+///
+///   init(classes: Int) throws {
+///     hidden = try Linear(784, 256)
+///     head = try Linear(256, classes)
+///   }
+///
+///   override func forward(_ input: Variable) throws -> Variable {
+///     try head(hidden(input).relu())
+///   }
+/// }
+/// ```
+open class Module {
+  /// Whether the module is being trained, which dropout and batch normalisation ask. ``train(_:)`` sets
+  /// it for the modules inside as well.
+  public internal(set) var isTraining = true
+
+  /// A module without any parts.
+  public init() {}
+
+  /// What the module makes of one input.
+  ///
+  /// - Throws: `TrainingError` if the input does not fit; `.notCallable` unless a subclass has a rule.
+  open func forward(_ input: Variable) throws -> Variable {
+    throw TrainingError.notCallable(module: "\(type(of: self))")
+  }
+
+  /// What the module makes of one input.
+  public final func callAsFunction(_ input: Variable) throws -> Variable { try forward(input) }
+
+  /// Keys of properties that are not the property's name in snake case.
+  open class var keyNames: [String: String] { [:] }
+
+  /// Something with a key.
+  public enum Member {
+    /// A parameter.
+    case parameter(Parameter)
+    /// A buffer.
+    case buffer(Buffer)
+    /// A module.
+    case module(Module)
+  }
+
+  /// What the module consists of, with the keys. A container whose parts are not its properties
+  /// overrides this.
+  open var members: [(key: String, member: Member)] {
+    var levels: [Mirror] = []
+    var next: Mirror? = Mirror(reflecting: self)
+    while let mirror = next {
+      levels.append(mirror)
+      next = mirror.superclassMirror
+    }
+    let names = type(of: self).keyNames
+    var result: [(String, Member)] = []
+    for child in levels.reversed().flatMap(\.children) {
+      guard let label = child.label else { continue }
+      let key = names[label] ?? Self.snakeCase(label)
+      if let parameter = child.value as? Parameter {
+        result.append((key, .parameter(parameter)))
+      } else if let buffer = child.value as? Buffer {
+        result.append((key, .buffer(buffer)))
+      } else if let module = child.value as? Module {
+        result.append((key, .module(module)))
+      } else if let modules = child.value as? [Module], !modules.isEmpty {
+        result.append((key, .module(ModuleList(modules))))
+      }
+    }
+    return result
+  }
+
+  static func snakeCase(_ name: String) -> String {
+    var result = ""
+    for character in name {
+      if character.isUppercase {
+        if !result.isEmpty { result += "_" }
+        result += character.lowercased()
+      } else {
+        result.append(character)
+      }
+    }
+    return result
+  }
+
+  /// Whether a state dict may lack a key, given what its `_metadata` says of this module: nil for
+  /// nothing. Old batch norms lack a counter.
+  open func mayLack(_ key: String, metadata: StateDict.ModuleMetadata?) -> Bool { false }
+}
+
+// MARK: - Going through
+
+extension Module {
+  /// This module (key "") and all inside, each once, with their keys.
+  public var namedModules: [(key: String, module: Module)] {
+    var result: [(String, Module)] = []
+    var seen = Set<ObjectIdentifier>()
+    walk { key, module, _ in
+      if seen.insert(ObjectIdentifier(module)).inserted { result.append((key, module)) }
+    }
+    return result
+  }
+
+  /// Visits this module and all inside, parents first, with their members; a module that has two keys
+  /// is visited twice. The walk does not recurse.
+  private func walk(_ body: (String, Module, [(key: String, member: Member)]) -> Void) {
+    var open: [(String, Module)] = [("", self)]
+    while let (prefix, module) = open.popLast() {
+      let members = module.members
+      body(prefix, module, members)
+      for (key, member) in members.reversed() {
+        if case .module(let child) = member {
+          open.append((prefix.isEmpty ? key : prefix + "." + key, child))
+        }
+      }
+    }
+  }
+
+  /// The parameters with their keys, each once, in PyTorch's order.
+  public var namedParameters: [(key: String, parameter: Parameter)] {
+    var result: [(String, Parameter)] = []
+    var seen = Set<ObjectIdentifier>()
+    walk { prefix, _, members in
+      for case (let key, .parameter(let parameter)) in members
+      where seen.insert(ObjectIdentifier(parameter)).inserted {
+        result.append((prefix.isEmpty ? key : prefix + "." + key, parameter))
+      }
+    }
+    return result
+  }
+
+  /// The parameters, each once, in PyTorch's order.
+  public var parameters: [Parameter] { namedParameters.map(\.parameter) }
+
+  /// The buffers with their keys, each once, in PyTorch's order.
+  public var namedBuffers: [(key: String, buffer: Buffer)] {
+    var result: [(String, Buffer)] = []
+    var seen = Set<ObjectIdentifier>()
+    walk { prefix, _, members in
+      for case (let key, .buffer(let buffer)) in members
+      where seen.insert(ObjectIdentifier(buffer)).inserted {
+        result.append((prefix.isEmpty ? key : prefix + "." + key, buffer))
+      }
+    }
+    return result
+  }
+
+  /// The parameters that gradients are wanted for, with their keys.
+  public var trainableParameters: [(key: String, parameter: Parameter)] {
+    namedParameters.filter { $0.parameter.requiresGrad }
+  }
+
+  /// The module of a key; nil if there is none.
+  public func module(at key: String) -> Module? {
+    var module = self
+    var rest = key[...]
+    // A key may itself contain dots, so the longest member that fits is taken at each step.
+    while !rest.isEmpty {
+      var best: (length: Int, module: Module)?
+      for case (let name, .module(let child)) in module.members
+      where rest == name || rest.hasPrefix(name + ".") {
+        if name.count > best?.length ?? -1 { best = (name.count, child) }
+      }
+      guard let best else { return nil }
+      module = best.module
+      rest = rest.dropFirst(best.length + 1)
+    }
+    return module
+  }
+
+  /// The parameters whose keys match a pattern, such as `under:fc` or `in:backbone`.
+  ///
+  /// - Throws: `TrainingError.noSuchParameter` if there is none.
+  public func parameters(matching pattern: KeyPattern) throws -> [Parameter] {
+    let matches = try pattern.matcher()
+    let found = namedParameters.filter { matches($0.key) }.map(\.parameter)
+    guard !found.isEmpty else { throw TrainingError.noSuchParameter(pattern: pattern.written) }
+    return found
+  }
+
+  /// The parameters whose keys do not match a pattern.
+  ///
+  /// - Throws: `TrainingError.noSuchParameter` if none does.
+  public func parameters(notMatching pattern: KeyPattern) throws -> [Parameter] {
+    let matched = Set(try parameters(matching: pattern).map(ObjectIdentifier.init))
+    return parameters.filter { !matched.contains(ObjectIdentifier($0)) }
+  }
+}
+
+// MARK: - Changing
+
+extension Module {
+  /// Tells this module and all inside whether they are trained.
+  @discardableResult
+  public func train(_ isTraining: Bool = true) -> Self {
+    for (_, module) in namedModules { module.isTraining = isTraining }
+    return self
+  }
+
+  /// Tells this module and all inside that they are used rather than trained.
+  @discardableResult
+  public func eval() -> Self { train(false) }
+
+  /// Freezes parameters: no gradients are computed for them, nor for what only leads to them.
+  ///
+  /// - Parameters:
+  ///   - pattern: which, by key; all unless given.
+  ///   - exception: which not.
+  /// - Returns: how many parameters are trainable now.
+  @discardableResult
+  public func freeze(_ pattern: KeyPattern? = nil, except exception: KeyPattern? = nil) throws
+    -> Int
+  {
+    try setRequiresGrad(false, pattern, exception)
+  }
+
+  /// Lets parameters be trained again.
+  ///
+  /// - Parameters:
+  ///   - pattern: which, by key; all unless given.
+  ///   - exception: which not.
+  /// - Returns: how many parameters are trainable now.
+  @discardableResult
+  public func unfreeze(_ pattern: KeyPattern? = nil, except exception: KeyPattern? = nil) throws
+    -> Int
+  {
+    try setRequiresGrad(true, pattern, exception)
+  }
+
+  private func setRequiresGrad(
+    _ wanted: Bool, _ pattern: KeyPattern?, _ exception: KeyPattern?
+  ) throws -> Int {
+    let named = namedParameters
+    for given in [pattern, exception].compactMap(\.self) {
+      let matches = try given.matcher()
+      guard named.contains(where: { matches($0.key) }) else {
+        throw TrainingError.noSuchParameter(pattern: given.written)
+      }
+    }
+    let isMeant = try pattern?.matcher() ?? { _ in true }
+    let isExcepted = try exception?.matcher() ?? { _ in false }
+    for (key, parameter) in named where isMeant(key) && !isExcepted(key) {
+      parameter.requiresGrad = wanted
+      if !wanted { parameter.grad = nil }
+    }
+    return named.count { $0.parameter.requiresGrad }
+  }
+
+  /// Forgets all gradients.
+  public func zeroGrad() {
+    for parameter in parameters { parameter.grad = nil }
+  }
+
+  /// Converts parameters and floating-point buffers in place, such as to 64 bits for gradient checks.
+  @discardableResult
+  public func convert(to type: ScalarType) throws -> Self {
+    guard type.isFloatingPoint else {
+      throw TrainingError.badType(
+        operation: "convert", problem: "parameters cannot be \(type.rawValue)")
+    }
+    for variable in parameters as [Variable] + namedBuffers.map(\.buffer)
+    where variable.scalarType.isFloatingPoint && variable.scalarType != type {
+      let converted = try variable.detached().converted(to: type).contiguous()
+      variable.memory = converted.memory
+      variable.scalarType = type
+      variable.grad = nil
+    }
+    return self
+  }
+}

@@ -1,0 +1,245 @@
+// MARK: - Over the batch
+
+extension Variable {
+  /// PyTorch's `batch_norm` over [batch, channels, …].
+  ///
+  /// - Parameters:
+  ///   - mean: the running mean, used when not training, moved when training; nil for none.
+  ///   - variance: the running variance, likewise.
+  ///   - momentum: how far running statistics move towards those of the batch.
+  func batchNorm(
+    weight: Variable?, bias: Variable?, mean: Variable?, variance: Variable?, isTraining: Bool,
+    momentum: Double, epsilon: Double
+  ) throws -> Variable {
+    try requireFloats("batch_norm")
+    guard rank >= 2 else {
+      throw TrainingError.badShape(operation: "batch_norm", problem: "an input of shape \(shape)")
+    }
+    let channels = shape[1]
+    for other in [weight, bias, mean, variance].compactMap(\.self) {
+      try other.requireType(of: self, "batch_norm")
+      guard other.shape == [channels], other.isContiguous else {
+        throw TrainingError.badShape(
+          operation: "batch_norm", problem: "an input of shape \(shape) for \(other.shape)")
+      }
+    }
+    let usesBatch = isTraining || mean == nil || variance == nil
+    let batch = shape[0]
+    let area = shape.dropFirst(2).reduce(1, *)
+    let perChannel = batch * area
+    if isTraining, perChannel <= 1 {
+      throw TrainingError.badShape(
+        operation: "batch_norm",
+        problem: "more than one value per channel is needed to train (\(shape))")
+    }
+    let source = try contiguous()
+    let result = try Variable(empty: shape, scalarType)
+    // Each channel's mean and 1 / √(variance + ε), for the way back.
+    let center = try Variable(empty: [channels], scalarType)
+    let scale = try Variable(empty: [channels], scalarType)
+    func forward<T: Scalar>(_: T.Type) {
+      let x = source.pointer(T.self)
+      let y = result.pointer(T.self)
+      ComputeThreads.split(channels, grain: max(1, elementGrain / max(perChannel, 1))) { range in
+        for channel in range {
+          var (m, v) = (0.0, 0.0)
+          if usesBatch {
+            for image in 0..<batch { m += doubleSum(x + (image * channels + channel) * area, area) }
+            m /= Double(perChannel)
+            let middle = T(m)
+            for image in 0..<batch {
+              v += squaredDistance(x + (image * channels + channel) * area, area, from: middle)
+            }
+            v /= Double(perChannel)
+          } else if let mean, let variance {
+            m = Double(mean.pointer(T.self)[channel])
+            v = Double(variance.pointer(T.self)[channel])
+          }
+          if isTraining, let mean, let variance {
+            let (means, variances) = (mean.pointer(T.self), variance.pointer(T.self))
+            let unbiased = v * Double(perChannel) / Double(max(perChannel - 1, 1))
+            means[channel] = T((1 - momentum) * Double(means[channel]) + momentum * m)
+            variances[channel] = T(
+              (1 - momentum) * Double(variances[channel]) + momentum * unbiased)
+          }
+          let inverse = 1 / (v + epsilon).squareRoot()
+          center.pointer(T.self)[channel] = T(m)
+          scale.pointer(T.self)[channel] = T(inverse)
+          let factor = T(inverse * (weight.map { Double($0.pointer(T.self)[channel]) } ?? 1))
+          let shift = bias.map { $0.pointer(T.self)[channel] } ?? 0
+          let middle = T(m)
+          for image in 0..<batch {
+            let from = x + (image * channels + channel) * area
+            let to = y + (image * channels + channel) * area
+            for i in 0..<area { to[i] = (from[i] - middle) * factor + shift }
+          }
+        }
+      }
+    }
+    scalarType == .float64 ? forward(Double.self) : forward(Float.self)
+    keepAlive(source, weight, bias)
+
+    let wants = (requiresGrad, weight?.requiresGrad ?? false, bias?.requiresGrad ?? false)
+    let saved = source.detached()
+    let inputs = [self] + [weight, bias].compactMap(\.self)
+    let hasWeight = weight != nil
+    let hasBias = bias != nil
+    return result.computed(by: "batch_norm", from: inputs) { gradient in
+      let gradient = try gradient.contiguous()
+      let input = wants.0 ? try Variable(empty: gradient.shape, gradient.scalarType) : nil
+      let slopes = try Variable(empty: [channels], gradient.scalarType)
+      let shifts = try Variable(empty: [channels], gradient.scalarType)
+      func backward<T: Scalar>(_: T.Type) {
+        let (x, g) = (saved.pointer(T.self), gradient.pointer(T.self))
+        ComputeThreads.split(channels, grain: max(1, elementGrain / max(perChannel, 1))) { range in
+          for channel in range {
+            let m = center.pointer(T.self)[channel]
+            let inverse = scale.pointer(T.self)[channel]
+            var (sum, product) = (0.0, 0.0)
+            for image in 0..<batch {
+              let start = (image * channels + channel) * area
+              let (total, dot) = sumAndProduct(g + start, x + start, area, from: m)
+              sum += total
+              product += dot
+            }
+            shifts.pointer(T.self)[channel] = T(sum)
+            slopes.pointer(T.self)[channel] = T(product * Double(inverse))
+            guard let input else { continue }
+            let to = input.pointer(T.self)
+            let factor = inverse * (weight.map { $0.pointer(T.self)[channel] } ?? 1)
+            let average = usesBatch ? T(sum / Double(perChannel)) : 0
+            let pull =
+              usesBatch ? T(product / Double(perChannel)) * inverse * inverse : 0
+            for image in 0..<batch {
+              let start = (image * channels + channel) * area
+              let (g, x, to) = (g + start, x + start, to + start)
+              for i in 0..<area { to[i] = (g[i] - average - (x[i] - m) * pull) * factor }
+            }
+          }
+        }
+      }
+      gradient.scalarType == .float64 ? backward(Double.self) : backward(Float.self)
+      keepAlive(gradient, saved, center, scale, weight)
+      return [input] + (hasWeight ? [wants.1 ? slopes : nil] : [])
+        + (hasBias ? [wants.2 ? shifts : nil] : [])
+    }
+  }
+}
+
+/// The sum of squared distances from `center`, in double precision.
+func squaredDistance<T: Scalar>(_ values: UnsafePointer<T>, _ count: Int, from center: T) -> Double
+{
+  var total = 0.0
+  for i in 0..<count {
+    let distance = Double(values[i] - center)
+    total += distance * distance
+  }
+  return total
+}
+
+/// The sum of `g` and that of `g (x - center)`, in double precision.
+func sumAndProduct<T: Scalar>(
+  _ g: UnsafePointer<T>, _ x: UnsafePointer<T>, _ count: Int, from center: T
+) -> (sum: Double, product: Double) {
+  var (sum, product) = (0.0, 0.0)
+  for i in 0..<count {
+    sum += Double(g[i])
+    product += Double(g[i]) * Double(x[i] - center)
+  }
+  return (sum, product)
+}
+
+// MARK: - Over rows
+
+extension Variable {
+  /// Each row of the last `length` elements less its mean (unless it is the root mean square that is
+  /// meant), divided by its deviation.
+  func rowsNormalized(_ length: Int, epsilon: Double, centers: Bool) throws -> Variable {
+    try requireFloats("normalize")
+    let rows = length > 0 ? count / length : 0
+    let source = try contiguous()
+    let result = try Variable(empty: shape, scalarType)
+    let scale = try Variable(empty: [rows], scalarType)
+    func forward<T: Scalar>(_: T.Type) {
+      let (x, y, inverses) = (source.pointer(T.self), result.pointer(T.self), scale.pointer(T.self))
+      ComputeThreads.split(rows, grain: max(1, elementGrain / max(length, 1))) { range in
+        for row in range {
+          let (x, y) = (x + row * length, y + row * length)
+          let mean = centers ? T(doubleSum(x, length) / Double(length)) : 0
+          let variance = squaredDistance(x, length, from: mean) / Double(length)
+          let inverse = T(1 / (variance + epsilon).squareRoot())
+          inverses[row] = inverse
+          for i in 0..<length { y[i] = (x[i] - mean) * inverse }
+        }
+      }
+    }
+    scalarType == .float64 ? forward(Double.self) : forward(Float.self)
+    keepAlive(source)
+    let saved = result.detached()
+    return result.computed(by: "normalize", from: [self]) { gradient in
+      let gradient = try gradient.contiguous()
+      let input = try Variable(empty: gradient.shape, gradient.scalarType)
+      func backward<T: Scalar>(_: T.Type) {
+        let (g, y) = (gradient.pointer(T.self), saved.pointer(T.self))
+        let (to, inverses) = (input.pointer(T.self), scale.pointer(T.self))
+        ComputeThreads.split(rows, grain: max(1, elementGrain / max(length, 1))) { range in
+          for row in range {
+            let (g, y, to) = (g + row * length, y + row * length, to + row * length)
+            let (sum, product) = sumAndProduct(g, y, length, from: 0)
+            let average = centers ? T(sum / Double(length)) : 0
+            let pull = T(product / Double(length))
+            for i in 0..<length { to[i] = (g[i] - average - y[i] * pull) * inverses[row] }
+          }
+        }
+      }
+      gradient.scalarType == .float64 ? backward(Double.self) : backward(Float.self)
+      keepAlive(gradient, saved, scale)
+      return [input]
+    }
+  }
+
+  /// PyTorch's `layer_norm` over the last dimensions, which have the shape `over`.
+  public func layerNorm(
+    over: [Int], weight: Variable? = nil, bias: Variable? = nil, epsilon: Double = 1e-5
+  ) throws -> Variable {
+    guard !over.isEmpty, Array(shape.suffix(over.count)) == over else {
+      throw TrainingError.badShape(
+        operation: "layer_norm", problem: "an input of shape \(shape) for \(over)")
+    }
+    var result = try rowsNormalized(over.reduce(1, *), epsilon: epsilon, centers: true)
+    if let weight { result = try result * weight }
+    if let bias { result = try result + bias }
+    return result
+  }
+
+  /// PyTorch's `rms_norm` over the last dimensions, which have the shape `over`.
+  public func rmsNorm(
+    over: [Int], weight: Variable? = nil, epsilon: Double? = nil
+  ) throws -> Variable {
+    guard !over.isEmpty, Array(shape.suffix(over.count)) == over else {
+      throw TrainingError.badShape(
+        operation: "rms_norm", problem: "an input of shape \(shape) for \(over)")
+    }
+    let smallest = scalarType == .float64 ? Double.ulpOfOne : Double(Float.ulpOfOne)
+    let result = try rowsNormalized(
+      over.reduce(1, *), epsilon: epsilon ?? smallest, centers: false)
+    guard let weight else { return result }
+    return try result * weight
+  }
+
+  /// PyTorch's `group_norm` over [batch, channels, …].
+  public func groupNorm(
+    groups: Int, weight: Variable? = nil, bias: Variable? = nil, epsilon: Double = 1e-5
+  ) throws -> Variable {
+    guard rank >= 2, groups > 0, shape[1] % groups == 0, shape[0] > 0 else {
+      throw TrainingError.badShape(
+        operation: "group_norm", problem: "an input of shape \(shape) in \(groups) groups")
+    }
+    let perRow = shape.dropFirst(2).reduce(shape[1] / groups, *)
+    var result = try rowsNormalized(perRow, epsilon: epsilon, centers: true)
+    let affine = [shape[1]] + [Int](repeating: 1, count: rank - 2)
+    if let weight { result = try result * weight.reshaped(affine) }
+    if let bias { result = try result + bias.reshaped(affine) }
+    return result
+  }
+}

@@ -1,0 +1,96 @@
+import StateDicts
+import TensorStore
+import Testing
+import TrainingCore
+
+@Suite struct SkeletonTests {
+  @Test func `Gradients of a polynomial are its derivative`() throws {
+    let x = try Variable([1, 2, 3], shape: [3], requiresGrad: true)
+    try (x * x * x - 2 * x).sum().backward()
+    #expect(try x.grad?.floats() == [1, 10, 25])
+  }
+
+  @Test func `A small network learns exclusive or`() throws {
+    let random = RandomSource(seed: 1)
+    let model = Sequential(
+      try Linear(2, 16, from: random), Tanh(), try Linear(16, 2, from: random))
+    let optimizer = try SGD(model.parameters, learningRate: 0.5, momentum: 0.9)
+    let inputs = try Variable([0, 0, 0, 1, 1, 0, 1, 1], shape: [4, 2])
+    let targets = try Variable(indices: [0, 1, 1, 0])
+    let loss = CrossEntropyLoss()
+    for _ in 0..<200 {
+      optimizer.zeroGrad()
+      try loss(model(inputs), targets).backward()
+      try optimizer.step()
+    }
+    #expect(try loss(model(inputs), targets).item() < 0.01)
+    #expect(try model(inputs).argmax().integers() == [0, 1, 1, 0])
+  }
+
+  @Test func `A state dict shares memory with its module and loads into another`() throws {
+    let first = try Block(RandomSource(seed: 1))
+    let second = try Block(RandomSource(seed: 2))
+    let dict = try first.stateDict()
+    #expect(
+      dict.keys == [
+        "conv1.weight", "bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var",
+        "bn1.num_batches_tracked", "layers.0.weight", "layers.0.bias", "layers.1.weight",
+        "layers.1.bias",
+      ])
+    let report = try second.load(dict)
+    #expect(report.isComplete && report.loaded == dict.keys)
+    #expect(try second.conv1.weight.floats() == first.conv1.weight.floats())
+    first.conv1.weight.reinitialize(.constant(7))
+    #expect(try dict["conv1.weight"]?.floats()?.allSatisfy { $0 == 7 } == true)
+    #expect(try second.conv1.weight.floats() != first.conv1.weight.floats())
+  }
+
+  @Test func `A strict load changes nothing unless all fits; another takes what fits`() throws {
+    let model = try Block(RandomSource(seed: 1))
+    let before = try model.conv1.weight.floats()
+    var dict = try Block(RandomSource(seed: 2)).stateDict()
+    dict["layers.1.bias"] = try Tensor([1, 2] as [Float], shape: [2])
+    dict["bn1.bias"] = nil
+    dict["extra"] = try Tensor([1] as [Float], shape: [1])
+    #expect(throws: TrainingError.self) { try model.load(dict) }
+    #expect(try model.conv1.weight.floats() == before)
+    let report = try model.load(dict, strict: false)
+    #expect(report.missing == ["bn1.bias"])
+    #expect(report.unexpected == ["extra"])
+    #expect(report.mismatched.map(\.key) == ["layers.1.bias"])
+    #expect(try model.conv1.weight.floats() != before)
+  }
+
+  @Test func `Frozen parameters get no gradient, and what only leads to them is not gone through`()
+    throws
+  {
+    let model = try Block(RandomSource(seed: 1))
+    let trainable = try model.freeze(except: KeyPattern("under:layers.1"))
+    #expect(trainable == 2)
+    let output = try model(Variable.ones([2, 3, 4, 4]))
+    try output.sum().backward()
+    #expect(
+      model.namedParameters.filter { $0.parameter.grad != nil }.map(\.key)
+        == ["layers.1.weight", "layers.1.bias"])
+    #expect(throws: TrainingError.noSuchParameter(pattern: "under:head")) {
+      try model.freeze(KeyPattern("under:head"))
+    }
+  }
+
+  private final class Block: Module {
+    let conv1: Conv2d
+    let bn1: BatchNorm2d
+    let layers: [Linear]
+
+    init(_ random: RandomSource) throws {
+      conv1 = try Conv2d(3, 4, kernelSize: 3, padding: 1, bias: false, from: random)
+      bn1 = try BatchNorm2d(4)
+      layers = try [Linear(4, 5, from: random), Linear(5, 3, from: random)]
+    }
+
+    override func forward(_ input: Variable) throws -> Variable {
+      let pooled = try bn1(conv1(input)).relu().adaptiveAveragePool2d(1).flattened(from: 1)
+      return try layers[1](layers[0](pooled).relu())
+    }
+  }
+}
