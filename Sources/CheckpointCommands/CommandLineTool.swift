@@ -12,6 +12,8 @@ public enum CommandLineTool {
       var command = try Ckpt.parseAsRoot(RenameOptions.ordered(arguments))
       try command.run()
       return 0
+    } catch is NegativeAnswer {
+      return 1
     } catch let error as any Diagnostic {
       return fail(
         error.description, excerpt: error.excerpt, hint: error.hint, status: error.kind.rawValue)
@@ -65,6 +67,9 @@ struct UsageError: Diagnostic {
   var kind: DiagnosticKind { .usage }
 }
 
+/// The command did what it was asked to, and the answer is no; it has been printed.
+struct NegativeAnswer: Error {}
+
 /// An error about what the inputs hold.
 struct InputError: Diagnostic {
   let description: String
@@ -80,7 +85,8 @@ struct Ckpt: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       ListCommand.self, ShowCommand.self, FilterCommand.self, RenameKeysCommand.self,
-      MergeCommand.self, RewriteCommand.self,
+      MergeCommand.self, RewriteCommand.self, GetCommand.self, SetCommand.self, DropCommand.self,
+      ScanCommand.self, VerifyCommand.self,
     ])
 }
 

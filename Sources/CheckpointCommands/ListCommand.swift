@@ -7,8 +7,15 @@ struct ListCommand: ParsableCommand {
 
   @Argument(help: "The checkpoint.") var file: String
   @Option(help: "Where in the file the state dict is: keys joined by /.") var at: String?
+  @Flag(help: "List what the optimizers keep, by the names of their parameters; --at names one.")
+  var optimizer = false
   @OptionGroup var selection: SelectionOptions
   @OptionGroup var common: CommonOptions
+
+  private struct Optimizers: Encodable {
+    let file: String
+    let optimizers: [OptimizerListing]
+  }
 
   private struct Listing: Encodable {
     struct Scheme: Encodable {
@@ -40,6 +47,15 @@ struct ListCommand: ParsableCommand {
 
   func run() throws {
     let checkpoint = try Checkpoint(file)
+    guard !optimizer else {
+      let found = try OptimizerListing.all(of: checkpoint, at: at).map(OptimizerListing.init)
+      guard !common.json else { return try printJSON(Optimizers(file: file, optimizers: found)) }
+      for (place, optimizer) in found.enumerated() {
+        if place > 0 { print() }
+        optimizer.show()
+      }
+      return
+    }
     let at = try at ?? checkpoint.stateDictPath()
     let all = try checkpoint.stateDict(at: at)
     let stateDict = try selection.apply(to: all, of: file)

@@ -9,6 +9,8 @@ struct ShowCommand: ParsableCommand {
   @Option(help: "Where to begin: keys joined by /.") var at = "/"
   @Option(help: "How deep to go.") var depth = 3
   @Option(help: "How many children of one object to list.") var limit = 1000
+  @Flag(help: "Tell the names of the parameters that the optimizers number.")
+  var optimizer = false
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
@@ -19,6 +21,7 @@ struct ShowCommand: ParsableCommand {
     struct Line: Encodable {
       let path, type, value: String
       let same_as: String?
+      let parameter: String?
       let hidden: Int
     }
     let file, format, at: String
@@ -28,11 +31,19 @@ struct ShowCommand: ParsableCommand {
   func run() throws {
     let checkpoint = try Checkpoint(file)
     let lines = try checkpoint.objectTree(at: at, depth: depth, limit: limit)
+    var names: [String: String] = [:]
+    if optimizer {
+      let found = try OptimizerListing.all(of: checkpoint, at: nil)
+      names = OptimizerListing.namesByPath(found)
+      for listing in found.map(OptimizerListing.init) where listing.names == "unknown" {
+        Messages.warn("\(listing.at): \(listing.naming)")
+      }
+    }
     if common.json {
       let objects = lines.map {
         Tree.Line(
           path: $0.path, type: $0.type, value: $0.summary, same_as: $0.sameAs,
-          hidden: $0.hiddenChildren)
+          parameter: names[$0.path], hidden: $0.hiddenChildren)
       }
       return try printJSON(
         Tree(file: file, format: checkpoint.format.rawValue, at: at, objects: objects))
@@ -40,6 +51,7 @@ struct ShowCommand: ParsableCommand {
     for line in lines {
       var text = String(repeating: "  ", count: line.depth)
       if !line.step.isEmpty { text += Messages.line(line.step) + ": " }
+      if let name = names[line.path] { text += "(" + Messages.line(name) + ") " }
       text += line.summary
       if let same = line.sameAs {
         text += " (the same as \(Messages.line(same)))"

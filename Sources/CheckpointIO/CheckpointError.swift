@@ -18,6 +18,10 @@ public enum CheckpointError: Diagnostic, Equatable {
   case unclear(file: String, candidates: [Candidate])
   /// A format that is read but not written.
   case unwritableFormat(Checkpoint.Format)
+  /// An object that cannot be changed as asked; `holder` is what would have to change.
+  case cannotEdit(file: String, path: String, what: String, holder: String?)
+  /// More than can be printed.
+  case tooManyValues(file: String, path: String)
   /// Something that cannot be written.
   case cannotWrite(file: String, String, hint: String?)
 
@@ -52,6 +56,10 @@ public enum CheckpointError: Diagnostic, Equatable {
         ? "no state dict found: nothing maps strings to tensors (\(file))"
         : "which state dict is meant? \(Self.list(candidates)) (\(file))"
     case .unwritableFormat(let format): "the format \"\(format.rawValue)\" is not written"
+    case .cannotEdit(let file, let path, let what, let holder):
+      "\(holder.map { $0 + " " } ?? "")\(what) (\(file), object \(Text.printable(path)))"
+    case .tooManyValues(let file, let path):
+      "more than a million values are inside (\(file), object \(Text.printable(path)))"
     case .cannotWrite(let file, let problem, _): "\(problem) (\(file))"
     }
   }
@@ -68,6 +76,11 @@ public enum CheckpointError: Diagnostic, Equatable {
     case .keyIsNoString: "--at names another mapping; \"ckpt show\" prints what is inside"
     case .unwritableFormat:
       "there are: " + Checkpoint.Format.writable.map(\.rawValue).joined(separator: ", ")
+    case .cannotEdit(_, _, _, let holder):
+      holder == nil
+        ? "name a key, as in --at epoch"
+        : "a key is set in a mapping or an object with attributes, an index in a list or tuple"
+    case .tooManyValues: "name a smaller part by --at"
     case .cannotWrite(_, _, let hint): hint
     default: nil
     }

@@ -148,7 +148,10 @@ extension Checkpoint {
 
   /// What a call that nobody runs looks like: `pathlib.PurePosixPath("a", "b")`.
   private func callSummary(_ ref: PickleGraph.Ref, _ type: String) -> String {
-    guard let arguments = constructorArguments(ref), !arguments.isEmpty else { return type }
+    guard let arguments = constructorArguments(ref), !arguments.isEmpty, !isReconstructed(ref)
+    else {
+      return type + (graph.parts(of: ref).count > 2 || hasArguments(ref) ? "(...)" : "()")
+    }
     if type.hasSuffix("multiarray.scalar"), let value = numpyScalar(arguments) {
       return "numpy scalar " + plainText(value)
     }
@@ -163,6 +166,20 @@ extension Checkpoint {
       }
     }
     return type + "(" + shown.joined(separator: ", ") + (arguments.count > 4 ? ", …" : "") + ")"
+  }
+
+  /// Whether protocol 0 or 1 makes the object from its class: the class is no argument of its own.
+  private func isReconstructed(_ ref: PickleGraph.Ref) -> Bool {
+    guard case .reduce(let callable, _) = graph.body(of: ref)?.construction else { return false }
+    return graph.global(callable)?.name == "_reconstructor"
+  }
+
+  private func hasArguments(_ ref: PickleGraph.Ref) -> Bool {
+    switch graph.body(of: ref)?.construction {
+    case .newObject(_, let arguments), .newObjectWithKeywords(_, let arguments, _):
+      graph.items(of: arguments)?.isEmpty == false
+    default: false
+    }
   }
 
   private func plainText(_ node: PickleGraph.Node) -> String {

@@ -126,7 +126,7 @@ extension Checkpoint {
   }
 
   /// The path of a tensor that looks into a storage; nil if none does.
-  fileprivate func keyOfStorage(named name: String) -> String? {
+  func keyOfStorage(named name: String) -> String? {
     for index in graph.nodes.indices {
       let ref = PickleGraph.Ref(index: UInt32(index))
       if case .persistentID = graph[ref], storage(of: ref)?.name == name {

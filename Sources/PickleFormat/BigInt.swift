@@ -99,4 +99,10 @@ extension PickleGraph {
     default: nil
     }
   }
+  /// Adds an int of any size; nil if the text is none, or has more than 4300 digits.
+  public mutating func addInt(decimal text: String) -> Ref? {
+    guard let bytes = BigInt.parse(decimal: text) else { return nil }
+    if let value = BigInt.int64(bytes[...]) { return add(.int(value)) }
+    return add(.bigInt(intern(bytes)))
+  }
 }

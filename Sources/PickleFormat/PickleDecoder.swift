@@ -21,6 +21,13 @@ struct PickleDecoder {
 
   /// Goes through the opcodes up to STOP.
   mutating func decode() throws -> PickleGraph {
+    try runToStop()
+    graph.root = try pop()
+    try graph.walk(from: graph.root, depthLimit: depthLimit) { _ in true }
+    return graph
+  }
+
+  private mutating func runToStop() throws {
     while true {
       let offset = reader.position
       let byte = try reader.byte()
@@ -30,9 +37,18 @@ struct PickleDecoder {
       if opcode == .stop { break }
       try run(opcode, offset: offset)
     }
-    graph.root = try pop()
-    try graph.walk(from: graph.root, depthLimit: depthLimit) { _ in true }
-    return graph
+  }
+
+  /// Goes as far as the opcodes make sense: whatever was met before is in the graph, and a Python that
+  /// loads the pickle would have run it by then.
+  mutating func salvage() -> PickleGraph.Salvage {
+    var problem: PickleError?
+    do {
+      try runToStop()
+    } catch {
+      problem = error as? PickleError ?? .malformed(what: "\(error)", offset: reader.position)
+    }
+    return PickleGraph.Salvage(graph: graph, end: reader.position, problem: problem)
   }
 
   // MARK: The stack
@@ -333,6 +349,26 @@ struct PickleDecoder {
 }
 
 extension PickleGraph {
+  /// What could be read of a pickle that need not be whole.
+  public struct Salvage: Sendable {
+    /// All objects that were met, those that nothing mentions included; its root means nothing.
+    public let graph: PickleGraph
+    /// Where reading ended: behind STOP, if there is no problem.
+    public let end: Int
+    /// Why it ended before STOP.
+    public let problem: PickleError?
+  }
+
+  /// Reads as much of a pickle as makes sense, for those who want to know what it names, not what it is.
+  public static func salvage(_ bytes: [UInt8]) -> Salvage {
+    guard bytes.count <= Int(Int32.max) else {
+      return Salvage(
+        graph: PickleGraph(), end: 0, problem: .tooLarge(byteCount: bytes.count))
+    }
+    var decoder = PickleDecoder(bytes, depthLimit: defaultDepthLimit)
+    return decoder.salvage()
+  }
+
   /// Nesting deeper than this is refused; Python itself gives up at about a thousand levels.
   public static let defaultDepthLimit = 10_000
 

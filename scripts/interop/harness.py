@@ -25,11 +25,11 @@ def check(name, action):
         print(f"FAILED {name}: {text}", flush=True)
 
 
-def ckpt(*arguments, status=0):
-    """Runs the command; gives its JSON, or its stderr where it must fail."""
+def ckpt(*arguments, status=0, output=False):
+    """Runs the command; gives its JSON, or its stderr where it must fail (its stdout, if `output`)."""
     arguments = [str(argument) for argument in arguments]
     done = subprocess.run([CKPT, *arguments], capture_output=True, text=True)
     assert done.returncode == status, f"{arguments}: status {done.returncode}: {done.stderr[:500]}"
     if status:
-        return done.stderr
+        return done.stdout if output else done.stderr
     return json.loads(done.stdout) if "--json" in arguments else done.stdout

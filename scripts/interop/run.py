@@ -25,6 +25,7 @@ sys.path[:0] = [str(ROOT / "fixtures"), str(pathlib.Path(__file__).resolve().par
 
 import generate
 import harness
+import inspection
 from compare import assert_equal
 from harness import FIXTURES, check, ckpt
 
@@ -421,6 +422,7 @@ def main():
     sys.modules["nobody_knows"].Tagged = generate.Tagged
     # A module of further groups adds its own, `GROUPS`, here.
     groups = [fixtures, state_dicts, random_graphs, random_state_dicts, plain, hostile, main_job]
+    groups += inspection.GROUPS
     wanted = sys.argv[2:]
     for group in groups:
         if wanted and group.__name__ not in wanted:

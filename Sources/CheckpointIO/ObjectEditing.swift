@@ -1,0 +1,202 @@
+internal import PickleFormat
+
+/// What became of one object of a checkpoint.
+public struct ObjectChange: Sendable, Hashable {
+  /// How `--at` names it.
+  public let path: String
+  /// What it was, in a few words; nil if there was none.
+  public let before: String?
+  /// What it is now; nil if it is gone.
+  public let after: String?
+}
+
+extension Checkpoint {
+  /// Lets a value stand at a path: numbers, text, lists and dicts as JSON tells them apart.
+  ///
+  /// The object around it must be there: a mapping or an object with attributes gets a new key if it has
+  /// none of that name, a list a new item if the index is its count. Everything else stays as it is;
+  /// whoever shares the object around it sees the change too, as in Python.
+  /// - Parameters:
+  ///   - at: keys joined by `/`; not the root.
+  ///   - value: `1` becomes an int, `1.0` a float, an object a dict, an array a list, null None.
+  /// - Throws: `CheckpointError` if the path leads nowhere, or to what cannot be changed.
+  @discardableResult
+  public mutating func setValue(at path: String, to value: JSONValue) throws -> ObjectChange {
+    let (holder, step) = try holder(of: path)
+    let before = graph.child(step, of: holder).map { summary(of: $0) }
+    let new = add(value)
+    guard graph.setChild(step, of: holder, to: new) else {
+      throw CheckpointError.cannotEdit(
+        file: self.path, path: path, what: "has no place for \"\(Text.printable(step))\"",
+        holder: summary(of: holder))
+    }
+    return ObjectChange(path: path, before: before, after: summary(of: new))
+  }
+
+  /// Removes the object at a path from the mapping, the sequence or the attributes that hold it.
+  ///
+  /// - Parameter at: keys joined by `/`; not the root.
+  /// - Throws: `CheckpointError` if there is none.
+  @discardableResult
+  public mutating func removeValue(at path: String) throws -> ObjectChange {
+    let (holder, step) = try holder(of: path)
+    let before = summary(of: try resolve(path))
+    guard graph.setChild(step, of: holder, to: nil) else {
+      throw CheckpointError.cannotEdit(
+        file: self.path, path: path, what: "cannot lose \"\(Text.printable(step))\"",
+        holder: summary(of: holder))
+    }
+    return ObjectChange(path: path, before: before, after: nil)
+  }
+
+  private func holder(of path: String) throws -> (PickleGraph.Ref, String) {
+    guard document.format != .torchScript else {
+      throw CheckpointError.cannotWrite(
+        file: self.path,
+        "a TorchScript archive cannot be written, since its code belongs to its weights",
+        hint: "\"ckpt filter --extract\" writes its state dict alone")
+    }
+    var steps = ObjectPath(path).steps
+    guard let last = steps.popLast() else {
+      throw CheckpointError.cannotEdit(
+        file: self.path, path: path, what: "is the root, which nothing holds", holder: nil)
+    }
+    return (try resolve(ObjectPath(steps: steps).written), last)
+  }
+
+  private mutating func add(_ value: JSONValue) -> PickleGraph.Ref {
+    switch value {
+    case .null: return graph.add(.none)
+    case .bool(let value): return graph.addBool(value)
+    case .string(let text): return graph.addString(text)
+    case .number("NaN"): return graph.add(.float(Double.nan.bitPattern))
+    case .number("Infinity"): return graph.add(.float(Double.infinity.bitPattern))
+    case .number("-Infinity"): return graph.add(.float((-Double.infinity).bitPattern))
+    case .number(let digits):
+      if !digits.contains(where: { ".eE".contains($0) }), let int = graph.addInt(decimal: digits) {
+        return int
+      }
+      return graph.add(.float((Double(digits) ?? .nan).bitPattern))
+    case .array(let items):
+      let edits = items.map { PickleGraph.Edit.append(add($0)) }
+      return graph.addObject(.list, edits: edits)
+    case .object(let members):
+      let edits = members.map { member in
+        PickleGraph.Edit.setItem(key: graph.addString(member.name), value: add(member.value))
+      }
+      return graph.addObject(.dict, edits: edits)
+    }
+  }
+}
+
+extension PickleGraph {
+  /// Lets `new` stand for the child that a step of a path names, or removes it if `new` is nil.
+  ///
+  /// - Returns: whether the object could be changed so.
+  mutating func setChild(_ step: String, of holder: Ref, to new: Ref?) -> Bool {
+    if let items = items(of: holder) {
+      var items = Array(items)
+      guard let index = Int(step), items.indices.contains(index) else { return false }
+      if let new { items[index] = new } else { items.remove(at: index) }
+      let tuple = addTuple(items)
+      replace(holder, with: self[tuple])
+      return true
+    }
+    guard let body = body(of: holder) else { return false }
+    if sequence(holder) != nil { return setItem(step, of: holder, body, to: new) }
+    if let key = key(step, in: body) {
+      setEntry(key, of: holder, body, to: new)
+      return true
+    }
+    // An object's attributes are the entries of its state, or of one of two.
+    var states: [Ref] = []
+    for case .build(let state) in body.edits {
+      states += items(of: state).flatMap { $0.count == 2 ? Array($0) : nil } ?? [state]
+    }
+    for state in states.reversed() {
+      guard let inner = self.body(of: state), let key = key(step, in: inner) else { continue }
+      setEntry(key, of: state, inner, to: new)
+      return true
+    }
+    guard let new else { return false }
+    let isMapping = entries(of: holder) != nil
+    guard let target = isMapping ? holder : states.first(where: { entries(of: $0) != nil }) else {
+      return false
+    }
+    addEntry(step, of: target, new)
+    return true
+  }
+
+  private mutating func setItem(_ step: String, of holder: Ref, _ body: Body, to new: Ref?) -> Bool
+  {
+    var body = body
+    let places = body.edits.indices.filter { place in
+      if case .append = body.edits[place] { true } else { false }
+    }
+    guard let index = Int(step), index >= 0 else { return false }
+    if index < places.count {
+      if let new {
+        body.edits[places[index]] = .append(new)
+      } else {
+        body.edits.remove(at: places[index])
+      }
+    } else if index == places.count, let new {
+      body.edits.insert(.append(new), at: places.last.map { $0 + 1 } ?? 0)
+    } else {
+      return false
+    }
+    replaceBody(of: holder, with: body)
+    return true
+  }
+
+  /// The key that a step names; a str before an int, the last one if it is set twice.
+  private func key(_ step: String, in body: Body) -> Ref? {
+    var found: Ref?
+    for case .setItem(let key, _) in body.edits.reversed() {
+      if text(key)?.utf8.elementsEqual(step.utf8) == true { return key }
+      if found == nil, decimal(key) == step { found = key }
+    }
+    return found
+  }
+
+  private func isSame(_ left: Ref, _ right: Ref) -> Bool {
+    if let text = text(left) { return self.text(right)?.utf8.elementsEqual(text.utf8) == true }
+    return text(right) == nil && decimal(left) == decimal(right)
+  }
+
+  private mutating func setEntry(_ key: Ref, of holder: Ref, _ body: Body, to new: Ref?) {
+    var body = body
+    if let new {
+      body.edits = body.edits.map { edit in
+        guard case .setItem(let other, _) = edit, isSame(other, key) else { return edit }
+        return .setItem(key: other, value: new)
+      }
+    } else {
+      body.edits.removeAll { edit in
+        guard case .setItem(let other, _) = edit else { return false }
+        return isSame(other, key)
+      }
+    }
+    replaceBody(of: holder, with: body)
+  }
+
+  /// Adds an entry behind the others; in a mapping from ints alone, an int is an int.
+  private mutating func addEntry(_ step: String, of holder: Ref, _ new: Ref) {
+    guard var body = body(of: holder) else { return }
+    var last: Int?
+    var hasOnlyInts = true
+    for (place, edit) in body.edits.enumerated() {
+      guard case .setItem(let key, _) = edit else { continue }
+      last = place
+      if int(key) == nil { hasOnlyInts = false }
+    }
+    let key =
+      if last != nil, hasOnlyInts, let number = Int(step), "\(number)" == step {
+        addInt(number)
+      } else {
+        addString(step)
+      }
+    body.edits.insert(.setItem(key: key, value: new), at: last.map { $0 + 1 } ?? 0)
+    replaceBody(of: holder, with: body)
+  }
+}

@@ -1,0 +1,112 @@
+internal import PickleFormat
+internal import TensorStore
+
+extension Checkpoint {
+  /// An object with all that is in it, as JSON.
+  ///
+  /// Mappings and objects with attributes are objects, sequences and sets are arrays, numpy's scalars
+  /// numbers; a tensor tells its dtype and shape; what JSON has no form for is a string that says what it
+  /// is. An object that holds itself is told by the path at which it stands.
+  /// - Parameter at: keys joined by `/`; `/` is the root.
+  /// - Throws: `CheckpointError` if there is no such object, or if more than a million values are in it.
+  public func value(at path: String) throws -> (type: String, value: JSONValue) {
+    let ref = try resolve(path)
+    var writer = ValueWriter(checkpoint: self, left: 1_000_000)
+    let value = writer.value(ref, path: ObjectPath(path).steps, depth: 0)
+    guard writer.left > 0 else {
+      throw CheckpointError.tooManyValues(file: self.path, path: path)
+    }
+    return (type(of: ref), value)
+  }
+
+  /// The items of a set or frozenset; nil for others.
+  func setItems(_ ref: PickleGraph.Ref) -> [PickleGraph.Ref]? {
+    guard ["set", "frozenset"].contains(type(of: ref)), let body = graph.body(of: ref) else {
+      return nil
+    }
+    let first: PickleGraph.Ref? =
+      switch body.construction {
+      case .frozenSet(let items): items
+      default: constructorArguments(ref)?.first
+      }
+    let added = body.edits.compactMap { edit -> PickleGraph.Ref? in
+      if case .add(let item) = edit { item } else { nil }
+    }
+    return (first.flatMap { graph.sequence($0) } ?? []) + added
+  }
+}
+
+private struct ValueWriter {
+  let checkpoint: Checkpoint
+  /// How many values may still come.
+  var left: Int
+  /// The objects that are being written, and where.
+  var open: [PickleGraph.Ref: [String]] = [:]
+  /// Deeper objects are only named: each level is a call here.
+  static let depthLimit = 200
+
+  mutating func value(_ ref: PickleGraph.Ref, path: [String], depth: Int) -> JSONValue {
+    left -= 1
+    guard left > 0 else { return .null }
+    let graph = checkpoint.graph
+    if let tensor = checkpoint.document.tensors[ref.index] {
+      return .object([
+        .init("dtype", .string(tensor.elementType.name)),
+        .init("shape", .array(tensor.shape.map { .number("\($0)") })),
+      ])
+    }
+    switch graph[ref] {
+    case .none: return .null
+    case .bool(let value): return .bool(value)
+    case .int, .bigInt:
+      return graph.decimal(ref).map { .number($0) } ?? .string("an int of over 4300 digits")
+    case .float(let bits): return Self.number(Double(bitPattern: bits))
+    case .string(let run), .byteString(let run):
+      return .string(String(decoding: graph.bytes(run), as: UTF8.self))
+    default: break
+    }
+    if let scalar = numpyNumber(ref) { return scalar }
+    guard depth < Self.depthLimit else { return .string(checkpoint.summary(of: ref)) }
+    if let known = open[ref] {
+      return .string("the same as " + ObjectPath(steps: known).written)
+    }
+    open[ref] = path
+    defer { open[ref] = nil }
+    if let items = graph.sequence(ref) ?? checkpoint.setItems(ref) {
+      return .array(
+        items.enumerated().map { value($1, path: path + ["\($0)"], depth: depth + 1) })
+    }
+    var entries = graph.entries(of: ref)
+    if entries?.isEmpty != false, case let attributes = graph.attributes(of: ref),
+      !attributes.isEmpty
+    {
+      entries = attributes
+    }
+    // A Counter is made from a dict.
+    let isCall = entries?.isEmpty == true && checkpoint.constructorArguments(ref)?.isEmpty == false
+    guard let entries, !isCall else { return .string(checkpoint.summary(of: ref)) }
+    return .object(
+      entries.map { key, inner in
+        let step = graph.step(for: key)
+        return .init(step, value(inner, path: path + [step], depth: depth + 1))
+      })
+  }
+
+  private static func number(_ value: Double) -> JSONValue {
+    if value.isNaN { return .number("NaN") }
+    if value.isInfinite { return .number(value < 0 ? "-Infinity" : "Infinity") }
+    return .number("\(value)")
+  }
+
+  private func numpyNumber(_ ref: PickleGraph.Ref) -> JSONValue? {
+    guard checkpoint.graph.className(of: ref)?.hasSuffix("multiarray.scalar") == true,
+      let arguments = checkpoint.constructorArguments(ref)
+    else { return nil }
+    switch checkpoint.numpyScalar(arguments) {
+    case .bool(let value)?: return .bool(value)
+    case .int(let value)?: return .number("\(value)")
+    case .float(let bits)?: return Self.number(Double(bitPattern: bits))
+    default: return nil
+    }
+  }
+}
