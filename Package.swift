@@ -40,6 +40,9 @@ let package = Package(
       name: "CDeflate", pkgConfig: "libdeflate",
       providers: [.apt(["libdeflate-dev"]), .brew(["libdeflate"])]),
 
+    // Loops over numbers, in C, for the processor that is there.
+    .target(name: "CKernels"),
+
     // The rooms; each depends only on those above it.
     .target(name: "Platform", dependencies: ["CLinux"], swiftSettings: settings),
     .target(name: "PickleFormat", dependencies: ["Platform"], swiftSettings: settings),
@@ -47,7 +50,7 @@ let package = Package(
       name: "Streaming", dependencies: ["CZlib", "CDeflate", "Platform"], swiftSettings: settings),
     .target(
       name: "ZipArchive", dependencies: ["CZip", "Platform", "Streaming"], swiftSettings: settings),
-    .target(name: "TensorStore", dependencies: ["Platform"], swiftSettings: settings),
+    .target(name: "TensorStore", dependencies: ["CKernels", "Platform"], swiftSettings: settings),
     .target(
       name: "StateDicts", dependencies: ["Platform", "TensorStore", collections],
       swiftSettings: settings),

@@ -10,6 +10,8 @@ public enum TensorError: Diagnostic, Equatable {
   case tooLarge
   /// The tensor has no elements in memory or file: it is on the meta device.
   case noData
+  /// There is no way from the one type to the other: quantized or packed elements.
+  case noConversion(from: ElementType, to: ElementType)
 
   /// How scripts tell it apart.
   public var kind: DiagnosticKind { .badInput }
@@ -23,6 +25,8 @@ public enum TensorError: Diagnostic, Equatable {
         + (storage.isEmpty ? "" : " (record \(storage))")
     case .tooLarge: "the tensor's size is more than can be counted"
     case .noData: "the tensor is on the meta device and has no elements"
+    case .noConversion(let source, let target):
+      "elements of type \(source.name) cannot be converted to \(target.name)"
     }
   }
 }

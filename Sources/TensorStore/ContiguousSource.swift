@@ -1,0 +1,78 @@
+public import Platform
+
+extension Tensor {
+  /// The elements' bytes in row-major order, little-endian, whatever the strides; nothing is read yet.
+  ///
+  /// A contiguous tensor gives a part of its storage's source, so that bytes in a file stay a region of it;
+  /// any other gives bytes that are gathered block by block. The bits are those in the storage: a conjugate or
+  /// negative view is not resolved.
+  /// - Throws: `TensorError.noData` for a meta tensor.
+  public func contiguousSource() throws(TensorError) -> ByteSource {
+    guard !isMeta else { throw .noData }
+    guard elementCount > 0 else { return .bytes([]) }
+    guard isContiguous || elementType.elementsPerByte > 1 else {
+      return .computed(GatheredBytes(self))
+    }
+    let start = elementType.byteCount(ofElements: offset) ?? 0
+    return storage.source.part(start..<start + byteCount)
+  }
+}
+
+extension ByteSource {
+  /// A part of the bytes, without reading them.
+  ///
+  /// A region keeps the CRC that was recorded for it only as a whole.
+  public func part(_ range: Range<Int>) -> ByteSource {
+    precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
+    guard range != 0..<byteCount else { return self }
+    switch self {
+    case .bytes(let bytes): return .bytes(Array(bytes[range]))
+    case .region(var region):
+      region.offset += range.lowerBound
+      region.byteCount = range.count
+      region.recordedCRC32 = nil
+      return .region(region)
+    case .computed(let computed): return .computed(ByteSlice(computed, range))
+    }
+  }
+
+  /// Whether any place can be read at little cost.
+  public var isRandomAccess: Bool {
+    if case .computed(let computed) = self { computed.isRandomAccess } else { true }
+  }
+}
+
+/// A part of computed bytes.
+struct ByteSlice: ComputedBytes {
+  private let whole: any ComputedBytes
+  private let range: Range<Int>
+
+  init(_ whole: any ComputedBytes, _ range: Range<Int>) {
+    self.whole = whole
+    self.range = range
+  }
+
+  var byteCount: Int { range.count }
+  var isRandomAccess: Bool { whole.isRandomAccess }
+
+  func makeReader(at offset: Int) throws -> any ByteReader {
+    if whole.isRandomAccess { return try whole.makeReader(at: range.lowerBound + offset) }
+    let reader = try whole.makeReader(at: 0)
+    try reader.skip(range.lowerBound + offset)
+    return reader
+  }
+}
+
+extension ByteReader {
+  /// Reads `count` bytes and forgets them.
+  func skip(_ count: Int) throws {
+    var rest = count
+    try withUnsafeTemporaryAllocation(byteCount: min(max(rest, 1), 64 << 10), alignment: 8) {
+      while rest > 0 {
+        let step = min(rest, $0.count)
+        try read(into: UnsafeMutableRawBufferPointer(rebasing: $0[..<step]))
+        rest -= step
+      }
+    }
+  }
+}
