@@ -55,9 +55,12 @@ let package = Package(
       name: "StateDicts", dependencies: ["Platform", "TensorStore", collections],
       swiftSettings: settings),
     .target(
+      name: "SafetensorsFormat", dependencies: ["Platform", "TensorStore"], swiftSettings: settings),
+    .target(
       name: "CheckpointIO",
       dependencies: [
-        "Platform", "PickleFormat", "Streaming", "ZipArchive", "TensorStore", "StateDicts",
+        "Platform", "PickleFormat", "SafetensorsFormat", "Streaming", "ZipArchive", "TensorStore",
+        "StateDicts",
       ],
       swiftSettings: settings),
     .target(
@@ -85,6 +88,7 @@ let package = Package(
     test("Streaming", "Platform"),
     test("ZipArchive", "Platform", "Streaming"),
     test("TensorStore", "Platform"),
+    test("SafetensorsFormat", "TensorStore", "Platform"),
     test("StateDicts", "TensorStore", "Platform"),
     test("CheckpointIO", "StateDictKit", "ZipArchive", "PickleFormat"),
     test("TrainingCore", "StateDictKit", "StateDicts", "TensorStore"),

@@ -87,6 +87,7 @@ struct Ckpt: ParsableCommand {
       ListCommand.self, ShowCommand.self, FilterCommand.self, RenameKeysCommand.self,
       MergeCommand.self, RewriteCommand.self, GetCommand.self, SetCommand.self, DropCommand.self,
       ScanCommand.self, VerifyCommand.self,
+      ConvertCommand.self, ShardCommand.self, JoinCommand.self,
     ])
 }
 

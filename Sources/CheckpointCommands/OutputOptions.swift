@@ -32,6 +32,15 @@ struct OutputOptions: ParsableArguments {
   @Flag(help: "Take over the inputs' checksums unseen instead of comparing them on the way.")
   var noVerify = false
 
+  @Option(help: "Tensors that share elements, in formats without sharing: keep-first, copy, error.")
+  var ties = "keep-first"
+
+  @Flag(help: "Leave out what is no tensor where the format holds tensors alone.")
+  var dropObjects = false
+
+  @Option(help: "How large a shard may be, such as 2GB (KB, MB, GB, TB); default 5GB.")
+  var maxSize: ByteSize?
+
   @Flag(help: "Leave out, or turn into plain data, what torch.load(weights_only=True) refuses.")
   var plain = false
 
@@ -39,11 +48,11 @@ struct OutputOptions: ParsableArguments {
     if output == "-" {
       throw ValidationError("-o - is not supported: a checkpoint is written by position")
     }
-    if output.isEmpty { throw ValidationError("-o needs the name of a file") }
-    let isOther = output.hasSuffix(".safetensors") || output.hasSuffix(".index.json")
-    guard format != nil || !isOther || Checkpoint.Format(forOutput: output) != .pytorchZip else {
-      throw ValidationError("writing the format of \"\(output)\" is not supported yet")
+    guard TiePolicy(rawValue: ties) != nil else {
+      let names = TiePolicy.allCases.map(\.rawValue).joined(separator: ", ")
+      throw ValidationError("--ties is one of \(names), not \"\(ties)\"")
     }
+    if output.isEmpty { throw ValidationError("-o needs the name of a file") }
     guard let format else { return }
     let names = Checkpoint.Format.writable.map(\.rawValue)
     guard names.contains(format) else {
@@ -61,19 +70,35 @@ struct OutputOptions: ParsableArguments {
     return changes
   }
 
+  /// How the checkpoint is written.
+  ///
+  /// - Parameter at: where its state dict is, for formats that hold nothing else; nil finds it.
+  func options(at: String?) -> WriteOptions {
+    var options = WriteOptions(
+      format: format.flatMap(Checkpoint.Format.init(rawValue:)), at: extract ? "/" : at)
+    options.ties = TiePolicy(rawValue: ties) ?? .keepFirst
+    options.dropsObjects = dropObjects
+    options.maxShardByteCount = maxSize?.count
+    return options
+  }
+
   /// Writes the checkpoint, unless this is a dry run; gives the number of bytes.
   ///
   /// - Parameter at: where its state dict is, for formats that hold nothing else; nil finds it.
   func write(
     _ checkpoint: Checkpoint, common: CommonOptions, at: String? = nil
   ) throws -> Int {
-    let options = WriteOptions(
-      format: format.flatMap(Checkpoint.Format.init(rawValue:)), at: extract ? "/" : at)
-    let plan = try checkpoint.plan(writingTo: output, options: options)
+    let plan = try checkpoint.plan(writingTo: output, options: options(at: at))
+    for (path, what) in plan.report.dropped { Messages.warn("left out: \(path): \(what)") }
+    for (key, kept) in plan.report.tied { Messages.warn("tied: \(key) is \(kept), written once") }
+    for key in plan.report.copied { Messages.warn("\(key) shared elements, and is a copy now") }
+    return try write(plan, common: common)
+  }
+
+  /// Writes what is planned, unless this is a dry run; gives the number of bytes.
+  func write(_ plan: OutputPlan, common: CommonOptions) throws -> Int {
     if dryRun {
-      if !force, FileManager.default.fileExists(atPath: output) {
-        Messages.warn("\(output) exists already; --force replaces it")
-      }
+      if !force, plan.replaces { Messages.warn("\(output) exists already; --force replaces it") }
       return plan.byteCount
     }
     let cancellation = Cancellation()
@@ -84,6 +109,21 @@ struct OutputOptions: ParsableArguments {
     return try plan.write(
       replacingExisting: force, verifying: !noVerify, cancellation: cancellation,
       progress: { bar?.advance(by: $0) })
+  }
+}
+
+/// A number of bytes as huggingface_hub writes it: `5GB`, `500MB`, or digits alone; powers of 1000.
+struct ByteSize: ExpressibleByArgument {
+  let count: Int
+
+  init?(argument: String) {
+    let units = ["KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12]
+    let unit = units[argument.suffix(2).uppercased()]
+    let digits = unit == nil ? argument[...] : argument.dropLast(2)
+    guard let number = Double(digits.trimmingCharacters(in: .whitespaces)), number > 0,
+      number * (unit ?? 1) < 1e18
+    else { return nil }
+    count = max(1, Int(number * (unit ?? 1)))
   }
 }
 

@@ -28,13 +28,7 @@ struct SelectionOptions: ParsableArguments {
     var selection = KeySelection(
       include: try include.map { try KeyPattern($0) },
       exclude: try exclude.map { try KeyPattern($0) })
-    selection.elementTypes = try dtype.map { name in
-      guard let type = ElementType(name: name) else {
-        let known = ElementType.allCases.map(\.name).joined(separator: " ")
-        throw UsageError(description: "no dtype is called \"\(name)\"", hint: "there are: \(known)")
-      }
-      return type
-    }
+    selection.elementTypes = try dtype.map(Self.elementType)
     selection.minElements = minElements
     selection.maxElements = maxElements
     selection.shape = try shape.map { written in
@@ -49,6 +43,15 @@ struct SelectionOptions: ParsableArguments {
       }
     }
     return selection
+  }
+
+  /// The type that PyTorch calls `name`.
+  static func elementType(_ name: String) throws -> ElementType {
+    guard let type = ElementType(name: name) else {
+      let known = ElementType.allCases.map(\.name).joined(separator: " ")
+      throw UsageError(description: "no dtype is called \"\(name)\"", hint: "there are: \(known)")
+    }
+    return type
   }
 
   /// What is selected of a state dict; patterns that match nothing are reported.

@@ -18,6 +18,8 @@ public struct Checkpoint: Sendable {
   var graph: PickleGraph
   /// Storages of persistent ids that were added since reading.
   var addedStorages: [UInt32: Storage] = [:]
+  /// Tensors that were added since reading, by number.
+  var addedTensors: [UInt32: Tensor] = [:]
   /// What was copied from other checkpoints: the copy by document and number there.
   var imported: [ObjectIdentifier: [UInt32: PickleGraph.Ref]] = [:]
   /// Classes and functions by name, once somebody has asked for one.
@@ -75,6 +77,11 @@ public struct Checkpoint: Sendable {
     document.storages[id] ?? addedStorages[id.index]
   }
 
+  /// The plain tensor that an object is; nil if it is none.
+  func tensor(of ref: PickleGraph.Ref) -> Tensor? {
+    document.tensors[ref.index] ?? addedTensors[ref.index]
+  }
+
   // MARK: - State dicts
 
   /// Where the state dict is, as `at` takes it.
@@ -83,7 +90,7 @@ public struct Checkpoint: Sendable {
   /// else the one child that is.
   /// - Throws: `CheckpointError.unclear` with the candidates.
   public func stateDictPath() throws -> String {
-    if document.format == .torchScript { return "/" }
+    if document.format == .torchScript || document.format.holdsTensorsAlone { return "/" }
     let children = candidates(below: graph.root)
     if children.isEmpty, tensorCount(graph.root) > 0 { return "/" }
     if children.count == 1, let only = children.first {
@@ -98,7 +105,7 @@ public struct Checkpoint: Sendable {
 
   /// How many tensors a mapping holds itself.
   private func tensorCount(_ ref: PickleGraph.Ref) -> Int {
-    graph.entries(of: ref)?.count { document.tensors[$0.value.index] != nil } ?? 0
+    graph.entries(of: ref)?.count { tensor(of: $0.value) != nil } ?? 0
   }
 
   private func candidates(
@@ -107,7 +114,7 @@ public struct Checkpoint: Sendable {
     (graph.entries(of: ref) ?? []).compactMap { key, value in
       guard let entries = graph.entries(of: value) else { return nil }
       let count = entries.count {
-        graph.text($0.key) != nil && document.tensors[$0.value.index] != nil
+        graph.text($0.key) != nil && tensor(of: $0.value) != nil
       }
       return count > 0 ? (graph.step(for: key), value, count) : nil
     }
@@ -124,7 +131,7 @@ public struct Checkpoint: Sendable {
         for (step, child) in graph.children(of: ref) {
           let path = steps + [step]
           let entries = graph.entries(of: child) ?? []
-          let count = entries.count { document.tensors[$0.value.index] != nil }
+          let count = entries.count { tensor(of: $0.value) != nil }
           if count > 0, entries.contains(where: { graph.text($0.key) != nil }) {
             found.append(.init(path: ObjectPath(steps: path).written, tensorCount: count))
           }
@@ -187,7 +194,9 @@ public struct Checkpoint: Sendable {
   }
 
   private func value(_ ref: PickleGraph.Ref) -> StateDict.Value {
-    guard var tensor = document.tensors[ref.index] else { return .object(opaque(ref)) }
+    guard var tensor = tensor(of: ref) else { return .object(opaque(ref)) }
+    // What was added is known to this checkpoint alone, not to all that were made from the document.
+    guard document.tensors[ref.index] != nil else { return .tensor(tensor) }
     tensor.origin = TensorOrigin(document: document, node: ref.index)
     return .tensor(tensor)
   }
@@ -197,7 +206,7 @@ public struct Checkpoint: Sendable {
     var seen: Set<PickleGraph.Ref> = [ref]
     var open = [ref]
     while let next = open.popLast() {
-      if let tensor = document.tensors[next.index] {
+      if let tensor = tensor(of: next) {
         tensors.append(tensor)
         continue
       }
@@ -218,7 +227,7 @@ public struct Checkpoint: Sendable {
       var modules: [(String, PickleGraph.Ref)] = []
       for (key, child) in graph.attributes(of: ref) {
         guard let name = graph.text(key) else { continue }
-        if document.tensors[child.index] != nil {
+        if tensor(of: child) != nil {
           result.setValue(value(child), for: prefix + name)
         } else if graph.className(of: child)?.hasPrefix("__torch__.") == true {
           modules.append((prefix + name + ".", child))

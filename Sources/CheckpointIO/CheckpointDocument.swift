@@ -68,10 +68,8 @@ final class CheckpointDocument: Sendable {
     metadata: [(key: String, value: String)] = []
   ) throws {
     let made = try Checkpoint(stateDict)
-    let storages = StorageTable(made.addedStorages)
-    let tensors = try TensorReader(made.graph, storages: storages, file: path).tensors
     self.init(
-      graph: made.graph, storages: storages, tensors: tensors, format: format, path: path,
-      files: files, metadata: metadata)
+      graph: made.graph, storages: StorageTable(made.addedStorages), tensors: made.addedTensors,
+      format: format, path: path, files: files, metadata: metadata)
   }
 }

@@ -2,8 +2,6 @@ public import Platform
 
 /// What is wrong with a checkpoint, and where in it.
 public enum CheckpointError: Diagnostic, Equatable {
-  /// A format that is known but not read.
-  case unsupportedFormat(String, file: String)
   /// An archive that is no checkpoint.
   case notACheckpoint(file: String, String)
   /// An object of the pickle that makes no sense; `path` leads to it.
@@ -16,6 +14,14 @@ public enum CheckpointError: Diagnostic, Equatable {
   case noMapping(file: String, path: String, what: String)
   /// No state dict was found, or several; those that could be meant, with their numbers of tensors.
   case unclear(file: String, candidates: [Candidate])
+  /// A sharded checkpoint whose index and shards do not fit each other.
+  case badShard(index: String, String)
+  /// A folder in which several files could be meant.
+  case unclearFolder(folder: String, candidates: [String])
+  /// Objects that a format cannot hold, each with its path.
+  case wouldDrop(file: String, format: Checkpoint.Format, objects: [String])
+  /// Tensors that share elements, where that is not wanted.
+  case tied(file: String, keys: [String])
   /// A format that is read but not written.
   case unwritableFormat(Checkpoint.Format)
   /// An object that cannot be changed as asked; `holder` is what would have to change.
@@ -41,7 +47,6 @@ public enum CheckpointError: Diagnostic, Equatable {
   /// What is wrong and where, on one line.
   public var description: String {
     switch self {
-    case .unsupportedFormat(let format, let file): "\(format) is not supported yet (\(file))"
     case .notACheckpoint(let file, let problem): "\(problem) (\(file))"
     case .badObject(let file, let path, let problem):
       "\(problem) (\(file), object \(Text.printable(path)))"
@@ -55,6 +60,12 @@ public enum CheckpointError: Diagnostic, Equatable {
       candidates.isEmpty
         ? "no state dict found: nothing maps strings to tensors (\(file))"
         : "which state dict is meant? \(Self.list(candidates)) (\(file))"
+    case .badShard(let index, let problem): "\(problem) (\(index))"
+    case .unclearFolder(let folder, let candidates):
+      "which file is meant? \(candidates.prefix(20).joined(separator: ", ")) (\(folder))"
+    case .wouldDrop(let file, let format, let objects):
+      "\(format.rawValue) holds tensors alone; this would be lost: \(Self.some(objects)) (\(file))"
+    case .tied(let file, let keys): "tensors share elements: \(Self.some(keys)) (\(file))"
     case .unwritableFormat(let format): "the format \"\(format.rawValue)\" is not written"
     case .cannotEdit(let file, let path, let what, let holder):
       "\(holder.map { $0 + " " } ?? "")\(what) (\(file), object \(Text.printable(path)))"
@@ -67,13 +78,16 @@ public enum CheckpointError: Diagnostic, Equatable {
   /// What to do about it.
   public var hint: String? {
     switch self {
-    case .unsupportedFormat: "load it with PyTorch and save it with torch.save (1.6 or later)"
     case .noSuchObject(_, _, _, let there):
       there.isEmpty ? nil : "there are: " + there.map(Text.printable).joined(separator: ", ")
     case .unclear(_, let candidates):
       candidates.first.map { "name one, as in --at \(Text.printable($0.path))" }
         ?? "\"ckpt show\" prints what is inside"
     case .keyIsNoString: "--at names another mapping; \"ckpt show\" prints what is inside"
+    case .badShard: "\"ckpt join --index-only\" makes the index anew from the shards"
+    case .unclearFolder: "name the file"
+    case .wouldDrop: "--drop-objects leaves it out; --at names another state dict"
+    case .tied: "--ties keep-first writes one of them, --ties copy each with elements of its own"
     case .unwritableFormat:
       "there are: " + Checkpoint.Format.writable.map(\.rawValue).joined(separator: ", ")
     case .cannotEdit(_, _, _, let holder):
@@ -84,6 +98,11 @@ public enum CheckpointError: Diagnostic, Equatable {
     case .cannotWrite(_, _, let hint): hint
     default: nil
     }
+  }
+
+  private static func some(_ items: [String]) -> String {
+    items.prefix(20).map(Text.printable).joined(separator: ", ")
+      + (items.count > 20 ? " and \(items.count - 20) more" : "")
   }
 
   private static func list(_ candidates: [Candidate]) -> String {

@@ -11,6 +11,20 @@ extension Checkpoint {
     case pytorchLegacy = "pytorch-legacy"
     /// A tar archive, as `torch.save` wrote it before 0.1.10.
     case pytorchTar = "pytorch-tar"
+    /// A safetensors file.
+    case safetensors
+    /// Safetensors files and their index, as Hugging Face shards a model.
+    case safetensorsIndex = "safetensors-index"
+    /// Files that `torch.save` writes and their index.
+    case pytorchIndex = "pytorch-index"
+
+    /// Whether the root is the state dict, whatever is in it.
+    var holdsTensorsAlone: Bool {
+      switch self {
+      case .safetensors, .safetensorsIndex, .pytorchIndex: true
+      default: false
+      }
+    }
   }
 }
 
@@ -39,7 +53,10 @@ protocol FormatReader {
 
 /// Writes one format.
 ///
-/// To add one, conform to this protocol and list the type in ``FormatRegistry/writers``. An output of several
+/// To add one, conform to this protocol and list the type in ``FormatRegistry/writers``. A format that holds
+/// tensors alone plans from ``Checkpoint/tensorsAlone(_:as:holds:)``, which finds the state dict, deals with
+/// ties and with what is no tensor, and reports both; `Tensor.plainSource()` gives a tensor's bytes, and
+/// `StreamWriter` brings them to the file. An output of several
 /// files lists them in the order in which they are to be put in place; the one by which readers find the
 /// others comes last.
 protocol FormatWriter {
@@ -57,12 +74,22 @@ protocol FormatWriter {
 
 /// The formats.
 enum FormatRegistry {
-  /// Who is asked, in this order; the last one takes, or refuses, what nobody else knows.
+  /// Who is asked, in this order. Formats with a magic number, or folders with a name of their own in them,
+  /// come before safetensors, JSON and Hugging Face's folders, which have none; the last one takes, or refuses,
+  /// what nobody else knows.
   static var readers: [any FormatReader.Type] {
-    [LegacyReader.self, TarReader.self, PyTorchZipReader.self]
+    [
+      LegacyReader.self, TarReader.self, SafetensorsReader.self, ShardedReader.self,
+      HubFolderReader.self, PyTorchZipReader.self,
+    ]
   }
 
-  static var writers: [any FormatWriter.Type] { [PyTorchZipWriter.self] }
+  static var writers: [any FormatWriter.Type] {
+    [
+      PyTorchZipWriter.self, SafetensorsWriter.self, ShardedSafetensorsWriter.self,
+      ShardedPyTorchWriter.self,
+    ]
+  }
 
   /// Reads a checkpoint, whatever its format.
   static func document(of input: CheckpointInput) throws -> CheckpointDocument {

@@ -66,10 +66,15 @@ extension Checkpoint {
   private mutating func add(_ value: StateDict.Value) -> PickleGraph.Ref {
     if let origin = value.origin, let from = origin.document as? CheckpointDocument {
       let ref = PickleGraph.Ref(index: origin.node)
-      return from === document ? ref : copy(ref, from: from)
+      if from === document, graph.nodes.indices.contains(Int(ref.index)) { return ref }
+      // An object that was added to another copy of a checkpoint is not in its document.
+      if from.graph.nodes.indices.contains(Int(ref.index)) { return copy(ref, from: from) }
     }
     switch value {
-    case .tensor(let tensor): return add(tensor)
+    case .tensor(let tensor):
+      let ref = add(tensor)
+      addedTensors[ref.index] = tensor
+      return ref
     case .object: return graph.add(.none)
     }
   }
@@ -208,6 +213,7 @@ extension Checkpoint {
       guard let new = copies[ref.index] else { continue }
       graph.copy(ref, of: other.graph, to: new) { copies[$0.index] ?? new }
       if let storage = other.storages[ref] { addedStorages[new.index] = storage }
+      if let tensor = other.tensors[ref.index] { addedTensors[new.index] = tensor }
     }
     imported[identity] = copies
     return copies[start.index] ?? start

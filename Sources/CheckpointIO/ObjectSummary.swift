@@ -35,7 +35,7 @@ extension Checkpoint {
     while let (ref, steps) = open.popLast() {
       let path = ObjectPath(steps: steps).written
       let level = steps.count - start.count
-      let isTensor = document.tensors[ref.index] != nil
+      let isTensor = tensor(of: ref) != nil
       let children = isTensor ? [] : graph.children(of: ref)
       let known = graph.body(of: ref) == nil ? nil : seen[ref]
       if known == nil { seen[ref] = path }
@@ -61,7 +61,7 @@ extension Checkpoint {
 
   /// What Python calls the object's type.
   func type(of ref: PickleGraph.Ref) -> String {
-    if let tensor = document.tensors[ref.index] {
+    if let tensor = tensor(of: ref) {
       return tensor.isParameter ? "Parameter" : "tensor"
     }
     switch graph[ref] {
@@ -90,7 +90,7 @@ extension Checkpoint {
 
   /// What the object is, in a few words.
   func summary(of ref: PickleGraph.Ref) -> String {
-    if let tensor = document.tensors[ref.index] {
+    if let tensor = tensor(of: ref) {
       return "\(tensor.isParameter ? "Parameter" : "tensor") \(tensor.elementType.name) "
         + "\(tensor.shape)" + (tensor.isMeta ? " on meta" : "")
     }

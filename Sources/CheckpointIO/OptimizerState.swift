@@ -115,7 +115,7 @@ extension Checkpoint {
           found.append(ObjectPath(steps: steps).written)
           continue
         }
-        guard document.tensors[ref.index] == nil else { continue }
+        guard tensor(of: ref) == nil else { continue }
         for (step, child) in graph.children(of: ref) where seen.count < 1_000_000 {
           if graph.body(of: child) != nil, seen.insert(child).inserted {
             next.append((steps + [step], child))
@@ -206,7 +206,7 @@ extension Checkpoint {
       (graph.entries(of: ref) ?? []).map { key, value in
         OptimizerState.Entry(
           key: graph.step(for: key), summary: summary(of: value),
-          tensor: document.tensors[value.index])
+          tensor: tensor(of: value))
       }
     }
     var states: [String: PickleGraph.Ref] = [:]

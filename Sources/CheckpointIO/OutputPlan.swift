@@ -8,7 +8,17 @@ public struct WriteOptions: Sendable {
   /// Where the state dict is, for formats that hold nothing else; nil finds it.
   public var at: String?
 
-  /// The output's name decides.
+  /// What happens to tensors that share their elements, in formats without sharing.
+  public var ties = TiePolicy.keepFirst
+  /// Whether what is no tensor is left out of formats that hold tensors alone; if not, it is an error.
+  public var dropsObjects = false
+  /// How large a shard may be, in bytes; nil is 5 GB, as in huggingface_hub.
+  public var maxShardByteCount: Int?
+
+  /// What ``maxShardByteCount`` is where nobody says.
+  public static let shardByteCount = 5_000_000_000
+
+  /// The output's name decides on the format.
   public init(format: Checkpoint.Format? = nil, at: String? = nil) {
     self.format = format
     self.at = at
@@ -25,6 +35,24 @@ public struct OutputPlan: Sendable {
     public let byteCount: Int
     /// Writes all of them.
     let write: @Sendable (Platform.File, WriteContext) throws -> Void
+
+    /// A file of `byteCount` bytes that `write` writes.
+    init(
+      name: String, byteCount: Int,
+      write: @escaping @Sendable (Platform.File, WriteContext) throws -> Void
+    ) {
+      self.name = name
+      self.byteCount = byteCount
+      self.write = write
+    }
+
+    /// A file of those bytes.
+    init(name: String, bytes: [UInt8]) {
+      self.init(name: name, byteCount: bytes.count) { file, context in
+        try bytes.withUnsafeBytes { try file.write($0, at: 0) }
+        context.stream.progress?(bytes.count)
+      }
+    }
   }
 
   /// What it will be.
@@ -36,24 +64,44 @@ public struct OutputPlan: Sendable {
   /// The files, in the order in which they are put in place.
   public let files: [File]
 
+  /// Whether something stands already where it goes.
+  public var replaces: Bool {
+    guard isFolder else { return AtomicOutput.exists(at: path) }
+    return !obsolete.isEmpty || files.contains { AtomicOutput.exists(at: path + "/" + $0.name) }
+  }
+
   /// How many bytes will be written.
   public var byteCount: Int { files.reduce(0) { $0 + $1.byteCount } }
 
+  /// Files in the folder that belonged to an earlier checkpoint of the same name, and go.
+  public let obsolete: [String]
+  /// What it lacks.
+  public let report: OutputReport
+
   /// An output of one file.
-  init(format: Checkpoint.Format, path: String, file: File) {
+  init(
+    format: Checkpoint.Format, path: String, file: File, report: OutputReport = OutputReport()
+  ) {
     self.format = format
     self.path = path
     isFolder = false
     files = [file]
+    obsolete = []
+    self.report = report
   }
 
   /// An output of several files in the folder at `path`; the last one is that by which readers find the
   /// others.
-  init(format: Checkpoint.Format, folder path: String, files: [File]) {
+  init(
+    format: Checkpoint.Format, folder path: String, files: [File], obsolete: [String] = [],
+    report: OutputReport = OutputReport()
+  ) {
     self.format = format
     self.path = path
     isFolder = true
     self.files = files
+    self.obsolete = obsolete
+    self.report = report
   }
 
   /// Writes it: all of it appears, or nothing does. See `AtomicFolder` for how far that goes for a folder
@@ -73,11 +121,16 @@ public struct OutputPlan: Sendable {
     if isFolder {
       let output = try AtomicFolder(
         path: path, replacingExisting: replacingExisting, cancellation: cancellation)
+      guard replacingExisting || obsolete.isEmpty else {
+        throw FileError(
+          .cannotCreate, "holds another checkpoint of the same name (\(obsolete[0]))", path: path,
+          hint: "--force replaces it")
+      }
       for file in files {
         try file.write(output.makeFile(file.name), context)
         try output.sync()
       }
-      try output.commit()
+      try output.commit(removing: obsolete)
     } else {
       let output = try AtomicOutput(
         path: path, replacingExisting: replacingExisting, cancellation: cancellation)

@@ -16,10 +16,7 @@ enum PyTorchZipReader: FormatReader {
   }
 
   static func document(of input: CheckpointInput) throws -> CheckpointDocument {
-    guard case .file(let file, let start) = input else { throw input.isNoFile }
-    if let format = otherFormat(start) {
-      throw CheckpointError.unsupportedFormat(format, file: file.path)
-    }
+    guard case .file(let file, _) = input else { throw input.isNoFile }
     let archive = try ZipReader(file)
     guard let first = archive.entries.first, let slash = first.name.firstIndex(of: "/") else {
       throw CheckpointError.notACheckpoint(
@@ -48,14 +45,6 @@ enum PyTorchZipReader: FormatReader {
       tensors: try TensorReader(graph, storages: storages, file: file.path).tensors,
       format: isTorchScript ? .torchScript : .pytorchZip, path: file.path, files: [file],
       otherRecords: try otherRecords(archive, folder))
-  }
-
-  /// The format's name, if it is one that is known by its first bytes but not read.
-  private static func otherFormat(_ start: [UInt8]) -> String? {
-    if start.count > 8, start[8] == UInt8(ascii: "{"), start[5...7].allSatisfy({ $0 == 0 }) {
-      return "safetensors"
-    }
-    return nil
   }
 
   /// Checks the version; gives whether the storages are big-endian.

@@ -62,6 +62,11 @@ public final class AtomicOutput: Sendable {
     if let mode { pending.setMode(UInt32(mode)) }
   }
 
+  /// Whether something stands at `path`, so that an output there would replace it.
+  public static func exists(at path: String) -> Bool {
+    !path.utf8.contains(0) && access(path, F_OK) == 0
+  }
+
   /// Puts the file in place: its bytes are on the disk before its name is.
   ///
   /// - Parameter isLast: whether it is the last output of the work that can be cancelled.

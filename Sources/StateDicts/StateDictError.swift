@@ -1,4 +1,5 @@
 public import Platform
+public import TensorStore
 
 /// What cannot be done with a state dict, and why.
 public enum StateDictError: Diagnostic, Equatable {
@@ -10,6 +11,8 @@ public enum StateDictError: Diagnostic, Equatable {
   case keysCollide([Collision])
   /// Renaming would leave nothing of these keys.
   case keysVanish([String])
+  /// A tensor that cannot become one of another type.
+  case cannotConvert(key: String, to: ElementType, String)
   /// A state dict cannot take the place of parts of another: everything that stands in the way.
   case cannotUpdate(missing: [String], mismatched: [ShapeMismatch])
 
@@ -46,6 +49,8 @@ public enum StateDictError: Diagnostic, Equatable {
         .joined(separator: "; ")
     case .keysVanish(let keys):
       "renaming leaves nothing of a key (" + keys.map { "\"\($0)\"" }.joined(separator: ", ") + ")"
+    case .cannotConvert(let key, let type, let problem):
+      "cannot convert to \(type.name): \(problem) (key \"\(key)\")"
     case .cannotUpdate(let missing, let mismatched):
       [
         missing.isEmpty ? nil : "not in the base: " + missing.joined(separator: ", "),
@@ -59,6 +64,7 @@ public enum StateDictError: Diagnostic, Equatable {
   public var hint: String? {
     switch self {
     case .badPattern: "a pattern is in:TEXT, is:TEXT, under:TEXT, glob:TEXT or re:TEXT"
+    case .cannotConvert: "--exclude leaves a key as it is"
     case .keysCollide: "narrow the rules, or filter one of the keys away first"
     case .keysVanish: "--exclude leaves the keys out"
     case .cannotUpdate(let missing, let mismatched):

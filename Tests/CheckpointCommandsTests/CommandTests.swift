@@ -109,7 +109,13 @@ struct CommandTests {
       (64, ["rename-keys", training, "-o", out]),
       (64, ["merge", training, "-o", out]), (64, ["ls", training, "--dtype", "float33"]),
       (64, ["ls", training, "--shape", "1,x"]), (64, ["show", training, "--depth", "-1"]),
-      (64, ["filter", training, "-o", folder.file("x.safetensors")]),
+      (64, ["filter", training, "-o", out, "--format", "none"]),
+      (64, ["convert", training, "-o", out, "--ties", "none"]),
+      (64, ["convert", training, "-o", out, "--to-dtype", "float33"]),
+      (64, ["shard", training, "-o", out, "--max-size", "-1GB"]),
+      (65, ["convert", training, "-o", folder.file("x.safetensors")]),
+      (65, ["join", folder.path, "--index-only", "-o", folder.file("m.safetensors.index.json")]),
+      (65, ["ls", Fixtures.path("formats/bad/outside.safetensors.index.json")]),
       (64, ["merge", training, training, "--method", "linear", "-o", out]),
       (65, ["ls", Fixtures.path("bad/text.pt")]), (65, ["ls", training, "--at", "none"]),
       (65, ["filter", training, "--include", "is:none", "-o", out]),
@@ -135,6 +141,50 @@ struct CommandTests {
     let source = Fixtures.path("torchscript.pt")
     #expect(ckpt("filter", source, "--extract", "-o", out) == 0)
     #expect(try keys(out) == keys(source))
+  }
+
+  @Test("A checkpoint is converted, sharded and joined again")
+  func convert() throws {
+    let (one, shards, joined) = (
+      folder.file("a.safetensors"), folder.file("shards"), folder.file("b.safetensors")
+    )
+    #expect(ckpt("convert", training, "--drop-objects", "-o", one) == 0)
+    #expect(ckpt("shard", one, "--max-size", "20", "-o", shards) == 0)
+    #expect(try Folder(shards).names.count > 2)
+    #expect(ckpt("join", shards, "-o", joined) == 0)
+    #expect(try contents(of: joined) == contents(of: one))
+    #expect(try keys(joined).sorted() == keys(training).sorted())
+    let index = shards + "/model.safetensors.index.json"
+    let bytes = try contents(of: index)
+    #expect(ckpt("join", shards, "--index-only", "-o", index) == 73)
+    #expect(ckpt("join", shards, "--index-only", "-o", index, "--force") == 0)
+    #expect(try contents(of: index) == bytes)
+  }
+
+  @Test("--to-dtype converts the selected floats; counters stay")
+  func toDtype() throws {
+    let out = folder.file("out.safetensors")
+    #expect(
+      ckpt(
+        "convert", training, "--drop-objects", "--to-dtype", "bfloat16", "--exclude", "bn", "-o",
+        out) == 0)
+    let (before, after) = (try Checkpoint(training).stateDict(), try Checkpoint(out).stateDict())
+    for (key, tensor) in before.tensors {
+      let isConverted = tensor.elementType.isFloat && !key.contains("bn")
+      #expect(after[key]?.elementType == (isConverted ? .bfloat16 : tensor.elementType))
+    }
+  }
+
+  @Test("Every command takes every format")
+  func formats() throws {
+    let source = Fixtures.path("formats/sharded")
+    let out = folder.file("out.safetensors")
+    #expect(ckpt("filter", source, "--include", "h.0", "-o", out) == 0)
+    #expect(try keys(out).sorted() == ["h.0.ln.bias", "h.0.mlp.weight"])
+    #expect(ckpt("rename-keys", out, "--strip-prefix", "h.0.", "-o", folder.file("b.pt")) == 0)
+    #expect(try keys(folder.file("b.pt")).sorted() == ["ln.bias", "mlp.weight"])
+    #expect(ckpt("merge", source, out, "-o", folder.file("m.index.json")) == 0)
+    #expect(ckpt("show", source) == 0)
   }
 
   @Test("The selection that keeps nothing passes only with --allow-empty")

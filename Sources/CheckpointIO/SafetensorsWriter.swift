@@ -1,0 +1,76 @@
+internal import Platform
+internal import SafetensorsFormat
+internal import Streaming
+internal import TensorStore
+
+/// Writes one safetensors file, byte for byte as the reference implementation.
+enum SafetensorsWriter: FormatWriter {
+  static let format = Checkpoint.Format.safetensors
+  static let endings = [".safetensors"]
+
+  static func plan(
+    _ checkpoint: Checkpoint, to path: String, _ options: WriteOptions
+  ) throws -> OutputPlan {
+    let alone = try checkpoint.tensorsAlone(options, as: format) { SafetensorsType($0) != nil }
+    let file = try file(
+      named: path, alone.tensors, metadata: metadata(of: checkpoint) + ties(alone, checkpoint))
+    return OutputPlan(format: format, path: path, file: file, report: alone.report)
+  }
+
+  /// What a file says of itself: what the checkpoint's own said; else, as transformers wants it, that
+  /// the tensors are PyTorch's.
+  static func metadata(of checkpoint: Checkpoint) -> [(key: String, value: String)] {
+    switch checkpoint.format {
+    case .safetensors, .safetensorsIndex: checkpoint.metadata
+    default: [("format", "pt")]
+    }
+  }
+
+  /// The names of tensors that were left out, each with the one that stands for it, as
+  /// safetensors' `save_model` records them.
+  static func ties(
+    _ alone: TensorsAlone, _ checkpoint: Checkpoint
+  ) -> [(key: String, value: String)] {
+    let known = Set(metadata(of: checkpoint).map(\.key))
+    return alone.report.tied.filter { !known.contains($0.key) }.map { ($0.key, $0.kept) }
+  }
+
+  /// A file of those tensors.
+  static func file(
+    named name: String, _ tensors: [(key: String, tensor: Tensor)],
+    metadata: [(key: String, value: String)]
+  ) throws -> OutputPlan.File {
+    let sources = try tensors.map { try $0.tensor.plainSource() }
+    let items = try zip(tensors, sources).map { entry, source in
+      guard let type = SafetensorsType(entry.tensor.elementType) else {
+        throw SafetensorsError.unwritable(
+          "safetensors has no dtype like \(entry.tensor.elementType.name) (key \"\(entry.key)\")",
+          hint: nil)
+      }
+      var shape = entry.tensor.shape
+      if type == .float4 {
+        guard let last = shape.last,
+          case (let count, false) = last.multipliedReportingOverflow(by: 2)
+        else {
+          throw SafetensorsError.unwritable(
+            "a 4-bit tensor needs a dimension (key \"\(entry.key)\")", hint: nil)
+        }
+        shape[shape.count - 1] = count
+      }
+      return SafetensorsLayout.Item(
+        key: entry.key, type: type, shape: shape, byteCount: source.byteCount)
+    }
+    let layout = try SafetensorsLayout(items, metadata: metadata)
+    let segments =
+      [StreamSegment(offset: 0, source: .bytes(layout.header))]
+      + layout.slots.map { StreamSegment(offset: $0.offset, source: sources[$0.item]) }
+    let keys = Dictionary(tensors.map { ($0.tensor.storage.name, $0.key) }) { first, _ in first }
+    return OutputPlan.File(name: name, byteCount: layout.byteCount) { file, context in
+      do {
+        try context.stream.write(segments, to: file)
+      } catch let error as ChecksumError where error.key == nil {
+        throw error.naming(keys[error.record])
+      }
+    }
+  }
+}

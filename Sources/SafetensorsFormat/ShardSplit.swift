@@ -1,0 +1,97 @@
+/// How tensors are dealt out to files, by the rule of huggingface_hub's `split_torch_state_dict_into_shards`:
+/// in their order, a new file wherever the next tensor would make the current one too large; a tensor that
+/// is too large by itself has a file to itself; tensors of one storage share a file, and the storage is
+/// counted once.
+public struct ShardSplit: Sendable {
+  /// A tensor, as far as the rule looks at it.
+  public struct Item: Sendable {
+    let byteCount: Int
+    let storage: Int?
+
+    /// A tensor whose storage has `byteCount` bytes; tensors of equal `storage` share it.
+    public init(byteCount: Int, storage: Int?) {
+      self.byteCount = byteCount
+      self.storage = storage
+    }
+  }
+
+  /// For each file the places of its tensors among the items.
+  public let shards: [[Int]]
+  /// What stands in the index as `total_size`: the storages' bytes.
+  public let totalByteCount: Int
+
+  /// Deals out tensors to files of at most `limit` bytes.
+  public init(_ items: [Item], limit: Int) {
+    var shards: [[Int]] = []
+    var current: [Int] = []
+    var currentSize = 0
+    var total = 0
+    var first: [Int: Int] = [:]
+    var later: [(item: Int, first: Int)] = []
+    for (index, item) in items.enumerated() {
+      if let storage = item.storage {
+        if let known = first[storage] {
+          later.append((index, known))
+          continue
+        }
+        first[storage] = index
+      }
+      total = total.addingReportingOverflow(item.byteCount).partialValue
+      if item.byteCount > limit {
+        shards.append([index])
+        continue
+      }
+      if currentSize + item.byteCount > limit {
+        shards.append(current)
+        current = []
+        currentSize = 0
+      }
+      current.append(index)
+      currentSize += item.byteCount
+    }
+    if !current.isEmpty { shards.append(current) }
+    var places: [Int: Int] = [:]
+    for (shard, members) in shards.enumerated() {
+      for member in members { places[member] = shard }
+    }
+    for (item, first) in later {
+      if let shard = places[first] { shards[shard].append(item) }
+    }
+    self.shards = shards
+    totalByteCount = total
+  }
+
+  /// What the shard `number` (from 0) of `count` is called: `model-00001-of-00003.safetensors`; a single
+  /// one is `model.safetensors`.
+  public static func fileName(_ stem: String, _ ending: String, number: Int, of count: Int)
+    -> String
+  {
+    guard count > 1 else { return stem + ending }
+    return "\(stem)-\(digits(number + 1))-of-\(digits(count))\(ending)"
+  }
+
+  /// What ``fileName(_:_:number:of:)`` made a name from; nil for another name. The number counts from 0.
+  public static func parse(
+    _ name: String, _ ending: String
+  ) -> (stem: String, number: Int, count: Int)? {
+    guard name.hasSuffix(ending) else { return nil }
+    let parts = name.dropLast(ending.count).split(separator: "-", omittingEmptySubsequences: false)
+    guard parts.count >= 4, parts[parts.count - 2] == "of",
+      let count = number(parts[parts.count - 1]), let place = number(parts[parts.count - 3]),
+      (1...count).contains(place)
+    else { return nil }
+    return (parts.dropLast(3).joined(separator: "-"), place - 1, count)
+  }
+
+  private static func number(_ text: Substring) -> Int? {
+    guard text.utf8.count >= 5, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+      let value = Int(text), value > 0
+    else { return nil }
+    return value
+  }
+
+  private static func digits(_ value: Int) -> String {
+    let text = String(value)
+    return String(repeating: "0", count: max(0, 5 - text.count)) + text
+  }
+}
