@@ -56,10 +56,10 @@ private func convert(
   output: OutputOptions, common: CommonOptions
 ) throws {
   var checkpoint = try Checkpoint(file)
-  var place = at
+  var place = try at ?? (output.extract ? checkpoint.stateDictPath() : nil)
   var tallies: [(key: String, tally: ConversionTally)] = []
   if let dtype {
-    let at = try at ?? checkpoint.stateDictPath()
+    let at = try place ?? checkpoint.stateDictPath()
     place = at
     let stateDict = try checkpoint.stateDict(at: at)
     let selected = try selection?.apply(to: stateDict, of: file) ?? stateDict
