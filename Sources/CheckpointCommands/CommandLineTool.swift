@@ -54,7 +54,8 @@ enum Messages {
 
   /// The text on one line, without control characters.
   static func line(_ text: String) -> String {
-    String(
+    if text.utf8.allSatisfy({ (32..<127).contains($0) }) { return text }
+    return String(
       String.UnicodeScalarView(
         text.unicodeScalars.map { $0.value < 32 || (127..<160).contains($0.value) ? " " : $0 }))
   }

@@ -87,6 +87,11 @@ struct ListCommand: ParsableCommand {
       total_elements: stateDict.totalElementCount)
   }
 
+  /// As Swift writes an array of them, but much faster.
+  private static func text(_ shape: [Int]) -> String {
+    "[" + shape.map(String.init).joined(separator: ", ") + "]"
+  }
+
   private static func scheme(_ quantization: Quantization) -> Listing.Scheme {
     switch quantization {
     case .perTensor(let scale, let zeroPoint): .init(scale: scale, zero_point: zeroPoint)
@@ -96,8 +101,8 @@ struct ListCommand: ParsableCommand {
   }
 
   private func table(_ stateDict: StateDict, _ at: String) {
-    var rows = [["key", "dtype", "shape", "bytes", ""]]
-    for (key, value) in stateDict.values {
+    var table = Table(["key", "dtype", "shape", "bytes", ""], rightAligned: [3])
+    stateDict.forEach { key, value in
       switch value {
       case .tensor(let tensor):
         var notes: [String] = []
@@ -112,41 +117,21 @@ struct ListCommand: ParsableCommand {
               + (scales.count > 4 ? " …" : ""))
         case nil: break
         }
-        rows.append([
-          Messages.line(key), tensor.elementType.name, "\(tensor.shape)", "\(tensor.byteCount)",
+        table.add([
+          Messages.line(key), tensor.elementType.name, Self.text(tensor.shape),
+          "\(tensor.byteCount)",
           notes.joined(separator: "; "),
         ])
       case .object(let object):
-        rows.append([Messages.line(key), "-", object.summary, "-", ""])
+        table.add([Messages.line(key), "-", object.summary, "-", ""])
       }
     }
-    Table.print(rows, rightAligned: [3])
+    table.print()
     print(
       "\n\(stateDict.count) keys at \(Messages.line(at)), \(stateDict.totalElementCount) elements, "
         + bytesText(stateDict.totalByteCount))
     for tie in stateDict.ties {
       print("tied: " + tie.map { Messages.line($0) }.joined(separator: " = "))
-    }
-  }
-}
-
-/// Columns of text.
-enum Table {
-  static func print(_ rows: [[String]], rightAligned: Set<Int> = []) {
-    var widths: [Int] = []
-    for row in rows {
-      for (column, cell) in row.enumerated() {
-        if column == widths.count { widths.append(0) }
-        widths[column] = max(widths[column], cell.count)
-      }
-    }
-    for row in rows {
-      let cells = row.enumerated().map { column, cell in
-        let space = String(repeating: " ", count: widths[column] - cell.count)
-        return rightAligned.contains(column) ? space + cell : cell + space
-      }
-      let line = cells.joined(separator: "  ")
-      Swift.print(line.reversed().drop { $0 == " " }.reversed().map(String.init).joined())
     }
   }
 }

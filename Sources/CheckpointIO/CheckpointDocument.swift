@@ -10,7 +10,7 @@ final class CheckpointDocument: Sendable {
   /// The storages by persistent id.
   let storages: StorageTable
   /// The plain tensors, by number.
-  let tensors: [UInt32: Tensor]
+  let tensors: TensorTable
   /// What was read.
   let format: Checkpoint.Format
   /// How the file or folder was named; empty for a checkpoint that was made here.
@@ -25,7 +25,7 @@ final class CheckpointDocument: Sendable {
 
   /// A document of these parts.
   init(
-    graph: PickleGraph, storages: StorageTable, tensors: [UInt32: Tensor],
+    graph: PickleGraph, storages: StorageTable, tensors: TensorTable,
     format: Checkpoint.Format, path: String, files: [File],
     metadata: [(key: String, value: String)] = [],
     otherRecords: [(name: String, source: ByteSource)] = []

@@ -6,20 +6,34 @@ extension PickleGraph {
   func entries(of ref: Ref) -> [(key: Ref, value: Ref)]? {
     guard let body = body(of: ref) else { return nil }
     var entries: [(key: Ref, value: Ref)] = []
+    entries.reserveCapacity(body.edits.count)
     for edit in body.edits {
       if case .setItem(let key, let value) = edit { entries.append((key, value)) }
     }
     if case .dict = body.construction { return unique(entries) }
-    if let name = className(of: ref), Self.mappings.contains(name) { return unique(entries) }
-    return entries.isEmpty ? nil : unique(entries)
+    if entries.isEmpty, !isMapping(body.construction) { return nil }
+    return unique(entries)
   }
 
-  private static let mappings: Set<String> = [
-    "collections.OrderedDict", "collections.defaultdict", "collections.Counter",
-  ]
+  /// Whether an object without items is an empty mapping all the same.
+  private func isMapping(_ construction: Construction) -> Bool {
+    let maker: Ref
+    switch construction {
+    case .reduce(let callable, _): maker = callable
+    case .newObject(let cls, _), .newObjectWithKeywords(let cls, _, _): maker = cls
+    default: return false
+    }
+    guard case .global(let module, let name) = self[maker],
+      bytes(module).elementsEqual("collections".utf8)
+    else { return false }
+    return ["OrderedDict", "defaultdict", "Counter"].contains {
+      bytes(name).elementsEqual($0.utf8)
+    }
+  }
 
   /// A key that is set twice keeps its first place and its last value.
   private func unique(_ entries: [(key: Ref, value: Ref)]) -> [(key: Ref, value: Ref)] {
+    guard mayRepeat(entries) else { return entries }
     var places: [[UInt8]: Int] = [:]
     var result: [(key: Ref, value: Ref)] = []
     result.reserveCapacity(entries.count)
@@ -37,6 +51,22 @@ extension PickleGraph {
       }
     }
     return result
+  }
+
+  /// Whether two keys could be equal: cheap, since nearly always none are.
+  private func mayRepeat(_ entries: [(key: Ref, value: Ref)]) -> Bool {
+    guard entries.count > 1 else { return false }
+    var hashes: [UInt64] = []
+    hashes.reserveCapacity(entries.count)
+    for (key, _) in entries {
+      guard case .string(let run) = self[key] else { continue }
+      // FNV-1a; a collision only costs the exact comparison.
+      var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+      for byte in bytes(run) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+      hashes.append(hash)
+    }
+    hashes.sort()
+    return zip(hashes, hashes.dropFirst()).contains { $0 == $1 }
   }
 
   /// The value of a str key in a mapping.

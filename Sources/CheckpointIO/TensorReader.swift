@@ -10,7 +10,7 @@ struct TensorReader {
   let storages: StorageTable
   let file: String
   /// The plain tensors of the pickle, by their number in the graph.
-  private(set) var tensors: [UInt32: Tensor] = [:]
+  private(set) var tensors: TensorTable = [:]
 
   private enum Rebuild: String {
     case plain = "_rebuild_tensor"

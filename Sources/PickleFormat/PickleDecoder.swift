@@ -9,13 +9,15 @@ struct PickleDecoder {
   private var memo: [Ref?] = []
   /// Memo numbers far beyond the count of those given so far, so that a large number costs nothing.
   private var farMemo: [UInt64: Ref] = [:]
-  private var isMemoized: Set<Ref> = []
+  /// For each object, whether the memo holds it.
+  private var isMemoized: [Bool] = []
   private let depthLimit: Int
 
   init(_ bytes: [UInt8], depthLimit: Int) {
     reader = PickleReader(bytes)
     graph = PickleGraph(pool: bytes)
-    graph.nodes.reserveCapacity(bytes.count / 8)
+    // More than are needed; pages that are not touched cost nothing, and growing would cost both copies.
+    graph.nodes.reserveCapacity(min(bytes.count / 5, 1 << 24))
     self.depthLimit = depthLimit
   }
 
@@ -83,7 +85,11 @@ struct PickleDecoder {
   // MARK: The memo
 
   private mutating func memoize(_ ref: Ref, as index: UInt64) {
-    isMemoized.insert(ref)
+    if ref.slot >= isMemoized.count {
+      isMemoized += repeatElement(
+        false, count: max(64, graph.nodes.count) * 3 / 2 - isMemoized.count)
+    }
+    isMemoized[ref.slot] = true
     if index < UInt64(memo.count) {
       memo[Int(index)] = ref
     } else if index <= UInt64(memo.count) + 1024 {
@@ -94,6 +100,10 @@ struct PickleDecoder {
     } else {
       farMemo[index] = ref
     }
+  }
+
+  private func isMemoized(_ ref: Ref) -> Bool {
+    ref.slot < isMemoized.count && isMemoized[ref.slot]
   }
 
   private mutating func recall(_ index: UInt64, offset: Int) throws {
@@ -238,7 +248,7 @@ struct PickleDecoder {
       return
     }
     let dropped = try pop()
-    guard stack.count > floor, let below = stack.last, !isMemoized.contains(dropped),
+    guard stack.count > floor, let below = stack.last, !isMemoized(dropped),
       case .reduce(_, let arguments)? = graph.body(of: dropped)?.construction,
       graph.items(of: arguments)?.first == below
     else { return }

@@ -18,7 +18,7 @@ extension StateDict {
   /// goes with the module around it.
   public func filter(_ selection: KeySelection) throws -> StateDict {
     let matches = try selection.matcher()
-    return filter { matches($0, $1) }
+    return selection.isEverything ? self : filter { matches($0, $1) }
   }
 
   /// The part for which `isIncluded` says yes.

@@ -81,6 +81,10 @@ public struct StateDict: Sendable {
   public var keys: [String] { entries.keys.map(\.text) }
   /// The keys and what they stand for, in order.
   public var values: [(key: String, value: Value)] { entries.map { ($0.text, $1) } }
+  /// Calls `body` with each key and what it stands for, in order, without a copy of them all.
+  public func forEach(_ body: (_ key: String, _ value: Value) throws -> Void) rethrows {
+    for (key, value) in entries { try body(key.text, value) }
+  }
   /// The keys that stand for tensors, and these, in order.
   public var tensors: [(key: String, tensor: Tensor)] {
     entries.compactMap { key, value in value.tensor.map { (key.text, $0) } }
@@ -100,11 +104,20 @@ public struct StateDict: Sendable {
 
   /// The groups of keys whose tensors share a storage, such as tied weights.
   public var ties: [[String]] {
-    var groups: OrderedDictionary<ObjectIdentifier, [String]> = [:]
-    for (key, tensor) in tensors where !tensor.isMeta && tensor.storage.byteCount > 0 {
-      groups[ObjectIdentifier(tensor.storage), default: []].append(key)
+    var (seen, shared) = (Set<ObjectIdentifier>(), Set<ObjectIdentifier>())
+    func eachTensor(_ body: (String, ObjectIdentifier) -> Void) {
+      for (key, value) in entries {
+        guard let tensor = value.tensor, !tensor.isMeta, tensor.storage.byteCount > 0 else {
+          continue
+        }
+        body(key.text, ObjectIdentifier(tensor.storage))
+      }
     }
-    return groups.values.filter { $0.count > 1 }
+    eachTensor { if !seen.insert($1).inserted { shared.insert($1) } }
+    guard !shared.isEmpty else { return [] }
+    var groups: OrderedDictionary<ObjectIdentifier, [String]> = [:]
+    eachTensor { if shared.contains($1) { groups[$1, default: []].append($0) } }
+    return Array(groups.values)
   }
 
   /// The sum of the storages' sizes in bytes, each counted once.
@@ -122,7 +135,9 @@ public struct StateDict: Sendable {
 
   /// The number of elements of all tensors that stand for a key.
   public var totalElementCount: Int {
-    tensors.reduce(0) { $0.addingReportingOverflow($1.tensor.elementCount).partialValue }
+    entries.values.reduce(0) {
+      $0.addingReportingOverflow($1.tensor?.elementCount ?? 0).partialValue
+    }
   }
 }
 

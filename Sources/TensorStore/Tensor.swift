@@ -32,7 +32,7 @@ public enum TensorError: Diagnostic, Equatable {
 }
 
 /// How a quantized tensor's integers stand for numbers.
-public enum Quantization: Sendable {
+public indirect enum Quantization: Sendable {
   /// `scale * (q - zeroPoint)`, the same for all elements.
   case perTensor(scale: Double, zeroPoint: Int)
   /// The same with a scale and a zero point for each index of dimension `axis`.

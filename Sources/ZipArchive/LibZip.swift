@@ -20,7 +20,6 @@ final class LibZip: @unchecked Sendable {
 
   /// What libzip knows of a record.
   struct Entry {
-    var name: [UInt8]
     var byteCount: UInt64
     var compressedByteCount: UInt64
     var crc32: UInt32
@@ -50,15 +49,15 @@ final class LibZip: @unchecked Sendable {
   /// How many records libzip sees.
   var count: Int { lock.withLock { _ in Int(zip_get_num_entries(handle, 0)) } }
 
-  /// What libzip knows of the record at `index` of the directory.
-  func entry(at index: Int) -> Entry? {
+  /// What libzip knows of the record at `index` of the directory; nil if it calls it something else.
+  func entry(at index: Int, ifNamed expected: String) -> Entry? {
     lock.withLock { _ in
       var found = zip_stat_t()
       let flags = zip_flags_t(ZIP_FL_ENC_RAW)
-      guard zip_stat_index(handle, zip_uint64_t(index), flags, &found) == 0, let name = found.name
+      guard zip_stat_index(handle, zip_uint64_t(index), flags, &found) == 0, let name = found.name,
+        UnsafeRawBufferPointer(start: name, count: strlen(name)).elementsEqual(expected.utf8)
       else { return nil }
       return Entry(
-        name: Array(UnsafeRawBufferPointer(start: name, count: strlen(name))),
         byteCount: found.size, compressedByteCount: found.comp_size, crc32: found.crc,
         method: found.comp_method)
     }

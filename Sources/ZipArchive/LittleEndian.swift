@@ -16,6 +16,9 @@ struct LittleEndianReader {
     return value
   }
 
+  /// The bytes from `offset` from the front to the end.
+  func bytes(from offset: Int) -> ArraySlice<UInt8> { bytes.dropFirst(offset) }
+
   /// The 16-bit integer at `offset`, as an `Int`.
   func int16(_ offset: Int) -> Int? { at(offset, as: UInt16.self).map(Int.init) }
   /// The 32-bit integer at `offset`, as an `Int`.

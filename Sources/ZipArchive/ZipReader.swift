@@ -8,7 +8,8 @@ public final class ZipReader: Sendable {
   /// The records, in the directory's order.
   public let entries: [ZipEntry]
   private let indices: [String: Int]
-  private let library: LibZip
+  /// Inflates; nil if no record is compressed, since libzip's own directory takes memory.
+  private let library: LibZip?
 
   /// Opens the archive in `file`.
   ///
@@ -18,7 +19,7 @@ public final class ZipReader: Sendable {
     self.file = file
     let directory = try ZipDirectory(file)
     entries = directory.entries
-    library = try LibZip(file)
+    let library = try LibZip(file)
     var indices = [String: Int](minimumCapacity: entries.count)
     guard library.count == entries.count else {
       throw ZipError.readersDisagree(
@@ -26,7 +27,7 @@ public final class ZipReader: Sendable {
     }
     for (index, entry) in entries.enumerated() {
       indices[entry.name] = index
-      guard let other = library.entry(at: index), other.name.elementsEqual(entry.name.utf8),
+      guard let other = library.entry(at: index, ifNamed: entry.name),
         other.byteCount == UInt64(entry.byteCount), other.crc32 == entry.crc32,
         other.compressedByteCount == UInt64(entry.compressedByteCount),
         other.method == entry.method
@@ -36,6 +37,7 @@ public final class ZipReader: Sendable {
       }
     }
     self.indices = indices
+    self.library = entries.allSatisfy(\.isStored) ? nil : library
   }
 
   /// Opens the archive at `path`.
@@ -46,7 +48,10 @@ public final class ZipReader: Sendable {
 
   /// Where in the file a record's bytes begin, from its own header, which must match the directory.
   public func dataOffset(of entry: ZipEntry) throws -> Int {
-    let header = LittleEndianReader(try file.bytes(at: entry.headerOffset, count: 30))
+    let nameCount = entry.name.utf8.count
+    let header = LittleEndianReader(
+      try file.bytes(
+        at: entry.headerOffset, count: min(30 + nameCount, entry.limit - entry.headerOffset)))
     guard header.int32(0) == 0x0403_4B50, let flags: UInt16 = header.at(6),
       let method: UInt16 = header.at(8), let crc32: UInt32 = header.at(14),
       let nameLength = header.int16(26), let extraLength = header.int16(28)
@@ -56,8 +61,9 @@ public final class ZipReader: Sendable {
     guard start <= entry.limit, entry.compressedByteCount <= entry.limit - start else {
       throw bad(entry, "it overlaps the next record")
     }
-    let name = try file.bytes(at: entry.headerOffset + 30, count: nameLength)
-    guard name.elementsEqual(entry.name.utf8), method == entry.method else {
+    guard nameLength == nameCount, header.bytes(from: 30).elementsEqual(entry.name.utf8),
+      method == entry.method
+    else {
       throw ZipError.readersDisagree(
         file: file.path, entry: entry.name, "its name or method: header and directory differ")
     }
@@ -89,7 +95,7 @@ public final class ZipReader: Sendable {
       guard entry.byteCount / 1100 <= entry.compressedByteCount else {
         throw bad(entry, "it claims more bytes than its compressed ones can hold")
       }
-      guard let index = indices[entry.name] else { throw missing(entry.name) }
+      guard let index = indices[entry.name], let library else { throw missing(entry.name) }
       return .computed(
         InflatedBytes(
           archive: library, index: index, name: entry.name, byteCount: entry.byteCount))

@@ -1,4 +1,7 @@
 internal import CheckpointCommands
 internal import Foundation
 
+// libzip turns every record's date into local time, for which glibc looks at the time zone's file each
+// time unless it is set. No date matters here.
+setenv("TZ", "UTC", 0)
 exit(CommandLineTool.run(Array(CommandLine.arguments.dropFirst())))

@@ -1,0 +1,68 @@
+internal import Foundation
+
+/// Columns of text, for people.
+///
+/// The cells are kept as plain bytes, so that a hundred thousand rows take a few MB.
+struct Table {
+  private let rightAligned: Set<Int>
+  private let columnCount: Int
+  private var bytes: [UInt8] = []
+  private var ends: [Int] = []
+  private var widths: [Int]
+
+  /// A table with these headings.
+  init(_ headings: [String], rightAligned: Set<Int> = []) {
+    self.rightAligned = rightAligned
+    columnCount = headings.count
+    widths = headings.map { _ in 0 }
+    add(headings)
+  }
+
+  /// Prints rows of cells, the first one as the headings.
+  static func print(_ rows: [[String]], rightAligned: Set<Int> = []) {
+    guard let headings = rows.first else { return }
+    var table = Table(headings, rightAligned: rightAligned)
+    for row in rows.dropFirst() { table.add(row) }
+    table.print()
+  }
+
+  /// Adds a row; cells beyond the headings' count are left out.
+  mutating func add(_ cells: [String]) {
+    for column in 0..<columnCount {
+      let start = bytes.count
+      if column < cells.count { bytes += cells[column].utf8 }
+      ends.append(bytes.count)
+      widths[column] = max(widths[column], width(start..<bytes.count))
+    }
+  }
+
+  /// How many columns of a terminal the cell takes, as far as Swift's characters tell.
+  private func width(_ cell: Range<Int>) -> Int {
+    let cell = bytes[cell]
+    return cell.allSatisfy { $0 < 0x80 } ? cell.count : String(decoding: cell, as: UTF8.self).count
+  }
+
+  /// Prints it on stdout.
+  func print() {
+    var output: [UInt8] = []
+    var start = 0
+    for (index, end) in ends.enumerated() {
+      let column = index % columnCount
+      let space = repeatElement(UInt8(ascii: " "), count: widths[column] - width(start..<end))
+      if column > 0 { output += [0x20, 0x20] }
+      if rightAligned.contains(column) { output += space }
+      output += bytes[start..<end]
+      if !rightAligned.contains(column) { output += space }
+      start = end
+      guard column == columnCount - 1 else { continue }
+      while output.last == UInt8(ascii: " ") { output.removeLast() }
+      output.append(UInt8(ascii: "\n"))
+      if output.count > 1 << 16 || index == ends.count - 1 {
+        // What `Swift.print` holds back comes first.
+        fflush(nil)
+        try? FileHandle.standardOutput.write(contentsOf: Data(output))
+        output.removeAll(keepingCapacity: true)
+      }
+    }
+  }
+}
