@@ -19,7 +19,7 @@ public struct Checkpoint: Sendable {
   /// Storages of persistent ids that were added since reading.
   var addedStorages: [UInt32: Storage] = [:]
   /// Tensors that were added since reading, by number.
-  var addedTensors: [UInt32: Tensor] = [:]
+  var addedTensors: TensorTable = [:]
   /// What was copied from other checkpoints: the copy by document and number there.
   var imported: [ObjectIdentifier: [UInt32: PickleGraph.Ref]] = [:]
   /// Classes and functions by name, once somebody has asked for one.
