@@ -193,7 +193,7 @@ public struct Checkpoint: Sendable {
     graph.attributes(of: ref).last { graph.text($0.key) == "_metadata" }?.value
   }
 
-  private func value(_ ref: PickleGraph.Ref) -> StateDict.Value {
+  func value(_ ref: PickleGraph.Ref) -> StateDict.Value {
     guard var tensor = tensor(of: ref) else { return .object(opaque(ref)) }
     // What was added is known to this checkpoint alone, not to all that were made from the document.
     guard document.tensors[ref.index] != nil else { return .tensor(tensor) }

@@ -63,7 +63,7 @@ extension Checkpoint {
 
   // MARK: - Objects that are new here
 
-  private mutating func add(_ value: StateDict.Value) -> PickleGraph.Ref {
+  mutating func add(_ value: StateDict.Value) -> PickleGraph.Ref {
     if let origin = value.origin, let from = origin.document as? CheckpointDocument {
       let ref = PickleGraph.Ref(index: origin.node)
       if from === document, graph.nodes.indices.contains(Int(ref.index)) { return ref }

@@ -20,6 +20,8 @@ public enum TrainingError: Diagnostic, Equatable {
   case cannotLoad(LoadReport)
   /// A pattern that matches no parameter.
   case noSuchParameter(pattern: String)
+  /// A saved state that does not fit the optimiser or scheduler.
+  case badState(String)
 
   /// How scripts tell it apart.
   public var kind: DiagnosticKind {
@@ -42,6 +44,7 @@ public enum TrainingError: Diagnostic, Equatable {
     case .notCallable(let module): "\(module) has no forward pass that takes one input"
     case .cannotLoad(let report): "the state dict does not fit the model: \(report.problems)"
     case .noSuchParameter(let pattern): "no parameter matches \(pattern)"
+    case .badState(let problem): "the saved state does not fit: \(problem)"
     }
   }
 
