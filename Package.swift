@@ -67,8 +67,13 @@ let package = Package(
       name: "TrainingCore", dependencies: ["Platform", "TensorStore", "StateDicts"],
       swiftSettings: settings),
     .target(
+      name: "Recipes", dependencies: ["Platform", "StateDicts", "Yams"],
+      resources: [.embedInCode("recipes.yml")], swiftSettings: settings),
+    .target(
       name: "StateDictKit",
-      dependencies: ["Platform", "PickleFormat", "TensorStore", "StateDicts", "CheckpointIO"],
+      dependencies: [
+        "Platform", "PickleFormat", "TensorStore", "StateDicts", "CheckpointIO", "Recipes",
+      ],
       swiftSettings: settings),
     .target(
       name: "CheckpointCommands",
@@ -91,6 +96,7 @@ let package = Package(
     test("SafetensorsFormat", "TensorStore", "Platform"),
     test("StateDicts", "TensorStore", "Platform"),
     test("CheckpointIO", "StateDictKit", "ZipArchive", "PickleFormat"),
+    test("Recipes", "StateDicts", "TensorStore", "Platform"),
     test("TrainingCore", "StateDictKit", "StateDicts", "TensorStore"),
     test("CheckpointCommands", "StateDictKit"),
   ]

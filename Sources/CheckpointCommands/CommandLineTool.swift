@@ -86,7 +86,8 @@ struct Ckpt: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       ListCommand.self, ShowCommand.self, FilterCommand.self, RenameKeysCommand.self,
-      MergeCommand.self, RewriteCommand.self, GetCommand.self, SetCommand.self, DropCommand.self,
+      MergeCommand.self, CheckCommand.self, RecipesCommand.self, RewriteCommand.self,
+      GetCommand.self, SetCommand.self, DropCommand.self,
       ScanCommand.self, VerifyCommand.self,
       ConvertCommand.self, ShardCommand.self, JoinCommand.self,
     ])

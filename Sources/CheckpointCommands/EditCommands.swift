@@ -97,24 +97,26 @@ func warnUnmatched(_ report: KeyReport, of file: String) {
 }
 
 private func edit(
-  _ file: String, at: String?, selection: SelectionOptions, steps: [KeyStep],
-  optimizer: OptimizerOptions, output: OutputOptions, common: CommonOptions
+  _ file: String, at: String?, selection: SelectionOptions, rules: [KeyRule],
+  keepsNames: Bool = false, optimizer: OptimizerOptions, output: OutputOptions,
+  common: CommonOptions
 ) throws {
   var checkpoint = try Checkpoint(file)
   let place = try at ?? checkpoint.stateDictPath()
-  let select = try KeyStep.select(selection.selection())
+  let rules = [KeyRule.step(.select(try selection.selection()))] + rules
   var optimizers: [OptimizerEdit] = []
   var report: KeyReport
   var changed: [PlainChange] = []
   if checkpoint.optimizerPaths().contains(place) {
-    (report, optimizers) = try editOptimizer(&checkpoint, at: place, [select] + steps, optimizer)
+    (report, optimizers) = try editOptimizer(&checkpoint, at: place, rules, optimizer)
     warnUnmatched(report, of: file)
     try selection.checkIsNotEmpty(report.kept.count, of: report.changes.count, in: file)
     changed = try output.prepare(&checkpoint, at: place)
   } else {
     let all = try checkpoint.stateDict(at: place)
     let result: StateDict
-    (result, report) = try all.applying([select] + steps)
+    let steps = try all.steps(of: rules)
+    (result, report) = try keepsNames ? all.filter(by: steps) : all.applying(steps)
     warnUnmatched(report, of: file)
     try selection.checkIsNotEmpty(result.count, of: all.count, in: file)
     if checkpoint.format == .torchScript, output.extract {
@@ -139,31 +141,42 @@ private func edit(
 
 /// Lets the steps choose and rename an optimizer's parameters.
 private func editOptimizer(
-  _ checkpoint: inout Checkpoint, at place: String, _ steps: [KeyStep], _ options: OptimizerOptions
+  _ checkpoint: inout Checkpoint, at place: String, _ rules: [KeyRule], _ options: OptimizerOptions
 ) throws -> (KeyReport, [OptimizerEdit]) {
   var source = ParameterNameSource.checkpoint
   if case .follow(let given) = try options.choice() { source = given }
   let optimizer = try checkpoint.optimizerState(at: place, source: source)
-  let (report, edit) = try checkpoint.editOptimizer(optimizer, steps)
+  let (report, edit) = try checkpoint.editOptimizer(
+    optimizer, optimizer.parametersByName.steps(of: rules))
   return (report, [edit])
 }
 
 struct FilterCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "filter", abstract: "Keep the selected keys; everything else in the file stays.",
-    discussion: "With --at at an optimizer's state, keys are the names of its parameters.")
+    discussion: """
+      With --at at an optimizer's state, keys are the names of its parameters. --recipe keeps the keys that \
+      the recipe keeps, under their own names.
+      """)
 
   @Argument(help: "The checkpoint.") var file: String
   @Option(help: "Where in the file the state dict is: keys joined by /.") var at: String?
   @OptionGroup var selection: SelectionOptions
+  @OptionGroup var recipes: RecipeOptions
+  @OptionGroup(visibility: .private) var renames: RenameOptions
   @OptionGroup var optimizer: OptimizerOptions
   @OptionGroup var output: OutputOptions
   @OptionGroup var common: CommonOptions
 
   func run() throws {
+    let rules = try renames.keyRules()
+    guard rules.allSatisfy({ if case .recipe = $0 { true } else { false } }) else {
+      throw UsageError(
+        description: "filter does not rename", hint: "rename-keys takes the same options")
+    }
     try edit(
-      file, at: at, selection: selection, steps: [], optimizer: optimizer, output: output,
-      common: common)
+      file, at: at, selection: selection, rules: rules, keepsNames: true, optimizer: optimizer,
+      output: output, common: common)
   }
 }
 
@@ -177,18 +190,20 @@ struct RenameKeysCommand: ParsableCommand {
   @Option(help: "Where in the file the state dict is: keys joined by /.") var at: String?
   @OptionGroup var selection: SelectionOptions
   @OptionGroup var renames: RenameOptions
+  @OptionGroup var recipes: RecipeOptions
   @OptionGroup var optimizer: OptimizerOptions
   @OptionGroup var output: OutputOptions
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let renames = try renames.renames()
-    guard !renames.isEmpty else {
+    let rules = try renames.keyRules()
+    guard !rules.isEmpty else {
       throw UsageError(
-        description: "no rule says how to rename", hint: "such as --strip-prefix module.")
+        description: "no rule says how to rename",
+        hint: "such as --strip-prefix module. or --recipe data-parallel")
     }
     try edit(
-      file, at: at, selection: selection, steps: renames.map(KeyStep.rename), optimizer: optimizer,
+      file, at: at, selection: selection, rules: rules, optimizer: optimizer,
       output: output, common: common)
   }
 }

@@ -1,7 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
 internal import StateDictKit
-internal import Yams
 
 /// How keys are to be called.
 ///
@@ -29,13 +28,18 @@ struct RenameOptions: ParsableArguments {
   @Option(name: .customLong("rename-rule"), help: .hidden)
   var rules: [String] = []
 
-  private static let names = [
+  private static let names: Set = [
     "strip-prefix", "add-prefix", "replace-prefix", "replace", "regex", "map",
   ]
+
+  /// The commands whose `--recipe` is a rule like the others.
+  private static let takesRecipes: Set = ["filter", "rename-keys", "check"]
 
   /// The arguments with each rename option as `--rename-rule=NAME:VALUE`.
   static func ordered(_ arguments: [String]) -> [String] {
     var result: [String] = []
+    var names = names
+    if let command = arguments.first, takesRecipes.contains(command) { names.insert("recipe") }
     var rest = arguments[...]
     while let argument = rest.popFirst() {
       if argument == "--" { return result + [argument] + rest }
@@ -54,48 +58,38 @@ struct RenameOptions: ParsableArguments {
     return result
   }
 
+  /// The rules that rename, in order.
   func renames() throws -> [KeyRename] {
+    try keyRules().compactMap { if case .step(.rename(let rule)) = $0 { rule } else { nil } }
+  }
+
+  /// The rules, in order.
+  func keyRules() throws -> [KeyRule] {
     try rules.map { rule in
       let parts = rule.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
       let value = parts.count == 2 ? String(parts[1]) : ""
       switch parts.first {
-      case "strip-prefix": return .stripPrefix(value)
-      case "add-prefix": return .addPrefix(value)
+      case "strip-prefix": return .step(.rename(.stripPrefix(value)))
+      case "add-prefix": return .step(.rename(.addPrefix(value)))
       case "replace-prefix":
         let (old, new) = try KeyRename.pair(value)
-        return .replacePrefix(old, with: new)
+        return .step(.rename(.replacePrefix(old, with: new)))
       case "replace":
         let (old, new) = try KeyRename.pair(value)
-        return .replace(old, with: new)
-      case "regex": return try KeyRename.regexRule(value)
-      case "map": return .map(try Self.readMap(value))
+        return .step(.rename(.replace(old, with: new)))
+      case "regex": return .step(.rename(try KeyRename.regexRule(value)))
+      case "map": return .step(.rename(.map(try RecipeBook.keyMap(path: value))))
+      case "recipe": return .recipe(try RecipeBook.recipe(value))
       default: throw UsageError(description: "no rename rule is called \"\(rule)\"")
       }
     }
   }
+}
 
-  private static func readMap(_ path: String) throws -> [String: String] {
-    let file = try File(readingFrom: path)
-    guard file.size <= 64 << 20 else {
-      throw InputError(description: "a map of names has at most 64 MB (\(path))")
-    }
-    let text = String(decoding: try file.bytes(at: 0, count: file.size), as: UTF8.self)
-    do {
-      // JSON is YAML, as far as such a mapping goes.
-      guard let node = try Yams.compose(yaml: text), let mapping = node.mapping else {
-        throw InputError(description: "is no mapping of old keys to new ones (\(path))")
-      }
-      var names: [String: String] = [:]
-      for (old, new) in mapping {
-        guard let old = old.scalar?.string, let new = new.scalar?.string else {
-          throw InputError(description: "maps something that is no key (\(path))")
-        }
-        names[old] = new
-      }
-      return names
-    } catch let error as YamlError {
-      let line = "\(error)".split(separator: "\n").first ?? ""
-      throw InputError(description: "is neither YAML nor JSON: \(line) (\(path))")
-    }
-  }
+/// Named sets of rules; like the rename rules, they are turned into those of ``RenameOptions`` in order.
+struct RecipeOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Apply the named rules of a recipe; \"ckpt recipes\" lists them.", valueName: "name|file"))
+  var recipe: [String] = []
 }

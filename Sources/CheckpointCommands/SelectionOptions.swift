@@ -24,6 +24,12 @@ struct SelectionOptions: ParsableArguments {
   @Flag(help: "Let a selection that keeps nothing pass.")
   var allowEmpty = false
 
+  /// Whether no option narrows anything.
+  var isEverything: Bool {
+    include.isEmpty && exclude.isEmpty && dtype.isEmpty && minElements == nil && maxElements == nil
+      && shape == nil
+  }
+
   func selection() throws -> KeySelection {
     var selection = KeySelection(
       include: try include.map { try KeyPattern($0) },
@@ -69,7 +75,7 @@ struct SelectionOptions: ParsableArguments {
 
   /// Refuses a selection that kept nothing, unless that is allowed or there was nothing.
   func checkIsNotEmpty(_ kept: Int, of count: Int, in file: String) throws {
-    guard try kept > 0 || allowEmpty || (count == 0 && selection().isEverything) else {
+    guard kept > 0 || allowEmpty || (count == 0 && isEverything) else {
       throw InputError(
         description: "the selection keeps none of \(count) keys (\(file))",
         hint: "\"ckpt ls\" lists the keys; --allow-empty lets this pass")

@@ -182,7 +182,10 @@ public struct Checkpoint: Sendable {
     }
     if let metadata = metadata(of: ref) {
       result.metadata = (graph.entries(of: metadata) ?? []).compactMap { key, value in
-        graph.text(key).map { .init(module: $0, value: opaque(value)) }
+        graph.text(key).map { module in
+          let version = graph.value(of: "version", in: value).flatMap(graph.int)
+          return .init(module: module, value: opaque(value), version: version)
+        }
       }
     }
     return result

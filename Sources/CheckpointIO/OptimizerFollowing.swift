@@ -86,16 +86,7 @@ extension Checkpoint {
   public mutating func editOptimizer(
     _ optimizer: OptimizerState, _ steps: [KeyStep]
   ) throws -> (report: KeyReport, edit: OptimizerEdit) {
-    // The parameters as a state dict of what is kept for them, so that shapes can be selected too.
-    var stateDict = StateDict()
-    for parameter in optimizer.parameters {
-      guard let name = parameter.name else { continue }
-      let tensor = parameter.state.first { $0.tensor?.shape == parameter.shape }?.tensor
-      stateDict.setValue(
-        tensor.map(StateDict.Value.tensor) ?? .object(OpaqueObject(summary: "parameter")),
-        for: name)
-    }
-    let report = try stateDict.keyReport(steps)
+    let report = try optimizer.parametersByName.keyReport(steps)
     let new = Self.newNames(report)
     let edit = try editOptimizer(optimizer) { name in
       (new[name] ?? nil).map(OptimizerState.Change.keep) ?? .remove
@@ -129,6 +120,21 @@ extension Checkpoint {
     return prefixes.first { prefix in
       names.allSatisfy { model.value(for: prefix + $0) != nil }
     } ?? ""
+  }
+}
+
+extension OptimizerState {
+  /// The parameters as a state dict of what is kept for them, so that shapes can be selected too.
+  public var parametersByName: StateDict {
+    var stateDict = StateDict()
+    for parameter in parameters {
+      guard let name = parameter.name else { continue }
+      let tensor = parameter.state.first { $0.tensor?.shape == parameter.shape }?.tensor
+      stateDict.setValue(
+        tensor.map(StateDict.Value.tensor) ?? .object(OpaqueObject(summary: "parameter")),
+        for: name)
+    }
+    return stateDict
   }
 }
 

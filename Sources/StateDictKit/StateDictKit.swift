@@ -2,5 +2,6 @@
 @_exported public import CheckpointIO
 @_exported public import PickleFormat
 @_exported public import Platform
+@_exported public import Recipes
 @_exported public import StateDicts
 @_exported public import TensorStore

@@ -127,7 +127,7 @@ extension StateDict {
         }
       }
     }
-    var moved: OrderedDictionary<StateKey, (value: OpaqueObject, moved: Bool)> = [:]
+    var moved: OrderedDictionary<StateKey, (entry: ModuleMetadata, moved: Bool)> = [:]
     for entry in metadata {
       var target = targets[StateKey(entry.module)] ?? nil
       if target == nil {
@@ -138,8 +138,12 @@ extension StateDict {
       let new = entry.module.isEmpty && targets[StateKey("")] == nil ? "" : target ?? entry.module
       let isMoved = !new.utf8.elementsEqual(entry.module.utf8)
       if let known = moved[StateKey(new)], known.moved || !isMoved { continue }
-      moved[StateKey(new)] = (entry.value, isMoved)
+      moved[StateKey(new)] = (entry, isMoved)
     }
-    return moved.map { ModuleMetadata(module: $0.key.text, value: $0.value.value) }
+    return moved.map { key, value in
+      var entry = value.entry
+      entry.module = key.text
+      return entry
+    }
   }
 }

@@ -47,6 +47,12 @@ public struct KeyPattern: Sendable, Hashable {
   /// As the command line would write it.
   public var written: String { "\(kind.rawValue):\(text)" }
 
+  /// Whether one of the keys matches.
+  public func matchesAny(of keys: [String]) throws(StateDictError) -> Bool {
+    let matches = try matcher()
+    return keys.contains(where: matches)
+  }
+
   /// What tells whether a key matches; made once for many keys.
   public func matcher() throws(StateDictError) -> (String) -> Bool {
     let bytes = Array(text.utf8)

@@ -10,6 +10,17 @@ public enum KeyStep: Sendable {
   case exclude([KeyPattern])
   /// Keys get new names.
   case rename(KeyRename)
+  /// A step that is not reported where it finds nothing to do.
+  indirect case optional(KeyStep)
+}
+
+extension KeyStep {
+  /// The rule, if the step renames.
+  fileprivate var renameRule: KeyRename? {
+    var step = self
+    while case .optional(let inner) = step { step = inner }
+    return if case .rename(let rule) = step { rule } else { nil }
+  }
 }
 
 /// What became of a state dict's keys.
@@ -56,7 +67,11 @@ extension StateDict {
     var report = KeyReport()
     let old = keys
     var names: [String?] = old
-    for step in steps {
+    for var step in steps {
+      let reported = report.unmatched
+      var isOptional = false
+      while case .optional(let inner) = step { (step, isOptional) = (inner, true) }
+      defer { if isOptional { report.unmatched = reported } }
       let before = names.compactMap(\.self)
       switch step {
       case .select(let selection):
@@ -86,6 +101,7 @@ extension StateDict {
           names[place] = new
         }
         report.unmatched += Self.unmatched(rule, isHit, before)
+      case .optional: break
       }
     }
     report.changes = zip(old, names).map { .init(old: $0, new: $1) }
@@ -142,7 +158,15 @@ extension StateDict {
     let report = try keyReport(steps)
     let dropped = Set(report.dropped.map(StateKey.init))
     let kept = dropped.isEmpty ? self : filter { key, _ in !dropped.contains(StateKey(key)) }
-    let rules = steps.compactMap { if case .rename(let rule) = $0 { rule } else { nil } }
+    let rules = steps.compactMap(\.renameRule)
     return (rules.isEmpty ? kept : try kept.renamingKeys(rules), report)
+  }
+
+  /// The state dict with the keys left out that the steps leave out, the others under the names that they have.
+  public func filter(by steps: [KeyStep]) throws -> (result: StateDict, report: KeyReport) {
+    var report = try keyReport(steps)
+    report.changes = report.changes.map { .init(old: $0.old, new: $0.new == nil ? nil : $0.old) }
+    let dropped = Set(report.dropped.map(StateKey.init))
+    return (filter { key, _ in !dropped.contains(StateKey(key)) }, report)
   }
 }

@@ -53,11 +53,14 @@ public struct StateDict: Sendable {
     public var module: String
     /// What is recorded for it.
     public var value: OpaqueObject
+    /// The version of the module's class that is recorded; nil if there is none.
+    public var version: Int?
 
     /// An entry for `module`.
-    public init(module: String, value: OpaqueObject) {
+    public init(module: String, value: OpaqueObject, version: Int? = nil) {
       self.module = module
       self.value = value
+      self.version = version
     }
   }
 

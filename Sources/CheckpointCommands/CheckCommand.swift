@@ -1,0 +1,265 @@
+internal import ArgumentParser
+internal import StateDictKit
+
+struct CheckCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "check",
+    abstract: "Tell what load_state_dict would say, and what it would load.",
+    discussion: """
+      Exit status 1 if it would not load. Selection and rename rules apply to FILE's keys first, so that \
+      what is suggested can be tried.
+      """)
+
+  @Argument(help: "The checkpoint.") var file: String
+  @Option(help: "A checkpoint that the model itself saved: its keys, shapes and types must be met.")
+  var against: String
+  @Option(help: "Where in FILE the state dict is: keys joined by /.") var at: String?
+  @Option(help: "Where in the other the state dict is.") var againstAt: String?
+  @Flag(help: "As strict=False: missing and unexpected keys are no errors.") var nonStrict = false
+  @Option(
+    help: ArgumentHelp(
+      "As --non-strict, but fail if less than this part of the model's elements is loaded: 95%.",
+      valueName: "share"))
+  var minLoaded: String?
+  @Flag(help: "Let another dtype be an error, too; PyTorch casts.") var exactDtype = false
+  @Flag(help: "List every key that is loaded.") var loaded = false
+  @OptionGroup(title: "Which keys of FILE") var selection: SelectionOptions
+  @OptionGroup(title: "What they are called in the model") var renames: RenameOptions
+  @OptionGroup var recipes: RecipeOptions
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws { _ = try minimum() }
+
+  /// `95%` or `0.95`.
+  private func minimum() throws -> Double? {
+    guard let minLoaded else { return nil }
+    let isPercent = minLoaded.hasSuffix("%")
+    guard let number = Double(isPercent ? String(minLoaded.dropLast()) : minLoaded),
+      (0...(isPercent ? 100 : 1)).contains(number)
+    else { throw ValidationError("--min-loaded takes a share, as in 95% or 0.95") }
+    return isPercent ? number / 100 : number
+  }
+
+  func run() throws {
+    let minimum = try minimum()
+    let isStrict = !nonStrict && minimum == nil
+    let reference = try Checkpoint(against).stateDict(at: againstAt)
+    let all = try Checkpoint(file).stateDict(at: at)
+    let rules = [KeyRule.step(.select(try selection.selection()))] + (try renames.keyRules())
+    let (stateDict, keyReport) = try all.applying(all.steps(of: rules))
+    warnUnmatched(keyReport, of: file)
+    try selection.checkIsNotEmpty(stateDict.count, of: all.count, in: file)
+    let report = try stateDict.validate(against: reference, strict: isStrict, comparesTies: true)
+    let isEnough = minimum.map { report.loadedShare >= $0 } ?? true
+    let passes = report.isLoadable && isEnough && (!exactDtype || report.typeMismatched.isEmpty)
+    var suggestion: (arguments: [String], report: LoadReport)?
+    // A suggestion holds for the file as it is: rules of the caller's own would have to come first.
+    if !passes, renames.rules.isEmpty, selection.isEverything {
+      suggestion = try Self.suggestion(for: all, toFit: reference, strict: isStrict)
+    }
+    let found = CheckReport(
+      file: file, against: against, at: at, passes: passes, report: report, minimum: minimum,
+      suggestion: suggestion)
+    if common.json {
+      try printJSON(found)
+    } else {
+      found.show(stateDict, reference, listsLoaded: loaded)
+    }
+    if !passes { throw NegativeAnswer() }
+  }
+}
+
+extension CheckCommand {
+  /// The options after which most would load: rename rules, or a recipe where it does better.
+  private static func suggestion(
+    for stateDict: StateDict, toFit reference: StateDict, strict: Bool
+  ) throws -> (arguments: [String], report: LoadReport)? {
+    let renames = try stateDict.suggestedRenames(toFit: reference, strict: strict)
+    if let renames, renames.report.isLoadable { return (renames.arguments, renames.report) }
+    if let (recipe, report) = try stateDict.suggestedRecipe(toFit: reference, strict: strict),
+      report.isLoadable || report.loaded.count > renames?.report.loaded.count ?? 0
+    {
+      return (["--recipe", recipe.name], report)
+    }
+    return renames.map { ($0.arguments, $0.report) }
+  }
+}
+
+/// What `check` found, for scripts and for people.
+private struct CheckReport: Encodable {
+  struct Mismatch: Encodable {
+    let key: String
+    let expected, found: [Int]?
+  }
+  struct TypeMismatch: Encodable {
+    let key, expected, found: String
+    let refused: Bool
+  }
+  struct Tie: Encodable {
+    let keys: [String]
+    let values_differ: Bool?
+  }
+  struct Suggestion: Encodable {
+    let arguments: [String]
+    let command: String
+    let loadable: Bool
+    let loaded_share: Double
+  }
+
+  let file, against: String
+  let strict, loadable, passed: Bool
+  let matched: Int
+  let loaded, missing, unexpected: [String]
+  let mismatched: [Mismatch]
+  let dtype_mismatched: [TypeMismatch]
+  let defaulted, missing_but_tied: [String]
+  let ties_broken: [Tie]
+  let loaded_elements, expected_elements: Int
+  let loaded_share: Double
+  let min_loaded: Double?
+  let suggestion: Suggestion?
+
+  private enum CodingKeys: String, CodingKey {
+    case file, against, strict, loadable, passed, matched, loaded, missing, unexpected, mismatched
+    case dtype_mismatched, defaulted, missing_but_tied, ties_broken, loaded_elements
+    case expected_elements, loaded_share, min_loaded, suggestion
+  }
+
+  private let report: LoadReport
+
+  init(
+    file: String, against: String, at: String?, passes: Bool, report: LoadReport, minimum: Double?,
+    suggestion found: (arguments: [String], report: LoadReport)?
+  ) {
+    self.report = report
+    self.file = file
+    self.against = against
+    strict = report.isStrict
+    loadable = report.isLoadable
+    passed = passes
+    matched = report.loaded.count
+    loaded = report.loaded
+    missing = report.missing
+    unexpected = report.unexpected
+    mismatched = report.mismatched.map {
+      Mismatch(key: $0.key, expected: $0.expected, found: $0.found)
+    }
+    dtype_mismatched = report.typeMismatched.map {
+      TypeMismatch(
+        key: $0.key, expected: $0.expected.name, found: $0.found.name, refused: $0.isRefused)
+    }
+    defaulted = report.defaulted
+    missing_but_tied = report.missingButTied
+    ties_broken = report.brokenTies.map { Tie(keys: $0.keys, values_differ: $0.valuesDiffer) }
+    loaded_elements = report.loadedElements
+    expected_elements = report.expectedElements
+    loaded_share = report.loadedShare
+    min_loaded = minimum
+    suggestion = found.map { found in
+      let place = at.map { ["--at", $0] } ?? []
+      // Without a new name, filter does it.
+      let isFilter = found.arguments.allSatisfy { !$0.hasPrefix("--") || $0.hasSuffix("clude") }
+      let command = isFilter ? "filter" : "rename-keys"
+      let words = ["ckpt", command, file] + place + found.arguments + ["-o", "renamed.pt"]
+      return Suggestion(
+        arguments: found.arguments, command: words.map(Shell.quoted).joined(separator: " "),
+        loadable: found.report.isLoadable, loaded_share: found.report.loadedShare)
+    }
+  }
+
+  func show(_ stateDict: StateDict, _ reference: StateDict, listsLoaded: Bool) {
+    if listsLoaded {
+      for key in loaded { print("loaded  \(Messages.line(key))") }
+      if !loaded.isEmpty { print("") }
+    }
+    var rows: [[String]] = []
+    func add(_ kind: String, _ groups: [ModuleGroup]) {
+      for group in groups {
+        let count = group.keys.count
+        if count == 1 || !group.isWholeModule && count <= 4 {
+          for key in group.keys { rows.append([kind, Messages.line(key), ""]) }
+        } else {
+          let note = "\(count) keys" + (group.isWholeModule ? ", the whole module" : "")
+          rows.append([kind, Messages.line(group.name), note])
+        }
+      }
+    }
+    if !listsLoaded { add("loaded", reference.moduleGroups(of: loaded)) }
+    add("missing", reference.moduleGroups(of: missing))
+    add("unexpected", stateDict.moduleGroups(of: unexpected))
+    for mismatch in mismatched {
+      let shapes = [mismatch.found, mismatch.expected].map { $0.map { "\($0)" } ?? "no tensor" }
+      rows.append(["mismatched", Messages.line(mismatch.key), "\(shapes[0]) for \(shapes[1])"])
+    }
+    var casts: [String: [TypeMismatch]] = [:]
+    for cast in dtype_mismatched {
+      let how = "\(cast.found) for \(cast.expected)" + (cast.refused ? ", refused" : ", is cast")
+      casts[how, default: []].append(cast)
+    }
+    for (how, all) in casts.sorted(by: { $0.key < $1.key }) {
+      rows.append(
+        ["dtype", all.count == 1 ? Messages.line(all[0].key) : "\(all.count) keys", how])
+    }
+    add("filled in", reference.moduleGroups(of: defaulted))
+    for tie in ties_broken {
+      let note = tie.values_differ == true ? "differ: the last one wins" : "equal, but two tensors"
+      rows.append(["tie broken", tie.keys.map { Messages.line($0) }.joined(separator: " = "), note])
+    }
+    Table.print(rows)
+    if !rows.isEmpty { print("") }
+    print(summary())
+    for key in missing_but_tied {
+      print("\(Messages.line(key)) is missing, but tied to a loaded key")
+    }
+    if let suggestion {
+      let percent = percentText(suggestion.loaded_share)
+      print(
+        "add \(suggestion.arguments.map(Shell.quoted).joined(separator: " ")): "
+          + (suggestion.loadable ? "then it loads" : "then \(percent) would be found"))
+      print("  " + Messages.line(suggestion.command))
+    }
+  }
+
+  private func summary() -> String {
+    let counts = [
+      (missing.count, "missing"), (unexpected.count, "unexpected"),
+      (mismatched.count, "mismatched"),
+    ].filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }
+    var text = passed ? "loadable" : loadable ? "loadable, but not enough" : "not loadable"
+    if loadable, !passed, (min_loaded ?? 0) <= loaded_share { text = "loadable, but by casts" }
+    text += strict ? "" : " with strict=False"
+    if !counts.isEmpty { text += " (" + counts.joined(separator: ", ") + ")" }
+    return text
+      + ": \(loaded.count) of \(loaded.count + missing.count + mismatched.count + defaulted.count) "
+      + "keys are loaded, \(percentText(loaded_share)) of \(expected_elements) elements"
+  }
+}
+
+/// A share for people; 100 % only where it is all.
+func percentText(_ share: Double) -> String {
+  guard share < 1, share > 0 else { return share >= 1 ? "100 %" : "0 %" }
+  let tenths = min(max(Int((share * 1000).rounded()), 1), 999)
+  return "\(tenths / 10).\(tenths % 10) %"
+}
+
+/// Words for a shell.
+enum Shell {
+  /// The word, quoted if the shell would take it for something else.
+  static func quoted(_ word: String) -> String {
+    let isPlain =
+      !word.isEmpty
+      && word.utf8.allSatisfy { byte in
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+          UInt8(ascii: "0")...UInt8(ascii: "9"):
+          true
+        default: "-_./=:,+@%".utf8.contains(byte)
+        }
+      }
+    return isPlain
+      ? word
+      : "'"
+        + word.split(separator: "'", omittingEmptySubsequences: false)
+        .joined(separator: #"'\''"#) + "'"
+  }
+}

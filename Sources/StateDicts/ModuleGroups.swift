@@ -1,0 +1,31 @@
+internal import OrderedCollections
+
+/// Keys of a state dict, folded into the modules that they make up.
+public struct ModuleGroup: Sendable, Hashable {
+  /// The module, or the key itself if it stands alone.
+  public let name: String
+  /// The keys, in order.
+  public let keys: [String]
+  /// Whether these are all keys that the module has.
+  public let isWholeModule: Bool
+}
+
+extension StateDict {
+  /// Folds some of the keys into the outermost modules that have no others.
+  public func moduleGroups(of some: [String]) -> [ModuleGroup] {
+    let wanted = Set(some.map(StateKey.init))
+    // Modules that have a key that is not wanted.
+    var mixed = Set<StateKey>()
+    for key in entries.keys where !wanted.contains(key) {
+      for module in key.modules { mixed.insert(StateKey(module)) }
+    }
+    var groups: OrderedDictionary<StateKey, (keys: [String], isWhole: Bool)> = [:]
+    for text in some {
+      let key = StateKey(text)
+      let whole = key.modules.dropFirst().first { !mixed.contains(StateKey($0)) }
+      let name = whole ?? (key.module.text.isEmpty ? text : key.module.text)
+      groups[StateKey(name), default: ([], whole != nil)].keys.append(text)
+    }
+    return groups.map { ModuleGroup(name: $0.text, keys: $1.keys, isWholeModule: $1.isWhole) }
+  }
+}
