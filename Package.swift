@@ -63,8 +63,11 @@ let package = Package(
         "StateDicts",
       ],
       swiftSettings: settings),
+    // Loops of the training core for AVX-512, AVX2 and plain vectors.
+    .target(name: "CTrainingKernels"),
     .target(
-      name: "TrainingCore", dependencies: ["Platform", "TensorStore", "StateDicts"],
+      name: "TrainingCore",
+      dependencies: ["CTrainingKernels", "Platform", "TensorStore", "StateDicts"],
       swiftSettings: settings),
     .target(
       name: "Recipes", dependencies: ["Platform", "StateDicts", "Yams"],

@@ -8,6 +8,10 @@ let package = Package(
   targets: [
     .executableTarget(
       name: "benchmark", dependencies: [.product(name: "StateDictKit", package: "StateDictKit")],
-      swiftSettings: [.swiftLanguageMode(.v6)])
+      swiftSettings: [.swiftLanguageMode(.v6)]),
+    .executableTarget(
+      name: "training-benchmark",
+      dependencies: [.product(name: "TrainingCore", package: "StateDictKit")],
+      swiftSettings: [.swiftLanguageMode(.v6)]),
   ]
 )

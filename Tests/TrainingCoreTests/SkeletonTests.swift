@@ -68,12 +68,58 @@ import TrainingCore
     let trainable = try model.freeze(except: KeyPattern("under:layers.1"))
     #expect(trainable == 2)
     let output = try model(Variable.ones([2, 3, 4, 4]))
+    #expect(output.recordedOperationCount == 1)
     try output.sum().backward()
     #expect(
       model.namedParameters.filter { $0.parameter.grad != nil }.map(\.key)
         == ["layers.1.weight", "layers.1.bias"])
     #expect(throws: TrainingError.noSuchParameter(pattern: "under:head")) {
       try model.freeze(KeyPattern("under:head"))
+    }
+  }
+
+  @Test func `What a backward pass has used is freed, unless it is to be kept`() throws {
+    let x = try Variable([1, 2], shape: [2], requiresGrad: true)
+    let y = try (x * x).sum()
+    try y.backward(retainGraph: true)
+    try y.backward()
+    #expect(try x.grad?.floats() == [4, 8])
+    #expect(throws: TrainingError.self) { try y.backward() }
+  }
+
+  @Test func `A chain of a hundred thousand operations is gone back through and freed`() throws {
+    let x = try Variable([1], shape: [], requiresGrad: true)
+    var y = x
+    for _ in 0..<100_000 { y = try y.reshaped([]) }
+    try y.backward(retainGraph: true)
+    #expect(try x.grad?.item() == 1)
+  }
+
+  @Test func `Shapes that do not fit are errors, not crashes`() throws {
+    let x = try Variable.ones([2, 3])
+    let image = try Variable.ones([1, 3, 4, 4])
+    let wrong: [() throws -> Variable] = [
+      { try x + Variable.ones([2, 4]) }, { try x.matmul(x) }, { try x.reshaped([7]) },
+      { try x.reshaped([-1, 4]) }, { try x.permuted([0, 0]) }, { try x.sliced(1..<9) },
+      { try Linear(4, 2)(x) }, { try Linear(-1, 2)(x) }, { try Linear(1 << 40, 1 << 40)(x) },
+      { try Conv2d(3, 4, kernelSize: 9)(image) }, { try Conv2d(3, 4, kernelSize: 0)(image) },
+      { try Conv2d(4, 4, kernelSize: 1)(image) },
+      { try Conv2d(3, 4, kernelSize: 1, groups: 2)(image) },
+      { try image.conv2d(Variable.ones([2, 3, 1, 1]), stride: 0) },
+      { try image.conv2d(Variable.ones([2, 3, 1, 1]), padding: Pair(-1, 1 << 40)) },
+      { try image.maxPool2d(0) }, { try image.maxPool2d(9) },
+      { try image.averagePool2d(3, padding: 2) },
+      { try BatchNorm2d(5)(image) }, { try BatchNorm2d(3)(x) }, { try LayerNorm(4)(x) },
+      { try GroupNorm(2, 3)(image) }, { try Embedding(3, 2)(Variable(indices: [3])) },
+      { try Embedding(3, 2)(Variable(indices: [-1])) }, { try Embedding(3, 2)(x) },
+      { try x.crossEntropy(Variable(indices: [0, 3])) },
+      { try x.crossEntropy(Variable(indices: [0])) },
+      { try x + Variable(doubles: [1], shape: []) }, { try x.dropout(2) }, { try Module()(x) },
+      { try MultiheadAttention(6, heads: 4)(x) }, { try MultiheadAttention(6, heads: 3)(x) },
+      { try Variable.cat([x, image]) }, { try Variable.cat([]) }, { try x.softmax(dimension: 2) },
+    ]
+    for (i, operation) in wrong.enumerated() {
+      #expect(throws: TrainingError.self, "case \(i)") { _ = try operation() }
     }
   }
 

@@ -67,6 +67,18 @@ extension Variable {
     return self
   }
 
+  /// How many operations ``backward(gradient:retainGraph:)`` would go through: only those that lead to a
+  /// leaf that wants gradients are remembered.
+  public var recordedOperationCount: Int {
+    var seen = Set<ObjectIdentifier>()
+    var open = node.map { [$0] } ?? []
+    while let next = open.popLast() {
+      guard seen.insert(ObjectIdentifier(next)).inserted else { continue }
+      for case .node(let input) in next.inputs { open.append(input) }
+    }
+    return seen.count
+  }
+
   /// Finds the gradients of all leaves that this variable was computed from and adds them to their
   /// ``grad``.
   ///

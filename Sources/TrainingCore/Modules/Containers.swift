@@ -23,7 +23,19 @@ public final class Sequential: Module {
 
   override public func forward(_ input: Variable) throws -> Variable {
     var value = input
-    for (_, module) in modules { value = try module(value) }
+    var index = 0
+    while index < modules.count {
+      // A rectifier behind a batch norm is done with it.
+      if let norm = modules[index].module as? BatchNorm, index + 1 < modules.count,
+        modules[index + 1].module is ReLU
+      {
+        value = try norm.rectified(value)
+        index += 2
+      } else {
+        value = try modules[index].module(value)
+        index += 1
+      }
+    }
     return value
   }
 }

@@ -36,6 +36,15 @@ open class BatchNorm: Module {
   }
 
   override public func forward(_ input: Variable) throws -> Variable {
+    try normalized(input, rectifies: false)
+  }
+
+  /// The same with `relu` behind it, at once: that saves time and memory.
+  public final func rectified(_ input: Variable) throws -> Variable {
+    try normalized(input, rectifies: true)
+  }
+
+  private func normalized(_ input: Variable, rectifies: Bool) throws -> Variable {
     guard ranks.contains(input.rank) else {
       throw TrainingError.badShape(
         operation: "batch_norm", problem: "an input of shape \(input.shape)")
@@ -48,7 +57,7 @@ open class BatchNorm: Module {
     }
     return try input.batchNorm(
       weight: weight, bias: bias, mean: runningMean, variance: runningVar, isTraining: isTraining,
-      momentum: factor, epsilon: epsilon)
+      momentum: factor, epsilon: epsilon, rectifies: rectifies)
   }
 
   override public func mayLack(_ key: String, metadata: StateDict.ModuleMetadata?) -> Bool {

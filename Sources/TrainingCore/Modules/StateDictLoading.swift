@@ -106,7 +106,8 @@ extension Tensor {
   fileprivate var isReadable: Bool {
     guard !isMeta, !isConjugate, !isNegative else { return false }
     switch elementType {
-    case .float32, .float64, .float16, .bfloat16, .int64, .int32, .int16, .int8, .uint8, .bool:
+    case .float32, .float64, .float16, .bfloat16, .float8E4M3FN, .float8E5M2, .float8E4M3FNUZ,
+      .float8E5M2FNUZ, .int64, .int32, .int16, .int8, .uint8, .bool:
       return true
     default: return false
     }
@@ -116,7 +117,7 @@ extension Tensor {
 extension Variable {
   /// A variable with the elements of a tensor of a file.
   ///
-  /// 16-bit floats are widened to 32 bits, integers to 64.
+  /// Shorter floats are widened to 32 bits, integers to 64.
   public convenience init(_ tensor: Tensor) throws {
     let type: ScalarType =
       switch tensor.elementType {
@@ -150,36 +151,16 @@ extension Variable {
       }
       return
     }
-    let values = try tensor.numbers()
-    let source =
-      switch scalarType {
-      case .float32: try Variable(values.map { Float($0) }, shape: shape)
-      case .float64: try Variable(doubles: values, shape: shape)
-      case .int64: try Variable(indices: values.map { Int(exactly: $0) ?? 0 }, shape: shape)
-      case .bool: try Variable(mask: values.map { $0 != 0 }, shape: shape)
-      }
-    try assign(source)
-  }
-}
-
-extension Tensor {
-  /// The elements as numbers, in row-major order.
-  fileprivate func numbers() throws -> [Double] {
-    let bytes = try contiguousBytes()
-    let width = elementType.byteCount
-    return stride(from: 0, to: bytes.count, by: width).map { start in
-      let bits = (0..<width).reduce(UInt64(0)) { $0 | UInt64(bytes[start + $1]) << (8 * $1) }
-      return switch elementType {
-      case .float64: Double(bitPattern: bits)
-      case .float32: Double(Float(bitPattern: UInt32(truncatingIfNeeded: bits)))
-      case .float16: Self.double(fromHalf: UInt16(truncatingIfNeeded: bits))
-      case .bfloat16: Double(Float(bitPattern: UInt32(truncatingIfNeeded: bits) << 16))
-      case .int64: Double(Int64(bitPattern: bits))
-      case .int32: Double(Int32(truncatingIfNeeded: bits))
-      case .int16: Double(Int16(truncatingIfNeeded: bits))
-      case .int8: Double(Int8(truncatingIfNeeded: bits))
-      default: Double(bits)
-      }
+    if isContiguous, scalarType == .float32 {
+      _ = memory.pointerToOverwrite
+      return try tensor.makeElementReader().read(
+        into: UnsafeMutableBufferPointer(start: pointer(Float.self), count: count))
     }
+    let values = try [Double](unsafeUninitializedCapacity: count) { buffer, filled in
+      try tensor.makeElementReader().read(
+        into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
+      filled = count
+    }
+    try assign(Variable(doubles: values, shape: shape).converted(to: scalarType))
   }
 }

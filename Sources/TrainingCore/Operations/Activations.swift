@@ -1,3 +1,5 @@
+internal import CTrainingKernels
+
 /// PyTorch's elementwise functions.
 enum ReLUFunction: UnaryFunction {
   static var name: StaticString { "relu" }
@@ -5,6 +7,21 @@ enum ReLUFunction: UnaryFunction {
   // A NaN stays one, as in PyTorch.
   static func value<T: Scalar>(_ x: T) -> T { x < 0 ? 0 : x }
   static func slope<T: Scalar>(_ y: T) -> T { y > 0 ? 1 : 0 }
+
+  static func write(
+    _ x: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>, _ count: Int
+  ) -> Bool {
+    ct_relu(x, y, Int64(count))
+    return true
+  }
+
+  static func writeSlopes(
+    _ g: UnsafePointer<Float>, _ saved: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>,
+    _ count: Int
+  ) -> Bool {
+    ct_relu_gradient(g, saved, y, Int64(count))
+    return true
+  }
 }
 
 enum SigmoidFunction: UnaryFunction {
@@ -57,6 +74,21 @@ enum SiLUFunction: UnaryFunction {
     let s = 1 / (1 + T.exp(-x))
     return s * (1 + x * (1 - s))
   }
+
+  static func write(
+    _ x: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>, _ count: Int
+  ) -> Bool {
+    ct_silu(x, y, Int64(count))
+    return true
+  }
+
+  static func writeSlopes(
+    _ g: UnsafePointer<Float>, _ saved: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>,
+    _ count: Int
+  ) -> Bool {
+    ct_silu_gradient(g, saved, y, Int64(count))
+    return true
+  }
 }
 
 /// x Φ(x) with the normal distribution's own Φ.
@@ -68,6 +100,21 @@ enum GELUFunction: UnaryFunction {
     let below = (1 + T.erf(x * T(0.5).squareRoot())) / 2
     let density = T.exp(-x * x / 2) * (1 / (2 * T.pi).squareRoot())
     return below + x * density
+  }
+
+  static func write(
+    _ x: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>, _ count: Int
+  ) -> Bool {
+    ct_gelu(x, y, Int64(count))
+    return true
+  }
+
+  static func writeSlopes(
+    _ g: UnsafePointer<Float>, _ saved: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>,
+    _ count: Int
+  ) -> Bool {
+    ct_gelu_gradient(g, saved, y, Int64(count))
+    return true
   }
 }
 
@@ -84,6 +131,21 @@ enum TanhGELUFunction: UnaryFunction {
     let t = T.tanh(factor * (x + T(0.044715) * x * x * x))
     let inner = factor * (1 + 3 * T(0.044715) * x * x)
     return (1 + t) / 2 + x * (1 - t * t) * inner / 2
+  }
+
+  static func write(
+    _ x: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>, _ count: Int
+  ) -> Bool {
+    ct_gelu_tanh(x, y, Int64(count))
+    return true
+  }
+
+  static func writeSlopes(
+    _ g: UnsafePointer<Float>, _ saved: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>,
+    _ count: Int
+  ) -> Bool {
+    ct_gelu_tanh_gradient(g, saved, y, Int64(count))
+    return true
   }
 }
 

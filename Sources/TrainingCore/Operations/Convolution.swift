@@ -159,6 +159,17 @@ enum Convolution {
     _ g: ConvolutionGeometry, input: UnsafePointer<T>, weight: UnsafePointer<T>,
     bias: UnsafePointer<T>?, output: UnsafeMutablePointer<T>
   ) throws {
+    if let input = asFloats(input), let weight = asFloats(weight), let output = asFloats(output) {
+      let bias = bias.flatMap { asFloats($0) }
+      if DirectConvolution.canDo(g) {
+        return try DirectConvolution.forward(
+          g, input: input, weight: weight, bias: bias, output: output)
+      }
+      if DepthwiseConvolution.canDo(g) {
+        return try DepthwiseConvolution.forward(
+          g, input: input, weight: weight, bias: bias, output: output)
+      }
+    }
     let blas = try BLAS.shared()
     let area = g.outputArea
     try forImages(g, scratch: g.isPointwise ? 0 : g.patch * area) { _, image, scratch in
@@ -184,6 +195,17 @@ enum Convolution {
     _ g: ConvolutionGeometry, gradient: UnsafePointer<T>, weight: UnsafePointer<T>,
     into input: UnsafeMutablePointer<T>
   ) throws {
+    if let gradient = asFloats(gradient), let weight = asFloats(weight), let input = asFloats(input)
+    {
+      if DirectConvolution.canDoGradientOfInput(g) {
+        return try DirectConvolution.gradientOfInput(
+          g, gradient: gradient, weight: weight, into: input)
+      }
+      if DepthwiseConvolution.canDoGradientOfInput(g) {
+        return try DepthwiseConvolution.gradientOfInput(
+          g, gradient: gradient, weight: weight, into: input)
+      }
+    }
     let blas = try BLAS.shared()
     let area = g.outputArea
     try forImages(g, scratch: g.isPointwise ? 0 : g.patch * area) { _, image, scratch in
@@ -207,6 +229,17 @@ enum Convolution {
     _ g: ConvolutionGeometry, gradient: UnsafePointer<T>, input: UnsafePointer<T>,
     into weight: UnsafeMutablePointer<T>
   ) throws {
+    if let gradient = asFloats(gradient), let input = asFloats(input), let weight = asFloats(weight)
+    {
+      if DirectConvolution.canDo(g) {
+        return try DirectConvolution.gradientOfWeight(
+          g, gradient: gradient, input: input, into: weight)
+      }
+      if DepthwiseConvolution.canDo(g) {
+        return try DepthwiseConvolution.gradientOfWeight(
+          g, gradient: gradient, input: input, into: weight)
+      }
+    }
     let blas = try BLAS.shared()
     let area = g.outputArea
     let weights = g.outputs * g.patch

@@ -1,3 +1,5 @@
+internal import CTrainingKernels
+
 /// A function of one number, with its slope.
 protocol UnaryFunction {
   static var name: StaticString { get }
@@ -6,6 +8,26 @@ protocol UnaryFunction {
   static func value<T: Scalar>(_ x: T) -> T
   /// The slope; `saved` is the value or the argument.
   static func slope<T: Scalar>(_ saved: T) -> T
+  /// Writes the values of `count` floats; false if there is no fast way.
+  static func write(
+    _ x: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>, _ count: Int
+  ) -> Bool
+  /// Writes gradients times slopes of `count` floats; false if there is no fast way.
+  static func writeSlopes(
+    _ g: UnsafePointer<Float>, _ saved: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>,
+    _ count: Int
+  ) -> Bool
+}
+
+extension UnaryFunction {
+  static func write(
+    _ x: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>, _ count: Int
+  ) -> Bool { false }
+
+  static func writeSlopes(
+    _ g: UnsafePointer<Float>, _ saved: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>,
+    _ count: Int
+  ) -> Bool { false }
 }
 
 /// A function of two numbers.
@@ -30,6 +52,12 @@ extension Variable {
       let from = source.pointer(T.self)
       let to = result.pointer(T.self)
       ComputeThreads.split(count, grain: elementGrain) { range in
+        let first = range.lowerBound
+        if let from = asFloats(UnsafePointer(from)), let to = asFloats(to),
+          F.write(from + first, to: to + first, range.count)
+        {
+          return
+        }
         for i in range { to[i] = F.value(from[i]) }
       }
     }
@@ -52,6 +80,12 @@ extension Variable {
         let s = saved.pointer(T.self)
         let to = input.pointer(T.self)
         ComputeThreads.split(input.count, grain: elementGrain) { range in
+          let first = range.lowerBound
+          if let g = asFloats(UnsafePointer(g)), let s = asFloats(UnsafePointer(s)),
+            let to = asFloats(to), F.writeSlopes(g + first, s + first, to: to + first, range.count)
+          {
+            return
+          }
           for i in range { to[i] = g[i] * F.slope(s[i]) }
         }
       }
@@ -108,7 +142,15 @@ extension Variable {
         let a = a + starts[0]
         let b = b + starts[1]
         switch (steps[0], steps[1]) {
-        case (1, 1): for i in 0..<length { to[i] = F.value(a[i], b[i]) }
+        case (1, 1):
+          if F.self == Add.self, let a = asFloats(UnsafePointer(a)),
+            let b = asFloats(UnsafePointer(b)),
+            let to = asFloats(to)
+          {
+            ct_add(a, b, to, Int64(length))
+          } else {
+            for i in 0..<length { to[i] = F.value(a[i], b[i]) }
+          }
         case (1, 0):
           let second = b[0]
           for i in 0..<length { to[i] = F.value(a[i], second) }

@@ -7,9 +7,10 @@ extension Variable {
   ///   - mean: the running mean, used when not training, moved when training; nil for none.
   ///   - variance: the running variance, likewise.
   ///   - momentum: how far running statistics move towards those of the batch.
+  ///   - rectifies: whether what comes out is not below 0, as by `relu` behind it.
   func batchNorm(
     weight: Variable?, bias: Variable?, mean: Variable?, variance: Variable?, isTraining: Bool,
-    momentum: Double, epsilon: Double
+    momentum: Double, epsilon: Double, rectifies: Bool = false
   ) throws -> Variable {
     try requireFloats("batch_norm")
     guard rank >= 2 else {
@@ -36,7 +37,7 @@ extension Variable {
     let result = try Variable(empty: shape, scalarType)
     // Each channel's mean and 1 / √(variance + ε), for the way back.
     let center = try Variable(empty: [channels], scalarType)
-    let scale = try Variable(empty: [channels], scalarType)
+    let inverses = try Variable(empty: [channels], scalarType)
     func forward<T: Scalar>(_: T.Type) {
       let x = source.pointer(T.self)
       let y = result.pointer(T.self)
@@ -64,14 +65,14 @@ extension Variable {
           }
           let inverse = 1 / (v + epsilon).squareRoot()
           center.pointer(T.self)[channel] = T(m)
-          scale.pointer(T.self)[channel] = T(inverse)
+          inverses.pointer(T.self)[channel] = T(inverse)
           let factor = T(inverse * (weight.map { Double($0.pointer(T.self)[channel]) } ?? 1))
           let shift = bias.map { $0.pointer(T.self)[channel] } ?? 0
-          let middle = T(m)
           for image in 0..<batch {
-            let from = x + (image * channels + channel) * area
-            let to = y + (image * channels + channel) * area
-            for i in 0..<area { to[i] = (from[i] - middle) * factor + shift }
+            let start = (image * channels + channel) * area
+            writeScaled(
+              x + start, y + start, area, center: T(m), factor: factor, shift: shift,
+              rectifies: rectifies)
           }
         }
       }
@@ -81,12 +82,14 @@ extension Variable {
 
     let wants = (requiresGrad, weight?.requiresGrad ?? false, bias?.requiresGrad ?? false)
     let saved = source.detached()
+    let output = rectifies ? result.detached() : nil
     let inputs = [self] + [weight, bias].compactMap(\.self)
     let hasWeight = weight != nil
     let hasBias = bias != nil
     return result.computed(by: "batch_norm", from: inputs) { gradient in
       let gradient = try gradient.contiguous()
-      let input = wants.0 ? try Variable(empty: gradient.shape, gradient.scalarType) : nil
+      let needsMemory = wants.0 || rectifies
+      let input = needsMemory ? try Variable(empty: gradient.shape, gradient.scalarType) : nil
       let slopes = try Variable(empty: [channels], gradient.scalarType)
       let shifts = try Variable(empty: [channels], gradient.scalarType)
       func backward<T: Scalar>(_: T.Type) {
@@ -94,17 +97,24 @@ extension Variable {
         ComputeThreads.split(channels, grain: max(1, elementGrain / max(perChannel, 1))) { range in
           for channel in range {
             let m = center.pointer(T.self)[channel]
-            let inverse = scale.pointer(T.self)[channel]
+            let inverse = inverses.pointer(T.self)[channel]
             var (sum, product) = (0.0, 0.0)
+            // Behind a rectifier, what goes on is what it lets through; it is kept where the input's
+            // gradient will be.
+            let through = output == nil ? g : input?.pointer(T.self) ?? g
             for image in 0..<batch {
               let start = (image * channels + channel) * area
-              let (total, dot) = sumAndProduct(g + start, x + start, area, from: m)
+              if let output, let input {
+                rectifiedGradient(
+                  g + start, output.pointer(T.self) + start, input.pointer(T.self) + start, area)
+              }
+              let (total, dot) = sumAndProduct(through + start, x + start, area, from: m)
               sum += total
               product += dot
             }
             shifts.pointer(T.self)[channel] = T(sum)
             slopes.pointer(T.self)[channel] = T(product * Double(inverse))
-            guard let input else { continue }
+            guard wants.0, let input else { continue }
             let to = input.pointer(T.self)
             let factor = inverse * (weight.map { $0.pointer(T.self)[channel] } ?? 1)
             let average = usesBatch ? T(sum / Double(perChannel)) : 0
@@ -112,41 +122,19 @@ extension Variable {
               usesBatch ? T(product / Double(perChannel)) * inverse * inverse : 0
             for image in 0..<batch {
               let start = (image * channels + channel) * area
-              let (g, x, to) = (g + start, x + start, to + start)
-              for i in 0..<area { to[i] = (g[i] - average - (x[i] - m) * pull) * factor }
+              writeScaledGradient(
+                through + start, x + start, to + start, area, average: average, center: m,
+                pull: pull, factor: factor)
             }
           }
         }
       }
       gradient.scalarType == .float64 ? backward(Double.self) : backward(Float.self)
-      keepAlive(gradient, saved, center, scale, weight)
-      return [input] + (hasWeight ? [wants.1 ? slopes : nil] : [])
+      keepAlive(gradient, saved, output, center, inverses, weight)
+      return [wants.0 ? input : nil] + (hasWeight ? [wants.1 ? slopes : nil] : [])
         + (hasBias ? [wants.2 ? shifts : nil] : [])
     }
   }
-}
-
-/// The sum of squared distances from `center`, in double precision.
-func squaredDistance<T: Scalar>(_ values: UnsafePointer<T>, _ count: Int, from center: T) -> Double
-{
-  var total = 0.0
-  for i in 0..<count {
-    let distance = Double(values[i] - center)
-    total += distance * distance
-  }
-  return total
-}
-
-/// The sum of `g` and that of `g (x - center)`, in double precision.
-func sumAndProduct<T: Scalar>(
-  _ g: UnsafePointer<T>, _ x: UnsafePointer<T>, _ count: Int, from center: T
-) -> (sum: Double, product: Double) {
-  var (sum, product) = (0.0, 0.0)
-  for i in 0..<count {
-    sum += Double(g[i])
-    product += Double(g[i]) * Double(x[i] - center)
-  }
-  return (sum, product)
 }
 
 // MARK: - Over rows
@@ -159,17 +147,19 @@ extension Variable {
     let rows = length > 0 ? count / length : 0
     let source = try contiguous()
     let result = try Variable(empty: shape, scalarType)
-    let scale = try Variable(empty: [rows], scalarType)
+    let inverses = try Variable(empty: [rows], scalarType)
     func forward<T: Scalar>(_: T.Type) {
-      let (x, y, inverses) = (source.pointer(T.self), result.pointer(T.self), scale.pointer(T.self))
+      let (x, y, factors) = (
+        source.pointer(T.self), result.pointer(T.self), inverses.pointer(T.self)
+      )
       ComputeThreads.split(rows, grain: max(1, elementGrain / max(length, 1))) { range in
         for row in range {
           let (x, y) = (x + row * length, y + row * length)
           let mean = centers ? T(doubleSum(x, length) / Double(length)) : 0
           let variance = squaredDistance(x, length, from: mean) / Double(length)
           let inverse = T(1 / (variance + epsilon).squareRoot())
-          inverses[row] = inverse
-          for i in 0..<length { y[i] = (x[i] - mean) * inverse }
+          factors[row] = inverse
+          writeScaled(x, y, length, center: mean, factor: inverse, shift: 0)
         }
       }
     }
@@ -181,19 +171,20 @@ extension Variable {
       let input = try Variable(empty: gradient.shape, gradient.scalarType)
       func backward<T: Scalar>(_: T.Type) {
         let (g, y) = (gradient.pointer(T.self), saved.pointer(T.self))
-        let (to, inverses) = (input.pointer(T.self), scale.pointer(T.self))
+        let (to, factors) = (input.pointer(T.self), inverses.pointer(T.self))
         ComputeThreads.split(rows, grain: max(1, elementGrain / max(length, 1))) { range in
           for row in range {
             let (g, y, to) = (g + row * length, y + row * length, to + row * length)
             let (sum, product) = sumAndProduct(g, y, length, from: 0)
             let average = centers ? T(sum / Double(length)) : 0
             let pull = T(product / Double(length))
-            for i in 0..<length { to[i] = (g[i] - average - y[i] * pull) * inverses[row] }
+            writeScaledGradient(
+              g, y, to, length, average: average, center: 0, pull: pull, factor: factors[row])
           }
         }
       }
       gradient.scalarType == .float64 ? backward(Double.self) : backward(Float.self)
-      keepAlive(gradient, saved, scale)
+      keepAlive(gradient, saved, inverses)
       return [input]
     }
   }

@@ -53,6 +53,18 @@ struct PoolingGeometry {
   }
 }
 
+extension PoolingGeometry {
+  /// The part of a window that lies inside the image.
+  func inside(
+    _ index: Int, _ size: Int, _ kernel: Int, _ stride: Int, _ padding: Int, _ dilation: Int
+  ) -> Range<Int> {
+    var first = index * stride - padding
+    if first < 0 { first += (-first + dilation - 1) / dilation * dilation }
+    let end = min(index * stride - padding + (kernel - 1) * dilation + 1, size)
+    return first..<max(first, end)
+  }
+}
+
 extension Variable {
   /// PyTorch's `max_pool2d` over images of shape [batch, channels, height, width].
   public func maxPool2d(
@@ -67,33 +79,41 @@ extension Variable {
     let result = try Variable(
       empty: [shape[0], shape[1], p.outputHeight, p.outputWidth], scalarType)
     let area = p.outputHeight * p.outputWidth
+    let rows = (0..<p.outputHeight).map {
+      p.inside($0, p.height, p.kernel.0, p.stride.0, p.padding.0, p.dilation.0)
+    }
+    let columns = (0..<p.outputWidth).map {
+      p.inside($0, p.width, p.kernel.1, p.stride.1, p.padding.1, p.dilation.1)
+    }
     // The winners' places in their planes.
     let winners = try Memory(byteCount: result.count * 4)
     func forward<T: Scalar>(_: T.Type) {
       let (x, y) = (source.pointer(T.self), result.pointer(T.self))
-      let places = winners.pointer.assumingMemoryBound(to: Int32.self)
+      let winning = winners.pointer.assumingMemoryBound(to: Int32.self)
       ComputeThreads.split(p.planes, grain: max(1, elementGrain / max(area, 1))) { planes in
         for plane in planes {
           let x = x + plane * p.height * p.width
-          for row in 0..<p.outputHeight {
-            for column in 0..<p.outputWidth {
+          var i = plane * area
+          for lines in rows {
+            for places in columns {
+              // A window may miss the image, if it is dilated: then nothing wins.
               var (best, place) = (-T.infinity, -1)
-              for ky in 0..<p.kernel.0 {
-                let line = row * p.stride.0 - p.padding.0 + ky * p.dilation.0
-                if line < 0 || line >= p.height { continue }
-                for kx in 0..<p.kernel.1 {
-                  let i = column * p.stride.1 - p.padding.1 + kx * p.dilation.1
-                  if i < 0 || i >= p.width { continue }
-                  let value = x[line * p.width + i]
+              var line = lines.lowerBound
+              while line < lines.upperBound {
+                var column = places.lowerBound
+                while column < places.upperBound {
+                  let value = x[line * p.width + column]
                   if value > best || place < 0 || value.isNaN {
                     best = value
-                    place = line * p.width + i
+                    place = line * p.width + column
                   }
+                  column += p.dilation.1
                 }
+                line += p.dilation.0
               }
-              let i = plane * area + row * p.outputWidth + column
               y[i] = best
-              places[i] = Int32(truncatingIfNeeded: place)
+              winning[i] = Int32(truncatingIfNeeded: place)
+              i += 1
             }
           }
         }

@@ -127,20 +127,3 @@ extension Variable {
     try maximum(dimension: dimension).indices
   }
 }
-
-/// The sum of `count` numbers in double precision, with four running sums.
-func doubleSum<T: Scalar>(_ values: UnsafePointer<T>, _ count: Int) -> Double {
-  var sums = SIMD4<Double>.zero
-  var i = 0
-  while i + 4 <= count {
-    sums += SIMD4(
-      Double(values[i]), Double(values[i + 1]), Double(values[i + 2]), Double(values[i + 3]))
-    i += 4
-  }
-  var total = sums.sum()
-  while i < count {
-    total += Double(values[i])
-    i += 1
-  }
-  return total
-}

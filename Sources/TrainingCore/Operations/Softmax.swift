@@ -1,3 +1,5 @@
+internal import CTrainingKernels
+
 extension Variable {
   /// exp(x) / Σ exp(x) along a dimension.
   public func softmax(dimension: Int = -1) throws -> Variable {
@@ -45,6 +47,10 @@ extension Variable {
             if logarithm {
               let sum = T(doubleSum(g, length))
               for i in 0..<length { to[i] = g[i] - T.exp(y[i]) * sum }
+            } else if let g = asFloats(UnsafePointer(g)), let y = asFloats(UnsafePointer(y)),
+              let to = asFloats(to)
+            {
+              ct_softmax_gradient(g, y, to, Int64(length))
             } else {
               var product: T = 0
               for i in 0..<length { product += g[i] * y[i] }
@@ -64,6 +70,7 @@ extension Variable {
 func softmaxRow<T: Scalar>(
   _ x: UnsafePointer<T>, _ y: UnsafeMutablePointer<T>, _ length: Int, _ logarithm: Bool
 ) {
+  if !logarithm, let x = asFloats(x), let y = asFloats(y) { return ct_softmax(x, y, Int64(length)) }
   var largest = -T.infinity
   for i in 0..<length where !(x[i] <= largest) { largest = x[i] }
   var sum: T = 0

@@ -1,0 +1,362 @@
+// Included once for each instruction set, with
+//   NAME(x)  the name of a function of this set
+//   VL       floats in a vector
+//   MR, NV   rows and vectors of an output tile
+//   GM, GN   rows and columns of a tile of weights' gradients
+
+typedef float NAME(vec) __attribute__((vector_size(VL * 4)));
+typedef float NAME(any) __attribute__((vector_size(VL * 4), aligned(4), may_alias));
+#define vec NAME(vec)
+#define LOAD(p) (*(const NAME(any) *)(p))
+#define STORE(p, v) (*(NAME(any) *)(p) = (v))
+#define NR (NV * VL)
+
+static void NAME(pack_weights)(
+    const float *weights, int32_t rows, int32_t columns, int32_t first, int32_t last,
+    float *packed) {
+  int32_t panels = (rows + MR - 1) / MR;
+  for (int32_t start = 0; start < columns; start += DEPTH) {
+    int32_t depth = columns - start < DEPTH ? columns - start : DEPTH;
+    float *block = packed + (int64_t)start * panels * MR;
+    for (int32_t panel = first; panel < last; panel++) {
+      float *to = block + (int64_t)panel * depth * MR;
+      for (int32_t i = 0; i < MR; i++) {
+        int32_t row = panel * MR + i;
+        if (row < rows) {
+          const float *from = weights + (int64_t)row * columns + start;
+          for (int32_t k = 0; k < depth; k++) to[k * MR + i] = from[k];
+        } else {
+          for (int32_t k = 0; k < depth; k++) to[k * MR + i] = 0;
+        }
+      }
+    }
+  }
+}
+
+/// Where pixels are read, and how the pixels of each vector lie.
+static inline void NAME(place)(
+    const ct_convolution *c, int64_t first, int32_t count, int32_t padded, int32_t *places,
+    uint8_t *kinds) {
+  int32_t area = c->output_height * c->output_width;
+  int32_t image = (int32_t)(first / area), rest = (int32_t)(first % area);
+  int32_t y = rest / c->output_width, x = rest % c->output_width;
+  int32_t plane = c->channels * c->height * c->width;
+  for (int32_t i = 0; i < count; i++) {
+    places[i] = image * plane + y * c->stride_y * c->width + x * c->stride_x;
+    if (++x == c->output_width) {
+      x = 0;
+      if (++y == c->output_height) {
+        y = 0;
+        image++;
+      }
+    }
+  }
+  for (int32_t i = count; i < padded; i++) places[i] = 0;
+  for (int32_t v = 0; v < padded / VL; v++) {
+    const int32_t *p = places + v * VL;
+    int32_t step = p[1] - p[0];
+    int even = (step == 1 || step == 2) && (v + 1) * VL <= count;
+    for (int32_t i = 1; i < VL; i++) even &= p[i] - p[i - 1] == step;
+    kinds[v] = even ? step : 0;
+  }
+}
+
+/// A vector of pixels, whose places are known, from an image moved by a weight's offset.
+static inline vec NAME(pixels)(const float *from, const int32_t *places, uint8_t kind) {
+  if (kind == 1) return LOAD(from + places[0]);
+#if VL == 16
+  if (kind == 2) {
+    // The second load ends with the last pixel, not behind it.
+    vec low = LOAD(from + places[0]), high = LOAD(from + places[0] + 15);
+    return __builtin_shufflevector(
+        low, high, 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
+  }
+#endif
+  vec result;
+  for (int i = 0; i < VL; i++) result[i] = from[places[i]];
+  return result;
+}
+
+/// One after the other, the offsets of a convolution's weights in an image.
+typedef struct {
+  int32_t offset, x, y, row, plane;
+} NAME(walk);
+
+static inline void NAME(begin)(NAME(walk) *w, const ct_convolution *c, int32_t k) {
+  int32_t field = c->kernel_x * c->kernel_y;
+  int32_t channel = k / field, rest = k % field;
+  w->y = rest / c->kernel_x;
+  w->x = rest % c->kernel_x;
+  w->plane = channel * c->height * c->width;
+  w->row = w->plane + w->y * c->dilation_y * c->width;
+  w->offset = w->row + w->x * c->dilation_x;
+}
+
+static inline void NAME(next)(NAME(walk) *w, const ct_convolution *c) {
+  if (++w->x < c->kernel_x) {
+    w->offset += c->dilation_x;
+    return;
+  }
+  w->x = 0;
+  if (++w->y < c->kernel_y) {
+    w->row += c->dilation_y * c->width;
+  } else {
+    w->y = 0;
+    w->plane += c->height * c->width;
+    w->row = w->plane;
+  }
+  w->offset = w->row;
+}
+
+/// acc = Σ a b over `depth` for MR rows and NR columns.
+static inline __attribute__((always_inline)) void NAME(tile)(
+    int32_t depth, const float *a, const float *b, vec acc[MR][NV]) {
+  vec sum[MR][NV];
+#pragma clang loop unroll(full)
+  for (int i = 0; i < MR; i++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < NV; v++) sum[i][v] = (vec){0};
+  for (int32_t k = 0; k < depth; k++) {
+    vec right[NV];
+#pragma clang loop unroll(full)
+    for (int v = 0; v < NV; v++) right[v] = LOAD(b + v * VL);
+#pragma clang loop unroll(full)
+    for (int i = 0; i < MR; i++) {
+      vec left = (vec){0} + a[i];
+#pragma clang loop unroll(full)
+      for (int v = 0; v < NV; v++) sum[i][v] += left * right[v];
+    }
+    a += MR;
+    b += NR;
+  }
+#pragma clang loop unroll(full)
+  for (int i = 0; i < MR; i++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < NV; v++) acc[i][v] = sum[i][v];
+}
+
+static void NAME(convolve)(
+    const ct_convolution *c, const float *images, const float *packed, const float *bias,
+    float *output, int64_t first, int64_t last, int32_t first_panel, int32_t last_panel,
+    float *scratch) {
+  int32_t area = c->output_height * c->output_width;
+  int32_t columns = c->channels * c->kernel_y * c->kernel_x;
+  int32_t panels = (c->outputs + MR - 1) / MR;
+  int32_t places[PIXELS];
+  int64_t targets[PIXELS];
+  uint8_t kinds[PIXELS / VL];
+  for (int64_t start = first; start < last; start += PIXELS) {
+    int32_t count = last - start < PIXELS ? (int32_t)(last - start) : PIXELS;
+    int32_t groups = (count + NR - 1) / NR;
+    NAME(place)(c, start, count, groups * NR, places, kinds);
+    for (int32_t i = 0; i < count; i++) {
+      int64_t pixel = start + i;
+      targets[i] = pixel / area * area * c->outputs + pixel % area;
+    }
+    for (int32_t from = 0; from < columns; from += DEPTH) {
+      int32_t depth = columns - from < DEPTH ? columns - from : DEPTH;
+      NAME(walk) walk;
+      NAME(begin)(&walk, c, from);
+      for (int32_t k = 0; k < depth; k++) {
+        const float *image = images + walk.offset;
+        float *to = scratch + k * NR;
+        for (int32_t group = 0; group < groups; group++) {
+#pragma clang loop unroll(full)
+          for (int v = 0; v < NV; v++) {
+            int32_t i = group * NV + v;
+            STORE(to + v * VL, NAME(pixels)(image, places + i * VL, kinds[i]));
+          }
+          to += (int64_t)depth * NR;
+        }
+        NAME(next)(&walk, c);
+      }
+      const float *block = packed + (int64_t)from * panels * MR;
+      for (int32_t panel = first_panel; panel < last_panel; panel++) {
+        const float *a = block + (int64_t)panel * depth * MR;
+        int32_t rows = c->outputs - panel * MR < MR ? c->outputs - panel * MR : MR;
+        for (int32_t group = 0; group < groups; group++) {
+          vec acc[MR][NV];
+          NAME(tile)(depth, a, scratch + (int64_t)group * depth * NR, acc);
+          const int64_t *target = targets + group * NR;
+          int32_t width = count - group * NR < NR ? count - group * NR : NR;
+          float *to = output + (int64_t)panel * MR * area;
+          if (width == NR && target[NR - 1] - target[0] == NR - 1) {
+            to += target[0];
+            for (int32_t i = 0; i < rows; i++, to += area) {
+              float shift = bias ? bias[panel * MR + i] : 0;
+#pragma clang loop unroll(full)
+              for (int v = 0; v < NV; v++) {
+                vec old = from == 0 ? (vec){0} + shift : LOAD(to + v * VL);
+                STORE(to + v * VL, old + acc[i][v]);
+              }
+            }
+          } else {
+            for (int32_t i = 0; i < rows; i++, to += area) {
+              float shift = bias ? bias[panel * MR + i] : 0;
+              const float *row = (const float *)acc[i];
+              for (int32_t j = 0; j < width; j++) {
+                float *place = to + target[j];
+                *place = (from == 0 ? shift : *place) + row[j];
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+static inline float NAME(total)(vec v) {
+  float sum = 0;
+#if VL == 16
+  typedef float half __attribute__((vector_size(32)));
+  half a = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+           __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+  for (int i = 0; i < 8; i++) sum += a[i];
+#else
+  for (int i = 0; i < VL; i++) sum += v[i];
+#endif
+  return sum;
+}
+
+static void NAME(weight_gradient)(
+    const ct_convolution *c, const float *images, const float *gradient, float *weights,
+    int64_t pixels, int32_t first_column, int32_t last_column, float *scratch) {
+  int32_t area = c->output_height * c->output_width;
+  int32_t columns = c->channels * c->kernel_y * c->kernel_x;
+  int32_t most = gradient_pixels(c->outputs);
+  int32_t rows = (c->outputs + GM - 1) / GM * GM;
+  float *slopes = scratch;                       // [rows][length]
+  float *right = slopes + (int64_t)rows * most;  // [GN][length]
+  int32_t places[GRADIENT_PIXELS];
+  uint8_t kinds[GRADIENT_PIXELS / VL];
+  for (int64_t start = 0; start < pixels; start += most) {
+    int32_t count = pixels - start < most ? (int32_t)(pixels - start) : most;
+    int32_t length = (count + VL - 1) / VL * VL;
+    NAME(place)(c, start, count, length, places, kinds);
+    for (int32_t row = 0; row < rows; row++) {
+      float *to = slopes + (int64_t)row * length;
+      for (int32_t i = 0; i < length;) {
+        int64_t pixel = start + i;
+        int32_t run = count - i;
+        if (row >= c->outputs || run <= 0) {
+          to[i++] = 0;
+          continue;
+        }
+        int32_t rest = area - (int32_t)(pixel % area);
+        if (run > rest) run = rest;
+        const float *from = gradient + (pixel / area * c->outputs + row) * area + pixel % area;
+        __builtin_memcpy(to + i, from, (size_t)run * 4);
+        i += run;
+      }
+    }
+    for (int32_t column = first_column; column < last_column; column += GN) {
+      int32_t width = last_column - column < GN ? last_column - column : GN;
+      NAME(walk) walk;
+      NAME(begin)(&walk, c, column);
+      for (int32_t j = 0; j < GN; j++) {
+        float *to = right + (int64_t)j * length;
+        const float *image = images + walk.offset;
+        for (int32_t v = 0; v < length / VL; v++) {
+          STORE(to + v * VL, NAME(pixels)(image, places + v * VL, kinds[v]));
+        }
+        // What is behind the last pixel meets zeros, and must not be a NaN.
+        for (int32_t i = count; i < length; i++) to[i] = 0;
+        if (j + 1 < width) NAME(next)(&walk, c);
+      }
+      for (int32_t row = 0; row < c->outputs; row += GM) {
+        const float *left = slopes + (int64_t)row * length;
+        vec sum[GM][GN];
+#pragma clang loop unroll(full)
+        for (int i = 0; i < GM; i++)
+#pragma clang loop unroll(full)
+          for (int j = 0; j < GN; j++) sum[i][j] = (vec){0};
+        for (int32_t p = 0; p < length; p += VL) {
+          vec a[GM];
+#pragma clang loop unroll(full)
+          for (int i = 0; i < GM; i++) a[i] = LOAD(left + (int64_t)i * length + p);
+#pragma clang loop unroll(full)
+          for (int j = 0; j < GN; j++) {
+            vec b = LOAD(right + (int64_t)j * length + p);
+#pragma clang loop unroll(full)
+            for (int i = 0; i < GM; i++) sum[i][j] += a[i] * b;
+          }
+        }
+        int32_t height = c->outputs - row < GM ? c->outputs - row : GM;
+        float sums[GM][GN];
+#pragma clang loop unroll(full)
+        for (int i = 0; i < GM; i++)
+#pragma clang loop unroll(full)
+          for (int j = 0; j < GN; j++) sums[i][j] = NAME(total)(sum[i][j]);
+        for (int i = 0; i < height; i++)
+          for (int j = 0; j < width; j++)
+            weights[(int64_t)(row + i) * columns + column + j] += sums[i][j];
+      }
+    }
+  }
+}
+
+/// One plane by one kernel.
+static void NAME(depthwise)(
+    const ct_convolution *c, const float *image, const float *weights, float bias,
+    float *output) {
+  uint8_t kind = c->stride_x == 1 ? 1 : c->stride_x == 2 ? 2 : 0;
+  for (int32_t y = 0; y < c->output_height; y++) {
+    const float *row = image + (int64_t)y * c->stride_y * c->width;
+    int32_t x = 0;
+    for (; x + VL <= c->output_width; x += VL) {
+      int32_t places[VL];
+      for (int32_t i = 0; i < VL; i++) places[i] = (x + i) * c->stride_x;
+      vec sum = (vec){0} + bias;
+      for (int32_t ky = 0; ky < c->kernel_y; ky++) {
+        const float *line = row + (int64_t)ky * c->dilation_y * c->width;
+        for (int32_t kx = 0; kx < c->kernel_x; kx++) {
+          sum += weights[ky * c->kernel_x + kx] *
+                 NAME(pixels)(line + kx * c->dilation_x, places, kind);
+        }
+      }
+      STORE(output + x, sum);
+    }
+    for (; x < c->output_width; x++) {
+      float sum = bias;
+      for (int32_t ky = 0; ky < c->kernel_y; ky++) {
+        const float *line = row + (int64_t)ky * c->dilation_y * c->width + x * c->stride_x;
+        for (int32_t kx = 0; kx < c->kernel_x; kx++) {
+          sum += weights[ky * c->kernel_x + kx] * line[kx * c->dilation_x];
+        }
+      }
+      output[x] = sum;
+    }
+    output += c->output_width;
+  }
+}
+
+/// Adds what one plane gives to the gradients of its kernel.
+static void NAME(depthwise_gradient)(
+    const ct_convolution *c, const float *image, const float *gradient, float *weights) {
+  uint8_t kind = c->stride_x == 1 ? 1 : c->stride_x == 2 ? 2 : 0;
+  for (int32_t ky = 0; ky < c->kernel_y; ky++) {
+    for (int32_t kx = 0; kx < c->kernel_x; kx++) {
+      float total = 0;
+      vec sums = (vec){0};
+      for (int32_t y = 0; y < c->output_height; y++) {
+        const float *row = image + ((int64_t)y * c->stride_y + ky * c->dilation_y) * c->width +
+                           kx * c->dilation_x;
+        const float *slopes = gradient + (int64_t)y * c->output_width;
+        int32_t x = 0;
+        for (; x + VL <= c->output_width; x += VL) {
+          int32_t places[VL];
+          for (int32_t i = 0; i < VL; i++) places[i] = (x + i) * c->stride_x;
+          sums += LOAD(slopes + x) * NAME(pixels)(row, places, kind);
+        }
+        for (; x < c->output_width; x++) total += slopes[x] * row[x * c->stride_x];
+      }
+      weights[ky * c->kernel_x + kx] += total + NAME(total)(sums);
+    }
+  }
+}
+
+#undef vec
+#undef LOAD
+#undef STORE
+#undef NR

@@ -1,0 +1,77 @@
+#pragma once
+// The loops that decide how fast a convolution is. Each exists for AVX-512, AVX2 and plain vectors; what
+// the processor can do is found out at run time. Floats only, nothing is allocated, nothing is checked:
+// `Convolution.swift` vouches for the sizes.
+#include <stdint.h>
+
+/// A convolution over images that have been padded already.
+typedef struct {
+  int32_t channels, height, width;  // of a padded image
+  int32_t outputs;
+  int32_t kernel_y, kernel_x, stride_y, stride_x, dilation_y, dilation_x;
+  int32_t output_height, output_width;
+} ct_convolution;
+
+/// How many rows of weights lie side by side in a packed panel.
+int32_t ct_panel_rows(void);
+/// How many floats packed weights of rows × columns take.
+int64_t ct_packed_count(int32_t rows, int32_t columns);
+/// Packs row-major weights, panels `first` to `last` of them.
+void ct_pack_weights(
+    const float *weights, int32_t rows, int32_t columns, int32_t first, int32_t last, float *packed);
+/// How many floats of scratch memory a thread needs for either direction.
+int64_t ct_scratch_count(const ct_convolution *c);
+/// Outputs of the pixels `first` to `last`, counted over all images.
+///
+/// images: padded, [batch][channels][height][width]; output: [batch][outputs][area]; bias may be null.
+void ct_convolve(
+    const ct_convolution *c, const float *images, const float *packed, const float *bias,
+    float *output, int64_t first, int64_t last, int32_t first_panel, int32_t last_panel,
+    float *scratch);
+/// Adds what all pixels give to the gradients of some columns of the weights.
+///
+/// gradient: [batch][outputs][area]; weights: [outputs][channels · kernel].
+void ct_weight_gradient(
+    const ct_convolution *c, const float *images, const float *gradient, float *weights,
+    int64_t pixels, int32_t first_column, int32_t last_column, float *scratch);
+/// One padded plane by one kernel; the convolution has one channel and one output.
+void ct_depthwise(
+    const ct_convolution *c, const float *image, const float *weights, float bias,
+    float *output);
+/// Adds what one padded plane gives to the gradients of its kernel.
+void ct_depthwise_gradient(
+    const ct_convolution *c, const float *image, const float *gradient, float *weights);
+
+// Elementwise functions and sums over runs of floats.
+
+double ct_sum(const float *x, int64_t n);
+/// Σ (x - center)².
+double ct_squared_distance(const float *x, int64_t n, float center);
+/// Σ g and Σ g (x - center).
+void ct_sum_and_product(const float *g, const float *x, int64_t n, float center, double result[2]);
+/// y = (x - center) factor + shift, not below 0 if `relu`.
+void ct_scale(
+    const float *x, float *y, int64_t n, float center, float factor, float shift, int32_t relu);
+/// y = (g - average - (x - center) pull) factor; y may be g.
+void ct_scale_gradient(
+    const float *g, const float *x, float *y, int64_t n, float average, float center, float pull,
+    float factor);
+/// y = a + b.
+void ct_add(const float *a, const float *b, float *y, int64_t n);
+/// y = max(x, 0); a NaN stays one.
+void ct_relu(const float *x, float *y, int64_t n);
+/// y = g where the rectifier's output is positive, else 0; y may be g.
+void ct_relu_gradient(const float *g, const float *output, float *y, int64_t n);
+/// y = x Φ(x), and g times the slope of that.
+void ct_gelu(const float *x, float *y, int64_t n);
+void ct_gelu_gradient(const float *g, const float *x, float *y, int64_t n);
+/// The same with Φ approximated by tanh.
+void ct_gelu_tanh(const float *x, float *y, int64_t n);
+void ct_gelu_tanh_gradient(const float *g, const float *x, float *y, int64_t n);
+/// y = x / (1 + exp(-x)), and g times the slope of that.
+void ct_silu(const float *x, float *y, int64_t n);
+void ct_silu_gradient(const float *g, const float *x, float *y, int64_t n);
+/// y = exp(x) / Σ exp(x).
+void ct_softmax(const float *x, float *y, int64_t n);
+/// d = (g - Σ g y) y.
+void ct_softmax_gradient(const float *g, const float *y, float *d, int64_t n);

@@ -1,0 +1,71 @@
+#include "CTrainingKernels.h"
+#include "dispatch.h"
+
+#define NAME(x) plain_##x
+#define VL 4
+#include "vectors_body.h"
+#undef NAME
+#undef VL
+
+#if defined(__x86_64__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#define NAME(x) avx2_##x
+#define VL 8
+#include "vectors_body.h"
+#undef NAME
+#undef VL
+#pragma clang attribute pop
+
+#pragma clang attribute push(                                                           \
+    __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma"))), apply_to = function)
+#define NAME(x) avx512_##x
+#define VL 16
+#include "vectors_body.h"
+#undef NAME
+#undef VL
+#pragma clang attribute pop
+#endif
+
+double ct_sum(const float *x, int64_t n) { return CHOOSE(sum(x, n)); }
+
+double ct_squared_distance(const float *x, int64_t n, float center) {
+  return CHOOSE(squared_distance(x, n, center));
+}
+
+void ct_sum_and_product(
+    const float *g, const float *x, int64_t n, float center, double result[2]) {
+  CHOOSE(sum_and_product(g, x, n, center, result));
+}
+
+void ct_scale(
+    const float *x, float *y, int64_t n, float center, float factor, float shift, int32_t relu) {
+  CHOOSE(scale(x, y, n, center, factor, shift, relu));
+}
+
+void ct_scale_gradient(
+    const float *g, const float *x, float *y, int64_t n, float average, float center, float pull,
+    float factor) {
+  CHOOSE(scale_gradient(g, x, y, n, average, center, pull, factor));
+}
+
+void ct_add(const float *a, const float *b, float *y, int64_t n) { CHOOSE(add(a, b, y, n)); }
+void ct_relu(const float *x, float *y, int64_t n) { CHOOSE(relu(x, y, n)); }
+void ct_relu_gradient(const float *g, const float *output, float *y, int64_t n) {
+  CHOOSE(relu_gradient(g, output, y, n));
+}
+void ct_gelu(const float *x, float *y, int64_t n) { CHOOSE(gelu(x, y, n)); }
+void ct_gelu_gradient(const float *g, const float *x, float *y, int64_t n) {
+  CHOOSE(gelu_gradient(g, x, y, n));
+}
+void ct_gelu_tanh(const float *x, float *y, int64_t n) { CHOOSE(gelu_tanh(x, y, n)); }
+void ct_gelu_tanh_gradient(const float *g, const float *x, float *y, int64_t n) {
+  CHOOSE(gelu_tanh_gradient(g, x, y, n));
+}
+void ct_silu(const float *x, float *y, int64_t n) { CHOOSE(silu(x, y, n)); }
+void ct_silu_gradient(const float *g, const float *x, float *y, int64_t n) {
+  CHOOSE(silu_gradient(g, x, y, n));
+}
+void ct_softmax(const float *x, float *y, int64_t n) { CHOOSE(softmax(x, y, n)); }
+void ct_softmax_gradient(const float *g, const float *y, float *d, int64_t n) {
+  CHOOSE(softmax_gradient(g, y, d, n));
+}

@@ -1,0 +1,281 @@
+// Included once for each instruction set, with NAME(x) and VL as in `convolution_body.h`.
+
+typedef float NAME(f) __attribute__((vector_size(VL * 4)));
+typedef int32_t NAME(i) __attribute__((vector_size(VL * 4)));
+typedef float NAME(u) __attribute__((vector_size(VL * 4), aligned(4), may_alias));
+#define vec NAME(f)
+#define ints NAME(i)
+#define LOAD(p) (*(const NAME(u) *)(p))
+#define STORE(p, v) (*(NAME(u) *)(p) = (v))
+#define ALL(x) ((vec){0} + (x))
+#define SELECT(mask, a, b) ((vec)(((ints)(a) & (mask)) | ((ints)(b) & ~(mask))))
+
+/// Σ of a vector, in double precision.
+static inline double NAME(reduce)(vec v) {
+  double sum = 0;
+  for (int i = 0; i < VL; i++) sum += v[i];
+  return sum;
+}
+
+// Sums go on in single precision over short blocks, in double precision over these.
+enum { NAME(block) = 64 * VL };
+
+static double NAME(sum)(const float *x, int64_t n) {
+  double total = 0;
+  int64_t k = 0;
+  while (n - k >= VL) {
+    vec a = {0}, b = {0};
+    int64_t end = n - k < NAME(block) ? n : k + NAME(block);
+    for (; k + 2 * VL <= end; k += 2 * VL) {
+      a += LOAD(x + k);
+      b += LOAD(x + k + VL);
+    }
+    for (; k + VL <= end; k += VL) a += LOAD(x + k);
+    total += NAME(reduce)(a + b);
+  }
+  for (; k < n; k++) total += x[k];
+  return total;
+}
+
+static double NAME(squared_distance)(const float *x, int64_t n, float center) {
+  double total = 0;
+  int64_t k = 0;
+  while (n - k >= VL) {
+    vec a = {0}, b = {0};
+    int64_t end = n - k < NAME(block) ? n : k + NAME(block);
+    for (; k + 2 * VL <= end; k += 2 * VL) {
+      vec c = LOAD(x + k) - center, d = LOAD(x + k + VL) - center;
+      a += c * c;
+      b += d * d;
+    }
+    for (; k + VL <= end; k += VL) {
+      vec c = LOAD(x + k) - center;
+      a += c * c;
+    }
+    total += NAME(reduce)(a + b);
+  }
+  for (; k < n; k++) total += (double)(x[k] - center) * (x[k] - center);
+  return total;
+}
+
+static void NAME(sum_and_product)(
+    const float *g, const float *x, int64_t n, float center, double result[2]) {
+  double sum = 0, product = 0;
+  int64_t k = 0;
+  while (n - k >= VL) {
+    vec a = {0}, b = {0};
+    int64_t end = n - k < NAME(block) ? n : k + NAME(block);
+    for (; k + VL <= end; k += VL) {
+      vec slope = LOAD(g + k);
+      a += slope;
+      b += slope * (LOAD(x + k) - center);
+    }
+    sum += NAME(reduce)(a);
+    product += NAME(reduce)(b);
+  }
+  for (; k < n; k++) {
+    sum += g[k];
+    product += (double)g[k] * (x[k] - center);
+  }
+  result[0] = sum;
+  result[1] = product;
+}
+
+/// exp(x) to 2 ulp (the polynomial of Cephes' expf); 0 where that is below the smallest normal number.
+static inline vec NAME(exp)(vec x) {
+  vec low = ALL(-87.3f), high = ALL(88.3f);
+  vec c = SELECT(x < low, low, x);
+  c = SELECT(c > high, high, c);
+  vec shifted = c * 1.44269504088896341f + 12582912.0f;
+  vec n = shifted - 12582912.0f;
+  vec r = c - n * 0.693359375f + n * 2.12194440e-4f;
+  vec p = ALL(1.9875691500e-4f);
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  // The whole number lies in the low bits of the shifted one.
+  ints power = ((ints)shifted - 0x4B400000 + 127) << 23;
+  vec result = p * (vec)power;
+  return SELECT(x < low, ALL(0.0f), result);
+}
+
+/// erf(x) to a few ulp: an odd rational function up to 4, where erf is 1 in single precision (the
+/// coefficients are those of Eigen's).
+static inline vec NAME(erf)(vec x) {
+  vec low = ALL(-4.0f), high = ALL(4.0f);
+  x = SELECT(x < low, low, x);
+  x = SELECT(x > high, high, x);
+  vec s = x * x;
+  vec p = ALL(-2.72614225801306e-10f);
+  p = p * s + 2.77068142495902e-08f;
+  p = p * s + -2.10102402082508e-06f;
+  p = p * s + -5.69250639462346e-05f;
+  p = p * s + -7.34990630326855e-04f;
+  p = p * s + -2.95459980854025e-03f;
+  p = p * s + -1.60960333262415e-02f;
+  vec q = ALL(-1.45660718464996e-05f);
+  q = q * s + -2.13374055278905e-04f;
+  q = q * s + -1.68282697438203e-03f;
+  q = q * s + -7.37332916720468e-03f;
+  q = q * s + -1.42647390514189e-02f;
+  return x * p / q;
+}
+
+static inline vec NAME(one_gelu)(vec x) {
+  return x * 0.5f * (1.0f + NAME(erf)(x * 0.70710678118654752f));
+}
+
+static inline vec NAME(one_gelu_slope)(vec x) {
+  vec below = 0.5f * (1.0f + NAME(erf)(x * 0.70710678118654752f));
+  return below + x * 0.39894228040143268f * NAME(exp)(x * x * -0.5f);
+}
+
+// 1 + tanh(z) = 2 / (1 + exp(-2z))
+static inline vec NAME(one_gelu_tanh)(vec x) {
+  vec z = 0.79788456080286536f * (x + 0.044715f * x * x * x);
+  return x / (1.0f + NAME(exp)(z * -2.0f));
+}
+
+static inline vec NAME(one_gelu_tanh_slope)(vec x) {
+  vec z = 0.79788456080286536f * (x + 0.044715f * x * x * x);
+  vec s = 1.0f / (1.0f + NAME(exp)(z * -2.0f));
+  vec inner = 0.79788456080286536f * (1.0f + 0.134145f * x * x);
+  return s + x * 2.0f * s * (1.0f - s) * inner;
+}
+
+static inline vec NAME(one_silu)(vec x) { return x / (1.0f + NAME(exp)(-x)); }
+
+static inline vec NAME(one_silu_slope)(vec x) {
+  vec s = 1.0f / (1.0f + NAME(exp)(-x));
+  return s * (1.0f + x * (1.0f - s));
+}
+
+static inline vec NAME(one_relu)(vec x) { return SELECT(x < 0.0f, ALL(0.0f), x); }
+
+/// The last elements, fewer than a vector, filled up with zeros.
+static inline vec NAME(rest)(const float *x, int64_t count) {
+  vec v = {0};
+  for (int64_t i = 0; i < count; i++) v[i] = x[i];
+  return v;
+}
+
+static inline void NAME(put)(float *y, vec v, int64_t count) {
+  for (int64_t i = 0; i < count; i++) y[i] = v[i];
+}
+
+// A loop over y = f(a) or y = f(a, b), where a, b are vectors.
+#define MAP1(expression)                         \
+  int64_t k = 0;                                 \
+  for (; k + VL <= n; k += VL) {                 \
+    vec a = LOAD(first + k);                     \
+    STORE(y + k, (expression));                  \
+  }                                              \
+  if (k < n) {                                   \
+    vec a = NAME(rest)(first + k, n - k);        \
+    NAME(put)(y + k, (expression), n - k);       \
+  }
+#define MAP2(expression)                         \
+  int64_t k = 0;                                 \
+  for (; k + VL <= n; k += VL) {                 \
+    vec a = LOAD(first + k), b = LOAD(second + k); \
+    STORE(y + k, (expression));                  \
+  }                                              \
+  if (k < n) {                                   \
+    vec a = NAME(rest)(first + k, n - k);        \
+    vec b = NAME(rest)(second + k, n - k);       \
+    NAME(put)(y + k, (expression), n - k);       \
+  }
+
+static void NAME(scale)(
+    const float *first, float *y, int64_t n, float center, float factor, float shift,
+    int32_t relu) {
+  if (relu) {
+    MAP1(NAME(one_relu)((a - center) * factor + shift))
+  } else {
+    MAP1((a - center) * factor + shift)
+  }
+}
+
+static void NAME(scale_gradient)(
+    const float *first, const float *second, float *y, int64_t n, float average, float center,
+    float pull, float factor) {
+  MAP2((a - average - (b - center) * pull) * factor)
+}
+
+static void NAME(add)(const float *first, const float *second, float *y, int64_t n) {
+  MAP2(a + b)
+}
+
+static void NAME(relu)(const float *first, float *y, int64_t n) { MAP1(NAME(one_relu)(a)) }
+
+static void NAME(relu_gradient)(
+    const float *first, const float *second, float *y, int64_t n) {
+  MAP2(SELECT(b > 0.0f, a, ALL(0.0f)))
+}
+
+static void NAME(gelu)(const float *first, float *y, int64_t n) { MAP1(NAME(one_gelu)(a)) }
+
+static void NAME(gelu_gradient)(
+    const float *first, const float *second, float *y, int64_t n) {
+  MAP2(a * NAME(one_gelu_slope)(b))
+}
+
+static void NAME(gelu_tanh)(const float *first, float *y, int64_t n) {
+  MAP1(NAME(one_gelu_tanh)(a))
+}
+
+static void NAME(gelu_tanh_gradient)(
+    const float *first, const float *second, float *y, int64_t n) {
+  MAP2(a * NAME(one_gelu_tanh_slope)(b))
+}
+
+static void NAME(silu)(const float *first, float *y, int64_t n) { MAP1(NAME(one_silu)(a)) }
+
+static void NAME(silu_gradient)(
+    const float *first, const float *second, float *y, int64_t n) {
+  MAP2(a * NAME(one_silu_slope)(b))
+}
+
+static void NAME(softmax)(const float *x, float *y, int64_t n) {
+  float largest = -__builtin_inff();
+  for (int64_t i = 0; i < n; i++)
+    if (!(x[i] <= largest)) largest = x[i];
+  if (largest == -__builtin_inff()) largest = __builtin_nanf("");
+  vec sums = {0};
+  int64_t k = 0;
+  for (; k + VL <= n; k += VL) {
+    vec value = NAME(exp)(LOAD(x + k) - largest);
+    sums += value;
+    STORE(y + k, value);
+  }
+  double sum = NAME(reduce)(sums);
+  if (k < n) {
+    vec value = NAME(exp)(NAME(rest)(x + k, n - k) - largest);
+    NAME(put)(y + k, value, n - k);
+    for (int64_t i = 0; i < n - k; i++) sum += value[i];
+  }
+  float factor = (float)(1 / sum);
+  for (int64_t i = 0; i < n; i++) y[i] *= factor;
+}
+
+static void NAME(softmax_gradient)(const float *first, const float *second, float *y, int64_t n) {
+  vec products = {0};
+  int64_t i = 0;
+  for (; i + VL <= n; i += VL) products += LOAD(first + i) * LOAD(second + i);
+  double sum = NAME(reduce)(products);
+  for (; i < n; i++) sum += (double)first[i] * second[i];
+  float product = (float)sum;
+  MAP2((a - product) * b)
+}
+
+#undef vec
+#undef ints
+#undef LOAD
+#undef STORE
+#undef ALL
+#undef SELECT
+#undef MAP1
+#undef MAP2
