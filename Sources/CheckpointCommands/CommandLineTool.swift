@@ -89,7 +89,7 @@ struct Ckpt: ParsableCommand {
       MergeCommand.self, CheckCommand.self, RecipesCommand.self, RewriteCommand.self,
       GetCommand.self, SetCommand.self, DropCommand.self,
       ScanCommand.self, VerifyCommand.self,
-      ConvertCommand.self, ShardCommand.self, JoinCommand.self,
+      ConvertCommand.self, ShardCommand.self, JoinCommand.self, PlanCommand.self,
     ])
 }
 

@@ -156,7 +156,9 @@ struct JoinCommand: ParsableCommand {
         file, at: nil, dtype: nil, selection: nil, output: output, common: common)
     }
     let index = try ShardSet(file, indexName: output.output)
-    let bytes = try output.write(index.plan, common: common)
+    // Written before: nothing is left to do, so that a plan can be run again.
+    let isThere = try !output.force && index.isThere()
+    let bytes = isThere ? 0 : try output.write(index.plan, common: common)
     if common.json {
       return try printJSON(
         IndexReport(

@@ -41,6 +41,9 @@ struct OutputOptions: ParsableArguments {
   @Option(help: "How large a shard may be, such as 2GB (KB, MB, GB, TB); default 5GB.")
   var maxSize: ByteSize?
 
+  @Option(help: "Write the shards of job I of N alone, without the index; see \"ckpt plan\".")
+  var job: String?
+
   @Flag(help: "Leave out, or turn into plain data, what torch.load(weights_only=True) refuses.")
   var plain = false
 
@@ -51,6 +54,9 @@ struct OutputOptions: ParsableArguments {
     guard TiePolicy(rawValue: ties) != nil else {
       let names = TiePolicy.allCases.map(\.rawValue).joined(separator: ", ")
       throw ValidationError("--ties is one of \(names), not \"\(ties)\"")
+    }
+    if let job, OutputPart(job) == nil {
+      throw ValidationError("--job is I/N, such as 2/8, not \"\(job)\"")
     }
     if output.isEmpty { throw ValidationError("-o needs the name of a file") }
     guard let format else { return }
@@ -97,7 +103,10 @@ struct OutputOptions: ParsableArguments {
 
   /// Writes what is planned, unless this is a dry run; gives the number of bytes.
   func write(_ plan: OutputPlan, common: CommonOptions) throws -> Int {
+    if JobPlanner.isPlanning { throw JobPlanner.Planned(plan: plan, path: output) }
+    let part = job.flatMap { OutputPart($0) }
     if dryRun {
+      if let part { return plan.shards(of: part).reduce(0) { $0 + $1.byteCount } }
       if !force, plan.replaces { Messages.warn("\(output) exists already; --force replaces it") }
       return plan.byteCount
     }
@@ -106,6 +115,11 @@ struct OutputOptions: ParsableArguments {
     defer { withExtendedLifetime(watch) {} }
     let bar = common.noProgress ? nil : ProgressBar(total: plan.byteCount)
     defer { bar?.finish() }
+    if let part {
+      return try plan.write(
+        part, replacingExisting: force, verifying: !noVerify, cancellation: cancellation,
+        progress: { bar?.advance(by: $0) })
+    }
     return try plan.write(
       replacingExisting: force, verifying: !noVerify, cancellation: cancellation,
       progress: { bar?.advance(by: $0) })

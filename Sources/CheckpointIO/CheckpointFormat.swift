@@ -18,6 +18,9 @@ extension Checkpoint {
     /// Files that `torch.save` writes and their index.
     case pytorchIndex = "pytorch-index"
 
+    /// Whether it is shards and their index.
+    var isSharded: Bool { self == .safetensorsIndex || self == .pytorchIndex }
+
     /// Whether the root is the state dict, whatever is in it.
     var holdsTensorsAlone: Bool {
       switch self {

@@ -33,22 +33,25 @@ public struct OutputPlan: Sendable {
     public let name: String
     /// How many bytes it will have.
     public let byteCount: Int
+    /// The bytes that it begins with, as far as they are known; they tell it from others of its length.
+    let beginning: [UInt8]
     /// Writes all of them.
     let write: @Sendable (Platform.File, WriteContext) throws -> Void
 
     /// A file of `byteCount` bytes that `write` writes.
     init(
-      name: String, byteCount: Int,
+      name: String, byteCount: Int, beginning: [UInt8] = [],
       write: @escaping @Sendable (Platform.File, WriteContext) throws -> Void
     ) {
       self.name = name
       self.byteCount = byteCount
+      self.beginning = beginning
       self.write = write
     }
 
     /// A file of those bytes.
     init(name: String, bytes: [UInt8]) {
-      self.init(name: name, byteCount: bytes.count) { file, context in
+      self.init(name: name, byteCount: bytes.count, beginning: bytes) { file, context in
         try bytes.withUnsafeBytes { try file.write($0, at: 0) }
         context.stream.progress?(bytes.count)
       }
@@ -115,9 +118,7 @@ public struct OutputPlan: Sendable {
     replacingExisting: Bool = false, verifying: Bool = true,
     cancellation: Cancellation = Cancellation(), progress: (@Sendable (Int) -> Void)? = nil
   ) throws -> Int {
-    var stream = StreamWriter(cancellation: cancellation, progress: progress)
-    stream.verifies = verifying
-    let context = WriteContext(stream: stream)
+    let context = WriteContext(cancellation, progress, verifying: verifying)
     if isFolder {
       let output = try AtomicFolder(
         path: path, replacingExisting: replacingExisting, cancellation: cancellation)
@@ -145,6 +146,14 @@ public struct OutputPlan: Sendable {
 struct WriteContext: Sendable {
   /// Writes segments, told whether to verify, when to stop and whom to tell of progress.
   let stream: StreamWriter
+
+  init(
+    _ cancellation: Cancellation, _ progress: (@Sendable (Int) -> Void)?, verifying: Bool
+  ) {
+    var stream = StreamWriter(cancellation: cancellation, progress: progress)
+    stream.verifies = verifying
+    self.stream = stream
+  }
 }
 
 extension Checkpoint {

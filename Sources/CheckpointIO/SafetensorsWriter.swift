@@ -65,7 +65,9 @@ enum SafetensorsWriter: FormatWriter {
       [StreamSegment(offset: 0, source: .bytes(layout.header))]
       + layout.slots.map { StreamSegment(offset: $0.offset, source: sources[$0.item]) }
     let keys = Dictionary(tensors.map { ($0.tensor.storage.name, $0.key) }) { first, _ in first }
-    return OutputPlan.File(name: name, byteCount: layout.byteCount) { file, context in
+    return OutputPlan.File(
+      name: name, byteCount: layout.byteCount, beginning: layout.header
+    ) { file, context in
       do {
         try context.stream.write(segments, to: file)
       } catch let error as ChecksumError where error.key == nil {

@@ -30,9 +30,11 @@ public struct ShardSet: Sendable {
         hint: "such as \(folder)/model.safetensors.index.json")
     }
     let files = try Folder(folder)
-    let found = files.names.compactMap { name in
+    var found = files.names.compactMap { name in
       ShardSplit.parse(name, ending).map { (name: name, parts: $0) }
     }.filter { $0.parts.stem == place.stem }.sorted { $0.parts.number < $1.parts.number }
+    let single = place.stem + ending
+    if found.isEmpty, files.contains(single) { found = [(single, (place.stem, 0, 1))] }
     guard let count = found.first?.parts.count else {
       throw CheckpointError.badShard(
         index: folder, "no file is called \(place.stem)-00001-of-0000N\(ending)")
@@ -80,6 +82,12 @@ public struct ShardSet: Sendable {
     plan = OutputPlan(
       format: isSafetensors ? .safetensorsIndex : .pytorchIndex, folder: place.folder,
       files: [.init(name: place.indexName, bytes: index)])
+  }
+
+  /// Whether the index is there already, as it would be written.
+  public func isThere() throws -> Bool {
+    guard let index = plan.files.last, plan.replaces else { return false }
+    return try index.isThere(at: plan.path + "/" + index.name)
   }
 
   /// What an index says of what its shards say of themselves: each key once, without the shards' format.

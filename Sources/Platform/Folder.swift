@@ -36,6 +36,13 @@ public struct Folder: Sendable {
     return !path.utf8.contains(0) && stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
   }
 
+  /// Makes a folder at `path`, unless there is one.
+  public static func create(at path: String) throws(FileError) {
+    guard !path.utf8.contains(0), mkdir(path, 0o777) == 0 || exists(at: path) else {
+      throw .fromErrno(.cannotCreate, "cannot create the folder", path: path)
+    }
+  }
+
   /// The folder that a file lies in.
   public init(of file: File) throws(FileError) { try self.init(PendingFile.folder(of: file.path)) }
 

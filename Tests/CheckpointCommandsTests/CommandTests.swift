@@ -156,9 +156,61 @@ struct CommandTests {
     #expect(try keys(joined).sorted() == keys(training).sorted())
     let index = shards + "/model.safetensors.index.json"
     let bytes = try contents(of: index)
+    #expect(ckpt("join", shards, "--index-only", "-o", index) == 0)
+    _ = try folder.write([1], to: "shards/model.safetensors.index.json")
     #expect(ckpt("join", shards, "--index-only", "-o", index) == 73)
     #expect(ckpt("join", shards, "--index-only", "-o", index, "--force") == 0)
     #expect(try contents(of: index) == bytes)
+  }
+
+  @Test(
+    "Jobs that each write a part, in any order and twice, come to the same bytes as one command")
+  func jobs() throws {
+    let source = Fixtures.path("formats/layers.safetensors")
+    let command = ["convert", source, "--to-dtype", "bfloat16", "--max-size", "30"]
+    let (whole, parts) = (folder.file("whole"), folder.file("parts"))
+    #expect(
+      CommandLineTool.run(command + ["-o", whole + "/model.safetensors.index.json"]) == 0)
+    let index = parts + "/model.safetensors.index.json"
+    #expect(CommandLineTool.run(["plan"] + command + ["-o", index, "--jobs", "3"]) == 0)
+    #expect(try folder.names() == ["whole"])
+    for job in ["3/3", "1/3", "1/3"] {
+      #expect(CommandLineTool.run(command + ["-o", index, "--job", job]) == 0)
+    }
+    #expect(ckpt("join", "--index-only", parts, "-o", index) == 65)
+    #expect(CommandLineTool.run(command + ["-o", index, "--job", "2/3"]) == 0)
+    #expect(try !Folder(parts).contains("model.safetensors.index.json"))
+    for _ in 0..<2 { #expect(ckpt("join", "--index-only", parts, "-o", index) == 0) }
+    let names = try Folder(whole).names
+    #expect(try Folder(parts).names == names && names.count > 3)
+    for name in names {
+      #expect(try contents(of: parts + "/" + name) == contents(of: whole + "/" + name), "\(name)")
+    }
+    // A file of the same name that is no such shard is not taken for one.
+    _ = try folder.write([1, 2, 3], to: "parts/" + names[0])
+    #expect(CommandLineTool.run(command + ["-o", index, "--job", "1/3"]) == 73)
+    #expect(CommandLineTool.run(command + ["-o", index, "--job", "1/3", "--force"]) == 0)
+    #expect(try contents(of: parts + "/" + names[0]) == contents(of: whole + "/" + names[0]))
+  }
+
+  @Test("A plan is refused for what is no independent work")
+  func noPlan() {
+    let index = folder.file("out/m.safetensors.index.json")
+    let calls: [(Int32, [String])] = [
+      (64, ["filter", training, "-o", folder.file("x.pt"), "--extract", "--jobs", "2"]),
+      (64, ["ls", training, "--jobs", "2"]), (64, ["--jobs", "2"]),
+      (64, ["convert", training, "--drop-objects", "-o", index]),
+      (64, ["convert", training, "--drop-objects", "-o", index, "--jobs", "0"]),
+      (64, ["convert", training, "--none", "-o", index, "--jobs", "2"]),
+      (65, ["convert", training, "-o", index, "--jobs", "2"]),
+      (0, ["convert", training, "--drop-objects", "-o", index, "--jobs=2", "--json"]),
+    ]
+    for (status, arguments) in calls {
+      #expect(CommandLineTool.run(["plan"] + arguments) == status, "\(arguments)")
+    }
+    #expect(
+      CommandLineTool.run(["convert", training, "-o", folder.file("x.pt"), "--job", "1/2"]) == 65)
+    #expect(CommandLineTool.run(["convert", training, "-o", index, "--job", "3/2"]) == 64)
   }
 
   @Test("--to-dtype converts the selected floats; counters stay")
