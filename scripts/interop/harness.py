@@ -1,8 +1,10 @@
 """What every group of checks uses: running `ckpt`, counting what passed."""
 
+import contextlib
 import json
 import pathlib
 import subprocess
+import sys
 import traceback
 
 from compare import Difference
@@ -33,3 +35,45 @@ def ckpt(*arguments, status=0, output=False):
     if status:
         return done.stdout if output else done.stderr
     return json.loads(done.stdout) if "--json" in arguments else done.stdout
+
+
+# Started once, since a process counts the memory of the one that it was forked from.
+LAUNCHER = """
+import json, os, sys
+for line in sys.stdin:
+    arguments, error = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(error, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.execv(arguments[0], arguments)
+    _, status, usage = os.wait4(child, 0)
+    print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_maxrss]), flush=True)
+"""
+
+
+@contextlib.contextmanager
+def hostile_checker(folder):
+    """Gives a check that a file is refused: status 65, one line that says something and a hint, no output, no crash,
+    less than 100 MB of memory."""
+    launcher = subprocess.Popen(
+        [sys.executable, "-S", "-c", LAUNCHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    error_file, out = folder / "stderr", folder / "bad_out.pt"
+
+    def check_bad(source, says):
+        command = [CKPT, "filter", str(source), "-o", str(out)]
+        launcher.stdin.write(json.dumps([command, str(error_file)]) + "\n")
+        launcher.stdin.flush()
+        status, memory = json.loads(launcher.stdout.readline())
+        error = error_file.read_text()
+        lines = error.splitlines()
+        assert status == 65, f"status {status}: {error}"
+        assert lines and lines[0].startswith("ckpt: error: ") and len(lines) <= 2, error
+        assert says in error, error
+        assert not out.exists()
+        assert memory < 100_000, f"{memory} kB"
+
+    yield check_bad
+    launcher.stdin.close()
+    launcher.wait()

@@ -25,9 +25,10 @@ sys.path[:0] = [str(ROOT / "fixtures"), str(pathlib.Path(__file__).resolve().par
 
 import generate
 import harness
+import hub_formats
 import inspection
 from compare import assert_equal
-from harness import FIXTURES, check, ckpt
+from harness import FIXTURES, check, ckpt, hostile_checker
 
 def loads(path, weights_only, mmap):
     return torch.load(path, weights_only=weights_only, mmap=mmap)
@@ -335,50 +336,16 @@ def plain(folder):
         check(f"--plain {name}", action)
 
 
-# Started once, since a process counts the memory of the one that it was forked from.
-LAUNCHER = """
-import json, os, sys
-for line in sys.stdin:
-    arguments, error = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        os.dup2(os.open(error, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os.execv(arguments[0], arguments)
-    _, status, usage = os.wait4(child, 0)
-    print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_maxrss]), flush=True)
-"""
-
-
 def hostile(folder):
-    launcher = subprocess.Popen(
-        [sys.executable, "-S", "-c", LAUNCHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    error_file, out = folder / "stderr", folder / "bad_out.pt"
-
-    def check_bad(source, says):
-        command = [harness.CKPT, "filter", str(source), "-o", str(out)]
-        launcher.stdin.write(json.dumps([command, str(error_file)]) + "\n")
-        launcher.stdin.flush()
-        status, memory = json.loads(launcher.stdout.readline())
-        error = error_file.read_text()
-        lines = error.splitlines()
-        assert status == 65, f"status {status}: {error}"
-        assert lines and lines[0].startswith("ckpt: error: ") and len(lines) <= 2, error
-        assert says in error, error
-        assert not out.exists()
-        assert memory < 100_000, f"{memory} kB"
-
-    for item in json.loads((FIXTURES / "bad" / "bad.json").read_text()):
-        source = FIXTURES / "bad" / item["file"]
-        check(f"bad {item['file']}", lambda: check_bad(source, item["says"]))
-    whole = (FIXTURES / "training.pt").read_bytes()
-    for part in range(50):
-        source = folder / "truncated.pt"
-        source.write_bytes(whole[: len(whole) * part // 50])
-        check(f"bad: cut to {part}/50", lambda: check_bad(source, "ckpt: error: "))
-    launcher.stdin.close()
-    launcher.wait()
+    with hostile_checker(folder) as check_bad:
+        for item in json.loads((FIXTURES / "bad" / "bad.json").read_text()):
+            source = FIXTURES / "bad" / item["file"]
+            check(f"bad {item['file']}", lambda: check_bad(source, item["says"]))
+        whole = (FIXTURES / "training.pt").read_bytes()
+        for part in range(50):
+            source = folder / "truncated.pt"
+            source.write_bytes(whole[: len(whole) * part // 50])
+            check(f"bad: cut to {part}/50", lambda: check_bad(source, "ckpt: error: "))
 
 
 def main_job(folder):
@@ -423,6 +390,7 @@ def main():
     # A module of further groups adds its own, `GROUPS`, here.
     groups = [fixtures, state_dicts, random_graphs, random_state_dicts, plain, hostile, main_job]
     groups += inspection.GROUPS
+    groups += hub_formats.GROUPS
     wanted = sys.argv[2:]
     for group in groups:
         if wanted and group.__name__ not in wanted:
