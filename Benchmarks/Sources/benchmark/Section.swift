@@ -9,6 +9,7 @@ struct Section {
       Section(name: "editing", measure: measureEditing),
       Section(name: "looking", measure: measureLooking),
       Section(name: "memory", measure: measureMemory),
+      Section(name: "formats", measure: measureFormats),
     ]
   }
 }
