@@ -3,6 +3,7 @@
 The last line tells how long the work took without the start of Python and the imports.
 """
 
+import mmap
 import sys
 import time
 
@@ -11,6 +12,9 @@ import torch
 start = time.perf_counter()
 work, *paths = sys.argv[1:]
 load = lambda path: torch.load(path, mmap=True, weights_only=True)  # noqa: E731
+if work == "ls":
+    # A private map of more than the memory is refused by the system.
+    torch.serialization.set_default_mmap_options(mmap.MAP_SHARED)
 if work == "sparse":
     # A file of that many bytes whose storages are holes.
     from torch._subclasses.fake_tensor import FakeTensorMode

@@ -42,7 +42,7 @@ struct IntegrityTests {
   func large() throws {
     var random = SeededRandom(1)
     var block = random.bytes(1 << 16)
-    block = Array((0..<(40 << 4)).map { _ in block }.joined())
+    block = Array([[UInt8]](repeating: block, count: 40 << 4).joined())
     var stateDict = StateDict()
     stateDict["w"] = try Tensor(
       storage: Storage(bytes: block), elementType: .uint8, shape: [block.count])

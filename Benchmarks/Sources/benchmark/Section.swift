@@ -7,6 +7,7 @@ struct Section {
     [
       Section(name: "start", measure: measureStart),
       Section(name: "editing", measure: measureEditing),
+      Section(name: "merging", measure: measureMerging),
       Section(name: "looking", measure: measureLooking),
       Section(name: "memory", measure: measureMemory),
       Section(name: "formats", measure: measureFormats),
