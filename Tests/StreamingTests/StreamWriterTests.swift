@@ -14,10 +14,12 @@ struct StreamWriterTests {
   init() throws {
     folder = try TemporaryFolder()
     var random = SeededRandom(3)
-    // A prime, so that no two blocks are equal.
+    // A prime, so that no two blocks are equal. (Copied whole: byte by byte a debug build takes seconds.)
     let pattern = random.bytes(65_521)
-    bytes = Array(
-      [[UInt8]](repeating: pattern, count: 92).joined().prefix(6_000_000))
+    var bytes: [UInt8] = []
+    while bytes.count < 6_000_000 { bytes += pattern }
+    bytes.removeLast(bytes.count - 6_000_000)
+    self.bytes = bytes
     source = try File(readingFrom: folder.write(bytes, to: "source"))
   }
 
@@ -147,9 +149,9 @@ struct StreamWriterTests {
     let log = Recorder.Log()
     var writer = StreamWriter()
     writer.workers = workers
-    let all = (0..<3).map { Recorder("\($0)", byteCount: 5 << 20, log: log) }
+    let all = (0..<6).map { Recorder("\($0)", byteCount: 300_000, log: log) }
     let written = try write(row(all.map { .computed($0) }), with: writer)
-    #expect(written.bytes == [UInt8](repeating: 9, count: 15 << 20))
+    #expect(written.bytes == [UInt8](repeating: 9, count: 1_800_000))
     #expect(log.open.withLock { $0.most } <= workers)
   }
 
