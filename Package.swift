@@ -57,10 +57,14 @@ let package = Package(
     .target(
       name: "SafetensorsFormat", dependencies: ["Platform", "TensorStore"], swiftSettings: settings),
     .target(
+      name: "GGUFFormat", dependencies: ["Platform", "TensorStore"], swiftSettings: settings),
+    .target(
+      name: "NumpyFormat", dependencies: ["Platform", "TensorStore"], swiftSettings: settings),
+    .target(
       name: "CheckpointIO",
       dependencies: [
-        "Platform", "PickleFormat", "SafetensorsFormat", "Streaming", "ZipArchive", "TensorStore",
-        "StateDicts",
+        "Platform", "PickleFormat", "SafetensorsFormat", "GGUFFormat", "NumpyFormat", "Streaming",
+        "ZipArchive", "TensorStore", "StateDicts",
       ],
       swiftSettings: settings),
     // Loops of the training core for AVX-512, AVX2 and plain vectors.
@@ -98,6 +102,8 @@ let package = Package(
     test("TensorStore", "Platform"),
     test("SafetensorsFormat", "TensorStore", "Platform"),
     test("StateDicts", "TensorStore", "Platform"),
+    test("GGUFFormat", "Platform", "TensorStore"),
+    test("NumpyFormat", "Platform", "TensorStore"),
     test("CheckpointIO", "StateDictKit", "ZipArchive", "PickleFormat"),
     test("Recipes", "StateDicts", "TensorStore", "Platform"),
     test("TrainingCore", "StateDictKit", "StateDicts", "TensorStore"),

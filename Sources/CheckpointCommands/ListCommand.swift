@@ -34,6 +34,8 @@ struct ListCommand: ParsableCommand {
       let requires_grad: Bool
       let parameter: Bool
       let quantization: Scheme?
+      /// How the file holds the elements, where they are made from blocks.
+      let stored_as: String?
     }
     struct Other: Encodable {
       let key, type: String
@@ -76,7 +78,8 @@ struct ListCommand: ParsableCommand {
         key: key, dtype: tensor.elementType.name, shape: tensor.shape, stride: tensor.strides,
         bytes: tensor.byteCount, storage: tensor.isMeta ? nil : number,
         storage_offset: tensor.offset, requires_grad: tensor.requiresGrad,
-        parameter: tensor.isParameter, quantization: tensor.quantization.map(Self.scheme))
+        parameter: tensor.isParameter, quantization: tensor.quantization.map(Self.scheme),
+        stored_as: tensor.storage.blocks?.name)
     }
     return Listing(
       file: file, format: checkpoint.format.rawValue, at: at, tensors: tensors,
@@ -107,6 +110,7 @@ struct ListCommand: ParsableCommand {
       case .tensor(let tensor):
         var notes: [String] = []
         if tensor.isMeta { notes.append("meta") }
+        if let blocks = tensor.storage.blocks { notes.append("stored as \(blocks.name)") }
         if !tensor.isContiguous { notes.append("strides \(tensor.strides)") }
         switch tensor.quantization {
         case .perTensor(let scale, let zero)?: notes.append("scale \(scale), zero point \(zero)")

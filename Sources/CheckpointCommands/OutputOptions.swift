@@ -38,6 +38,9 @@ struct OutputOptions: ParsableArguments {
   @Flag(help: "Leave out what is no tensor where the format holds tensors alone.")
   var dropObjects = false
 
+  @Flag(help: "Write GGUF's quantized tensors as the 32-bit floats that they stand for.")
+  var dequantize = false
+
   @Option(help: "How large a shard may be, such as 2GB (KB, MB, GB, TB); default 5GB.")
   var maxSize: ByteSize?
 
@@ -84,6 +87,7 @@ struct OutputOptions: ParsableArguments {
       format: format.flatMap(Checkpoint.Format.init(rawValue:)), at: extract ? "/" : at)
     options.ties = TiePolicy(rawValue: ties) ?? .keepFirst
     options.dropsObjects = dropObjects
+    options.dequantizes = dequantize
     options.maxShardByteCount = maxSize?.count
     return options
   }

@@ -19,6 +19,8 @@ final class CheckpointDocument: Sendable {
   let files: [File]
   /// What the format holds beside the objects, in its order, such as safetensors' `__metadata__`.
   let metadata: [(key: String, value: String)]
+  /// All that a GGUF file says of itself, for a GGUF file that is made from it.
+  let nativeMetadata: NativeMetadata?
   /// Records of a PyTorch archive that are neither the pickle nor a storage nor PyTorch's own notes,
   /// without the folder.
   let otherRecords: [(name: String, source: ByteSource)]
@@ -27,7 +29,7 @@ final class CheckpointDocument: Sendable {
   init(
     graph: PickleGraph, storages: StorageTable, tensors: TensorTable,
     format: Checkpoint.Format, path: String, files: [File],
-    metadata: [(key: String, value: String)] = [],
+    metadata: [(key: String, value: String)] = [], nativeMetadata: NativeMetadata? = nil,
     otherRecords: [(name: String, source: ByteSource)] = []
   ) {
     self.graph = graph
@@ -37,6 +39,7 @@ final class CheckpointDocument: Sendable {
     self.path = path
     self.files = files
     self.metadata = metadata
+    self.nativeMetadata = nativeMetadata
     self.otherRecords = otherRecords
   }
 
@@ -65,11 +68,21 @@ final class CheckpointDocument: Sendable {
   /// Values of other documents (the shards of a checkpoint) are copied in with all that they lead to.
   convenience init(
     _ stateDict: StateDict, format: Checkpoint.Format, path: String, files: [File],
-    metadata: [(key: String, value: String)] = []
+    metadata: [(key: String, value: String)] = [], nativeMetadata: NativeMetadata? = nil
   ) throws {
-    let made = try Checkpoint(stateDict)
+    try self.init(
+      Checkpoint(stateDict), format: format, path: path, files: files, metadata: metadata,
+      nativeMetadata: nativeMetadata)
+  }
+
+  /// A document of what was put together in a checkpoint made here.
+  convenience init(
+    _ made: Checkpoint, format: Checkpoint.Format, path: String, files: [File],
+    metadata: [(key: String, value: String)] = [], nativeMetadata: NativeMetadata? = nil
+  ) throws {
     self.init(
       graph: made.graph, storages: StorageTable(made.addedStorages), tensors: made.addedTensors,
-      format: format, path: path, files: files, metadata: metadata)
+      format: format, path: path, files: files, metadata: metadata,
+      nativeMetadata: nativeMetadata)
   }
 }

@@ -18,13 +18,24 @@ extension Checkpoint {
     /// Files that `torch.save` writes and their index.
     case pytorchIndex = "pytorch-index"
 
+    /// A folder that `torch.distributed.checkpoint` writes.
+    case distributed = "pytorch-distributed"
+    /// A folder of DeepSpeed's, of ZeRO stage 1, 2 or 3.
+    case deepSpeed = "deepspeed"
+    /// One array of numpy's.
+    case npy
+    /// A zip archive of numpy's arrays.
+    case npz
+    /// A file of llama.cpp and its kin.
+    case gguf
+
     /// Whether it is shards and their index.
     var isSharded: Bool { self == .safetensorsIndex || self == .pytorchIndex }
 
     /// Whether the root is the state dict, whatever is in it.
     var holdsTensorsAlone: Bool {
       switch self {
-      case .safetensors, .safetensorsIndex, .pytorchIndex: true
+      case .safetensors, .safetensorsIndex, .pytorchIndex, .npy, .npz, .gguf, .deepSpeed: true
       default: false
       }
     }
@@ -82,15 +93,17 @@ enum FormatRegistry {
   /// what nobody else knows.
   static var readers: [any FormatReader.Type] {
     [
-      LegacyReader.self, TarReader.self, SafetensorsReader.self, ShardedReader.self,
-      HubFolderReader.self, PyTorchZipReader.self,
+      GGUFReader.self, NumpyReader.self, NumpyArchiveReader.self, LegacyReader.self,
+      TarReader.self, SafetensorsReader.self, ShardedReader.self, DistributedReader.self,
+      DeepSpeedReader.self, HubFolderReader.self, PyTorchZipReader.self,
     ]
   }
 
   static var writers: [any FormatWriter.Type] {
     [
       PyTorchZipWriter.self, SafetensorsWriter.self, ShardedSafetensorsWriter.self,
-      ShardedPyTorchWriter.self,
+      ShardedPyTorchWriter.self, DistributedWriter.self, NumpyWriter.self,
+      NumpyArchiveWriter.self, GGUFWriter.self,
     ]
   }
 

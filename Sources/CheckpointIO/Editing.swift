@@ -196,26 +196,43 @@ extension Checkpoint {
     let identity = ObjectIdentifier(other)
     if imported[identity] == nil { importedDocuments.append(other) }
     var copies = imported[identity] ?? [:]
+    defer { imported[identity] = copies }
+    return copy(
+      start, of: other.graph, &copies, storage: { other.storages[$0] },
+      tensor: { other.tensors[$0.index] })
+  }
+
+  /// Copies an object of another checkpoint as it is now, and all that it leads to.
+  mutating func copy(_ start: PickleGraph.Ref, from other: Checkpoint) -> PickleGraph.Ref {
+    var copies: [UInt32: PickleGraph.Ref] = [:]
+    return copy(
+      start, of: other.graph, &copies, storage: { other.storage(of: $0) },
+      tensor: { other.tensor(of: $0) })
+  }
+
+  private mutating func copy(
+    _ start: PickleGraph.Ref, of other: PickleGraph, _ copies: inout [UInt32: PickleGraph.Ref],
+    storage: (PickleGraph.Ref) -> Storage?, tensor: (PickleGraph.Ref) -> Tensor?
+  ) -> PickleGraph.Ref {
     var found: [PickleGraph.Ref] = []
     var open = [start]
     // First a number for everything, then the content, so that cycles need no care.
     while let ref = open.popLast() {
       guard copies[ref.index] == nil else { continue }
-      if let name = other.graph.global(ref) {
+      if let name = other.global(ref) {
         copies[ref.index] = global(name.module, name.name)
         continue
       }
       copies[ref.index] = graph.add(.none)
       found.append(ref)
-      open += other.graph.parts(of: ref)
+      open += other.parts(of: ref)
     }
     for ref in found {
       guard let new = copies[ref.index] else { continue }
-      graph.copy(ref, of: other.graph, to: new) { copies[$0.index] ?? new }
-      if let storage = other.storages[ref] { addedStorages[new.index] = storage }
-      if let tensor = other.tensors[ref.index] { addedTensors[new.index] = tensor }
+      graph.copy(ref, of: other, to: new) { copies[$0.index] ?? new }
+      if let storage = storage(ref) { addedStorages[new.index] = storage }
+      if let tensor = tensor(ref) { addedTensors[new.index] = tensor }
     }
-    imported[identity] = copies
     return copies[start.index] ?? start
   }
 }

@@ -12,6 +12,9 @@ public struct WriteOptions: Sendable {
   public var ties = TiePolicy.keepFirst
   /// Whether what is no tensor is left out of formats that hold tensors alone; if not, it is an error.
   public var dropsObjects = false
+  /// Whether elements that a file holds as blocks of a few bits each are written as the 32-bit floats that
+  /// they stand for; if not, they are an error, since they take several times the space.
+  public var dequantizes = false
   /// How large a shard may be, in bytes; nil is 5 GB, as in huggingface_hub.
   public var maxShardByteCount: Int?
 
@@ -184,7 +187,9 @@ extension Checkpoint {
   public func plan(
     writingTo path: String, options: WriteOptions = WriteOptions()
   ) throws -> OutputPlan {
-    try FormatRegistry.writer(for: path, options.format).plan(self, to: path, options)
+    let writer = try FormatRegistry.writer(for: path, options.format)
+    try checkBlocks(options)
+    return try writer.plan(self, to: path, options)
   }
 
   /// How many bytes ``write(to:options:replacingExisting:cancellation:progress:)`` would write.

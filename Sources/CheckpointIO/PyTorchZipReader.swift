@@ -17,7 +17,12 @@ enum PyTorchZipReader: FormatReader {
 
   static func document(of input: CheckpointInput) throws -> CheckpointDocument {
     guard case .file(let file, _) = input else { throw input.isNoFile }
-    let archive = try ZipReader(file)
+    return try document(in: file)
+  }
+
+  /// Reads the archive in a file, or in a part of it, as distributed checkpoints have them in a row.
+  static func document(in file: File, part: Range<Int>? = nil) throws -> CheckpointDocument {
+    let archive = try ZipReader(file, in: part)
     guard let first = archive.entries.first, let slash = first.name.firstIndex(of: "/") else {
       throw CheckpointError.notACheckpoint(
         file: file.path, "an archive without a folder that holds data.pkl")

@@ -53,7 +53,7 @@ extension Checkpoint {
     return String(stem)
   }
 
-  fileprivate func records(folder: String) throws -> [ZipRecord] {
+  func records(folder: String) throws -> [ZipRecord] {
     let (graph, storages) = try numbered()
     let pickle = try graph.encoded()
     var records: [(String, ByteSource)] = [

@@ -8,11 +8,28 @@ public final class Storage: Sendable {
   public let source: ByteSource
   /// What errors call it.
   public let name: String
+  /// The blocks of a few bits an element that a file holds in the place of its elements, if it does.
+  public let blocks: Blocks?
+
+  /// A kind of blocks, such as GGUF's `Q4_K`.
+  public struct Blocks: Sendable, Hashable {
+    /// The format's own name.
+    public let name: String
+    /// Whether the storage gives the numbers that the blocks stand for; if not, it gives the blocks.
+    public let isDecoded: Bool
+
+    /// Blocks of that name.
+    public init(name: String, isDecoded: Bool) {
+      self.name = name
+      self.isDecoded = isDecoded
+    }
+  }
 
   /// A storage of the bytes of `source`.
-  public init(_ source: ByteSource, name: String = "") {
+  public init(_ source: ByteSource, name: String = "", blocks: Blocks? = nil) {
     self.source = source
     self.name = name
+    self.blocks = blocks
   }
 
   /// A storage of bytes in memory.

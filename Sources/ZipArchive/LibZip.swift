@@ -26,22 +26,52 @@ final class LibZip: @unchecked Sendable {
     var method: UInt16
   }
 
-  init(_ file: File) throws {
+  /// Opens the archive in `file`, or in a part of it.
+  init(_ file: File, in part: Range<Int>? = nil) throws {
     path = file.path
     let copy = fcntl(file.descriptor, F_DUPFD_CLOEXEC, 0)
     guard copy >= 0 else {
       throw FileError(.cannotOpen, "cannot open: too many files are open", path: path)
     }
-    var code: Int32 = 0
-    guard let handle = zip_fdopen(copy, 0, &code) else {
-      close(copy)
-      var error = zip_error_t()
-      zip_error_init_with_code(&error, code)
-      defer { zip_error_fini(&error) }
-      let reason = zip_error_strerror(&error).map { String(cString: $0) } ?? "error \(code)"
-      throw ZipError.damaged(file: path, "libzip refuses the archive: \(reason)", offset: 0)
+    var error = zip_error_t()
+    zip_error_init(&error)
+    defer { zip_error_fini(&error) }
+    guard let handle = Self.open(copy, part, &error) else {
+      let reason = zip_error_strerror(&error).map { String(cString: $0) } ?? "unknown error"
+      throw ZipError.damaged(
+        file: path, "libzip refuses the archive: \(reason)", offset: part?.lowerBound ?? 0)
     }
     self.handle = handle
+  }
+
+  /// Takes over a descriptor.
+  private static func open(
+    _ descriptor: Int32, _ part: Range<Int>?, _ error: inout zip_error_t
+  ) -> OpaquePointer? {
+    guard let part else {
+      var code: Int32 = 0
+      if let handle = zip_fdopen(descriptor, 0, &code) { return handle }
+      close(descriptor)
+      zip_error_set(&error, code, 0)
+      return nil
+    }
+    guard let stream = fdopen(descriptor, "rb") else {
+      close(descriptor)
+      zip_error_set(&error, ZIP_ER_OPEN, errno)
+      return nil
+    }
+    let source = zip_source_filep_create(
+      stream, zip_uint64_t(part.lowerBound), zip_int64_t(part.count), &error)
+    guard let source else {
+      fclose(stream)
+      return nil
+    }
+    // From here on the source closes the stream.
+    guard let handle = zip_open_from_source(source, ZIP_RDONLY, &error) else {
+      zip_source_free(source)
+      return nil
+    }
+    return handle
   }
 
   deinit { zip_discard(handle) }

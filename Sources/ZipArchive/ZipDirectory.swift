@@ -31,15 +31,18 @@ struct ZipDirectory {
   private static let headerSize = 46
 
   private let file: File
+  /// The part of the file that the archive is; offsets count from its start.
+  private let part: Range<Int>
   private(set) var entries: [ZipEntry] = []
 
-  init(_ file: File) throws {
+  init(_ file: File, in part: Range<Int>) throws {
     self.file = file
+    self.part = part
     let (count, start, size) = try locate()
     guard count <= size / Self.headerSize else {
       throw damaged("the directory is too small for its \(count) records", at: start)
     }
-    let bytes = try file.bytes(at: start, count: size)
+    let bytes = try self.bytes(at: start, count: size)
     entries.reserveCapacity(count)
     var rest = bytes[...]
     for _ in 0..<count {
@@ -48,15 +51,19 @@ struct ZipDirectory {
     try checkOverlaps()
   }
 
+  private func bytes(at offset: Int, count: Int) throws -> [UInt8] {
+    try file.bytes(at: part.lowerBound + offset, count: count)
+  }
+
   private func damaged(_ problem: String, at offset: Int) -> ZipError {
-    .damaged(file: file.path, problem, offset: offset)
+    .damaged(file: file.path, problem, offset: part.lowerBound + offset)
   }
 
   /// Where the directory lies; what stands behind the end record is tolerated, as PyTorch does.
   private func locate() throws -> (count: Int, start: Int, size: Int) {
-    let tailSize = min(file.size, Self.endSize + 0xFFFF + Self.locatorSize)
-    let tailStart = file.size - tailSize
-    let tail = try file.bytes(at: tailStart, count: tailSize)
+    let tailSize = min(part.count, Self.endSize + 0xFFFF + Self.locatorSize)
+    let tailStart = part.count - tailSize
+    let tail = try self.bytes(at: tailStart, count: tailSize)
     var place = tailSize - Self.endSize
     while place >= 0 {
       let isEnd = tail[place] == 0x50 && tail[place + 1] == 0x4B && tail[place + 2] == 5
@@ -89,12 +96,12 @@ struct ZipDirectory {
 
   private func locate64(before endOffset: Int) throws -> (count: Int, start: Int, size: Int)? {
     guard endOffset >= Self.locatorSize else { return nil }
-    let bytes = try file.bytes(at: endOffset - Self.locatorSize, count: Self.locatorSize)
+    let bytes = try self.bytes(at: endOffset - Self.locatorSize, count: Self.locatorSize)
     let locator = LittleEndianReader(bytes)
     guard locator.int32(0) == 0x0706_4B50 else { return nil }
     guard let offset = locator.int64(8), offset <= endOffset - Self.locatorSize - Self.end64Size
     else { throw damaged("the 64-bit end record lies outside the file", at: endOffset) }
-    let end = LittleEndianReader(try file.bytes(at: offset, count: Self.end64Size))
+    let end = LittleEndianReader(try self.bytes(at: offset, count: Self.end64Size))
     guard end.int32(0) == 0x0606_4B50, end.int32(16) == 0, end.int32(20) == 0,
       let here = end.int64(24), let count = end.int64(32), here == count,
       let size = end.int64(40), let start = end.int64(48)

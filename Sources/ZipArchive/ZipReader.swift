@@ -10,16 +10,21 @@ public final class ZipReader: Sendable {
   private let indices: [String: Int]
   /// Inflates; nil if no record is compressed, since libzip's own directory takes memory.
   private let library: LibZip?
+  /// Where in the file the archive begins.
+  private let start: Int
 
-  /// Opens the archive in `file`.
+  /// Opens the archive in `file`, or in a part of it.
   ///
   /// - Throws: `ZipError` for what is no archive, damaged, or seen differently by libzip and by the
   ///   reader here; for names that occur twice or leave the archive's folder.
-  public init(_ file: File) throws {
+  public init(_ file: File, in part: Range<Int>? = nil) throws {
     self.file = file
-    let directory = try ZipDirectory(file)
+    let whole = 0..<file.size
+    let part = part?.clamped(to: whole) ?? whole
+    start = part.lowerBound
+    let directory = try ZipDirectory(file, in: part)
     entries = directory.entries
-    let library = try LibZip(file)
+    let library = try LibZip(file, in: part == whole ? nil : part)
     var indices = [String: Int](minimumCapacity: entries.count)
     guard library.count == entries.count else {
       throw ZipError.readersDisagree(
@@ -51,7 +56,8 @@ public final class ZipReader: Sendable {
     let nameCount = entry.name.utf8.count
     let header = LittleEndianReader(
       try file.bytes(
-        at: entry.headerOffset, count: min(30 + nameCount, entry.limit - entry.headerOffset)))
+        at: self.start + entry.headerOffset,
+        count: min(30 + nameCount, entry.limit - entry.headerOffset)))
     guard header.int32(0) == 0x0403_4B50, let flags: UInt16 = header.at(6),
       let method: UInt16 = header.at(8), let crc32: UInt32 = header.at(14),
       let nameLength = header.int16(26), let extraLength = header.int16(28)
@@ -78,7 +84,7 @@ public final class ZipReader: Sendable {
           file: file.path, entry: entry.name, "its size or CRC: header and directory differ")
       }
     }
-    return start
+    return self.start + start
   }
 
   /// How a record's bytes can be had.

@@ -24,6 +24,11 @@ public final class TemporaryFolder: Sendable {
     return file(name)
   }
 
+  /// Copies a file or a folder with all that is in it.
+  public static func copy(_ path: String, to target: String) throws {
+    try FileManager.default.copyItem(atPath: path, toPath: target)
+  }
+
   /// The names of what is in it, hidden files too.
   public func names() throws -> [String] {
     try FileManager.default.contentsOfDirectory(atPath: path).sorted()

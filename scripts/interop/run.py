@@ -27,6 +27,7 @@ import generate
 import harness
 import hub_formats
 import inspection
+import more_formats
 from compare import assert_equal
 from harness import FIXTURES, check, ckpt, hostile_checker
 
@@ -391,6 +392,7 @@ def main():
     groups = [fixtures, state_dicts, random_graphs, random_state_dicts, plain, hostile, main_job]
     groups += inspection.GROUPS
     groups += hub_formats.GROUPS
+    groups += more_formats.GROUPS
     wanted = sys.argv[2:]
     for group in groups:
         if wanted and group.__name__ not in wanted:

@@ -1,0 +1,34 @@
+internal import PickleFormat
+internal import TensorStore
+
+extension Checkpoint {
+  /// Refuses to write what a file holds as blocks, unless it is to be written as floats and can be.
+  ///
+  /// - Throws: `CheckpointError.cannotWrite`.
+  func checkBlocks(_ options: WriteOptions) throws {
+    let known = document.storages.storages.values.contains { $0.blocks != nil }
+    guard known || addedStorages.values.contains(where: { $0.blocks != nil }) else { return }
+    var found: [(ref: PickleGraph.Ref, blocks: Storage.Blocks)] = []
+    try graph.walk(from: graph.root) { ref in
+      if case .persistentID = graph[ref], let blocks = storage(of: ref)?.blocks,
+        !blocks.isDecoded || !options.dequantizes
+      {
+        found.append((ref, blocks))
+      }
+      return true
+    }
+    guard let first = found.first else { return }
+    let name = Text.printable(graph.path(to: first.ref))
+    if let raw = found.first(where: { !$0.blocks.isDecoded }) {
+      throw CheckpointError.cannotWrite(
+        file: path,
+        "\(Text.printable(graph.path(to: raw.ref))) is quantized as \(raw.blocks.name), which "
+          + "cannot be turned into floats",
+        hint: "--exclude leaves such tensors out")
+    }
+    throw CheckpointError.cannotWrite(
+      file: path,
+      "\(found.count) tensors are quantized in blocks (\(name) as \(first.blocks.name))",
+      hint: "--dequantize writes them as 32-bit floats; convert --to-dtype converts them")
+  }
+}

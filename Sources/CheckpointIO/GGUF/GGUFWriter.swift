@@ -1,0 +1,46 @@
+internal import GGUFFormat
+internal import Platform
+internal import StateDicts
+internal import Streaming
+internal import TensorStore
+
+/// Writes GGUF files, version 3, of plain tensors.
+enum GGUFWriter: FormatWriter {
+  static let format = Checkpoint.Format.gguf
+  static let endings = [".gguf"]
+
+  static func plan(
+    _ checkpoint: Checkpoint, to path: String, _ options: WriteOptions
+  ) throws -> OutputPlan {
+    let alone = try checkpoint.tensorsAlone(options, as: format) { GGUFType($0) != nil }
+    let entries = try alone.tensors.map { try GGUFLayout.Entry(key: $0.key, tensor: $0.tensor) }
+    let sources = try alone.tensors.map { try $0.tensor.plainSource() }
+    let native = checkpoint.document.nativeMetadata
+    let layout = try GGUFLayout(
+      entries, metadata: native == nil ? checkpoint.metadata : [],
+      nativeCount: native?.count ?? 0, nativeByteCount: native?.source.byteCount ?? 0,
+      alignment: native?.alignment ?? GGUFLayout.defaultAlignment)
+    var segments = [StreamSegment(offset: 0, source: .bytes(layout.start))]
+    if let native {
+      segments.append(StreamSegment(offset: layout.start.count, source: native.source))
+    }
+    segments.append(
+      StreamSegment(offset: layout.tensorTableOffset, source: .bytes(layout.tensorTable)))
+    for (offset, source) in zip(layout.offsets, sources) where source.byteCount > 0 {
+      segments.append(StreamSegment(offset: offset, source: source))
+    }
+    if layout.padding > 0 {
+      // Readers in C want the last tensor padded as the others are.
+      segments.append(
+        StreamSegment(
+          offset: layout.byteCount - layout.padding,
+          source: .bytes([UInt8](repeating: 0, count: layout.padding))))
+    }
+    let all = segments
+    return OutputPlan(
+      format: format, path: path,
+      file: OutputPlan.File(name: path, byteCount: layout.byteCount) { file, context in
+        try context.stream.write(all, to: file)
+      }, report: alone.report)
+  }
+}
