@@ -182,7 +182,7 @@ def gguf_files(folder):
     random = numpy.random.default_rng(2)
 
     def written():
-        state_dict = {f"block.{n}.weight": torch.randn(*shape).to(dtype) for n, (shape, dtype) in enumerate([
+        state_dict = {f"block.{n}.weight": torch.randn(shape).to(dtype) for n, (shape, dtype) in enumerate([
             ((3,), torch.float32), ((2, 5), torch.float16), ((2, 3, 4), torch.bfloat16), ((1, 2, 3, 4), torch.float64),
             ((4,), torch.int8), ((4, 2), torch.int32), ((), torch.int64), ((7, 7), torch.int16)])}  # fmt: skip
         torch.save(state_dict, folder / "made.pt")
