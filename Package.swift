@@ -24,7 +24,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
-    // The tests' SHA-256 only.
+    // SHA-256.
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
   ],
   targets: [
@@ -77,9 +77,16 @@ let package = Package(
       name: "Recipes", dependencies: ["Platform", "StateDicts", "Yams"],
       resources: [.embedInCode("recipes.yml")], swiftSettings: settings),
     .target(
+      name: "Inspection",
+      dependencies: [
+        "Platform", "TensorStore", "StateDicts", .product(name: "Crypto", package: "swift-crypto"),
+      ],
+      swiftSettings: settings),
+    .target(
       name: "StateDictKit",
       dependencies: [
         "Platform", "PickleFormat", "TensorStore", "StateDicts", "CheckpointIO", "Recipes",
+        "Inspection",
       ],
       swiftSettings: settings),
     .target(
@@ -107,6 +114,7 @@ let package = Package(
     test("CheckpointIO", "StateDictKit", "ZipArchive", "PickleFormat"),
     test("Recipes", "StateDicts", "TensorStore", "Platform"),
     test("TrainingCore", "StateDictKit", "StateDicts", "TensorStore"),
+    test("Inspection", "TensorStore", "StateDicts", "Platform", "CheckpointIO"),
     test("CheckpointCommands", "StateDictKit"),
   ]
 )

@@ -89,6 +89,7 @@ struct Ckpt: ParsableCommand {
       MergeCommand.self, CheckCommand.self, RecipesCommand.self, RewriteCommand.self,
       GetCommand.self, SetCommand.self, DropCommand.self,
       ScanCommand.self, VerifyCommand.self,
+      StatsCommand.self, DiffCommand.self, HashCommand.self, CompactCommand.self,
       ConvertCommand.self, ShardCommand.self, JoinCommand.self, PlanCommand.self,
     ])
 }

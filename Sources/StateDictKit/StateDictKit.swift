@@ -1,5 +1,6 @@
 // One import for everything that tools need.
 @_exported public import CheckpointIO
+@_exported public import Inspection
 @_exported public import PickleFormat
 @_exported public import Platform
 @_exported public import Recipes

@@ -1,0 +1,49 @@
+internal import ArgumentParser
+internal import Foundation
+internal import StateDictKit
+
+/// A page that a command writes beside what it prints.
+struct PageOptions: ParsableArguments {
+  @Option(help: "Write a page to FILE that any browser opens, with pictures; it needs no network.")
+  var html: String?
+
+  @Flag(help: "Replace FILE if it exists.")
+  var force = false
+
+  /// Writes the page, if one is wanted.
+  func write(_ body: ((String) throws -> Void) throws -> Void) throws {
+    guard let html else { return }
+    let output = try AtomicOutput(path: html, replacingExisting: force)
+    var place = 0
+    var pending: [UInt8] = []
+    func flush() throws {
+      try pending.withUnsafeBytes { try output.file.write($0, at: place) }
+      place += pending.count
+      pending.removeAll(keepingCapacity: true)
+    }
+    try body { text in
+      pending += Array(text.utf8)
+      if pending.count >= 64 << 10 { try flush() }
+    }
+    try flush()
+    try output.commit()
+  }
+}
+
+/// Runs long reading that a signal stops and a line on the terminal follows.
+func reading<Result>(
+  _ total: Int, _ common: CommonOptions,
+  _ body: (Cancellation, @escaping @Sendable (Int) -> Void) throws -> Result
+) throws -> Result {
+  let cancellation = Cancellation()
+  let watch = SignalWatch(cancellation)
+  defer { withExtendedLifetime(watch) {} }
+  let bar = common.noProgress ? nil : ProgressBar(total: total)
+  defer { bar?.finish() }
+  return try body(cancellation, { bar?.advance(by: $0) })
+}
+
+/// A number of four digits for tables.
+func numberText(_ value: Double) -> String {
+  value.isNaN ? "-" : String(format: "%.4g", value)
+}

@@ -1,0 +1,139 @@
+/// When two numbers count as equal: `torch.allclose`'s rule, `|a - b| <= atol + rtol * |b|`.
+public struct Tolerance: Sendable, Hashable {
+  /// How far apart they may lie, as a part of the second one's magnitude.
+  public var relative: Double
+  /// How far apart they may lie in any case.
+  public var absolute: Double
+  /// Whether NaN is equal to NaN.
+  public var equalNaN: Bool
+
+  /// A rule of these bounds.
+  public init(relative: Double = 0, absolute: Double = 0, equalNaN: Bool = false) {
+    self.relative = relative
+    self.absolute = absolute
+    self.equalNaN = equalNaN
+  }
+
+  /// The same numbers, NaN where NaN was: a state dict is equal to itself.
+  public static let exact = Tolerance(equalNaN: true)
+
+  /// Whether `a` counts as equal to `b`.
+  public func accepts(_ a: Double, _ b: Double) -> Bool {
+    if a == b { return true }
+    if a.isNaN || b.isNaN { return equalNaN && a.isNaN && b.isNaN }
+    guard a.isFinite, b.isFinite else { return false }
+    return abs(a - b) <= absolute + relative * abs(b)
+  }
+}
+
+/// How two tensors of one shape differ, element by element.
+public struct TensorDifference: Sendable {
+  /// How many elements there are.
+  public private(set) var count = 0
+  /// How many lie farther apart than the tolerance allows.
+  public private(set) var differingCount = 0
+  /// How many are NaN on one side only.
+  public private(set) var nanMismatchCount = 0
+  /// The greatest `|a - b|`; NaN on both sides counts as none, on one side as none too.
+  public private(set) var maxAbsolute = 0.0
+  /// The greatest `|a - b| / |b|`; infinite where `b` is 0 and `a` is not.
+  public private(set) var maxRelative = 0.0
+  /// Sums over the elements that are finite on both sides.
+  private var squaredChange = 0.0
+  private var squaredA = 0.0
+  private var squaredB = 0.0
+  private var product = 0.0
+  /// The changes `b - a` by size, if that was asked for.
+  public private(set) var histogram: Histogram?
+
+  /// Nothing compared yet.
+  public init(withHistogram: Bool = false) { histogram = withHistogram ? Histogram() : nil }
+
+  /// Whether all elements are equal within the tolerance.
+  public var isWithinTolerance: Bool { differingCount == 0 }
+  /// The length of the change, the square root of the sum of `(b - a)²` over what is finite.
+  public var changeNorm: Double { squaredChange.squareRoot() }
+  /// That length as a part of the length of `a`; infinite where `a` is all 0 and `b` is not.
+  public var relativeChange: Double {
+    squaredChange == 0 ? 0 : (squaredChange / squaredA).squareRoot()
+  }
+  /// The cosine of the angle between both, taken as vectors; NaN if one is all 0.
+  public var cosine: Double {
+    let length = squaredA.squareRoot() * squaredB.squareRoot()
+    return length > 0 ? max(-1, min(1, product / length)) : .nan
+  }
+
+  /// Compares numbers; `a` is working space afterwards.
+  mutating func add(
+    _ a: UnsafeMutableBufferPointer<Double>, _ b: UnsafeMutableBufferPointer<Double>,
+    _ tolerance: Tolerance
+  ) {
+    count += a.count
+    var (aa, bb, ab, dd) = (0.0, 0.0, 0.0, 0.0)
+    var reach = 0.0
+    var kept = 0
+    for index in a.indices {
+      let (x, y) = (a[index], b[index])
+      guard x.isFinite, y.isFinite else {
+        addSpecial(x, y, tolerance)
+        continue
+      }
+      let change = y - x
+      let distance = abs(change)
+      aa += x * x
+      bb += y * y
+      ab += x * y
+      dd += change * change
+      if distance > tolerance.absolute + tolerance.relative * abs(y) { differingCount += 1 }
+      if distance > 0 {
+        reach = max(reach, distance)
+        // 0 in b makes it infinite.
+        maxRelative = max(maxRelative, distance / abs(y))
+      }
+      a[kept] = change
+      kept += 1
+    }
+    maxAbsolute = max(maxAbsolute, reach)
+    squaredA += aa
+    squaredB += bb
+    product += ab
+    squaredChange += dd
+    if reach.isFinite {
+      histogram?.add(UnsafeBufferPointer(rebasing: a[..<kept]), reach: reach)
+    }
+  }
+
+  private mutating func addSpecial(_ x: Double, _ y: Double, _ tolerance: Tolerance) {
+    if x.isNaN != y.isNaN { nanMismatchCount += 1 }
+    if !tolerance.accepts(x, y) { differingCount += 1 }
+    if !x.isNaN, !y.isNaN, x != y {
+      maxAbsolute = .infinity
+      maxRelative = .infinity
+    }
+  }
+
+  /// Compares integers of 64 bits, which need not be apart as 64-bit floats.
+  mutating func addIntegers(_ a: UInt64, _ b: UInt64, signed: Bool, _ tolerance: Tolerance) {
+    let (x, y) = (Int64(bitPattern: a), Int64(bitPattern: b))
+    let isGreater = signed ? y > x : b > a
+    let distance = Double(isGreater ? b &- a : a &- b)
+    let magnitude = signed ? Double(y.magnitude) : Double(b)
+    maxAbsolute = max(maxAbsolute, distance)
+    maxRelative = max(maxRelative, distance / magnitude)
+    if distance > tolerance.absolute + tolerance.relative * magnitude { differingCount += 1 }
+  }
+
+  /// Adds what another one has found.
+  mutating func add(_ other: TensorDifference) {
+    count += other.count
+    differingCount += other.differingCount
+    nanMismatchCount += other.nanMismatchCount
+    maxAbsolute = max(maxAbsolute, other.maxAbsolute)
+    maxRelative = max(maxRelative, other.maxRelative)
+    squaredChange += other.squaredChange
+    squaredA += other.squaredA
+    squaredB += other.squaredB
+    product += other.product
+    if let theirs = other.histogram { histogram?.add(theirs) }
+  }
+}
