@@ -86,7 +86,7 @@ extension Checkpoint {
       return true
     }
     for ref in order {
-      guard let tensor = document.tensors[ref.index], let call = call(ref, tensor) else { continue }
+      guard let tensor = tensor(of: ref), let call = call(ref, tensor) else { continue }
       owners[call.arguments, default: []].append(call)
     }
     // Whoever mentions a persistent id, other than those calls, has the whole storage.

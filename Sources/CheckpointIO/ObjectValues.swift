@@ -49,7 +49,7 @@ private struct ValueWriter {
     left -= 1
     guard left > 0 else { return .null }
     let graph = checkpoint.graph
-    if let tensor = checkpoint.document.tensors[ref.index] {
+    if let tensor = checkpoint.tensor(of: ref) {
       return .object([
         .init("dtype", .string(tensor.elementType.name)),
         .init("shape", .array(tensor.shape.map { .number("\($0)") })),

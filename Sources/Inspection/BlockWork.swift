@@ -27,20 +27,30 @@ struct BlockWork: Sendable {
     let parts: Range<Int>
   }
 
-  private struct State<Partial> {
+  private struct State<Partial, Result> {
     var next = 0
     var isStopped = false
-    var found: [[Partial?]]
+    /// What the item's parts up to `done` came to; nil once it is finished.
+    var sums: [Int: Partial] = [:]
+    var done: [Int: Int] = [:]
+    /// Parts that came before those in front of them.
+    var early: [Int: [Int: Partial]] = [:]
+    var results: [Result?]
   }
 
-  /// Runs `body` for every part of every item.
+  /// Runs `body` for every part of every item, joins what the parts come to in their order, and finishes it.
   ///
-  /// - Parameter body: gets an item and neighbouring parts of it, as runs of elements, and gives what each
-  ///   part comes to.
-  /// - Returns: for each item what its parts came to, in order.
-  func run<Partial: Sendable>(
-    _ items: [Item], _ body: @Sendable (_ item: Int, _ parts: [Range<Int>]) throws -> [Partial]
-  ) throws -> [[Partial]] {
+  /// Only what is being worked on is held, so that memory does not grow with the number of parts.
+  /// - Parameters:
+  ///   - empty: what no parts come to.
+  ///   - join: adds what the next part comes to.
+  ///   - finish: what is kept of an item.
+  ///   - body: gets an item and neighbouring parts of it, as runs of elements, and gives what each comes to.
+  func run<Partial: Sendable, Result: Sendable>(
+    _ items: [Item], empty: Partial, join: @Sendable (inout Partial, Partial) -> Void,
+    finish: @Sendable (Partial) -> Result,
+    _ body: @Sendable (_ item: Int, _ parts: [Range<Int>]) throws -> [Partial]
+  ) throws -> [Result] {
     let counts = items.map { ($0.count + Self.partSize - 1) / Self.partSize }
     var jobs: [Job] = []
     for (item, count) in counts.enumerated() where count > 0 {
@@ -52,7 +62,7 @@ struct BlockWork: Sendable {
     }
     let queue = jobs
     let state = Mutex(
-      State<Partial>(found: counts.map { [Partial?](repeating: nil, count: $0) }))
+      State<Partial, Result>(results: counts.map { $0 == 0 ? finish(empty) : nil }))
     try Parallel.run(workers: max(1, min(workers, queue.count))) { _ in
       while true {
         let job: Job? = state.withLock { state in
@@ -69,7 +79,21 @@ struct BlockWork: Sendable {
           let partials = try body(job.item, ranges)
           state.withLock { state in
             for (part, partial) in zip(job.parts, partials) {
-              state.found[job.item][part] = partial
+              state.early[job.item, default: [:]][part] = partial
+            }
+            var sum = state.sums.removeValue(forKey: job.item) ?? empty
+            var done = state.done[job.item] ?? 0
+            while let next = state.early[job.item]?.removeValue(forKey: done) {
+              join(&sum, next)
+              done += 1
+            }
+            if done < counts[job.item] {
+              state.sums[job.item] = sum
+              state.done[job.item] = done
+            } else {
+              state.results[job.item] = finish(sum)
+              state.done[job.item] = nil
+              state.early[job.item] = nil
             }
           }
         } catch {
@@ -78,6 +102,6 @@ struct BlockWork: Sendable {
         }
       }
     }
-    return state.withLock { $0.found }.map { $0.compactMap(\.self) }
+    return state.withLock { $0.results }.compactMap(\.self)
   }
 }

@@ -5,18 +5,19 @@ enum HTMLPictures {
   /// A histogram as bars; one bin that holds anything is seen.
   static func bars(_ histogram: Histogram?) -> String {
     let (width, height) = (176, 34)
-    guard let bins = histogram?.bins(atMost: 48), let most = bins.counts.max() else { return "" }
-    let step = max(1, width / bins.counts.count)
-    var path = "M0 \(height)"
-    for count in bins.counts {
+    guard let histogram, let most = histogram.counts.max() else { return "" }
+    // One value is a line, not a wall.
+    let step = histogram.counts.count == 1 ? 3 : max(1, width / histogram.counts.count)
+    var path = "M\(histogram.counts.count == 1 ? width / 2 : 0) \(height)"
+    for count in histogram.counts {
       let size =
         count == 0 ? 0 : max(1, Int((Double(count) / Double(most) * Double(height)).rounded()))
       path += "V\(height - size)h\(step)"
     }
-    let high = bins.low + Double(bins.counts.count) * bins.width
+    let high = histogram.low + Double(histogram.counts.count) * histogram.width
     let title =
-      "\(HTMLText.number(bins.low)) to \(HTMLText.number(high)), "
-      + "\(HTMLText.number(bins.width)) a bar, at most \(HTMLText.count(most))"
+      "\(HTMLText.number(histogram.low)) to \(HTMLText.number(high)), "
+      + "\(HTMLText.number(histogram.width)) a bar, at most \(HTMLText.count(most))"
     return "<svg width=\(width) height=\(height)><title>\(title)</title>"
       + "<path d=\"\(path)V\(height)z\"/></svg>"
   }
@@ -45,10 +46,12 @@ enum HTMLPictures {
         "<title>\(HTMLText.escaped(cell.key)): \(HTMLText.number(cell.value))</title></rect></a>"
     }
     svg += "</svg>"
+    let red = cells.contains { !$0.value.isFinite } ? "<span class=bad>red: NaN, ∞</span> " : ""
     let scale =
       positive.isEmpty
-      ? "all 0"
-      : "\(HTMLText.number(pow(10, low)))<span class=scale></span>\(HTMLText.number(pow(10, high)))"
+      ? (red.isEmpty ? "all 0" : red)
+      : red
+        + "\(HTMLText.number(pow(10, low)))<span class=scale></span>\(HTMLText.number(pow(10, high)))"
     return "<div class=strip><b>\(name)</b>\(svg)<i>\(scale)</i></div>\n"
   }
 

@@ -70,11 +70,11 @@ enum HTMLText {
     body{font:14px/1.45 system-ui,sans-serif;margin:24px auto;max-width:1500px;padding:0 20px}
     h1{font-size:20px;margin:0 0 4px}h2{font-size:15px;margin:26px 0 8px}
     p{margin:4px 0}.soft{color:var(--soft)}code,.k{font-family:ui-monospace,monospace;font-size:12.5px}
-    .strip{display:flex;align-items:center;margin:5px 0}.strip>b{flex:0 0 132px;font-weight:400}
-    .strip>svg{flex:1;height:26px;min-width:0}.strip>i{flex:0 0 190px;font-style:normal;text-align:right;\
+    .strip{display:flex;align-items:center;margin:5px 0}.strip>b{flex:0 0 156px;font-weight:400}
+    .strip>svg{flex:1;height:26px;min-width:0}.strip>i{flex:0 0 264px;font-style:normal;text-align:right;\
     font-size:12px;color:var(--soft)}.strip a:hover rect{stroke:currentColor;stroke-width:1.5;\
     vector-effect:non-scaling-stroke}
-    .groups{display:flex;margin:0 190px 0 132px;font-size:11px;color:var(--soft)}
+    .groups{display:flex;margin:0 264px 0 156px;font-size:11px;color:var(--soft)}
     .groups span{overflow:hidden;text-overflow:ellipsis;white-space:nowrap;border-left:1px solid var(--line);\
     padding-left:3px;box-sizing:border-box;min-width:0}
     .scale{display:inline-block;width:64px;height:9px;margin:0 5px;vertical-align:middle;\

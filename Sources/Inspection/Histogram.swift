@@ -1,20 +1,20 @@
-/// How often numbers fall between neighbouring multiples of a power of two.
+/// How often finite numbers fall between neighbouring multiples of a power of two.
+public struct Histogram: Sendable, Hashable {
+  /// Where the first bin begins.
+  public let low: Double
+  /// How wide a bin is: a power of two.
+  public let width: Double
+  /// How many numbers each bin holds: those not below its begin, and below the next one's.
+  public let counts: [Int]
+}
+
+/// Counts numbers for a histogram.
 ///
 /// The width doubles when a number comes that lies too far out; widths nest, so the counts do not depend on the
-/// order in which numbers come. Only finite numbers are counted.
-public struct Histogram: Sendable, Hashable {
-  /// Numbers that the bins hold, from the lowest bin on.
-  public struct Bins: Sendable, Hashable {
-    /// Where the first bin begins.
-    public let low: Double
-    /// How wide a bin is: a power of two.
-    public let width: Double
-    /// How many numbers each bin holds: those not below its begin, and below the next one's.
-    public let counts: [Int]
-  }
-
-  /// A half of the bins.
-  private static let half = 256
+/// order in which numbers come.
+struct HistogramTally: Sendable {
+  /// A half of the bins: numbers that lie together far from 0 are still told apart.
+  private static let half = 2048
   /// Widths below this are not needed: where numbers are so small, they are one bar.
   private static let leastExponent = -1000
 
@@ -22,13 +22,10 @@ public struct Histogram: Sendable, Hashable {
   private var exponent: Int?
   private var counts = [Int](repeating: 0, count: 2 * half)
 
-  /// No numbers yet.
-  public init() {}
-
   /// The bins from the lowest to the highest that holds a number, joined so that there are at most `limit`.
   ///
   /// - Returns: nil if no number was counted.
-  public func bins(atMost limit: Int = 64) -> Bins? {
+  func histogram(atMost limit: Int = 48) -> Histogram? {
     guard let exponent, let first = counts.firstIndex(where: { $0 > 0 }),
       let last = counts.lastIndex(where: { $0 > 0 })
     else { return nil }
@@ -40,13 +37,13 @@ public struct Histogram: Sendable, Hashable {
       joined[((index - Self.half) >> shift) - (low >> shift)] += counts[index]
     }
     let width = Double(sign: .plus, exponent: exponent + shift, significand: 1)
-    return Bins(low: Double(low >> shift) * width, width: width, counts: joined)
+    return Histogram(low: Double(low >> shift) * width, width: width, counts: joined)
   }
 
   /// Counts finite numbers, none of which lies farther from 0 than `reach`.
   mutating func add(_ numbers: UnsafeBufferPointer<Double>, reach: Double) {
     guard !numbers.isEmpty else { return }
-    widen(to: reach == 0 ? Self.leastExponent : max(Int(reach.exponent) - 7, Self.leastExponent))
+    widen(to: reach == 0 ? Self.leastExponent : max(Int(reach.exponent) - 10, Self.leastExponent))
     let scale = Double(sign: .plus, exponent: -(exponent ?? 0), significand: 1)
     counts.withUnsafeMutableBufferPointer { counts in
       for number in numbers {
@@ -59,7 +56,7 @@ public struct Histogram: Sendable, Hashable {
   }
 
   /// Adds what another one has counted.
-  mutating func add(_ other: Histogram) {
+  mutating func add(_ other: HistogramTally) {
     guard let exponent = other.exponent else { return }
     var other = other
     widen(to: exponent)

@@ -92,11 +92,11 @@ public struct StateDictDifference: Sendable {
   }
 
   /// The entries whose numbers differ by more than the tolerance, or whose dtypes do, those first that changed
-  /// most: by the length of the change as a part of the tensor's own.
+  /// most: what is NaN or infinite on one side only, then by ``TensorDifference/relativeChange``.
   public var changed: [Entry] {
     func rank(_ entry: Entry) -> Double {
       guard let difference = entry.difference else { return .infinity }
-      if difference.nanMismatchCount > 0 { return .infinity }
+      if difference.nanMismatchCount > 0 || difference.maxAbsolute.isInfinite { return .infinity }
       return difference.relativeChange.isNaN ? .infinity : difference.relativeChange
     }
     return entries.filter(isChanged).enumerated()
@@ -134,7 +134,10 @@ public struct StateDictDifference: Sendable {
       return item
     }
     let (tolerance, withHistogram) = (options.tolerance, options.withHistograms)
-    let parts = try work.run(items) { item, ranges -> [TensorDifference] in
+    let results = try work.run(
+      items, empty: TensorDifference(withHistogram: withHistogram), join: { $0.add($1) },
+      finish: \.finished
+    ) { item, ranges -> [TensorDifference] in
       var comparer = try TensorComparer(
         tensors[item].0, tensors[item].1, from: ranges.first?.lowerBound ?? 0, tolerance)
       return try ranges.map { range in
@@ -144,11 +147,7 @@ public struct StateDictDifference: Sendable {
       }
     }
     var found: [Int: TensorDifference] = [:]
-    for (index, parts) in zip(comparable, parts) {
-      var sum = TensorDifference(withHistogram: withHistogram)
-      for part in parts { sum.add(part) }
-      found[index] = sum
-    }
+    for (index, result) in zip(comparable, results) { found[index] = result }
     // Elements that are no numbers are the same or not.
     let others = pairs.indices.filter {
       found[$0] == nil && !pairs[$0].a.isMeta && !pairs[$0].b.isMeta

@@ -36,7 +36,10 @@ public struct StateDictStatistics: Sendable {
     work.cancellation = cancellation
     if let workers { work.workers = workers }
     let items = tensors.map { BlockWork.Item($0) }
-    let parts = try work.run(items) { item, ranges -> [TensorStatistics] in
+    let results = try work.run(
+      items, empty: TensorStatistics(withHistogram: withHistograms), join: { $0.add($1) },
+      finish: \.finished
+    ) { item, ranges -> [TensorStatistics] in
       let reader = try NumberReader(tensors[item], from: ranges.first?.lowerBound ?? 0)
       let buffer = UnsafeMutableBufferPointer<Double>.allocate(capacity: NumberReader.blockSize)
       defer { buffer.deallocate() }
@@ -51,11 +54,6 @@ public struct StateDictStatistics: Sendable {
         progress?(range.count * tensors[item].elementType.byteCount)
         return found
       }
-    }
-    let results = parts.map { parts in
-      var sum = TensorStatistics(withHistogram: withHistograms)
-      for part in parts { sum.add(part) }
-      return sum
     }
     var next = 0
     entries = all.map { key, tensor in

@@ -43,19 +43,29 @@ public struct TensorDifference: Sendable {
   private var squaredA = 0.0
   private var squaredB = 0.0
   private var product = 0.0
-  /// The changes `b - a` by size, if that was asked for.
+  /// The changes `b - a` by size, if that was asked for and there are any.
   public private(set) var histogram: Histogram?
+  private var tally: HistogramTally?
 
   /// Nothing compared yet.
-  public init(withHistogram: Bool = false) { histogram = withHistogram ? Histogram() : nil }
+  init(withHistogram: Bool = false) { tally = withHistogram ? HistogramTally() : nil }
+
+  /// The same, for keeping.
+  var finished: TensorDifference {
+    var result = self
+    result.histogram = tally?.histogram()
+    result.tally = nil
+    return result
+  }
 
   /// Whether all elements are equal within the tolerance.
   public var isWithinTolerance: Bool { differingCount == 0 }
   /// The length of the change, the square root of the sum of `(b - a)²` over what is finite.
   public var changeNorm: Double { squaredChange.squareRoot() }
-  /// That length as a part of the length of `a`; infinite where `a` is all 0 and `b` is not.
+  /// That length as a part of the longer one of both, taken as vectors: 0 for no change, 1 where one is all 0, 2
+  /// where `b` is `-a`.
   public var relativeChange: Double {
-    squaredChange == 0 ? 0 : (squaredChange / squaredA).squareRoot()
+    squaredChange == 0 ? 0 : (squaredChange / max(squaredA, squaredB)).squareRoot()
   }
   /// The cosine of the angle between both, taken as vectors; NaN if one is all 0.
   public var cosine: Double {
@@ -99,7 +109,7 @@ public struct TensorDifference: Sendable {
     product += ab
     squaredChange += dd
     if reach.isFinite {
-      histogram?.add(UnsafeBufferPointer(rebasing: a[..<kept]), reach: reach)
+      tally?.add(UnsafeBufferPointer(rebasing: a[..<kept]), reach: reach)
     }
   }
 
@@ -134,6 +144,6 @@ public struct TensorDifference: Sendable {
     squaredA += other.squaredA
     squaredB += other.squaredB
     product += other.product
-    if let theirs = other.histogram { histogram?.add(theirs) }
+    if let theirs = other.tally { tally?.add(theirs) }
   }
 }

@@ -16,11 +16,20 @@ public struct TensorStatistics: Sendable {
   private var finiteMean = 0.0
   /// The sum of the squares of the finite numbers' distances from their mean.
   private var squares = 0.0
-  /// The finite numbers by size, if that was asked for.
+  /// The finite numbers by size, if that was asked for and there are any.
   public private(set) var histogram: Histogram?
+  private var tally: HistogramTally?
 
   /// No numbers yet.
-  public init(withHistogram: Bool = false) { histogram = withHistogram ? Histogram() : nil }
+  init(withHistogram: Bool = false) { tally = withHistogram ? HistogramTally() : nil }
+
+  /// The same, for keeping.
+  var finished: TensorStatistics {
+    var result = self
+    result.histogram = tally?.histogram()
+    result.tally = nil
+    return result
+  }
 
   /// How many elements are neither NaN nor infinite.
   public var finiteCount: Int { count - nanCount - infiniteCount }
@@ -57,7 +66,7 @@ public struct TensorStatistics: Sendable {
     join(
       count: finite.count, mean: mean, squares: BlockSums.squares(finite, around: mean),
       before: finiteCount - finite.count)
-    histogram?.add(UnsafeBufferPointer(finite), reach: Swift.max(-sums.min, sums.max))
+    tally?.add(UnsafeBufferPointer(finite), reach: Swift.max(-sums.min, sums.max))
   }
 
   /// Adds what another one has found.
@@ -71,7 +80,7 @@ public struct TensorStatistics: Sendable {
     greatest = Swift.max(greatest, other.greatest)
     join(
       count: other.finiteCount, mean: other.finiteMean, squares: other.squares, before: before)
-    if let theirs = other.histogram { histogram?.add(theirs) }
+    if let theirs = other.tally { tally?.add(theirs) }
   }
 
   private mutating func join(count: Int, mean: Double, squares: Double, before: Int) {

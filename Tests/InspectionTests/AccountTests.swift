@@ -60,7 +60,7 @@ struct AccountTests {
         #expect(isSame || isNear, "\(entry.key) \(what): \(value) is not \(wanted)")
       }
       #expect(own.count == entry.tensor.elementCount)
-      #expect((own.histogram?.bins()?.counts ?? []).reduce(0, +) == own.finiteCount)
+      #expect((own.histogram?.counts ?? []).reduce(0, +) == own.finiteCount)
     }
   }
 

@@ -52,7 +52,7 @@ struct DifferenceTests {
       )
       let cosine = finite.reduce(0) { $0 + $1.0 * $1.1 } / (aa * bb)
       #expect(abs(found.changeNorm - change) < 1e-9)
-      #expect(abs(found.relativeChange - change / aa) < 1e-9)
+      #expect(abs(found.relativeChange - change / max(aa, bb)) < 1e-9)
       #expect(abs(found.cosine - cosine) < 1e-9)
     }
   }

@@ -219,7 +219,7 @@ def computed(folder):
                 relative = (x - y).abs() / y.abs()
                 near(entry["max_rel"], relative[x != y].max(), key)
                 near(entry["change_norm"], (x - y).norm(), key)
-                near(entry["relative_change"], (x - y).norm() / x.norm(), key)
+                near(entry["relative_change"], (x - y).norm() / max(x.norm(), y.norm()), key)
                 near(entry["cosine"], torch.dot(x.flatten(), y.flatten()) / (x.norm() * y.norm()), key)
 
     def renamed(before):
