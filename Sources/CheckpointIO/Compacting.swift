@@ -48,15 +48,29 @@ extension Checkpoint {
       report.before += use.storage.byteCount
       guard !uses.fixed.contains(ObjectIdentifier(use.storage)) else { continue }
       let calls = uses.calls[ObjectIdentifier(use.storage)] ?? []
-      let compaction = try Compaction(calls.map(\.tensor), of: use.storage)
-      guard let views = compaction.views else { continue }
+      guard let (views, after) = try compacted(calls.map(\.tensor), of: use.storage) else {
+        continue
+      }
       report.shrunk.append(
         .init(
           path: calls.first.map { paths.path(to: $0.ref) } ?? "/", tensorCount: calls.count,
-          before: use.storage.byteCount, after: compaction.byteCount))
+          before: use.storage.byteCount, after: after))
       for (call, view) in zip(calls, views) { move(call, to: view) }
     }
     return report
+  }
+
+  /// The views of a storage on smaller ones, and how many bytes these have; nil if it is as small as it can be.
+  private func compacted(
+    _ views: [Tensor], of storage: Storage
+  ) throws -> (views: [Tensor], byteCount: Int)? {
+    guard let checked = CheckedRegion(storage.source) else {
+      let compaction = try Compaction(views, of: storage)
+      return compaction.views.map { ($0, compaction.byteCount) }
+    }
+    let whole = Storage(.computed(checked), name: storage.name)
+    let compaction = try Compaction(views, of: whole)
+    return compaction.views.map { ($0, compaction.byteCount) }
   }
 
   /// A call that rebuilds a tensor from a storage.

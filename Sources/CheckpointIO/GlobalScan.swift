@@ -47,12 +47,58 @@ public struct GlobalScan: Sendable {
   private static let recordLimit = 1 << 30
   private static let limit = 256 << 20
 
-  /// Scans the file at `path`: a zip archive's pickles, or the pickles that the file itself is.
+  /// What stands before the pickles' names: the file, where there are several.
+  private var prefix = ""
+
+  /// Scans what is at `path`: a zip archive's pickles, or the pickles that the file itself is; of a folder, or of
+  /// an index of shards, all files that are either.
   ///
   /// - Throws: `FileError`; `ZipError` for an archive that two readers see differently;
   ///   `CheckpointError.notACheckpoint` for a file that is neither an archive nor a pickle.
   public init(_ path: String) throws {
-    let file = try File(readingFrom: path)
+    if Folder.exists(at: path) {
+      try scan(Folder(path))
+    } else {
+      let file = try File(readingFrom: path)
+      if try file.bytes(at: 0, count: min(file.size, 1)) == [UInt8(ascii: "{")] {
+        for file in try Checkpoint(file).files where file.path != path {
+          try scan(file, named: String(file.path.split(separator: "/").last ?? ""))
+        }
+      } else if try !scan(file, named: nil) {
+        throw CheckpointError.notACheckpoint(
+          file: path, "is neither an archive nor a pickle, so that there is nothing to scan")
+      }
+    }
+    let order = globals.enumerated().sorted {
+      ($1.element.rating, $0.offset) < ($0.element.rating, $1.offset)
+    }
+    globals = order.map(\.element)
+  }
+
+  /// The files of a folder and of the folders in it. The parts of a distributed checkpoint are left to those who
+  /// load them: PyTorch reads their pickles with `weights_only=True`, but `.metadata` without.
+  private mutating func scan(_ folder: Folder) throws {
+    var folders = [folder]
+    for name in folder.names where Folder.exists(at: folder.path + "/" + name) {
+      folders.append(try folder.subfolder(name))
+    }
+    for inner in folders {
+      for name in inner.names where !name.hasSuffix(".distcp") {
+        guard !Folder.exists(at: inner.path + "/" + name) else { continue }
+        let shown = String((inner.path + "/" + name).dropFirst(folder.path.count + 1))
+        do {
+          try scan(inner.open(name), named: shown)
+        } catch let error as any Diagnostic where error.kind == .badInput {
+          problems.append(Problem(pickle: shown, what: error.description))
+        }
+      }
+    }
+  }
+
+  /// Scans one file; gives whether it is of a kind that is known.
+  @discardableResult
+  private mutating func scan(_ file: File, named name: String?) throws -> Bool {
+    prefix = name.map { $0 + ": " } ?? ""
     let start = try file.bytes(at: 0, count: min(file.size, 512))
     if start.starts(with: [0x50, 0x4B]) {
       try scanArchive(ZipReader(file))
@@ -60,16 +106,14 @@ public struct GlobalScan: Sendable {
       try scanTar(file)
     } else if Self.isSafetensors(start, file.size) {
       // A header in JSON and plain bytes: no pickle.
-    } else if let first = start.first, first == 0x80 || Self.textOpcodes.contains(first) {
+    } else if let first = start.first,
+      first == 0x80 || (name == nil && Self.textOpcodes.contains(first))
+    {
       try scanPickles(file)
     } else {
-      throw CheckpointError.notACheckpoint(
-        file: path, "is neither an archive nor a pickle, so that there is nothing to scan")
+      return false
     }
-    let order = globals.enumerated().sorted {
-      ($1.element.rating, $0.offset) < ($0.element.rating, $1.offset)
-    }
-    globals = order.map(\.element)
+    return true
   }
 
   /// What a pickle of protocol 0 or 1 may begin with: `(`, `]`, `}`, `)`, `c`, and the like.
@@ -92,12 +136,14 @@ public struct GlobalScan: Sendable {
         let start = try source.bytes(in: 0..<2)
         guard start[0] == 0x80, (2...5).contains(start[1]) else { continue }
       }
-      pickles.append(entry.name)
+      let name = prefix + entry.name
+      pickles.append(name)
       guard entry.byteCount <= Self.recordLimit else {
-        problems.append(Problem(pickle: entry.name, what: "it is larger than 1 GB"))
+        problems.append(Problem(pickle: name, what: "it is larger than 1 GB"))
         continue
       }
-      scan(try source.allBytes(), named: entry.name, isTorchScript: isTorchScript)
+      add(
+        PickleGraph.salvage(try source.allBytes()), named: name, isTorchScript: isTorchScript)
     }
   }
 
@@ -118,7 +164,7 @@ public struct GlobalScan: Sendable {
       size = min(end - offset, size * 8, Self.limit)
       read = PickleGraph.salvage(try file.bytes(at: offset, count: size))
     }
-    pickles.append("\(name) at byte \(offset)")
+    pickles.append("\(prefix)\(name) at byte \(offset)")
     add(read, named: pickles[pickles.count - 1], isTorchScript: false)
     offset += read.end
     return read.problem == nil ? read.graph : nil
@@ -199,10 +245,6 @@ public struct GlobalScan: Sendable {
     }
     guard let size, size <= end - offset - 8 else { return nil }
     return 8 + size
-  }
-
-  private mutating func scan(_ bytes: [UInt8], named name: String, isTorchScript: Bool) {
-    add(PickleGraph.salvage(bytes), named: name, isTorchScript: isTorchScript)
   }
 
   private mutating func add(

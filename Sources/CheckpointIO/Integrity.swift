@@ -43,22 +43,11 @@ public struct IntegrityReport: Sendable {
     progress: (@Sendable (Int) -> Void)? = nil
   ) throws {
     let input = try CheckpointInput(path)
-    guard case .file(let file, let start) = input, start.starts(with: Array("PK".utf8)) else {
+    guard case .file(let file, let start) = input, Self.isZip(start) else {
       try readOther(input, cancellation, progress)
       return
     }
-    var checks: [ZipReader.RecordCheck] = []
-    do {
-      checks = try ZipReader(file).checkRecords(cancellation: cancellation, progress: progress)
-    } catch let error as ZipError {
-      problems.append(Problem(description: error.description, record: nil, key: nil))
-      return
-    }
-    for check in checks {
-      recordCount += 1
-      byteCount += check.entry.byteCount
-      if check.entry.recordedCRC32 == nil { unrecorded.append(check.entry.name) }
-    }
+    guard let checks = try check(file, cancellation, progress) else { return }
     var checkpoint: Checkpoint?
     var failure: (any Diagnostic)?
     do {
@@ -66,13 +55,7 @@ public struct IntegrityReport: Sendable {
     } catch let error as any Diagnostic where error.kind == .badInput {
       failure = error
     }
-    for check in checks {
-      guard let problem = check.problem else { continue }
-      problems.append(
-        Problem(
-          description: problem.description, record: check.entry.name,
-          key: checkpoint?.keyOfStorage(named: check.entry.name)))
-    }
+    add(checks, of: checkpoint)
     if let checkpoint { read(checkpoint) }
     // A damaged pickle is damaged once.
     if let failure, !problems.contains(where: { $0.description == failure.description }) {
@@ -80,7 +63,35 @@ public struct IntegrityReport: Sendable {
     }
   }
 
-  /// A format without checksums: its structure, the tensors' bounds, and that every byte can be read.
+  private static func isZip(_ start: [UInt8]) -> Bool { start.starts(with: Array("PK".utf8)) }
+
+  /// Reads all records of an archive; nil if it cannot be opened, which is a problem then.
+  private mutating func check(
+    _ file: File, _ cancellation: Cancellation, _ progress: (@Sendable (Int) -> Void)?
+  ) throws -> [ZipReader.RecordCheck]? {
+    do {
+      return try ZipReader(file).checkRecords(cancellation: cancellation, progress: progress)
+    } catch let error as ZipError {
+      problems.append(Problem(description: error.description, record: nil, key: nil))
+      return nil
+    }
+  }
+
+  private mutating func add(_ checks: [ZipReader.RecordCheck], of checkpoint: Checkpoint?) {
+    for check in checks {
+      recordCount += 1
+      byteCount += check.entry.byteCount
+      if check.entry.recordedCRC32 == nil { unrecorded.append(check.entry.name) }
+      guard let problem = check.problem else { continue }
+      problems.append(
+        Problem(
+          description: problem.description, record: check.entry.name,
+          key: checkpoint?.keyOfStorage(named: check.entry.name)))
+    }
+  }
+
+  /// Other formats: their structure, the tensors' bounds, the checksums of archives among several files, and that
+  /// every other byte can be read.
   private mutating func readOther(
     _ input: CheckpointInput, _ cancellation: Cancellation, _ progress: (@Sendable (Int) -> Void)?
   ) throws {
@@ -94,6 +105,13 @@ public struct IntegrityReport: Sendable {
       return
     }
     read(checkpoint)
+    var archives: Set<File.Identity> = []
+    for file in checkpoint.files
+    where try Self.isZip(file.bytes(at: 0, count: min(file.size, 2)))
+      && archives.insert(file.identity).inserted
+    {
+      if let checks = try check(file, cancellation, progress) { add(checks, of: checkpoint) }
+    }
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 64)
     defer { buffer.deallocate() }
     var seen: Set<ObjectIdentifier> = []
@@ -101,6 +119,11 @@ public struct IntegrityReport: Sendable {
       $0.storage.name < $1.storage.name
     })
     where seen.insert(ObjectIdentifier(tensor.storage)).inserted {
+      if case .region(let region) = tensor.storage.source,
+        archives.contains(region.file.identity)
+      {
+        continue
+      }
       let count = tensor.storage.byteCount
       let reader = try tensor.storage.source.makeReader(at: 0)
       for start in stride(from: 0, to: count, by: buffer.count) {

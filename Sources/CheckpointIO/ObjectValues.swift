@@ -5,7 +5,7 @@ extension Checkpoint {
   /// An object with all that is in it, as JSON.
   ///
   /// Mappings and objects with attributes are objects, sequences and sets are arrays, numpy's scalars
-  /// numbers; a tensor tells its dtype and shape; what JSON has no form for is a string that says what it
+  /// numbers; a tensor tells its dtype and shape, a small one its values; what JSON has no form for is a string that says what it
   /// is. An object that holds itself is told by the path at which it stands.
   /// - Parameter at: keys joined by `/`; `/` is the root.
   /// - Throws: `CheckpointError` if there is no such object, or if more than a million values are in it.
@@ -50,10 +50,12 @@ private struct ValueWriter {
     guard left > 0 else { return .null }
     let graph = checkpoint.graph
     if let tensor = checkpoint.tensor(of: ref) {
-      return .object([
+      var members: [JSONValue.Member] = [
         .init("dtype", .string(tensor.elementType.name)),
         .init("shape", .array(tensor.shape.map { .number("\($0)") })),
-      ])
+      ]
+      if let values = Self.values(of: tensor) { members.append(.init("values", values)) }
+      return .object(members)
     }
     switch graph[ref] {
     case .none: return .null
@@ -90,6 +92,44 @@ private struct ValueWriter {
         let step = graph.step(for: key)
         return .init(step, value(inner, path: path + [step], depth: depth + 1))
       })
+  }
+
+  /// Tensors of more elements are told by dtype and shape alone.
+  private static let valueLimit = 64
+
+  /// The elements of a small tensor of real numbers, nested as `tolist()` gives them.
+  private static func values(of tensor: Tensor) -> JSONValue? {
+    guard !tensor.isMeta, tensor.elementCount <= valueLimit, tensor.shape.count <= 8,
+      tensor.quantization == nil, let numbers = try? numbers(of: tensor)
+    else { return nil }
+    var level = numbers
+    for size in tensor.shape.reversed() {
+      guard size > 0 else { return .array([]) }
+      level = stride(from: 0, to: level.count, by: size).map {
+        .array(Array(level[$0..<$0 + size]))
+      }
+    }
+    return level.first
+  }
+
+  private static func numbers(of tensor: Tensor) throws -> [JSONValue] {
+    if tensor.elementType == .int64 || tensor.elementType == .uint64, !tensor.isNegative {
+      let bytes = try tensor.contiguousBytes()
+      return stride(from: 0, to: bytes.count, by: 8).map { start in
+        let bits = (0..<8).reduce(UInt64(0)) { $0 | UInt64(bytes[start + $1]) << (8 * UInt64($1)) }
+        return .number(tensor.elementType == .int64 ? "\(Int64(bitPattern: bits))" : "\(bits)")
+      }
+    }
+    let reader = try tensor.makeElementReader()
+    var values = [Double](repeating: 0, count: tensor.elementCount)
+    try values.withUnsafeMutableBufferPointer { try reader.read(into: $0) }
+    return values.map { value in
+      switch tensor.elementType {
+      case .bool: .bool(value != 0)
+      case .int8, .int16, .int32, .uint8, .uint16, .uint32: .number("\(Int(value))")
+      default: number(value)
+      }
+    }
   }
 
   private static func number(_ value: Double) -> JSONValue {

@@ -1,7 +1,9 @@
 import CheckpointIO
+import Platform
 import StateDictKit
 import TestSupport
 import Testing
+import ZipArchive
 
 @Suite("Checkpoints are made compact")
 struct CompactingTests {
@@ -52,5 +54,21 @@ struct CompactingTests {
     try checkpoint.write(to: folder.file("all.pt"))
     let ties = try Checkpoint(folder.file("all.pt")).stateDict().ties
     #expect(ties == (try Checkpoint(Fixtures.path("views.pt")).stateDict().ties))
+  }
+
+  @Test("Damage in what is left out is found, too")
+  func damage() throws {
+    let source = Fixtures.path("views.pt")
+    var bytes = try contents(of: source)
+    let reader = try ZipReader(path: source)
+    let record = try #require(reader.entry(named: "views/data/0"))
+    bytes[try reader.dataOffset(of: record)] ^= 1
+    var checkpoint = try Checkpoint(folder.write(bytes, to: "views.pt"))
+    let kept = try checkpoint.stateDict(at: "/").filter { key, _ in key == "offset" }
+    try checkpoint.replaceStateDict(at: "/", with: kept)
+    #expect(try checkpoint.compact().saved == 72)
+    let error = #expect(throws: (any Error).self) { try checkpoint.write(to: folder.file("x.pt")) }
+    #expect((error as? any Diagnostic)?.description.contains("damaged") == true)
+    #expect(try folder.names() == ["views.pt"])
   }
 }

@@ -1,4 +1,5 @@
 import CheckpointIO
+import Foundation
 import Platform
 import StateDictKit
 import TestSupport
@@ -72,5 +73,24 @@ struct GlobalScanTests {
     for bytes in [[], Array("# weights\n".utf8), Array("PK".utf8)] as [[UInt8]] {
       #expect(throws: (any Error).self) { try GlobalScan(folder.write(bytes, to: "x")) }
     }
+  }
+
+  @Test("Of a folder every file is scanned, and those of the folders in it; of an index its shards")
+  func folders() throws {
+    let folder = try TemporaryFolder()
+    let inner = URL(filePath: folder.file("step"))
+    try FileManager.default.createDirectory(at: inner, withIntermediateDirectories: false)
+    func copy(_ name: String, to other: String) throws {
+      _ = try folder.write(contents(of: Fixtures.path(name)), to: other)
+    }
+    try copy("training.pt", to: "a.pt")
+    _ = try folder.write(Array("{}".utf8), to: "config.json")
+    #expect(try GlobalScan(folder.path).verdict == .safe)
+    try copy("scan/bare.pkl", to: "step/.metadata")
+    let scan = try GlobalScan(folder.path)
+    #expect(scan.verdict == .dangerous && scan.problems.isEmpty)
+    #expect(scan.globals.first?.pickle == "step/.metadata: pickle 0 at byte 0")
+    try copy("bad/half.pt", to: "half.pt")
+    #expect(try GlobalScan(folder.path).problems.map(\.pickle) == ["half.pt"])
   }
 }

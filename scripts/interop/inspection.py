@@ -6,6 +6,7 @@ import random
 import zipfile
 
 import accounts
+import generate
 import torch
 import torch._weights_only_unpickler as weights_only
 from compare import assert_equal
@@ -91,6 +92,23 @@ def edits(folder):
         ckpt(*arguments, "-o", written, "--force")
         assert_equal(expected, load(written))
 
+    def tensors():
+        """Small tensors are printed as `tolist()` gives them."""
+        for source in sorted(FIXTURES.glob("*.pt")):
+            account = json.loads((FIXTURES / "accounts" / "accounts.json").read_text()).get(source.stem)
+            if account is None or source.stem == "odd_keys":
+                continue
+            found = generate.state_dict_at(torch.load(source, weights_only=False), account["at"])
+            for key, tensor in found.items():
+                if not generate.plain_tensor(tensor) or tensor.is_meta or tensor.is_quantized or tensor.is_complex():
+                    continue
+                at = key if account["at"] == "/" else f"{account['at']}/{key}"
+                report = json.loads(ckpt("get", source, "--at", at))
+                assert report["shape"] == list(tensor.shape) and report["dtype"] == str(tensor.dtype)[6:]
+                if tensor.numel() <= 64:
+                    expected = json.dumps((tensor.float() if "float" in report["dtype"] else tensor).tolist())
+                    assert json.dumps(report["values"]) == expected, f"{source.stem} {key}"
+
     values = [0, -1, 2**70, 0.1, 1e300, True, None, "text", "\u00e9\n\U0001f600", [1, [2.5]], {"a": {"b": []}}]
     places = [
         ("epoch", lambda o, v: o.__setitem__("epoch", v)), ("new", lambda o, v: o.__setitem__("new", v)),
@@ -101,6 +119,7 @@ def edits(folder):
         ("model/module.fc.bias", lambda o, v: o["model"].__setitem__("module.fc.bias", v)),
     ]  # fmt: skip
     check("get", get)
+    check("get tensors", tensors)
     for at, put in places:
         for value in values if at in ("epoch", "args/x") else values[:1]:
             call = ["set", source, "--at", at, "--value", json.dumps(value)]
