@@ -106,7 +106,7 @@ def edits(folder):
                 report = json.loads(ckpt("get", source, "--at", at))
                 assert report["shape"] == list(tensor.shape) and report["dtype"] == str(tensor.dtype)[6:]
                 if tensor.numel() <= 64:
-                    expected = json.dumps((tensor.float() if "float" in report["dtype"] else tensor).tolist())
+                    expected = json.dumps((tensor.double() if "float" in report["dtype"] else tensor).tolist())
                     assert json.dumps(report["values"]) == expected, f"{source.stem} {key}"
 
     values = [0, -1, 2**70, 0.1, 1e300, True, None, "text", "\u00e9\n\U0001f600", [1, [2.5]], {"a": {"b": []}}]
