@@ -1,4 +1,5 @@
 internal import PickleFormat
+internal import Platform
 internal import TensorStore
 
 /// What shrinking a checkpoint's storages has saved.
