@@ -4,7 +4,7 @@
 # make lint      the format of the sources
 # make bench     speed and memory, beside PyTorch and others; BENCH="SECTION…" for some of it
 
-.PHONY: setup build demo test interop lint bench clean
+.PHONY: setup build demo test interop lint bench bench-training clean
 
 CKPT = .build/release/ckpt
 # One file that needs no Swift installed and starts in half the time.
@@ -34,6 +34,12 @@ bench: build
 	@scripts/setup interop
 	@python=$$(scripts/python-env) && \
 	  swift run -c release --package-path Benchmarks benchmark "$(CURDIR)/$(CKPT)" "$$python" $(BENCH)
+	@$(MAKE) --no-print-directory bench-training
+
+bench-training:
+	@scripts/setup interop
+	@python=$$(scripts/python-env) && \
+	  swift run -c release --package-path Benchmarks training-benchmark "$$python" $(BENCH_TRAINING)
 
 clean:
 	swift package clean

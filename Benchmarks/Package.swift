@@ -11,7 +11,10 @@ let package = Package(
       swiftSettings: [.swiftLanguageMode(.v6)]),
     .executableTarget(
       name: "training-benchmark",
-      dependencies: [.product(name: "TrainingCore", package: "StateDictKit")],
+      dependencies: [
+        .product(name: "StateDictKit", package: "StateDictKit"),
+        .product(name: "TrainingCore", package: "StateDictKit"),
+      ],
       swiftSettings: [.swiftLanguageMode(.v6)]),
   ]
 )

@@ -20,15 +20,52 @@ static void NAME(pack_weights)(
     float *block = packed + (int64_t)start * panels * MR;
     for (int32_t panel = first; panel < last; panel++) {
       float *to = block + (int64_t)panel * depth * MR;
+      int32_t done = 0;
+#if MR == 8
+      if (panel * MR + MR <= rows) {
+        const float *from = weights + (int64_t)panel * MR * columns + start;
+        for (; done + 8 <= depth; done += 8) transpose(from + done, columns, to + done * 8);
+      }
+#endif
       for (int32_t i = 0; i < MR; i++) {
         int32_t row = panel * MR + i;
         if (row < rows) {
           const float *from = weights + (int64_t)row * columns + start;
-          for (int32_t k = 0; k < depth; k++) to[k * MR + i] = from[k];
+          for (int32_t k = done; k < depth; k++) to[k * MR + i] = from[k];
         } else {
           for (int32_t k = 0; k < depth; k++) to[k * MR + i] = 0;
         }
       }
+    }
+  }
+}
+
+/// Packs the weights of the convolution that takes gradients back: inputs and outputs exchanged, kernels
+/// turned round.
+static void NAME(pack_turned)(
+    const float *weights, int32_t outputs, int32_t channels, int32_t field, int32_t first,
+    int32_t last, float *packed) {
+  int32_t panels = (channels + MR - 1) / MR;
+  int32_t columns = outputs * field;
+  for (int32_t panel = first; panel < last; panel++) {
+    int32_t rows = channels - panel * MR < MR ? channels - panel * MR : MR;
+    const float *from = weights + (int64_t)panel * MR * field;
+    int32_t start = 0, depth = columns < DEPTH ? columns : DEPTH, k = 0;
+    float *to = packed + (int64_t)panel * depth * MR;
+    for (int32_t output = 0; output < outputs; output++) {
+      for (int32_t f = field - 1; f >= 0; f--) {
+        if (k == depth) {
+          start += DEPTH;
+          depth = columns - start < DEPTH ? columns - start : DEPTH;
+          k = 0;
+          to = packed + ((int64_t)start * panels + (int64_t)panel * depth) * MR;
+        }
+        for (int32_t i = 0; i < rows; i++) to[i] = from[i * field + f];
+        for (int32_t i = rows; i < MR; i++) to[i] = 0;
+        to += MR;
+        k++;
+      }
+      from += (int64_t)channels * field;
     }
   }
 }

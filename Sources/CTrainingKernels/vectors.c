@@ -65,7 +65,32 @@ void ct_silu(const float *x, float *y, int64_t n) { CHOOSE(silu(x, y, n)); }
 void ct_silu_gradient(const float *g, const float *x, float *y, int64_t n) {
   CHOOSE(silu_gradient(g, x, y, n));
 }
+void ct_sgd(
+    float *p, const float *g, float *momentum, int64_t n, float rate, float sign, float decay,
+    float keep, float share, int32_t nesterov) {
+  CHOOSE(sgd(p, g, momentum, n, rate, sign, decay, keep, share, nesterov));
+}
 void ct_softmax(const float *x, float *y, int64_t n) { CHOOSE(softmax(x, y, n)); }
 void ct_softmax_gradient(const float *g, const float *y, float *d, int64_t n) {
   CHOOSE(softmax_gradient(g, y, d, n));
+}
+
+void ct_max_row(
+    const float *plane, int32_t width, int32_t first_line, int32_t last_line,
+    const int32_t *first, const int32_t *last, int32_t count, float *values, int32_t *places) {
+  for (int32_t i = 0; i < count; i++) {
+    int32_t place = first_line * width + first[i];
+    float best = plane[place];
+    for (int32_t line = first_line; line < last_line; line++) {
+      const float *row = plane + (int64_t)line * width;
+      for (int32_t x = first[i]; x < last[i]; x++) {
+        float value = row[x];
+        int wins = (value > best) | (value != value);
+        best = wins ? value : best;
+        place = wins ? line * width + x : place;
+      }
+    }
+    values[i] = best;
+    places[i] = place;
+  }
 }

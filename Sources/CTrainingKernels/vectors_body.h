@@ -239,6 +239,30 @@ static void NAME(silu_gradient)(
   MAP2(a * NAME(one_silu_slope)(b))
 }
 
+static void NAME(sgd)(
+    float *p, const float *g, float *momentum, int64_t n, float rate, float sign, float decay,
+    float keep, float share, int32_t nesterov) {
+  int64_t k = 0;
+  for (; k + VL <= n; k += VL) {
+    vec value = LOAD(p + k);
+    vec direction = LOAD(g + k) * sign + value * decay;
+    if (momentum) {
+      vec moved = LOAD(momentum + k) * keep + direction * share;
+      STORE(momentum + k, moved);
+      direction = nesterov ? direction + moved * keep : moved;
+    }
+    STORE(p + k, value - direction * rate);
+  }
+  for (; k < n; k++) {
+    float direction = g[k] * sign + p[k] * decay;
+    if (momentum) {
+      momentum[k] = momentum[k] * keep + direction * share;
+      direction = nesterov ? direction + momentum[k] * keep : momentum[k];
+    }
+    p[k] -= direction * rate;
+  }
+}
+
 static void NAME(softmax)(const float *x, float *y, int64_t n) {
   float largest = -__builtin_inff();
   for (int64_t i = 0; i < n; i++)

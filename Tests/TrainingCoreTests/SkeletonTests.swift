@@ -38,7 +38,7 @@ import TrainingCore
         "layers.1.bias",
       ])
     let report = try second.load(dict)
-    #expect(report.isComplete && report.loaded == dict.keys)
+    #expect(report.isLoadable && report.loaded == dict.keys)
     #expect(try second.conv1.weight.floats() == first.conv1.weight.floats())
     first.conv1.weight.reinitialize(.constant(7))
     #expect(try dict["conv1.weight"]?.floats()?.allSatisfy { $0 == 7 } == true)
@@ -95,6 +95,14 @@ import TrainingCore
     #expect(try x.grad?.item() == 1)
   }
 
+  @Test func `A counter at its end does not crash a batch norm`() throws {
+    let norm = try BatchNorm1d(1, momentum: nil)
+    var dict = try norm.stateDict()
+    dict["num_batches_tracked"] = try Tensor([Int64.max], shape: [])
+    try norm.load(dict)
+    #expect(try norm(Variable([1, 3], shape: [2, 1])).shape == [2, 1])
+  }
+
   @Test func `Shapes that do not fit are errors, not crashes`() throws {
     let x = try Variable.ones([2, 3])
     let image = try Variable.ones([1, 3, 4, 4])
@@ -116,7 +124,11 @@ import TrainingCore
       { try x.crossEntropy(Variable(indices: [0])) },
       { try x + Variable(doubles: [1], shape: []) }, { try x.dropout(2) }, { try Module()(x) },
       { try MultiheadAttention(6, heads: 4)(x) }, { try MultiheadAttention(6, heads: 3)(x) },
-      { try Variable.cat([x, image]) }, { try Variable.cat([]) }, { try x.softmax(dimension: 2) },
+      { try Variable.cat([x, image]) }, { try x.reshaped([1 << 40, 1 << 40, -1]) },
+      { try Variable.ones([1]).expanded(to: [1 << 40, 1 << 40]) },
+      { try image.convTranspose2d(Variable.ones([3, 4, 1, 1]), groups: 1 << 62) },
+      { try MultiheadAttention(1 << 62, heads: 1)(x) }, { try Variable.cat([]) },
+      { try x.softmax(dimension: 2) },
     ]
     for (i, operation) in wrong.enumerated() {
       #expect(throws: TrainingError.self, "case \(i)") { _ = try operation() }

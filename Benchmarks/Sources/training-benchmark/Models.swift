@@ -35,8 +35,8 @@ final class Block: Module {
   override func forward(_ input: Variable) throws -> Variable {
     var value = input
     for (i, unit) in body.enumerated() {
-      value = try unit.1(unit.0(value))
-      if i < body.count - 1 { value = try value.relu() }
+      let mapped = try unit.0(value)
+      value = try i < body.count - 1 ? unit.1.rectified(mapped) : unit.1(mapped)
     }
     return try (value + (shortcut.map { try $0.1($0.0(input)) } ?? input)).relu()
   }

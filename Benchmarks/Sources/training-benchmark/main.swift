@@ -1,4 +1,6 @@
 import Foundation
+import StateDictKit
+import StateDicts
 import TrainingCore
 
 // training-benchmark PYTHON [CASE…]     the table: every case beside PyTorch, step by step in turn
@@ -7,6 +9,8 @@ import TrainingCore
 let arguments = Array(CommandLine.arguments.dropFirst())
 if arguments.first == "--worker", arguments.count == 3 {
   try worker(arguments[1], threads: Int(arguments[2]) ?? 1)
+} else if arguments.first == "--first-forward", arguments.count == 2 {
+  try firstForward(arguments[1])
 } else if let python = arguments.first {
   try table(python, Array(arguments.dropFirst()))
 } else {
@@ -27,8 +31,48 @@ func worker(_ name: String, threads: Int) throws {
     fflush(nil)
   }
   let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
-  let peak = status.split(separator: "\n").first { $0.hasPrefix("VmHWM") }
-  print(peak?.split(separator: " ").dropLast().last ?? "0")
+  let peak = status.split(separator: "\n").first { $0.hasPrefix("VmHWM") } ?? "0"
+  print(peak.filter(\.isNumber))
+}
+
+/// Loads a ResNet-18 from a file and does one forward pass.
+func firstForward(_ path: String) throws {
+  let model = try resnet(depth: 18)
+  try model.load(Checkpoint(path).stateDict())
+  model.eval()
+  let output = try GradientMode.off { try model(Variable.full([1, 3, 224, 224], 0.1)) }
+  print(try output.argmax().item())
+}
+
+/// How long it takes from a process's start to the first forward pass of a ResNet-18 from a file.
+func startTable(_ python: String, _ peer: String) throws {
+  let folder = FileManager.default.temporaryDirectory.appending(path: "training-benchmark")
+  try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+  let file = folder.appending(path: "resnet18.pt").path(percentEncoded: false)
+  try Checkpoint(resnet(depth: 18).stateDict()).write(to: file, replacingExisting: true)
+  defer { try? FileManager.default.removeItem(at: folder) }
+  func run(_ command: [String]) throws -> Double {
+    let process = Process()
+    process.executableURL = URL(filePath: command[0])
+    process.arguments = Array(command.dropFirst())
+    process.standardOutput = FileHandle.nullDevice
+    let start = ContinuousClock.now
+    try process.run()
+    process.waitUntilExit()
+    guard process.terminationStatus == 0 else { throw BenchmarkError.failed("first forward") }
+    let time = start.duration(to: .now).components
+    return Double(time.attoseconds) * 1e-18 + Double(time.seconds)
+  }
+  var (ours, theirs): ([Double], [Double]) = ([], [])
+  for _ in 0..<3 {
+    ours.append(try run([CommandLine.arguments[0], "--first-forward", file]))
+    theirs.append(try run([python, peer, "first-forward", file]))
+  }
+  let (here, there) = (ours.sorted()[1], theirs.sorted()[1])
+  print(
+    String(
+      format: "| start to first forward, resnet18 | 2 | %.3f | %.3f | %.3f | | |", here, there,
+      here / there))
 }
 
 /// A process that does a step when told to.
@@ -79,7 +123,7 @@ enum BenchmarkError: Error { case failed(String) }
 func table(_ python: String, _ wanted: [String]) throws {
   let all = [
     "resnet18", "resnet18-head", "resnet50-forward-1", "resnet50-forward-8", "vit_b_16", "mlp",
-    "encoder",
+    "encoder", "start",
   ]
   let peers = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "peers/training.py").path(percentEncoded: false)
@@ -88,6 +132,10 @@ func table(_ python: String, _ wanted: [String]) throws {
   print("| case | threads | here, s | PyTorch, s | ratio | peak here, MB | PyTorch, MB |")
   print("| --- | --- | --- | --- | --- | --- | --- |")
   for name in wanted.isEmpty ? all : wanted {
+    if name == "start" {
+      try startTable(python, peers)
+      continue
+    }
     for threads in [2, 1] {
       let here = try Peer([CommandLine.arguments[0], "--worker", name, "\(threads)"])
       let there = try Peer([python, peers, name, "\(threads)"])

@@ -19,6 +19,11 @@ int64_t ct_packed_count(int32_t rows, int32_t columns);
 /// Packs row-major weights, panels `first` to `last` of them.
 void ct_pack_weights(
     const float *weights, int32_t rows, int32_t columns, int32_t first, int32_t last, float *packed);
+/// Packs weights for the way back, [outputs][channels][field]: as row-major weights of `channels` rows and
+/// outputs · field columns, each field turned round.
+void ct_pack_turned(
+    const float *weights, int32_t outputs, int32_t channels, int32_t field, int32_t first,
+    int32_t last, float *packed);
 /// How many floats of scratch memory a thread needs for either direction.
 int64_t ct_scratch_count(const ct_convolution *c);
 /// Outputs of the pixels `first` to `last`, counted over all images.
@@ -41,6 +46,23 @@ void ct_depthwise(
 /// Adds what one padded plane gives to the gradients of its kernel.
 void ct_depthwise_gradient(
     const ct_convolution *c, const float *image, const float *gradient, float *weights);
+
+/// The largest of each window in one row of windows, and where in the plane it is; a NaN wins.
+///
+/// The windows cover the lines `first_line` to `last_line` and the columns `first[i]` to `last[i]`, none
+/// of them empty.
+void ct_max_row(
+    const float *plane, int32_t width, int32_t first_line, int32_t last_line,
+    const int32_t *first, const int32_t *last, int32_t count, float *values, int32_t *places);
+
+/// Tells the processor that a thread is waiting in a loop.
+static inline void ct_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
 
 // Elementwise functions and sums over runs of floats.
 
@@ -71,6 +93,12 @@ void ct_gelu_tanh_gradient(const float *g, const float *x, float *y, int64_t n);
 /// y = x / (1 + exp(-x)), and g times the slope of that.
 void ct_silu(const float *x, float *y, int64_t n);
 void ct_silu_gradient(const float *g, const float *x, float *y, int64_t n);
+/// A step of gradient descent with momentum; `momentum` may be null.
+///
+/// d = sign g + decay p; m = keep m + share d; p = p - rate (nesterov ? d + keep m : m).
+void ct_sgd(
+    float *p, const float *g, float *momentum, int64_t n, float rate, float sign, float decay,
+    float keep, float share, int32_t nesterov);
 /// y = exp(x) / Σ exp(x).
 void ct_softmax(const float *x, float *y, int64_t n);
 /// d = (g - Σ g y) y.

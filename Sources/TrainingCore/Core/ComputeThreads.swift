@@ -1,4 +1,3 @@
-internal import Dispatch
 internal import Platform
 internal import Synchronization
 
@@ -33,9 +32,6 @@ public enum ComputeThreads {
   /// The closures write to disjoint memory through pointers, which the compiler cannot see.
   static func workers(_ count: Int, _ body: (Int) -> Void) {
     guard count > 1 else { return body(0) }
-    withoutActuallyEscaping(body) { body in
-      nonisolated(unsafe) let body = body
-      DispatchQueue.concurrentPerform(iterations: count) { body($0) }
-    }
+    if !WorkerPool.shared.run(count, body) { for worker in 0..<count { body(worker) } }
   }
 }

@@ -10,8 +10,10 @@ internal import TensorStore
 final class Memory: @unchecked Sendable {
   let byteCount: Int
   private let base: UnsafeMutableRawPointer
-  /// What fills it; until then its bytes mean nothing. Only the thread that trains looks here.
+  /// What fills it; until then its bytes mean nothing. Changed under the lock alone.
   private var filler: ((UnsafeMutableRawPointer) -> Void)?
+  private let isToBeFilled: Atomic<Bool>
+  private let filling = Mutex(())
   /// The storage by which state dicts see it: one as long as any is in use, so that tied weights stay
   /// tied. (It holds the memory, so the memory must not hold it.)
   private let shared = Mutex(Weak())
@@ -20,42 +22,43 @@ final class Memory: @unchecked Sendable {
     weak var storage: Storage?
   }
 
-  /// Memory with whatever is in it.
-  init(byteCount: Int) throws {
+  /// Memory that `filler` fills when it is first looked at; without one, with whatever is in it.
+  init(byteCount: Int, filler: ((UnsafeMutableRawPointer) -> Void)? = nil) throws {
     guard let base = MemoryPool.take(byteCount) else {
       throw TrainingError.outOfMemory(byteCount: byteCount)
     }
     self.byteCount = byteCount
     self.base = base
-  }
-
-  /// Memory that `filler` fills when it is first looked at.
-  convenience init(byteCount: Int, filler: @escaping (UnsafeMutableRawPointer) -> Void) throws {
-    try self.init(byteCount: byteCount)
     self.filler = filler
+    isToBeFilled = Atomic(filler != nil)
   }
 
   deinit { MemoryPool.give(base, byteCount) }
 
   /// Where its bytes are; valid as long as the object is.
   var pointer: UnsafeMutableRawPointer {
-    if let fill = filler {
-      filler = nil
-      fill(base)
+    if isToBeFilled.load(ordering: .acquiring) {
+      filling.withLock { _ in
+        filler?(base)
+        filler = nil
+        isToBeFilled.store(false, ordering: .releasing)
+      }
     }
     return base
   }
 
   /// Where its bytes are, to be overwritten all.
   var pointerToOverwrite: UnsafeMutableRawPointer {
-    filler = nil
+    filling.withLock { _ in
+      filler = nil
+      isToBeFilled.store(false, ordering: .releasing)
+    }
     return base
   }
 
   /// The storage that shares these bytes.
   var storage: Storage {
-    _ = pointer
-    return shared.withLock { shared in
+    shared.withLock { shared in
       if let storage = shared.storage { return storage }
       let made = Storage(.computed(MemoryBytes(memory: self, byteCount: byteCount)))
       shared.storage = made

@@ -1,4 +1,5 @@
 public import Platform
+public import StateDicts
 
 /// What cannot be computed, and why.
 public enum TrainingError: Diagnostic, Equatable {
@@ -16,8 +17,8 @@ public enum TrainingError: Diagnostic, Equatable {
   case noGraph(String)
   /// A module that has no rule for a single input.
   case notCallable(module: String)
-  /// A state dict that does not fit the module, with everything that stands in the way.
-  case cannotLoad(LoadReport)
+  /// A state dict that does not fit the module: everything that stands in the way.
+  case cannotLoad(missing: [String], unexpected: [String], mismatched: [ShapeMismatch])
   /// A pattern that matches no parameter.
   case noSuchParameter(pattern: String)
   /// A saved state that does not fit the optimiser or scheduler.
@@ -42,10 +43,20 @@ public enum TrainingError: Diagnostic, Equatable {
     case .noBLAS: "the library for matrix products (OpenBLAS) cannot be loaded"
     case .noGraph(let problem): "backward: \(problem)"
     case .notCallable(let module): "\(module) has no forward pass that takes one input"
-    case .cannotLoad(let report): "the state dict does not fit the model: \(report.problems)"
+    case .cannotLoad(let missing, let unexpected, let mismatched):
+      "the state dict does not fit the model: "
+        + [
+          ("missing", missing), ("unexpected", unexpected),
+          ("other", mismatched.map(\.description)),
+        ]
+        .filter { !$1.isEmpty }.map { "\($0) \(Self.list($1))" }.joined(separator: "; ")
     case .noSuchParameter(let pattern): "no parameter matches \(pattern)"
     case .badState(let problem): "the saved state does not fit: \(problem)"
     }
+  }
+
+  private static func list(_ keys: [String]) -> String {
+    keys.prefix(5).joined(separator: ", ") + (keys.count > 5 ? ", … (\(keys.count))" : "")
   }
 
   /// What to do about it.

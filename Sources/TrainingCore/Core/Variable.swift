@@ -186,7 +186,9 @@ extension Variable {
     switch scalarType {
     case .float32: pointer(Float.self).update(repeating: Float(value), count: count)
     case .float64: pointer(Double.self).update(repeating: value, count: count)
-    case .int64: pointer(Int64.self).update(repeating: Int64(value), count: count)
+    case .int64:
+      let whole = Int64(exactly: value.rounded()) ?? (value > 0 ? .max : .min)
+      pointer(Int64.self).update(repeating: whole, count: count)
     case .bool: pointer(UInt8.self).update(repeating: value == 0 ? 0 : 1, count: count)
     }
   }
@@ -244,10 +246,15 @@ extension Variable {
 }
 
 /// A variable that a module learns; gradients are wanted unless it is frozen.
-public final class Parameter: Variable {}
+public final class Parameter: Variable {
+  /// How its elements were drawn; nil for one that was made otherwise.
+  public internal(set) var initialization: Initialization?
+}
 
 /// A variable that belongs to a module's state but is not learnt, such as running statistics.
 public final class Buffer: Variable {
   /// Whether it is part of the state dict.
   public internal(set) var isPersistent = true
+  /// What every element was at first, if that was one number.
+  var initialValue: Double?
 }

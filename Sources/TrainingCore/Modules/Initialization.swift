@@ -83,13 +83,20 @@ extension Parameter {
         to: memory.assumingMemoryBound(to: Float.self), shape: shape, random: &generator)
     }
     self.init(memory: memory, scalarType: .float32, shape: shape)
+    self.initialization = initialization
     requiresGrad = true
   }
 
-  /// Draws the elements anew, in place.
+  /// Draws the elements anew, in place, as when the parameter was made.
+  public func reset(from random: RandomSource = .shared) {
+    if let initialization { reinitialize(initialization, from: random) }
+  }
+
+  /// Draws the elements anew, in place; ``reset(from:)`` does so again.
   public func reinitialize(
     _ initialization: Initialization, from random: RandomSource = .shared
   ) {
+    self.initialization = initialization
     var generator = SplitMix(state: random.next())
     scalarType == .float64
       ? initialization.write(to: pointer(Double.self), shape: shape, random: &generator)
@@ -104,7 +111,13 @@ extension Buffer {
   ) throws {
     try self.init(empty: shape, scalarType)
     self.isPersistent = isPersistent
+    initialValue = value
     fill(value)
+  }
+
+  /// Sets every element to what it was when the buffer was made of one number.
+  public func reset() {
+    if let initialValue { fill(initialValue) }
   }
 
   /// A buffer with those elements.

@@ -47,9 +47,15 @@ public final class Embedding: Module {
     }
     weight = try Parameter([count, width], .normal(mean: 0, deviation: 1), from: random)
     self.paddingIndex = paddingIndex
-    if let paddingIndex {
-      try weight.detached().selected(paddingIndex).assign(Variable.zeros([width]))
-    }
+    super.init()
+    try clearPadding()
+  }
+
+  /// Sets the padding row to zero.
+  func clearPadding() throws {
+    guard let paddingIndex else { return }
+    let row = try weight.detached().selected(paddingIndex)
+    try row.assign(Variable.zeros(row.shape, row.scalarType))
   }
 
   override public func forward(_ input: Variable) throws -> Variable {

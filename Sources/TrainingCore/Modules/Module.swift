@@ -91,10 +91,6 @@ open class Module {
     }
     return result
   }
-
-  /// Whether a state dict may lack a key, given what its `_metadata` says of this module: nil for
-  /// nothing. Old batch norms lack a counter.
-  open func mayLack(_ key: String, metadata: StateDict.ModuleMetadata?) -> Bool { false }
 }
 
 // MARK: - Going through
@@ -253,6 +249,18 @@ extension Module {
       if !wanted { parameter.grad = nil }
     }
     return named.count { $0.parameter.requiresGrad }
+  }
+
+  /// Draws all parameters inside anew and resets running statistics, as when the module was made: with
+  /// PyTorch's default initialisation of each layer.
+  ///
+  /// `model.module(at: "fc")?.resetParameters()` begins a classifier anew.
+  public func resetParameters(from random: RandomSource = .shared) throws {
+    for parameter in parameters { parameter.reset(from: random) }
+    for (_, buffer) in namedBuffers { buffer.reset() }
+    for case let embedding as Embedding in namedModules.map(\.module) {
+      try embedding.clearPadding()
+    }
   }
 
   /// Forgets all gradients.

@@ -18,7 +18,7 @@ public final class MultiheadAttention: Module {
     _ width: Int, heads: Int, dropout: Double = 0, bias: Bool = true,
     from random: RandomSource = .shared
   ) throws {
-    guard heads > 0, width > 0, width % heads == 0 else {
+    guard heads > 0, width > 0, width < 1 << 31, width % heads == 0 else {
       throw TrainingError.badArgument(
         operation: "multihead_attention", problem: "\(heads) heads for a width of \(width)")
     }

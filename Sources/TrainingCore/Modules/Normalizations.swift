@@ -1,5 +1,3 @@
-public import StateDicts
-
 /// What `nn.BatchNorm1d` and `nn.BatchNorm2d` have in common: each channel is brought to mean 0 and
 /// variance 1 over the batch, or by running statistics when not training.
 open class BatchNorm: Module {
@@ -58,11 +56,6 @@ open class BatchNorm: Module {
     return try input.batchNorm(
       weight: weight, bias: bias, mean: runningMean, variance: runningVar, isTraining: isTraining,
       momentum: factor, epsilon: epsilon, rectifies: rectifies)
-  }
-
-  override public func mayLack(_ key: String, metadata: StateDict.ModuleMetadata?) -> Bool {
-    // As in PyTorch: a state dict without metadata may be older than the counter.
-    key == "num_batches_tracked" && metadata == nil
   }
 }
 

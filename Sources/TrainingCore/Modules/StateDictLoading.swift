@@ -2,49 +2,19 @@ internal import Platform
 public import StateDicts
 public import TensorStore
 
-/// What ``Module/load(_:strict:)`` found and did.
-public struct LoadReport: Sendable, Hashable {
-  /// Keys whose values were taken, in the module's order.
-  public var loaded: [String] = []
-  /// Keys of the module that the state dict lacks.
-  public var missing: [String] = []
-  /// Keys of the state dict that the module lacks.
-  public var unexpected: [String] = []
-  /// Keys whose value has another shape, or is no tensor of numbers.
-  public var mismatched: [ShapeMismatch] = []
-
-  /// Nothing was found yet.
-  public init() {}
-
-  /// Whether every key on either side has its counterpart.
-  public var isComplete: Bool { missing.isEmpty && unexpected.isEmpty && mismatched.isEmpty }
-
-  /// What does not fit, on one line.
-  var problems: String {
-    func list(_ keys: [String]) -> String {
-      keys.prefix(5).joined(separator: ", ") + (keys.count > 5 ? ", … (\(keys.count))" : "")
-    }
-    return [
-      missing.isEmpty ? nil : "missing " + list(missing),
-      unexpected.isEmpty ? nil : "unexpected " + list(unexpected),
-      mismatched.isEmpty ? nil : "other shapes " + list(mismatched.map(\.description)),
-    ].compactMap(\.self).joined(separator: "; ")
-  }
-}
-
 extension Module {
   /// Parameters and buffers with their keys, also those that occur twice, in a state dict's order.
-  var stateMembers: [(key: String, module: Module, moduleKey: String, variable: Variable)] {
-    var result: [(String, Module, String, Variable)] = []
+  private var stateMembers: [(key: String, variable: Variable)] {
+    var result: [(String, Variable)] = []
     var open: [(String, Module)] = [("", self)]
     while let (prefix, module) = open.popLast() {
       let members = module.members
       let dotted = prefix.isEmpty ? "" : prefix + "."
       for case (let key, .parameter(let parameter)) in members {
-        result.append((dotted + key, module, prefix, parameter))
+        result.append((dotted + key, parameter))
       }
       for case (let key, .buffer(let buffer)) in members where buffer.isPersistent {
-        result.append((dotted + key, module, prefix, buffer))
+        result.append((dotted + key, buffer))
       }
       for (key, member) in members.reversed() {
         if case .module(let child) = member { open.append((dotted + key, child)) }
@@ -57,7 +27,7 @@ extension Module {
   /// is seen. Tied weights share a storage.
   public func stateDict() throws -> StateDict {
     var result = StateDict()
-    for (key, _, _, variable) in stateMembers {
+    for (key, variable) in stateMembers {
       result[key] = try Tensor(
         storage: variable.memory.storage, elementType: variable.scalarType.elementType,
         shape: variable.shape, strides: variable.strides, offset: variable.offset)
@@ -70,33 +40,25 @@ extension Module {
   /// Each value is read once, straight into the parameter's memory; other element types are converted.
   /// - Parameter strict: whether keys must match exactly. If not, what fits is taken; unlike in
   ///   PyTorch, also values of another shape are then left out and reported.
+  /// - Returns: what `StateDict.validate(against:)` says.
   /// - Throws: `TrainingError.cannotLoad` with everything that does not fit, before anything is
   ///   changed; what reading throws.
   @discardableResult
   public func load(_ stateDict: StateDict, strict: Bool = true) throws -> LoadReport {
-    var report = LoadReport()
-    var takes: [(Variable, Tensor)] = []
-    var metadata: [String: StateDict.ModuleMetadata] = [:]
-    for entry in stateDict.metadata ?? [] { metadata[entry.module] = entry }
-    var known = Set<String>()
-    for (key, module, moduleKey, variable) in stateMembers {
-      known.insert(key)
-      guard let value = stateDict.value(for: key) else {
-        let own = moduleKey.isEmpty ? key : String(key.dropFirst(moduleKey.count + 1))
-        if !module.mayLack(own, metadata: metadata[moduleKey]) { report.missing.append(key) }
-        continue
-      }
-      guard let tensor = value.tensor, tensor.shape == variable.shape, tensor.isReadable else {
-        report.mismatched.append(
-          ShapeMismatch(key: key, expected: variable.shape, found: value.tensor?.shape))
-        continue
-      }
-      takes.append((variable, tensor))
-      report.loaded.append(key)
+    let report = try stateDict.validate(against: self.stateDict(), strict: strict)
+    let members = stateMembers
+    let unreadable = members.filter { stateDict[$0.key]?.isReadable == false }.map {
+      ShapeMismatch(key: $0.key, expected: $0.variable.shape, found: nil)
     }
-    report.unexpected = stateDict.keys.filter { !known.contains($0) }
-    if strict, !report.isComplete { throw TrainingError.cannotLoad(report) }
-    for (variable, tensor) in takes { try variable.read(tensor) }
+    guard report.isLoadable && unreadable.isEmpty || !strict else {
+      throw TrainingError.cannotLoad(
+        missing: report.missing, unexpected: report.unexpected,
+        mismatched: report.mismatched + unreadable)
+    }
+    let loaded = Set(report.loaded)
+    for (key, variable) in members where loaded.contains(key) {
+      if let tensor = stateDict[key], tensor.isReadable { try variable.read(tensor) }
+    }
     return report
   }
 }

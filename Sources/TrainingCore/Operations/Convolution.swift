@@ -345,6 +345,7 @@ extension Variable {
     try bias?.requireType(of: self, "conv_transpose2d")
     let numbers = [stride.first, stride.second, dilation.first, dilation.second]
     guard rank == 4, weight.rank == 4, weight.shape[0] == shape[1], groups > 0,
+      shape[1] % groups == 0,
       numbers.allSatisfy({ (1...(1 << 24)).contains($0) }), shape[2] > 0, shape[3] > 0,
       outputPadding.first >= 0, outputPadding.second >= 0, padding.first >= 0, padding.second >= 0,
       outputPadding.first < max(stride.first, dilation.first),

@@ -78,16 +78,27 @@ enum DirectConvolution {
     _ g: ConvolutionGeometry, input: UnsafePointer<Float>, weight: UnsafePointer<Float>,
     bias: UnsafePointer<Float>?, output: UnsafeMutablePointer<Float>
   ) throws {
+    try forward(g, input: input, bias: bias, output: output) { panels, packed in
+      ct_pack_weights(
+        weight, Int32(g.outputs), Int32(g.patch), Int32(panels.lowerBound),
+        Int32(panels.upperBound), packed)
+    }
+  }
+
+  /// The outputs, with weights that `pack` packs, some panels at a time.
+  private static func forward(
+    _ g: ConvolutionGeometry, input: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
+    output: UnsafeMutablePointer<Float>,
+    pack: (_ panels: Range<Int>, _ packed: UnsafeMutablePointer<Float>) -> Void
+  ) throws {
     let kernel = kernel(g)
     let rows = Int(ct_panel_rows())
     let panels = (g.outputs + rows - 1) / rows
     let packed = try Memory(
       byteCount: Int(ct_packed_count(kernel.outputs, Int32(g.patch))) * 4)
     let weights = packed.pointer.assumingMemoryBound(to: Float.self)
-    ComputeThreads.split(panels, grain: max(1, elementGrain / (rows * g.patch))) { range in
-      ct_pack_weights(
-        weight, kernel.outputs, Int32(g.patch), Int32(range.lowerBound), Int32(range.upperBound),
-        weights)
+    ComputeThreads.split(panels, grain: max(1, elementGrain / (rows * g.patch))) {
+      pack($0, weights)
     }
     try withPadded(g, input) { images in
       try withScratch(kernel) { scratch in
@@ -119,21 +130,12 @@ enum DirectConvolution {
     _ g: ConvolutionGeometry, gradient: UnsafePointer<Float>, weight: UnsafePointer<Float>,
     into input: UnsafeMutablePointer<Float>
   ) throws {
-    // Inputs and outputs exchanged, each kernel turned round.
     let field = g.kernel.0 * g.kernel.1
-    let memory = try Memory(byteCount: g.outputs * g.patch * 4)
-    let turned = memory.pointer.assumingMemoryBound(to: Float.self)
-    ComputeThreads.split(g.channels, grain: max(1, elementGrain / (g.outputs * field))) { range in
-      for channel in range {
-        for output in 0..<g.outputs {
-          let from = weight + (output * g.channels + channel) * field
-          let to = turned + (channel * g.outputs + output) * field
-          for i in 0..<field { to[i] = from[field - 1 - i] }
-        }
-      }
+    try forward(transposed(g), input: gradient, bias: nil, output: input) { panels, packed in
+      ct_pack_turned(
+        weight, Int32(g.outputs), Int32(g.channels), Int32(field), Int32(panels.lowerBound),
+        Int32(panels.upperBound), packed)
     }
-    try forward(transposed(g), input: gradient, weight: turned, bias: nil, output: input)
-    withExtendedLifetime(memory) {}
   }
 
   static func gradientOfWeight(

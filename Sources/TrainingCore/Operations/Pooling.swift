@@ -1,3 +1,5 @@
+internal import CTrainingKernels
+
 /// A window's sizes over an image.
 struct PoolingGeometry {
   var planes: Int
@@ -85,6 +87,9 @@ extension Variable {
     let columns = (0..<p.outputWidth).map {
       p.inside($0, p.width, p.kernel.1, p.stride.1, p.padding.1, p.dilation.1)
     }
+    let firsts = columns.map { Int32($0.lowerBound) }
+    let lasts = columns.map { Int32($0.upperBound) }
+    let missesSome = p.dilation != (1, 1) || (rows + columns).contains(where: \.isEmpty)
     // The winners' places in their planes.
     let winners = try Memory(byteCount: result.count * 4)
     func forward<T: Scalar>(_: T.Type) {
@@ -95,6 +100,13 @@ extension Variable {
           let x = x + plane * p.height * p.width
           var i = plane * area
           for lines in rows {
+            if !missesSome, let x = asFloats(UnsafePointer(x)), let y = asFloats(y) {
+              ct_max_row(
+                x, Int32(p.width), Int32(lines.lowerBound), Int32(lines.upperBound), firsts, lasts,
+                Int32(columns.count), y + i, winning + i)
+              i += columns.count
+              continue
+            }
             for places in columns {
               // A window may miss the image, if it is dilated: then nothing wins.
               var (best, place) = (-T.infinity, -1)

@@ -17,7 +17,7 @@ extension Variable {
     var shape = shape
     if let hole = shape.firstIndex(of: -1) {
       shape[hole] = 1
-      let rest = shape.reduce(1, *)
+      let rest = try byteCount(shape, .bool)
       shape[hole] = rest > 0 ? count / rest : 0
     }
     guard shape.allSatisfy({ $0 >= 0 }), try byteCount(shape, .bool) == count else {
@@ -98,6 +98,7 @@ extension Variable {
       throw TrainingError.badShape(
         operation: "expand", problem: "\(self.shape) cannot become \(shape)")
     }
+    _ = try Self.byteCount(shape, scalarType)
     let own = self.shape
     return Variable(
       memory: memory, scalarType: scalarType, shape: shape, strides: strides(broadcastTo: shape),

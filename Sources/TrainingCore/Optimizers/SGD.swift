@@ -1,3 +1,5 @@
+internal import CTrainingKernels
+
 /// Gradient descent with momentum, as `torch.optim.SGD` does it.
 public final class SGD: Optimizer {
   /// How parameters are moved.
@@ -95,7 +97,7 @@ public final class SGD: Optimizer {
         let id = ObjectIdentifier(parameter)
         var isFirst = false
         if group.options.momentum != 0, momenta[id] == nil {
-          momenta[id] = try Variable(empty: parameter.shape, parameter.scalarType)
+          momenta[id] = try Variable.zeros(parameter.shape, parameter.scalarType)
           isFirst = true
         }
         let momentum = group.options.momentum != 0 ? momenta[id] : nil
@@ -118,13 +120,20 @@ public final class SGD: Optimizer {
     let sign: T = options.maximize ? -1 : 1
     let share = isFirst ? 1 : T(1 - options.dampening)
     ComputeThreads.split(parameter.count, grain: elementGrain) { range in
+      let first = range.lowerBound
+      if let p = asFloats(p), let g = asFloats(UnsafePointer(g)) {
+        return ct_sgd(
+          p + first, g + first, buffer.flatMap { asFloats($0) }.map { $0 + first },
+          Int64(range.count), Float(rate), Float(sign), Float(decay), Float(keep), Float(share),
+          options.nesterov ? 1 : 0)
+      }
       guard let buffer else {
         for i in range { p[i] -= rate * (sign * g[i] + decay * p[i]) }
         return
       }
       for i in range {
         let direction = sign * g[i] + decay * p[i]
-        let moved = (isFirst ? 0 : keep * buffer[i]) + share * direction
+        let moved = keep * buffer[i] + share * direction
         buffer[i] = moved
         p[i] -= rate * (options.nesterov ? direction + keep * moved : moved)
       }

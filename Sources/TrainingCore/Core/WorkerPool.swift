@@ -1,0 +1,85 @@
+internal import CTrainingKernels
+internal import Foundation
+internal import Synchronization
+
+/// Threads that wait for parts of an operation: for a moment in a loop, since the next operation is near,
+/// then asleep. To wake a thread by the system for each of a step's hundreds of operations would cost
+/// more than some of them.
+final class WorkerPool: @unchecked Sendable {
+  static let shared = WorkerPool()
+
+  /// A thread with what it is told.
+  private final class Worker: Sendable {
+    /// Grows by one for each part.
+    let ticket = Atomic<Int>(0)
+    let isAsleep = Atomic<Bool>(false)
+    let alarm = DispatchSemaphore(value: 0)
+  }
+
+  private let isBusy = Atomic<Bool>(false)
+  private let unfinished = Atomic<Int>(0)
+  // Both are written by the one caller that made the pool busy, before it raises the tickets.
+  private var body: ((Int) -> Void)?
+  private var workers: [Worker] = []
+
+  /// How often a thread looks for work before it goes to sleep: some 50 µs.
+  private static let patience = 2000
+
+  /// Runs `body` once for each number below `count`, 0 on this thread; false, and nothing is run, if
+  /// another thread is using the pool.
+  func run(_ count: Int, _ body: (Int) -> Void) -> Bool {
+    guard
+      isBusy.compareExchange(
+        expected: false, desired: true, ordering: .acquiringAndReleasing
+      ).exchanged
+    else { return false }
+    while workers.count < count - 1 { start() }
+    withoutActuallyEscaping(body) { escaping in
+      self.body = escaping
+      unfinished.store(count - 1, ordering: .sequentiallyConsistent)
+      for worker in workers[..<(count - 1)] {
+        worker.ticket.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        if worker.isAsleep.load(ordering: .sequentiallyConsistent) { worker.alarm.signal() }
+      }
+      body(0)
+      var looks = 0
+      while unfinished.load(ordering: .acquiring) > 0 {
+        looks += 1
+        if looks < Self.patience { ct_pause() } else { sched_yield() }
+      }
+      self.body = nil
+    }
+    isBusy.store(false, ordering: .releasing)
+    return true
+  }
+
+  private func start() {
+    let worker = Worker()
+    workers.append(worker)
+    let number = workers.count
+    let thread = Thread { [unowned self] in
+      var done = 0
+      while true {
+        var looks = 0
+        while worker.ticket.load(ordering: .acquiring) == done {
+          looks += 1
+          if looks < Self.patience {
+            ct_pause()
+            continue
+          }
+          // Whoever raises the ticket after this sees it; whoever did so before is seen.
+          worker.isAsleep.store(true, ordering: .sequentiallyConsistent)
+          if worker.ticket.load(ordering: .sequentiallyConsistent) == done { worker.alarm.wait() }
+          worker.isAsleep.store(false, ordering: .sequentiallyConsistent)
+          looks = 0
+        }
+        done += 1
+        self.body?(number)
+        self.unfinished.wrappingSubtract(1, ordering: .acquiringAndReleasing)
+      }
+    }
+    thread.name = "training worker \(number)"
+    thread.stackSize = 4 << 20
+    thread.start()
+  }
+}
