@@ -61,6 +61,9 @@ let package = Package(
     .target(
       name: "NumpyFormat", dependencies: ["Platform", "TensorStore"], swiftSettings: settings),
     .target(
+      name: "Merging", dependencies: ["CKernels", "Platform", "TensorStore", "StateDicts", "Yams"],
+      swiftSettings: settings),
+    .target(
       name: "CheckpointIO",
       dependencies: [
         "Platform", "PickleFormat", "SafetensorsFormat", "GGUFFormat", "NumpyFormat", "Streaming",
@@ -85,7 +88,8 @@ let package = Package(
     .target(
       name: "StateDictKit",
       dependencies: [
-        "Platform", "PickleFormat", "TensorStore", "StateDicts", "CheckpointIO", "Recipes",
+        "Platform", "PickleFormat", "TensorStore", "StateDicts", "Merging", "CheckpointIO",
+        "Recipes",
         "Inspection",
       ],
       swiftSettings: settings),
@@ -111,6 +115,7 @@ let package = Package(
     test("StateDicts", "TensorStore", "Platform"),
     test("GGUFFormat", "Platform", "TensorStore"),
     test("NumpyFormat", "Platform", "TensorStore"),
+    test("Merging", "CKernels", "StateDictKit", "StateDicts", "TensorStore", "Platform"),
     test("CheckpointIO", "StateDictKit", "ZipArchive", "PickleFormat"),
     test("Recipes", "StateDicts", "TensorStore", "Platform"),
     test("TrainingCore", "StateDictKit", "StateDicts", "TensorStore"),

@@ -29,7 +29,7 @@ public struct KeySelection: Sendable {
   }
 
   /// What tells whether an entry is meant; made once for many entries.
-  func matcher() throws -> (String, StateDict.Value) -> Bool {
+  package func matcher() throws -> (String, StateDict.Value) -> Bool {
     let included = try include.map { try $0.matcher() }
     let excluded = try exclude.map { try $0.matcher() }
     return { key, value in

@@ -36,6 +36,16 @@ extension ByteSource {
     }
   }
 
+  /// Whether something must be done once before the first reader.
+  var needsPreparation: Bool {
+    if case .computed(let computed) = self { computed.needsPreparation } else { false }
+  }
+
+  /// Does what must be done once before the first reader.
+  func prepare() throws {
+    if case .computed(let computed) = self { try computed.prepare() }
+  }
+
   /// Whether any place can be read at little cost.
   public var isRandomAccess: Bool {
     if case .computed(let computed) = self { computed.isRandomAccess } else { true }
@@ -54,6 +64,8 @@ struct ByteSlice: ComputedBytes {
 
   var byteCount: Int { range.count }
   var isRandomAccess: Bool { whole.isRandomAccess }
+  var needsPreparation: Bool { whole.needsPreparation }
+  func prepare() throws { try whole.prepare() }
 
   func makeReader(at offset: Int) throws -> any ByteReader {
     if whole.isRandomAccess { return try whole.makeReader(at: range.lowerBound + offset) }

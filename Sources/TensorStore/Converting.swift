@@ -106,6 +106,8 @@ struct ConvertedBytes: ComputedBytes {
   }
 
   var isRandomAccess: Bool { source.isRandomAccess }
+  var needsPreparation: Bool { source.needsPreparation }
+  func prepare() throws { try source.prepare() }
 
   func makeReader(at offset: Int) throws -> any ByteReader {
     let first = offset / conversion.target.byteCount

@@ -58,6 +58,8 @@ struct GatheredBytes: ComputedBytes {
   }
 
   var isRandomAccess: Bool { true }
+  var needsPreparation: Bool { source.needsPreparation }
+  func prepare() throws { try source.prepare() }
 
   func makeReader(at offset: Int) throws -> any ByteReader { GatheringReader(self, at: offset) }
 }

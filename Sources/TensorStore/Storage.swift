@@ -59,9 +59,12 @@ public struct ByteSwapped: ComputedBytes {
   public var byteCount: Int { source.byteCount }
 
   /// As the source.
-  public var isRandomAccess: Bool {
-    if case .computed(let computed) = source { computed.isRandomAccess } else { true }
-  }
+  public var isRandomAccess: Bool { source.isRandomAccess }
+
+  /// As the source.
+  public var needsPreparation: Bool { source.needsPreparation }
+  /// Prepares the source.
+  public func prepare() throws { try source.prepare() }
 
   /// Starts to read at `offset`, which may lie inside a group.
   public func makeReader(at offset: Int) throws -> any ByteReader {

@@ -27,6 +27,7 @@ import generate
 import harness
 import hub_formats
 import inspection
+import merges
 import more_formats
 from compare import assert_equal
 from harness import FIXTURES, check, ckpt, hostile_checker
@@ -392,6 +393,7 @@ def main():
     groups = [fixtures, state_dicts, random_graphs, random_state_dicts, plain, hostile, main_job]
     groups += inspection.GROUPS
     groups += hub_formats.GROUPS
+    groups += merges.GROUPS
     groups += more_formats.GROUPS
     wanted = sys.argv[2:]
     for group in groups:

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "CMergeKernels.h"
+
 /// What the elements of a block are; the order is that of ElementConversion.swift.
 enum {
   CK_FLOAT64,

@@ -1,0 +1,195 @@
+internal import ArgumentParser
+internal import Foundation
+internal import StateDictKit
+
+/// `merge` by the methods that compute.
+extension MergeCommand {
+  /// The names of all methods.
+  static let methodNames = ["update"] + MergeMethod.allCases.map(\.name) + ["lora"]
+
+  private struct Report: Encodable {
+    let method, output, at: String
+    let inputs: [String]
+    let base: String?
+    let seed: UInt64?
+    let dry_run: Bool
+    let merged, copied: [String]
+    let broken_ties: [[String]]
+    let plain: [String: String]
+    let bytes: Int
+  }
+
+  /// Checks what only these methods ask for.
+  func validateComputed() throws {
+    guard Self.methodNames.contains(method) || MergeMethod(name: method) != nil else {
+      throw ValidationError(
+        "there is no method \"\(method)\"\nthere are: "
+          + Self.methodNames.joined(separator: ", "))
+    }
+    guard !files.isEmpty else { throw ValidationError("merge needs the files that are merged") }
+    try refuseUpdateOptions()
+  }
+
+  /// Checks what a recipe leaves open.
+  func validateRecipe() throws {
+    guard files.isEmpty, method == "update" else {
+      throw ValidationError("--recipe names the files and the method itself")
+    }
+    guard merging.given.isEmpty, merging.base == nil, at == nil else {
+      throw ValidationError("what a recipe can say is said there, not on the command line")
+    }
+    try refuseUpdateOptions()
+  }
+
+  private func refuseUpdateOptions() throws {
+    guard !allowNew, !skipMismatched, renames.rules.isEmpty else {
+      throw ValidationError("renames, --allow-new and --skip-mismatched go with --method update")
+    }
+  }
+
+  func runComputed() throws {
+    guard let kind = MergeMethod(name: method) else { return }
+    var checkpoint = try Checkpoint(files[0])
+    let place = try at ?? checkpoint.stateDictPath()
+    var inputs = [MergeInput(name: files[0], stateDict: try checkpoint.stateDict(at: place))]
+    for file in files.dropFirst() {
+      inputs.append(
+        MergeInput(name: file, stateDict: try Checkpoint(file).stateDict(at: otherAt)))
+    }
+    var base = kind.baseUse == .required ? 0 : nil
+    if let file = merging.base {
+      if kind.baseUse == .ignored {
+        throw UsageError(description: "\(kind.name) has no base; name all files in a row")
+      }
+      if let index = files.firstIndex(of: file) {
+        base = index
+      } else {
+        base = inputs.count
+        inputs.append(
+          MergeInput(name: file, stateDict: try Checkpoint(file).stateDict(at: otherAt)))
+      }
+    }
+    var merge = StateDictMerge(method: kind, inputs: inputs, base: base)
+    _ = try selection.apply(to: inputs[0].stateDict, of: files[0])
+    merge.selection = try selection.selection()
+    try merging.apply(to: &merge, takers: inputs.indices.filter { $0 != base })
+    let result = try merge.merged()
+    try write(
+      result, into: &checkpoint, at: place, inputs: inputs.map(\.name),
+      base: base.map { inputs[$0].name }, seed: kind.isRandom ? merging.seed : nil)
+  }
+
+  /// Puts the merged state dict into the checkpoint of the first file, writes it and reports.
+  func write(
+    _ result: StateDictMerge.Result, into checkpoint: inout Checkpoint, at place: String,
+    inputs: [String], base: String?, seed: UInt64?, method: String? = nil
+  ) throws {
+    let method = method ?? self.method
+    for tie in result.brokenTies {
+      Messages.warn("no longer tied: " + tie.joined(separator: ", "))
+    }
+    try checkpoint.replaceStateDict(at: place, with: result.stateDict)
+    let changed = try output.prepare(&checkpoint, at: place)
+    let bytes = try output.write(checkpoint, common: common, at: place)
+    guard common.json else {
+      if output.dryRun {
+        for key in result.merged { print("merge    \(Messages.line(key))") }
+        for key in result.copied { print("keep     \(Messages.line(key))") }
+      }
+      let copied =
+        result.copied.isEmpty ? "" : "\(result.copied.count) that are no floats kept as they are, "
+      print(
+        "\(result.merged.count) keys merged by \(method), \(copied)"
+          + "\(bytesText(bytes)) \(output.dryRun ? "would go" : "written") to \(output.output)")
+      return
+    }
+    try printJSON(
+      Report(
+        method: method, output: output.output, at: place, inputs: inputs, base: base, seed: seed,
+        dry_run: output.dryRun, merged: result.merged, copied: result.copied,
+        broken_ties: result.brokenTies,
+        plain: Dictionary(changed.map { ($0.path, $0.what) }) { first, _ in first }, bytes: bytes))
+  }
+
+  /// Adds adapters to a base.
+  func runLowRank() throws {
+    let wrong = merging.given.filter { $0 != "scale" }
+    guard wrong.isEmpty, merging.toDtype == nil else {
+      throw UsageError(description: "lora takes no --\(wrong.first ?? "to-dtype")")
+    }
+    guard files.count >= 2 else {
+      throw UsageError(description: "lora needs a base and at least one adapter")
+    }
+    let scale = try MergingOptions.number(merging.scale, option: "scale") ?? 1
+    var checkpoint = try Checkpoint(files[0])
+    let place = try at ?? checkpoint.stateDictPath()
+    var result = StateDictMerge.Result(stateDict: try checkpoint.stateDict(at: place))
+    let ties = result.stateDict.ties
+    for file in files.dropFirst() {
+      let adapter = LowRankAdapter(
+        try Checkpoint(file).stateDict(at: otherAt), name: file,
+        configuration: try AdapterConfiguration.beside(file))
+      let sum = try adapter.merged(
+        into: result.stateDict, baseName: files[0], scale: scale, keepsNaN: merging.onNan == "keep")
+      result.stateDict = sum.stateDict
+      result.merged += sum.merged.filter { !result.merged.contains($0) }
+    }
+    let merged = result.stateDict
+    result.brokenTies = ties.filter { keys in
+      Set(keys.compactMap { merged[$0].map { ObjectIdentifier($0.storage) } }).count > 1
+    }
+    try write(
+      result, into: &checkpoint, at: place, inputs: files, base: files[0], seed: nil)
+  }
+
+  /// Carries out a recipe; the result is a state dict alone.
+  func runRecipe(_ path: String) throws {
+    let recipe = try MergeRecipe(contentsOf: path)
+    var options = StateDictMerge(method: recipe.method, inputs: [])
+    try merging.applyCommon(to: &options)
+    let result = try recipe.merged(options: options) {
+      try Checkpoint($0).stateDict(at: otherAt)
+    }
+    var checkpoint = try Checkpoint(result.stateDict)
+    try write(
+      result, into: &checkpoint, at: "/", inputs: recipe.models, base: nil,
+      seed: recipe.method.isRandom ? merging.seed : nil, method: recipe.method.name)
+  }
+}
+
+/// What peft writes beside an adapter's weights.
+private struct AdapterConfiguration: Decodable {
+  let lora_alpha: Double?
+  let use_rslora, fan_in_fan_out, use_dora: Bool?
+  let alpha_pattern: [String: Double]?
+
+  /// The configuration in `adapter_config.json` in the folder of an adapter's file; without it the scale is 1.
+  static func beside(_ file: String) throws -> LowRankAdapter.Configuration {
+    var isFolder: ObjCBool = false
+    _ = FileManager.default.fileExists(atPath: file, isDirectory: &isFolder)
+    let url = URL(filePath: file)
+    let folder = isFolder.boolValue ? url : url.deletingLastPathComponent()
+    let path = folder.appending(path: "adapter_config.json").path(percentEncoded: false)
+    var result = LowRankAdapter.Configuration()
+    guard FileManager.default.fileExists(atPath: path) else { return result }
+    let open = try File(readingFrom: path)
+    guard open.size <= 1 << 20 else {
+      throw InputError(description: "is too large for an adapter's configuration (\(path))")
+    }
+    let found: AdapterConfiguration
+    do {
+      let data = Data(try open.bytes(at: 0, count: open.size))
+      found = try JSONDecoder().decode(AdapterConfiguration.self, from: data)
+    } catch let error as DecodingError {
+      throw InputError(description: "is no adapter's configuration: \(error) (\(path))")
+    }
+    guard found.use_dora != true else {
+      throw InputError(description: "DoRA adapters are not supported (\(path))")
+    }
+    result.alpha = found.lora_alpha
+    result.usesRootOfRank = found.use_rslora ?? false
+    result.isTransposed = found.fan_in_fan_out ?? false
+    result.alphaByModule = found.alpha_pattern ?? [:]
+    return result
+  }
+}

@@ -1,0 +1,187 @@
+internal import ArgumentParser
+internal import StateDictKit
+
+/// What the methods of `merge` that compute can be told.
+struct MergingOptions: ParsableArguments {
+  @Option(help: "The base that the others are compared with, if it is not BASE.")
+  var base: String?
+
+  @Option(
+    parsing: .unconditionalSingleValue,
+    help: ArgumentHelp(
+      "How much each file counts: a value for each, or one for all.",
+      discussion:
+        "V,V,… for the files in order; V:V:… goes over the layers from the first to the last; "
+        + "PATTERN=V,… counts for the keys that match. Repeatable; the first that matches counts. "
+        + "Options that take VALUES below are written so, too."))
+  var weights: [String] = []
+
+  @Option(
+    parsing: .unconditionalSingleValue, help: "VALUES: the part of each task vector that is kept.")
+  var density: [String] = []
+  @Option(
+    parsing: .unconditionalSingleValue, help: "VALUES, one: how far to go from BASE to OTHER.")
+  var t: [String] = []
+  @Option(
+    parsing: .unconditionalSingleValue,
+    help: "VALUES: how far probabilities spread around the density (della).")
+  var epsilon: [String] = []
+  @Option(
+    parsing: .unconditionalSingleValue,
+    help: "VALUES: the part that is dropped for being too large (breadcrumbs).")
+  var gamma: [String] = []
+  @Option(
+    parsing: .unconditionalSingleValue,
+    help: "VALUES, one: what the merged task vector is multiplied with.")
+  var lambda: [String] = []
+  @Option(
+    parsing: .unconditionalSingleValue,
+    help: "VALUES: what the input (passthrough) or the adapter (lora) is multiplied with.")
+  var scale: [String] = []
+  @Option(
+    parsing: .unconditionalSingleValue,
+    help: "VALUES, one: how much of the average stays when the next file comes (ema).")
+  var decay: [String] = []
+  @Option(
+    parsing: .unconditionalSingleValue,
+    help: "VALUES, one: the part of the varying elements that is selected (sce).")
+  var selectTopk: [String] = []
+  @Option(help: "How often the mean is moved at most (karcher).") var maxIter: String?
+  @Option(help: "Angles and lengths below this count as none (karcher).") var tol: String?
+  @Flag(inversion: .prefixedNo, help: "Divide by the weights that count.") var normalize: Bool?
+  @Flag(inversion: .prefixedNo, help: "Scale what is kept to the size of the whole.")
+  var rescale: Bool?
+  @Flag(inversion: .prefixedNo, help: "Divide the weights by their sum (multislerp).")
+  var normalizeWeights: Bool?
+  @Flag(inversion: .prefixedNo, help: "Take each row for a vector of its own (model-stock).")
+  var filterWise: Bool?
+  @Flag(inversion: .prefixedNo, help: "Take the whole tensor for one vector (nuslerp).")
+  var nuslerpFlatten: Bool?
+  @Flag(inversion: .prefixedNo, help: "If not, take dimension 0 for the vectors (nuslerp).")
+  var nuslerpRowWise: Bool?
+
+  @Option(help: "The module with the numbered layers that values go over, such as model.layers.")
+  var layers: String?
+  @Option(help: "What random methods depend on.") var seed: UInt64 = 0
+  @Option(help: "What a NaN in an input is: error or keep.") var onNan = "error"
+  @Option(help: "The dtype of what is merged; allows inputs of different dtypes.")
+  var toDtype: String?
+
+  func validate() throws {
+    guard ["error", "keep"].contains(onNan) else {
+      throw ValidationError("--on-nan is error or keep, not \"\(onNan)\"")
+    }
+  }
+
+  /// Options that were given, by the parameter that they set.
+  private var values: [(option: String, MergeParameter, [String])] {
+    let texts: [(String, MergeParameter, [String])] = [
+      ("weights", .weight, weights), ("density", .density, density), ("t", .t, t),
+      ("epsilon", .epsilon, epsilon), ("gamma", .gamma, gamma), ("lambda", .lambda, lambda),
+      ("scale", .scale, scale), ("decay", .decay, decay), ("select-topk", .selectTopK, selectTopk),
+      ("max-iter", .maxIterations, maxIter.map { [$0] } ?? []),
+      ("tol", .tolerance, tol.map { [$0] } ?? []),
+    ]
+    let flags: [(String, MergeParameter, Bool?)] = [
+      ("normalize", .normalize, normalize), ("rescale", .rescale, rescale),
+      ("normalize-weights", .normalizeWeights, normalizeWeights),
+      ("filter-wise", .filterWise, filterWise), ("nuslerp-flatten", .flatten, nuslerpFlatten),
+      ("nuslerp-row-wise", .rowWise, nuslerpRowWise),
+    ]
+    return texts.filter { !$0.2.isEmpty }
+      + flags.compactMap { name, parameter, flag in
+        flag.map { (name, parameter, [$0 ? "1" : "0"]) }
+      }
+  }
+
+  /// The names of options that were given, other than those that every method takes.
+  var given: [String] { values.map(\.option) }
+
+  /// Applies everything to a merge whose inputs are known.
+  ///
+  /// - Parameter takers: which inputs have weights and densities, in the order of the values.
+  func apply(to merge: inout StateDictMerge, takers: [Int]) throws {
+    for (option, parameter, texts) in values {
+      guard merge.method.parameters.contains(parameter) else {
+        let known = merge.method.parameters.map(\.rawValue).joined(separator: ", ")
+        throw UsageError(
+          description: "\(merge.method.name) takes no --\(option)",
+          hint: known.isEmpty ? nil : "its parameters are \(known)")
+      }
+      var shared: [MergeSetting.Rule] = []
+      var each = [[MergeSetting.Rule]](repeating: [], count: takers.count)
+      for text in texts {
+        let (pattern, lists) = try Self.parse(text, option: option)
+        if lists.count == 1 {
+          shared.append(.init(pattern: pattern, values: lists[0]))
+          for index in each.indices {
+            each[index].append(.init(pattern: pattern, values: lists[0]))
+          }
+          continue
+        }
+        guard parameter.isPerInput, lists.count == takers.count else {
+          throw MergeError.wrongCount(
+            name: "--\(option)", found: lists.count, needed: parameter.isPerInput ? takers.count : 1
+          )
+        }
+        for (index, values) in lists.enumerated() {
+          each[index].append(.init(pattern: pattern, values: values))
+        }
+      }
+      if parameter.isPerInput {
+        for (index, rules) in zip(takers, each) {
+          merge.inputs[index].settings[parameter] = MergeSetting(rules)
+        }
+      } else {
+        merge.settings[parameter] = MergeSetting(shared)
+      }
+    }
+    try applyCommon(to: &merge)
+  }
+
+  /// Applies what every method and recipes take.
+  func applyCommon(to merge: inout StateDictMerge) throws {
+    merge.layers = layers ?? merge.layers
+    merge.seed = seed
+    merge.keepsNaN = onNan == "keep"
+    if let toDtype { merge.elementType = try mergedType(toDtype) }
+  }
+
+  private func mergedType(_ name: String) throws -> ElementType {
+    let type = try SelectionOptions.elementType(name)
+    guard type.isFloat, ElementConversion.isSupported(from: .float64, to: type) else {
+      throw UsageError(description: "merged elements cannot be \(name)")
+    }
+    return type
+  }
+
+  /// The one number of an option that takes no patterns.
+  static func number(_ texts: [String], option: String) throws -> Double? {
+    guard let text = texts.last else { return nil }
+    let (pattern, lists) = try parse(text, option: option)
+    guard pattern == nil, texts.count == 1, lists.count == 1, lists[0].count == 1 else {
+      throw UsageError(description: "--\(option) takes one number here, not \"\(text)\"")
+    }
+    return lists[0][0]
+  }
+
+  /// Reads `[PATTERN=]V[:V…][,V[:V…]…]`.
+  private static func parse(
+    _ text: String, option: String
+  ) throws -> (pattern: KeyPattern?, values: [[Double]]) {
+    let equals = text.lastIndex(of: "=")
+    let pattern = try equals.map { try KeyPattern(String(text[..<$0])) }
+    let numbers = equals.map { text[text.index(after: $0)...] } ?? text[...]
+    let lists = try numbers.split(separator: ",", omittingEmptySubsequences: false).map { list in
+      try list.split(separator: ":", omittingEmptySubsequences: false).map { part in
+        guard let value = Double(part), value.isFinite else {
+          throw UsageError(
+            description: "--\(option) has no number where \"\(part)\" stands (\"\(text)\")",
+            hint: "such as 0.5, or 0.5,0.2 for two files, or 0:1 over the layers")
+        }
+        return value
+      }
+    }
+    return (pattern, lists)
+  }
+}
