@@ -120,6 +120,7 @@ let package = Package(
     test("Recipes", "StateDicts", "TensorStore", "Platform"),
     test("TrainingCore", "StateDictKit", "StateDicts", "TensorStore"),
     test("Inspection", "TensorStore", "StateDicts", "Platform", "CheckpointIO"),
+    test("StateDictKit"),
     test("CheckpointCommands", "StateDictKit"),
   ]
 )

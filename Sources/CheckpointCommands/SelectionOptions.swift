@@ -3,7 +3,9 @@ internal import StateDictKit
 
 /// Which keys are meant.
 struct SelectionOptions: ParsableArguments {
-  @Option(help: "Keep keys that match; in: (default), is:, under:, glob: or re:. Repeatable.")
+  @Option(
+    name: [.long, .customLong("select")],
+    help: "Keep keys that match; in: (default), is:, under:, glob: or re:. Repeatable.")
   var include: [String] = []
 
   @Option(help: "Leave out keys that match; wins over --include. Repeatable.")

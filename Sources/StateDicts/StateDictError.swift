@@ -70,7 +70,8 @@ public enum StateDictError: Diagnostic, Equatable {
     case .cannotUpdate(let missing, let mismatched):
       [
         missing.isEmpty ? nil : "--allow-new takes keys that the base lacks",
-        mismatched.isEmpty ? nil : "--skip-mismatched keeps the base's value",
+        mismatched.isEmpty
+          ? nil : "--skip-mismatched keeps the base's value, --resize KEY=MODE makes one fit",
       ].compactMap(\.self).joined(separator: "; ")
     default: nil
     }

@@ -9,6 +9,10 @@ public struct UpdateReport: Sendable {
   public var added: [String] = []
   /// The keys that kept their value, since the other's has another shape.
   public var skipped: [ShapeMismatch] = []
+  /// The values that were made to fit.
+  public var resized: [Resized] = []
+  /// The resize rules that no key here has anything to do with.
+  public var unmatched: [KeyReport.Unmatched] = []
   /// The groups of keys that shared a storage before and do not any more.
   public var brokenTies: [[String]] = []
 
@@ -24,12 +28,16 @@ extension StateDict {
   /// - Parameters:
   ///   - allowNew: whether keys that are not here yet are taken; they come last.
   ///   - skipMismatched: whether values of another shape are left out instead of refused.
-  /// - Throws: `StateDictError.cannotUpdate` with everything that stands in the way.
+  ///   - rules: which values of another shape are made to fit, and how; see ``resized(toFit:_:seed:)``.
+  ///   - seed: what fresh values depend on.
+  /// - Throws: `StateDictError.cannotUpdate` with everything that stands in the way; `ResizeError`.
   @discardableResult
   public mutating func update(
-    with other: StateDict, allowNew: Bool = false, skipMismatched: Bool = false
+    with other: StateDict, allowNew: Bool = false, skipMismatched: Bool = false,
+    resizing rules: [ResizeRule] = [], seed: UInt64 = 0
   ) throws -> UpdateReport {
     var report = UpdateReport()
+    let other = try fitted(other, rules, seed, &report)
     var result = self
     var missing: [String] = []
     for (key, value) in other.entries {
@@ -56,6 +64,17 @@ extension StateDict {
     result.addMetadata(from: other, for: report.added)
     self = result
     return report
+  }
+
+  /// The other's values, made to fit where a rule says how.
+  private func fitted(
+    _ other: StateDict, _ rules: [ResizeRule], _ seed: UInt64, _ report: inout UpdateReport
+  ) throws -> StateDict {
+    guard !rules.isEmpty else { return other }
+    let (result, resized, unmatched) = try other.resized(toFit: self, rules, seed: seed)
+    report.resized = resized
+    report.unmatched = unmatched
+    return result
   }
 
   /// Takes over the entries of modules that came with new keys.

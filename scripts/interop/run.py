@@ -29,6 +29,7 @@ import hub_formats
 import inspection
 import merges
 import more_formats
+import state_dicts as state_dict_checks
 from compare import assert_equal
 from harness import FIXTURES, check, ckpt, hostile_checker
 
@@ -395,6 +396,7 @@ def main():
     groups += hub_formats.GROUPS
     groups += merges.GROUPS
     groups += more_formats.GROUPS
+    groups += state_dict_checks.GROUPS
     wanted = sys.argv[2:]
     for group in groups:
         if wanted and group.__name__ not in wanted:

@@ -1,0 +1,112 @@
+internal import ArgumentParser
+internal import StateDictKit
+
+/// What `merge --method update` does with values of another shape.
+struct ResizeOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Make OTHER's value fit: KEY=bicubic|channels|pad|pad-zeros|crop|reinit.",
+      discussion: """
+        bicubic interpolates position embeddings (and takes ,prefix=N,from=HxW,to=HxW), channels repeats or sums \
+        an input convolution's, pad and crop add and leave out rows, reinit gives BASE fresh values. KEY is a \
+        whole key, or a pattern with its kind.
+        """, valueName: "key=mode"))
+  var resize: [String] = []
+
+  @Option(help: "What fresh values depend on, as in torch.manual_seed.") var seed: UInt64 = 0
+
+  func rules() throws -> [ResizeRule] { try resize.map { try ResizeRule($0) } }
+}
+
+/// What an update did, for scripts.
+private struct UpdateOutcome: Encodable {
+  struct Skipped: Encodable {
+    let key: String
+    let expected, found: [Int]?
+  }
+  struct Fitted: Encodable {
+    let key, rule: String
+    let found: [Int]?
+    let shape: [Int]
+  }
+  let base, at, output: String
+  let others: [String]
+  let dry_run: Bool
+  let replaced, added: [String]
+  let resized: [Fitted]
+  let skipped: [Skipped]
+  let broken_ties: [[String]]
+  let plain: [String: String]
+  let bytes: Int
+}
+
+extension MergeCommand {
+  /// Lets the selected keys of each OTHER take the place of BASE's.
+  func runUpdate() throws {
+    let renames = try renames.renames().map(KeyStep.rename)
+    let rules = try resizing.rules()
+    var checkpoint = try Checkpoint(files[0])
+    let place = try at ?? checkpoint.stateDictPath()
+    var merged = try checkpoint.stateDict(at: place)
+    var total = UpdateReport()
+    for file in files.dropFirst() {
+      let selected = try selection.apply(to: Checkpoint(file).stateDict(at: otherAt), of: file)
+      let (other, keys) = try selected.applying(renames)
+      warnUnmatched(keys, of: file)
+      let report: UpdateReport
+      do {
+        report = try merged.update(
+          with: other, allowNew: allowNew, skipMismatched: skipMismatched, resizing: rules,
+          seed: resizing.seed)
+      } catch let error as any Diagnostic where error is StateDictError || error is ResizeError {
+        throw InputError(description: "\(error.description) (\(file))", hint: error.hint)
+      }
+      total.replaced += report.replaced
+      total.added += report.added
+      total.skipped += report.skipped
+      total.resized += report.resized
+      total.brokenTies += report.brokenTies
+      for rule in report.unmatched {
+        Messages.warn(
+          "\(rule.rule) matches no key of \(files[0])"
+            + (rule.nearest.isEmpty ? "" : "; near it: \(rule.nearest.joined(separator: ", "))"))
+      }
+    }
+    for tie in total.brokenTies {
+      Messages.warn("no longer tied: " + tie.joined(separator: ", "))
+    }
+    for mismatch in total.skipped { Messages.warn("skipped: \(mismatch)") }
+    try checkpoint.replaceStateDict(at: place, with: merged)
+    let changed = try output.prepare(&checkpoint, at: place)
+    let bytes = try output.write(checkpoint, common: common, at: place)
+    if common.json {
+      return try printJSON(outcome(total, at: place, changed: changed, bytes: bytes))
+    }
+    if output.dryRun {
+      for key in total.replaced { print("replace  \(Messages.line(key))") }
+      for key in total.added { print("add      \(Messages.line(key))") }
+    }
+    for one in total.resized {
+      let from = one.found.map { "from \($0) " } ?? ""
+      print("resize   \(Messages.line(one.key))  \(from)to \(one.shape)")
+    }
+    print(
+      "\(total.replaced.count) keys replaced, \(total.added.count) added, "
+        + "\(total.skipped.count) skipped, "
+        + "\(bytesText(bytes)) \(output.dryRun ? "would go" : "written") to \(output.output)")
+  }
+
+  private func outcome(
+    _ total: UpdateReport, at place: String, changed: [PlainChange], bytes: Int
+  ) -> UpdateOutcome {
+    UpdateOutcome(
+      base: files[0], at: place, output: output.output, others: Array(files.dropFirst()),
+      dry_run: output.dryRun, replaced: total.replaced, added: total.added,
+      resized: total.resized.map {
+        .init(key: $0.key, rule: $0.rule, found: $0.found, shape: $0.shape)
+      },
+      skipped: total.skipped.map { .init(key: $0.key, expected: $0.expected, found: $0.found) },
+      broken_ties: total.brokenTies,
+      plain: Dictionary(changed.map { ($0.path, $0.what) }) { first, _ in first }, bytes: bytes)
+  }
+}
