@@ -18,6 +18,7 @@ let package = Package(
   products: [
     .library(name: "StateDictKit", targets: ["StateDictKit"]),
     .library(name: "TrainingCore", targets: ["TrainingCore"]),
+    .library(name: "ModelZoo", targets: ["ModelZoo"]),
     .executable(name: "ckpt", targets: ["ckpt"]),
   ],
   dependencies: [
@@ -86,6 +87,9 @@ let package = Package(
       ],
       swiftSettings: settings),
     .target(
+      name: "ModelZoo", dependencies: ["Platform", "TensorStore", "StateDicts", "TrainingCore"],
+      swiftSettings: settings),
+    .target(
       name: "StateDictKit",
       dependencies: [
         "Platform", "PickleFormat", "TensorStore", "StateDicts", "Merging", "CheckpointIO",
@@ -96,7 +100,7 @@ let package = Package(
     .target(
       name: "CheckpointCommands",
       dependencies: [
-        "StateDictKit", "Yams",
+        "StateDictKit", "ModelZoo", "TrainingCore", "Yams",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -121,6 +125,7 @@ let package = Package(
     test("TrainingCore", "StateDictKit", "StateDicts", "TensorStore"),
     test("Inspection", "TensorStore", "StateDicts", "Platform", "CheckpointIO"),
     test("StateDictKit"),
+    test("ModelZoo", "StateDictKit", "TrainingCore", "StateDicts", "TensorStore"),
     test("CheckpointCommands", "StateDictKit"),
   ]
 )

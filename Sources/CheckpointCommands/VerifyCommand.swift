@@ -1,23 +1,62 @@
 internal import ArgumentParser
+internal import ModelZoo
 internal import StateDictKit
 
 struct VerifyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify",
-    abstract: "Check that a file is whole: container, checksums, pickle, every tensor's bounds.",
-    discussion: "Exit status 1 if something is damaged.")
+    abstract: "Check that a file is whole, and with --model that its weights work.",
+    discussion: """
+      Reads the container, checksums, the pickle and every tensor's bounds. With --model it then loads \
+      the weights into that model and runs it forward, back and through a few steps on one random \
+      batch. Exit status 1 if something is damaged or off.
+      """)
 
   @Argument(help: "The checkpoint.") var file: String
+  @Option(
+    help:
+      "Run the weights as this model: a name such as resnet18, with options as in \"llama:heads=8\"."
+  )
+  var model: String?
+  @Option(help: "Where in the file the state dict is: keys joined by /.") var at: String?
+  @Option(help: "How many steps are trained on one batch.") var steps = 5
+  @Option(help: "What inputs and labels are drawn from.") var seed: UInt64 = 0
+  @OptionGroup(title: "What the keys are called in the model") var renames: RenameOptions
   @OptionGroup var common: CommonOptions
 
+  func validate() throws {
+    guard (0...10_000).contains(steps) else {
+      throw ValidationError("--steps is a number from 0 to 10000")
+    }
+  }
+
   func run() throws {
+    let spec = try model.map { try ModelSpec($0) }
+    if let spec { _ = try ModelZoo.standard.family(spec.name) }
     let report = try integrity()
+    var verification: ModelVerification?
+    var matches: [ModelMatch] = []
+    if report.isIntact {
+      if let spec {
+        var options = ModelVerification.Options()
+        (options.steps, options.seed) = (steps, seed)
+        verification = try ModelVerification(of: stateDict(), as: spec, options)
+      } else if let stateDict = try? stateDict() {
+        // A file that holds something else than a model's weights may be whole.
+        matches = (try? ModelZoo.standard.matches(stateDict)) ?? []
+      }
+    }
     if common.json {
-      try printJSON(Report(file: file, report))
+      try printJSON(VerifyReport(file: file, report, verification, matches))
     } else {
       show(report)
+      if let verification { verification.show() } else { Self.show(matches) }
     }
-    if !report.isIntact { throw NegativeAnswer() }
+    if !report.isIntact || verification?.isSound == false { throw NegativeAnswer() }
+  }
+
+  private func stateDict() throws -> StateDict {
+    try Checkpoint(file).stateDict(at: at).renamingKeys(renames.renames())
   }
 
   /// Reads the whole file.
@@ -29,32 +68,6 @@ struct VerifyCommand: ParsableCommand {
     defer { bar?.finish() }
     return try IntegrityReport(
       file, cancellation: cancellation, progress: { bar?.advance(by: $0) })
-  }
-
-  private struct Report: Encodable {
-    struct Problem: Encodable {
-      let problem: String
-      let record, key: String?
-    }
-    let file: String
-    let format: String?
-    let intact: Bool
-    let records, bytes, tensors: Int
-    let without_checksum: [String]
-    let problems: [Problem]
-
-    init(file: String, _ report: IntegrityReport) {
-      self.file = file
-      format = report.format?.rawValue
-      intact = report.isIntact
-      records = report.recordCount
-      bytes = report.byteCount
-      tensors = report.tensorCount
-      without_checksum = report.unrecorded
-      problems = report.problems.map {
-        Problem(problem: $0.description, record: $0.record, key: $0.key)
-      }
-    }
   }
 
   private func show(_ report: IntegrityReport) {
@@ -70,5 +83,20 @@ struct VerifyCommand: ParsableCommand {
     let counts =
       "\(report.recordCount) records, \(report.tensorCount) tensors, \(bytesText(report.byteCount))"
     print((report.isIntact ? "intact: " : "\(report.problems.count) damaged: ") + counts)
+  }
+
+  private static func show(_ matches: [ModelMatch]) {
+    for match in matches.prefix(3) {
+      var text = "keys fit \(match.name): \(match.matched) of \(match.count)"
+      if !match.prefix.isEmpty { text += " behind \"\(match.prefix)\"" }
+      if match.lacksOnlyHead { text += ", all but the head" }
+      if !match.unexpected.isEmpty {
+        text += ", \(match.unexpected.count) more are not the model's"
+      }
+      var call = "--model \(match.name)"
+      if match.lacksOnlyHead { call += ":classes=N" }
+      if !match.prefix.isEmpty { call += " --strip-prefix \(match.prefix)" }
+      print(Messages.line(text + " (" + call + " runs it)"))
+    }
   }
 }

@@ -1,0 +1,123 @@
+internal import Foundation
+internal import ModelZoo
+internal import StateDictKit
+internal import TrainingCore
+
+/// What `verify --json` prints.
+struct VerifyReport: Encodable {
+  struct Problem: Encodable {
+    let problem: String
+    let record, key: String?
+  }
+  let file: String
+  let format: String?
+  let intact: Bool
+  let records, bytes, tensors: Int
+  let without_checksum: [String]
+  let problems: [Problem]
+  /// The models whose keys fit, where none was asked for.
+  let models: [Match]?
+  let model: Model?
+
+  struct Match: Encodable {
+    let name, prefix: String
+    let matched, keys: Int
+    let lacking, unexpected: [String]
+    let lacks_only_head: Bool
+  }
+
+  struct Model: Encodable {
+    struct Problem: Encodable {
+      let kind, problem: String
+      let keys: [String]
+      let hint: String?
+    }
+    let name: String
+    let hyperparameters: [String: Int]
+    let sound: Bool
+    let matched, keys: Int
+    let missing, unexpected: [String]
+    let problems: [Problem]
+    let notes: [String]
+    let random_label_loss, chance, gradient_norm: Double?
+    let parameters_reached, parameters: Int?
+    let losses: [Double]?
+  }
+
+  init(
+    file: String, _ report: IntegrityReport, _ verification: ModelVerification?,
+    _ matches: [ModelMatch]
+  ) {
+    self.file = file
+    format = report.format?.rawValue
+    intact = report.isIntact
+    records = report.recordCount
+    bytes = report.byteCount
+    tensors = report.tensorCount
+    without_checksum = report.unrecorded
+    problems = report.problems.map {
+      Problem(problem: $0.description, record: $0.record, key: $0.key)
+    }
+    models =
+      verification == nil
+      ? matches.map {
+        Match(
+          name: $0.name, prefix: $0.prefix, matched: $0.matched, keys: $0.count,
+          lacking: $0.lacking, unexpected: $0.unexpected, lacks_only_head: $0.lacksOnlyHead)
+      } : nil
+    model = verification.map { found in
+      Model(
+        name: found.model.name,
+        hyperparameters: Dictionary(
+          found.model.hyperparameters.map {
+            ($0.name.replacingOccurrences(of: " ", with: "_"), $0.value)
+          }, uniquingKeysWith: { first, _ in first }),
+        sound: found.isSound, matched: found.report.loaded.count, keys: found.keyCount,
+        missing: found.report.missing, unexpected: found.report.unexpected,
+        problems: found.problems.map {
+          Model.Problem(
+            kind: $0.kind.rawValue, problem: $0.description, keys: $0.keys, hint: $0.hint)
+        }, notes: found.notes, random_label_loss: found.run?.lossOfRandomLabels,
+        chance: found.run?.chance, gradient_norm: found.run?.gradientNorm,
+        parameters_reached: found.run?.reached, parameters: found.run?.parameters,
+        losses: found.run?.losses)
+    }
+  }
+}
+
+extension ModelVerification {
+  /// Prints it for people.
+  func show() {
+    func number(_ value: Double) -> String { String(format: "%.4g", value) }
+    let sizes = model.hyperparameters.map { "\($0.name) \($0.value)" }.joined(separator: ", ")
+    print("model: \(model.name) (\(sizes))")
+    print("keys: \(report.loaded.count) of \(keyCount) matched")
+    if let run {
+      var forward = "forward: "
+      if let loss = run.lossOfRandomLabels, let chance = run.chance {
+        forward += "finite; loss of random labels \(number(loss)), chance is \(number(chance))"
+      } else {
+        forward += run.losses.isEmpty ? "not finite" : "finite"
+      }
+      print(forward)
+      if !run.losses.isEmpty {
+        print(
+          "gradients: \(run.reached) of \(run.parameters) parameters reached, norm "
+            + number(run.gradientNorm))
+        print("loss on one batch: " + run.losses.map(number).joined(separator: " "))
+      }
+    } else {
+      print("not run: the keys do not fit")
+    }
+    for note in notes { print("note: " + Messages.line(note)) }
+    for problem in problems {
+      var keys = problem.keys.prefix(5).joined(separator: ", ")
+      if problem.keys.count > 5 { keys += ", … (\(problem.keys.count))" }
+      print("off: " + Messages.line((keys.isEmpty ? "" : keys + ": ") + problem.description))
+      if let hint = problem.hint { print("  " + Messages.line(hint)) }
+    }
+    print(
+      isSound ? "sound" : "\(problems.count) \(problems.count == 1 ? "thing is" : "things are") off"
+    )
+  }
+}

@@ -1,0 +1,42 @@
+public import StateDicts
+public import TrainingCore
+
+/// What a model computes from given inputs, to be compared with what PyTorch computes.
+public struct ModelFigures {
+  /// The outputs, by running statistics and without dropout.
+  public let outputs: Variable
+  /// The loss before each step, in training mode.
+  public private(set) var losses: [Double] = []
+  /// The norms of the gradients before the first step.
+  public private(set) var gradientNorms: [(key: String, norm: Double)] = []
+  /// The weights after the steps; shares memory with the model.
+  public let after: StateDict
+
+  /// Runs a model on a batch and trains it by gradient descent with momentum; dropout stays off.
+  ///
+  /// - Throws: `TrainingError` if inputs or targets do not fit.
+  public init(
+    _ model: ZooModel, input: Variable, targets: Variable, steps: Int = 3,
+    learningRate: Double = 0.01, momentum: Double = 0.9
+  ) throws {
+    let module = model.module
+    outputs = try GradientMode.off { try module.eval()(input) }
+    for (_, part) in module.train().namedModules where part is Dropout { part.eval() }
+    let optimizer = try SGD(module.parameters, learningRate: learningRate, momentum: momentum)
+    for step in 0..<max(steps, 0) {
+      optimizer.zeroGrad()
+      let loss = try model.loss(module(input), targets)
+      try loss.backward()
+      losses.append(try loss.item())
+      if step == 0 {
+        gradientNorms = try module.namedParameters.compactMap { key, parameter in
+          guard parameter.grad != nil else { return nil }
+          return (key, try GradientClipping.totalNorm([parameter]))
+        }
+      }
+      try optimizer.step()
+    }
+    optimizer.zeroGrad()
+    after = try module.stateDict()
+  }
+}

@@ -1,0 +1,242 @@
+public import TrainingCore
+
+/// A linear map whose weight is stored the other way round: transformers' `Conv1D`.
+final class TransposedLinear: Module {
+  let weight: Parameter
+  let bias: Parameter
+
+  init(_ inputs: Int, _ outputs: Int, deviation: Double, from random: RandomSource) throws {
+    weight = try Parameter(
+      [inputs, outputs], .normal(mean: 0, deviation: deviation), from: random)
+    bias = try Parameter([outputs], .constant(0), from: random)
+  }
+
+  override func forward(_ input: Variable) throws -> Variable {
+    try input.linear(weight.transposed(), bias)
+  }
+}
+
+/// Attention that looks back only: transformers' `GPT2Attention`.
+final class CausalSelfAttention: Module {
+  let cAttn: TransposedLinear
+  let cProj: TransposedLinear
+  private let heads: Int
+
+  init(_ width: Int, heads: Int, layers: Int, from random: RandomSource) throws {
+    guard heads > 0, width % heads == 0 else {
+      throw TrainingError.badArgument(
+        operation: "attention", problem: "\(heads) heads for a width of \(width)")
+    }
+    self.heads = heads
+    cAttn = try TransposedLinear(width, 3 * width, deviation: 0.02, from: random)
+    cProj = try TransposedLinear(
+      width, width, deviation: GPT2.residualDeviation(layers), from: random)
+  }
+
+  override func forward(_ input: Variable) throws -> Variable {
+    let parts = try cAttn(input).chunked(3, dimension: 2).map { try $0.split(heads: heads) }
+    let joined = try Variable.attention(
+      query: parts[0], key: parts[1], value: parts[2], isCausal: true)
+    return try cProj(joined.joined())
+  }
+}
+
+extension Variable {
+  /// [batch, tokens, heads × width] as [batch, heads, tokens, width].
+  func split(heads: Int) throws -> Variable {
+    try reshaped([shape[0], shape[1], heads, -1]).permuted([0, 2, 1, 3])
+  }
+
+  /// [batch, heads, tokens, width] as [batch, tokens, heads × width].
+  func joined() throws -> Variable {
+    try permuted([0, 2, 1, 3]).reshaped([shape[0], shape[2], -1])
+  }
+}
+
+/// The part of a block behind attention: transformers' `GPT2MLP`.
+final class GPT2FeedForward: Module {
+  let cFc: TransposedLinear
+  let cProj: TransposedLinear
+
+  init(_ width: Int, hidden: Int, layers: Int, from random: RandomSource) throws {
+    cFc = try TransposedLinear(width, hidden, deviation: 0.02, from: random)
+    cProj = try TransposedLinear(
+      hidden, width, deviation: GPT2.residualDeviation(layers), from: random)
+  }
+
+  override func forward(_ input: Variable) throws -> Variable {
+    try cProj(cFc(input).gelu(.tanh))
+  }
+}
+
+/// transformers' `GPT2Block`.
+final class GPT2Block: Module {
+  let ln1: LayerNorm
+  let attn: CausalSelfAttention
+  let ln2: LayerNorm
+  let mlp: GPT2FeedForward
+
+  override class var keyNames: [String: String] { ["ln1": "ln_1", "ln2": "ln_2"] }
+
+  init(_ sizes: GPT2.Sizes, from random: RandomSource) throws {
+    ln1 = try LayerNorm(sizes.width)
+    attn = try CausalSelfAttention(
+      sizes.width, heads: sizes.heads, layers: sizes.layers, from: random)
+    ln2 = try LayerNorm(sizes.width)
+    mlp = try GPT2FeedForward(
+      sizes.width, hidden: sizes.hidden, layers: sizes.layers, from: random)
+  }
+
+  override func forward(_ input: Variable) throws -> Variable {
+    let value = try input + attn(ln1(input))
+    return try value + mlp(ln2(value))
+  }
+}
+
+/// transformers' `GPT2Model`: from tokens to what is known of each.
+final class GPT2Trunk: Module {
+  let wte: Embedding
+  let wpe: Embedding
+  let h: ModuleList
+  let lnF: LayerNorm
+
+  init(_ sizes: GPT2.Sizes, from random: RandomSource) throws {
+    wte = try Embedding(sizes.vocabulary, sizes.width, from: random)
+    wpe = try Embedding(sizes.positions, sizes.width, from: random)
+    for table in [wte, wpe] {
+      try table.weight.initializing(by: .normal(mean: 0, deviation: 0.02), from: random)
+    }
+    h = ModuleList(try (0..<sizes.layers).map { _ in try GPT2Block(sizes, from: random) })
+    lnF = try LayerNorm(sizes.width)
+  }
+
+  override func forward(_ input: Variable) throws -> Variable {
+    guard input.rank == 2 else {
+      throw TrainingError.badShape(operation: "gpt2", problem: "tokens of shape \(input.shape)")
+    }
+    var value = try wte(input) + wpe(Variable.range(input.shape[1]))
+    for block in h.modules { value = try block(value) }
+    return try lnF(value)
+  }
+}
+
+/// transformers' `GPT2LMHeadModel` and, without the prefix `transformer.`, its `GPT2Model`; the logits are
+/// products with the tokens' vectors in both.
+public final class GPT2: Module {
+  /// The hyper-parameters.
+  public struct Sizes: Sendable, Hashable {
+    /// How many tokens there are.
+    public var vocabulary: Int
+    /// How many tokens may stand in a row.
+    public var positions: Int
+    /// How long the vectors are.
+    public var width: Int
+    /// How many blocks there are.
+    public var layers: Int
+    /// How many heads of attention each has.
+    public var heads: Int
+    /// How long vectors are inside a block.
+    public var hidden: Int
+
+    /// A model of those sizes.
+    public init(
+      vocabulary: Int, positions: Int, width: Int, layers: Int, heads: Int, hidden: Int
+    ) {
+      self.vocabulary = vocabulary
+      self.positions = positions
+      self.width = width
+      self.layers = layers
+      self.heads = heads
+      self.hidden = hidden
+    }
+  }
+
+  private let trunk: GPT2Trunk
+  private let head: Parameter
+  private let hasPrefix: Bool
+  private let hasHead: Bool
+
+  /// A model with its keys.
+  ///
+  /// - Parameters:
+  ///   - hasPrefix: whether the trunk's keys begin with `transformer.`.
+  ///   - hasHead: whether there is a key `lm_head.weight`.
+  ///   - isTied: whether that is the tokens' vectors.
+  public init(
+    _ sizes: Sizes, hasPrefix: Bool = true, hasHead: Bool = true, isTied: Bool = true,
+    from random: RandomSource = .shared
+  ) throws {
+    trunk = try GPT2Trunk(sizes, from: random)
+    head =
+      isTied || !hasHead
+      ? trunk.wte.weight
+      : try Parameter(
+        [sizes.vocabulary, sizes.width], .normal(mean: 0, deviation: 0.02), from: random)
+    self.hasPrefix = hasPrefix
+    self.hasHead = hasHead
+  }
+
+  override public var members: [(key: String, member: Member)] {
+    let inner = hasPrefix ? [("transformer", Member.module(trunk))] : trunk.members
+    return hasHead
+      ? inner + [("lm_head", .module(ModuleDict([("weight", .parameter(head))])))] : inner
+  }
+
+  override public func forward(_ input: Variable) throws -> Variable {
+    try trunk(input).linear(head)
+  }
+
+  /// The deviation that maps back to the blocks' sum begin with.
+  static func residualDeviation(_ layers: Int) -> Double {
+    0.02 / (2 * Double(max(layers, 1))).squareRoot()
+  }
+}
+
+/// GPT-2 of any size. The number of heads leaves no trace in the shapes: the width divided by 64, as in all
+/// four that were published, unless told.
+struct GPT2Family: ModelFamily {
+  var name: String { "gpt2" }
+  var anchor: String { "h.0.attn.c_attn.weight" }
+  var optionalPrefix: String? { "transformer." }
+  var options: [(name: String, explanation: String)] {
+    [("heads", "so many heads of attention; width / 64 unless told")]
+  }
+
+  func recognises(_ shapes: StateShapes) -> Bool { true }
+
+  func makeModel(
+    fitting shapes: StateShapes, _ options: ModelOptions, from random: RandomSource
+  ) throws -> ZooModel {
+    let hasPrefix = shapes["transformer.wte.weight"] != nil
+    let trunk = hasPrefix ? "transformer." : ""
+    let tokens = try shapes.sizes("\(trunk)wte.weight", rank: 2, for: name)
+    let positions = try shapes.sizes("\(trunk)wpe.weight", rank: 2, for: name)
+    let hidden = try shapes.sizes("\(trunk)h.0.mlp.c_fc.weight", rank: 2, for: name)[1]
+    let width = tokens[1]
+    let sizes = GPT2.Sizes(
+      vocabulary: tokens[0], positions: positions[0], width: width,
+      layers: shapes.count(behind: "\(trunk)h."),
+      heads: try options.count("heads", for: name) ?? max(width / 64, 1), hidden: hidden)
+    let hasHead = shapes["lm_head.weight"] != nil
+    let model = try GPT2(
+      sizes, hasPrefix: hasPrefix, hasHead: hasHead,
+      isTied: shapes.areTied("lm_head.weight", "\(trunk)wte.weight"), from: random)
+    var result = ZooModel(
+      name: name, module: model,
+      input: .tokens(vocabulary: sizes.vocabulary, length: min(16, sizes.positions)),
+      objective: .classes(sizes.vocabulary),
+      hyperparameters: [
+        ("vocabulary", sizes.vocabulary), ("positions", sizes.positions), ("width", width),
+        ("layers", sizes.layers), ("heads", sizes.heads), ("hidden", hidden),
+      ], head: ["lm_head"])
+    // Masks that were once saved as buffers.
+    result.ignorable = [".attn.bias", ".attn.masked_bias"]
+    result.initialDeviations = [GPT2.residualDeviation(sizes.layers)]
+    result.attentionBiases = (0..<sizes.layers).map { number in
+      let key = "\(trunk)h.\(number).attn.c_attn.bias"
+      return AttentionBiases(
+        layer: "\(trunk)h.\(number).attn", query: (key, 0..<width), key: (key, width..<2 * width))
+    }
+    return result
+  }
+}

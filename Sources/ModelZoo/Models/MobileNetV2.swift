@@ -1,0 +1,130 @@
+public import TrainingCore
+
+/// torchvision's `MobileNetV2`, with its keys (Sandler et al., arXiv:1801.04381).
+public final class MobileNetV2: Module {
+  /// One inverted residual.
+  public struct Block: Sendable, Hashable {
+    /// The channels between the convolutions.
+    public var hidden: Int
+    /// The channels that come out.
+    public var outputs: Int
+    /// Whether a convolution widens the input first.
+    public var expands: Bool
+
+    /// A block of those channels.
+    public init(hidden: Int, outputs: Int, expands: Bool) {
+      self.hidden = hidden
+      self.outputs = outputs
+      self.expands = expands
+    }
+  }
+
+  /// The blocks before which an image becomes half as wide.
+  static let halving: Set<Int> = [1, 3, 6, 13]
+
+  let features: Sequential
+  let classifier: Sequential
+
+  /// A network of seventeen blocks.
+  ///
+  /// - Parameters:
+  ///   - stem: the channels that come out of the first convolution.
+  ///   - last: the channels that come out of the last one.
+  public init(
+    inputs: Int = 3, stem: Int, blocks: [Block], last: Int, classes: Int,
+    from random: RandomSource = .shared
+  ) throws {
+    var layers: [Module] = [
+      try Self.normalised(inputs, stem, 3, stride: 2, isRectified: true, from: random)
+    ]
+    var channels = stem
+    for (number, block) in blocks.enumerated() {
+      let stride = Self.halving.contains(number) ? 2 : 1
+      layers.append(try InvertedResidual(channels, block, stride: stride, from: random))
+      channels = block.outputs
+    }
+    layers.append(try Self.normalised(channels, last, 1, isRectified: true, from: random))
+    features = Sequential(layers)
+    let head = try Linear(last, classes, from: random)
+    try head.weight.initializing(by: .normal(mean: 0, deviation: 0.01), from: random)
+    classifier = Sequential(Dropout(0.2, from: random), head)
+  }
+
+  override public func forward(_ input: Variable) throws -> Variable {
+    try classifier(features(input).adaptiveAveragePool2d(1).flattened(from: 1))
+  }
+
+  /// A convolution without a bias, a batch normalisation and perhaps a rectifier.
+  static func normalised(
+    _ inputs: Int, _ outputs: Int, _ size: Int, stride: Int = 1, groups: Int = 1,
+    isRectified: Bool, from random: RandomSource
+  ) throws -> Sequential {
+    let convolution = try Conv2d(
+      inputs, outputs, kernelSize: Pair(size), stride: Pair(stride), padding: Pair(size / 2),
+      groups: groups, bias: false, from: random)
+    try convolution.weight.initializing(by: .kaimingNormalFanOut, from: random)
+    let norm = try BatchNorm2d(outputs)
+    return isRectified ? Sequential(convolution, norm, ReLU6()) : Sequential(convolution, norm)
+  }
+}
+
+/// A depthwise convolution between two of one pixel, beside the input where it has the output's shape.
+final class InvertedResidual: Module {
+  let conv: Sequential
+  private let isResidual: Bool
+
+  init(_ inputs: Int, _ block: MobileNetV2.Block, stride: Int, from random: RandomSource) throws {
+    var layers: [Module] = []
+    if block.expands {
+      layers.append(
+        try MobileNetV2.normalised(inputs, block.hidden, 1, isRectified: true, from: random))
+    }
+    layers.append(
+      try MobileNetV2.normalised(
+        block.hidden, block.hidden, 3, stride: stride, groups: block.hidden, isRectified: true,
+        from: random))
+    let narrow = try MobileNetV2.normalised(
+      block.hidden, block.outputs, 1, isRectified: false, from: random)
+    conv = Sequential(layers + [narrow[0], narrow[1]])
+    isResidual = stride == 1 && inputs == block.outputs
+  }
+
+  override func forward(_ input: Variable) throws -> Variable {
+    isResidual ? try input + conv(input) : try conv(input)
+  }
+}
+
+/// MobileNetV2 of any width; the classes are inferred, too.
+struct MobileNetV2Family: ModelFamily {
+  var name: String { "mobilenet_v2" }
+  var anchor: String { "features.1.conv.0.0.weight" }
+
+  func recognises(_ shapes: StateShapes) -> Bool {
+    shapes.count(behind: "features.") == 19 && shapes["features.2.conv.3.running_mean"] != nil
+  }
+
+  func makeModel(
+    fitting shapes: StateShapes, _ options: ModelOptions, from random: RandomSource
+  ) throws -> ZooModel {
+    let stem = try shapes.sizes("features.0.0.weight", rank: 4, for: name)
+    let blocks = try (1...17).map { number in
+      let expands = number > 1
+      let narrow = try shapes.sizes(
+        "features.\(number).conv.\(expands ? 2 : 1).weight", rank: 4, for: name)
+      return MobileNetV2.Block(hidden: narrow[1], outputs: narrow[0], expands: expands)
+    }
+    let last = try shapes.sizes("features.18.0.weight", rank: 4, for: name)
+    let classes =
+      try options.count("classes", for: name) ?? shapes["classifier.1.weight"]?.first ?? 1000
+    let model = try MobileNetV2(
+      inputs: stem[1], stem: stem[0], blocks: blocks, last: last[0], classes: classes,
+      from: random)
+    return ZooModel(
+      name: name, module: model, input: .images(channels: stem[1], size: 64),
+      objective: .classes(classes),
+      hyperparameters: [
+        ("classes", classes), ("input channels", stem[1]), ("width", stem[0]),
+        ("features", last[0]),
+      ], head: ["classifier.1"])
+  }
+}

@@ -1,0 +1,82 @@
+public import StateDicts
+internal import TensorStore
+
+/// The shapes of a state dict's tensors, from which models are inferred.
+public struct StateShapes: Sendable {
+  private var shapes: [String: [Int]] = [:]
+  private var places: [String: Place] = [:]
+  /// The keys, in order.
+  public private(set) var keys: [String] = []
+  /// The numbers that follow a prefix, such as those of layers.
+  private var numbers: [String: Set<Int>] = [:]
+
+  private struct Place: Hashable {
+    let storage: ObjectIdentifier
+    let offset: Int
+  }
+
+  /// The shapes of a state dict's tensors; those whose keys lack `prefix` are left out, the others are
+  /// known without it.
+  ///
+  /// - Throws: `ZooError.tooLarge` where tensors repeat their storages' elements so often that a model
+  ///   would need far more memory than the file.
+  public init(_ stateDict: StateDict, behind prefix: String = "") throws {
+    var elements = 0
+    for (key, tensor) in stateDict.tensors where key.hasPrefix(prefix) && !tensor.isMeta {
+      let key = String(key.dropFirst(prefix.count))
+      shapes[key] = tensor.shape
+      keys.append(key)
+      places[key] = Place(storage: ObjectIdentifier(tensor.storage), offset: tensor.offset)
+      elements = elements.addingReportingOverflow(tensor.elementCount).partialValue
+      note(numbersIn: key)
+    }
+    let bytes = stateDict.totalByteCount
+    // A byte holds an element at most, and weights may be tied a few times.
+    guard elements >= 0, elements / 4 <= bytes + (1 << 20) else {
+      throw ZooError.tooLarge(elements: elements, bytes: bytes)
+    }
+  }
+
+  private mutating func note(numbersIn key: String) {
+    var start = key.startIndex
+    while let dot = key[start...].firstIndex(of: ".") {
+      if let number = Int(key[start..<dot]), number >= 0 {
+        numbers[String(key[..<start]), default: []].insert(number)
+      }
+      start = key.index(after: dot)
+    }
+  }
+
+  /// The shape of a key's tensor; nil if there is none.
+  public subscript(key: String) -> [Int]? { shapes[key] }
+
+  /// How many modules of consecutive numbers from 0 on follow a prefix such as `encoder.layer.`.
+  public func count(behind prefix: String) -> Int {
+    guard let found = numbers[prefix] else { return 0 }
+    var count = 0
+    while found.contains(count) { count += 1 }
+    return count
+  }
+
+  /// Whether two keys' tensors begin at the same element of the same storage.
+  public func areTied(_ first: String, _ second: String) -> Bool {
+    guard let one = places[first], let other = places[second] else { return false }
+    return one == other
+  }
+
+  /// The sizes of a tensor's dimensions.
+  ///
+  /// - Throws: `ZooError.cannotInfer` if there is no such tensor, if it has another number of
+  ///   dimensions, or if one of them is empty.
+  public func sizes(_ key: String, rank: Int, for model: String) throws -> [Int] {
+    guard let shape = shapes[key] else {
+      throw ZooError.cannotInfer(model: model, key: key, problem: "there is no such tensor")
+    }
+    guard shape.count == rank, shape.allSatisfy({ (1...(1 << 28)).contains($0) }) else {
+      throw ZooError.cannotInfer(
+        model: model, key: key,
+        problem: "the shape \(shape) is not \(rank) sizes of which none is 0")
+    }
+    return shape
+  }
+}

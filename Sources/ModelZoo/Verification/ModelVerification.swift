@@ -1,0 +1,270 @@
+internal import Foundation
+public import StateDicts
+public import TrainingCore
+
+/// Whether weights are those of a model that works: they are loaded and run.
+///
+/// ```swift
+/// let state = try Checkpoint("resnet18.pth").stateDict()
+/// let result = try ModelVerification(of: state, as: ModelSpec("resnet18"))
+/// print(result.problems.map(\.description))
+/// ```
+public struct ModelVerification {
+  /// How the model is run.
+  public struct Options: Sendable, Hashable {
+    /// How many steps are trained on one batch.
+    public var steps = 5
+    /// What inputs, labels and new layers are drawn from.
+    public var seed: UInt64 = 0
+    /// How many inputs there are in the batch; as suits the model unless given.
+    public var batchSize: Int?
+
+    /// Five steps unless changed.
+    public init() {}
+  }
+
+  /// The model; its weights have been moved by the steps.
+  public let model: ZooModel
+  /// Which keys were taken and which not.
+  public let report: TrainingCore.LoadReport
+  /// How many keys the model has.
+  public let keyCount: Int
+  /// All that is off.
+  public private(set) var problems: [WeightProblem] = []
+  /// What is worth knowing, but not off.
+  public private(set) var notes: [String] = []
+  /// What was fed, and what came out; nil if the model was not run.
+  public private(set) var run: Run?
+
+  /// What came out of running the model.
+  public struct Run: Sendable, Hashable {
+    /// The mean loss over all labels, as random ones have it, by running statistics; nil where the
+    /// model has no classes.
+    public var lossOfRandomLabels: Double?
+    /// The logarithm of the number of classes: what a model that knows nothing has.
+    public var chance: Double?
+    /// How many parameters have gradients that are finite and not all zero.
+    public var reached = 0
+    /// How many parameters there are.
+    public var parameters = 0
+    /// The norm of all gradients together.
+    public var gradientNorm = 0.0
+    /// The loss on the batch before each step and after the last.
+    public var losses: [Double] = []
+  }
+
+  /// Whether nothing is off.
+  public var isSound: Bool { problems.isEmpty }
+
+  /// Loads a state dict into the model that is asked for, and runs it.
+  ///
+  /// - Throws: `ZooError` where no such model can be built; `TrainingError` where it cannot be run; what
+  ///   reading throws. What is off about the weights is not thrown but told by ``problems``.
+  public init(
+    of stateDict: StateDict, as spec: ModelSpec, in zoo: ModelZoo = .standard,
+    _ options: Options = Options()
+  ) throws {
+    let random = RandomSource(seed: options.seed)
+    let model = try zoo.makeModel(spec, fitting: stateDict, from: random)
+    self.model = model
+    keyCount = model.module.stateShapes.count
+    var stateDict = stateDict
+    if spec.options.values["classes"] != nil {
+      let all = stateDict.keys
+      stateDict = stateDict.filter { key, _ in !model.isHead(key) }
+      notes.append("the head is new; \(all.count - stateDict.count) keys of the file are left out")
+    }
+    report = try model.module.load(stateDict, strict: false)
+    let fits = judgeKeys(hasNewHead: spec.options.values["classes"] != nil, zoo, stateDict)
+    let inspection = try WeightInspection(model, loaded: Set(report.loaded))
+    problems += inspection.problems
+    notes += inspection.notes
+    if fits { try judgeRun(options, random) }
+  }
+
+  /// Tells what does not fit; gives whether the model can be run all the same.
+  private mutating func judgeKeys(hasNewHead: Bool, _ zoo: ModelZoo, _ stateDict: StateDict)
+    -> Bool
+  {
+    let model = model
+    // Statistics of a layer that is there; those of one that lacks everything are missing like the rest.
+    let statistics = report.missing.filter { key in
+      guard let dot = key.lastIndex(of: ".") else { return false }
+      return ["running_mean", "running_var", "num_batches_tracked"].contains(
+        key[dot...].dropFirst())
+        && !report.missing.contains(key[...dot] + "weight")
+    }
+    let missing = report.missing.filter { key in
+      !statistics.contains(key) && !(hasNewHead && model.isHead(key))
+    }
+    let unexpected = report.unexpected.filter { key in
+      !model.ignorable.contains { key.hasSuffix($0) }
+    }
+    if !statistics.isEmpty {
+      problems.append(
+        WeightProblem(
+          .missingStatistics, "BatchNorm statistics are missing", keys: statistics,
+          hint: "save model.state_dict(), which has the buffers, not the parameters alone"))
+    }
+    if !missing.isEmpty {
+      problems.append(
+        WeightProblem(
+          .missingKeys, "missing", keys: missing, hint: hint(for: missing, zoo, stateDict)))
+    }
+    if !report.mismatched.isEmpty {
+      let shapes = report.mismatched.prefix(3).map(\.description).joined(separator: ", ")
+      problems.append(
+        WeightProblem(
+          .shapeMismatch, "of another shape: \(shapes)", keys: report.mismatched.map(\.key),
+          hint: mismatchHint))
+    }
+    if !unexpected.isEmpty {
+      problems.append(WeightProblem(.unexpectedKeys, "not the model's", keys: unexpected))
+    }
+    return missing.allSatisfy(model.isHead) && report.mismatched.isEmpty && statistics.isEmpty
+  }
+
+  /// Why keys may be missing.
+  private func hint(for missing: [String], _ zoo: ModelZoo, _ stateDict: StateDict) -> String? {
+    if missing.allSatisfy(model.isHead) {
+      return "the head alone is missing: --model \(model.name):classes=N gives it a new one"
+    }
+    let matches = (try? zoo.matches(stateDict)) ?? []
+    guard let match = matches.first(where: { $0.name == model.name && !$0.prefix.isEmpty }) else {
+      return nil
+    }
+    return "the keys fit behind \"\(match.prefix)\": add --strip-prefix \(match.prefix)"
+  }
+
+  /// Queries and keys of a layer that have each other's shape.
+  private var mismatchHint: String? {
+    let found = Dictionary(
+      report.mismatched.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
+    for (key, mismatch) in found {
+      for (query, other) in [("q_proj", "k_proj"), ("query", "key")] where key.contains(query) {
+        guard let partner = found[key.replacing(query, with: other)] else { continue }
+        if partner.found == mismatch.expected, partner.expected == mismatch.found {
+          return "queries and keys have each other's shape: they have changed places"
+        }
+      }
+    }
+    return nil
+  }
+
+  // MARK: - Running
+
+  private mutating func judgeRun(_ options: Options, _ random: RandomSource) throws {
+    let module = model.module
+    let size = options.batchSize ?? (model.isLarge ? 2 : 4)
+    let input = try model.randomInput(count: size, from: random)
+    var run = Run()
+    let outputs = try GradientMode.off { try module.eval()(input) }
+    guard try outputs.floats().allSatisfy(\.isFinite) else {
+      problems.append(WeightProblem(.forward, "the outputs are not finite"))
+      self.run = run
+      return
+    }
+    if case .classes(let count) = model.objective {
+      // The mean over all labels, rather than over some that were drawn.
+      let logits = try outputs.reshaped([-1, count]).logSoftmax(dimension: 1)
+      let loss = -(try logits.mean().item())
+      let chance = Foundation.log(Double(count))
+      (run.lossOfRandomLabels, run.chance) = (loss, chance)
+      if loss > chance + Self.mostAboveChance {
+        problems.append(
+          WeightProblem(
+            .chance,
+            "random labels have a loss of \(Self.text(loss)), where \(Self.text(chance)) is chance: "
+              + "the outputs are far too large"))
+      }
+    }
+    let targets = try model.randomTargets(for: outputs.shape, from: random)
+    // Dropout would hide whether the loss falls.
+    for (_, part) in module.train().namedModules where part is Dropout { part.eval() }
+    try judgeGradients(input, targets, &run)
+    try train(input, targets, options.steps, &run)
+    self.run = run
+  }
+
+  /// By how much random labels' loss may exceed the logarithm of the number of classes. Below it it
+  /// cannot be (Gibbs' inequality); a trained model that is sure of itself has up to a dozen more.
+  static let mostAboveChance = 30.0
+
+  private mutating func judgeGradients(_ input: Variable, _ targets: Variable, _ run: inout Run)
+    throws
+  {
+    let module = model.module
+    module.zeroGrad()
+    let loss = try model.loss(module(input), targets)
+    try loss.backward()
+    var (notFinite, zero): ([String], [String]) = ([], [])
+    var squares = 0.0
+    let named = module.namedParameters
+    run.parameters = named.count
+    for (key, parameter) in named {
+      let values = try parameter.grad?.floats() ?? []
+      let square = values.reduce(0) { $0 + Double($1) * Double($1) }
+      squares += square
+      if !square.isFinite {
+        notFinite.append(key)
+      } else if square == 0, !values.contains(where: { $0 != 0 }) {
+        if !model.withoutGradient.contains(where: { key.hasSuffix($0) }) { zero.append(key) }
+      } else {
+        run.reached += 1
+      }
+    }
+    run.gradientNorm = squares.squareRoot()
+    if !notFinite.isEmpty {
+      problems.append(
+        WeightProblem(.gradientNotFinite, "the gradients are not finite", keys: notFinite))
+    }
+    if !zero.isEmpty {
+      problems.append(WeightProblem(.gradientZero, "no gradient gets there", keys: zero))
+    }
+  }
+
+  /// Steps along the gradient, each as long as would take away a part of the loss if it were linear
+  /// (Polyak's step), a smaller part whenever the loss has grown. No rate has to be known for that.
+  private mutating func train(
+    _ input: Variable, _ targets: Variable, _ steps: Int, _ run: inout Run
+  ) throws {
+    let module = model.module
+    let optimizer = try SGD(module.parameters, learningRate: 0)
+    var part = 0.2
+    for step in 0...max(steps, 0) {
+      let wantsStep = step < steps
+      optimizer.zeroGrad()
+      let loss = try model.loss(module(input), targets)
+      let value = try loss.item()
+      if let last = run.losses.last, !(value < last) { part /= 2 }
+      run.losses.append(value)
+      guard wantsStep, value.isFinite else { break }
+      try loss.backward()
+      let norm = try GradientClipping.totalNorm(module.parameters)
+      guard norm.isFinite, norm > 0 else { break }
+      optimizer.groups[0].options.learningRate = part * value / (norm * norm)
+      try optimizer.step()
+    }
+    optimizer.zeroGrad()
+    guard steps > 0, let first = run.losses.first, let last = run.losses.last else { return }
+    if run.losses.count <= steps || !(last < first) {
+      problems.append(
+        WeightProblem(
+          .loss,
+          "the loss on one batch does not fall: \(run.losses.map(Self.text).joined(separator: ", "))"
+        ))
+    }
+  }
+
+  static func text(_ value: Double) -> String {
+    value.isFinite ? String(format: "%.4g", value) : "\(value)"
+  }
+}
+
+extension ZooModel {
+  /// Whether inputs take so long that few must do.
+  fileprivate var isLarge: Bool {
+    if case .images(_, let size) = input { return size > 96 }
+    return false
+  }
+}

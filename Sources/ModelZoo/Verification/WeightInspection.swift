@@ -1,0 +1,160 @@
+internal import TrainingCore
+
+/// Looks at loaded weights without running the model.
+struct WeightInspection {
+  let model: ZooModel
+  /// The keys that came from the state dict; what is new is not judged.
+  let loaded: Set<String>
+  private(set) var problems: [WeightProblem] = []
+  private(set) var notes: [String] = []
+  private var statistics: [String: WeightStatistics] = [:]
+
+  init(_ model: ZooModel, loaded: Set<String>) throws {
+    self.model = model
+    self.loaded = loaded
+    try findOddElements()
+    try findUntouchedStatistics()
+    try findInitializations()
+    try findSwappedBiases()
+  }
+
+  /// Parameters and buffers that hold something else than finite numbers, or nothing.
+  private mutating func findOddElements() throws {
+    var notFinite: [(key: String, count: Int)] = []
+    var zeros: [String] = []
+    let named =
+      model.module.namedParameters.map { ($0.key, $0.parameter as Variable) }
+      + model.module.namedBuffers.map { ($0.key, $0.buffer as Variable) }
+    for (key, variable) in named where loaded.contains(key) && variable.scalarType == .float32 {
+      let found = WeightStatistics(try variable.floats())
+      statistics[key] = found
+      if found.notFinite > 0 { notFinite.append((key, found.notFinite)) }
+      if key.hasSuffix("weight"), found.count > 1, found.zeros == found.count {
+        zeros.append(key)
+      }
+    }
+    if !notFinite.isEmpty {
+      let count = notFinite.reduce(0) { $0 + $1.count }
+      problems.append(
+        WeightProblem(
+          .notFinite, "\(count) elements are NaN or infinite", keys: notFinite.map(\.key)))
+    }
+    if !zeros.isEmpty {
+      problems.append(WeightProblem(.zeros, "every element is zero", keys: zeros))
+    }
+  }
+
+  /// Running means of 0 and variances of 1 throughout: no batch has gone through.
+  private mutating func findUntouchedStatistics() throws {
+    var untouched: [String] = []
+    for (key, module) in model.module.namedModules {
+      guard let norm = module as? BatchNorm, let mean = norm.runningMean,
+        let variance = norm.runningVar, loaded.contains(key + ".running_mean")
+      else { continue }
+      if try mean.floats().allSatisfy({ $0 == 0 }), try variance.floats().allSatisfy({ $0 == 1 }) {
+        untouched.append(key)
+      }
+    }
+    if !untouched.isEmpty {
+      problems.append(
+        WeightProblem(
+          .untouchedStatistics, "running statistics are those of a new layer", keys: untouched,
+          hint: "they were not saved, or no batch went through in training mode"))
+    }
+  }
+
+  private mutating func findInitializations() throws {
+    var certain: [(key: String, name: String)] = []
+    var candidates: [(statistics: WeightStatistics, fits: [DefaultInitialization])] = []
+    var weights = 0
+    var scalesAreNew = true
+    for (key, parameter) in model.module.namedParameters where loaded.contains(key) {
+      guard let found = statistics[key] else { continue }
+      if parameter.rank == 1, key.hasSuffix("weight"), !model.isHead(key) {
+        // The scales of normalisations begin at 1 and leave it in the first step.
+        if !(found.isConstant && found.mean == 1) { scalesAreNew = false }
+      }
+      guard parameter.rank >= 2, found.count >= 64, found.zeros < found.count else { continue }
+      let fits = DefaultInitialization.known(
+        for: parameter.shape, others: model.initialDeviations
+      ).filter { $0.fits(found) }
+      if model.isHead(key) {
+        if let first = fits.first, first.isCertain(found) {
+          notes.append("\(key) is new: \(first.name)")
+        }
+        continue
+      }
+      weights += 1
+      if !fits.isEmpty { candidates.append((found, fits)) }
+      if let first = fits.first(where: { $0.isCertain(found) }) {
+        certain.append((key, first.name))
+      }
+    }
+    guard weights > 0 else { return }
+    let isWholeBackboneNew =
+      scalesAreNew && candidates.count == weights && isNew(candidates)
+    if isWholeBackboneNew || certain.count == weights {
+      let names = Set(candidates.flatMap { $0.fits.prefix(1).map(\.name) }).sorted()
+      problems.append(
+        WeightProblem(
+          .initialization,
+          "the backbone's weights are as a new model has them: "
+            + names.joined(separator: "; "),
+          hint: "the weights were not loaded before they were saved, or never trained"))
+    } else if !certain.isEmpty {
+      let names = Set(certain.map(\.name)).sorted()
+      problems.append(
+        WeightProblem(
+          .initialization, "as a new layer has it: \(names.joined(separator: "; "))",
+          keys: certain.map(\.key), hint: "the key was missing or skipped when weights were loaded")
+      )
+    }
+  }
+
+  /// Whether layers that each look new also do so together, where small deviations show.
+  private func isNew(
+    _ candidates: [(statistics: WeightStatistics, fits: [DefaultInitialization])]
+  ) -> Bool {
+    var (uniform, normal) = (PooledSample(shape: .uniform), PooledSample(shape: .normal))
+    for (found, fits) in candidates {
+      // Of several that fit, the one that is nearest; a wrong one would blur the sum.
+      let nearest = fits.min {
+        (found.rootMeanSquare / $0.deviation - 1).magnitude
+          < (found.rootMeanSquare / $1.deviation - 1).magnitude
+      }
+      guard let nearest else { return false }
+      nearest.shape == .uniform
+        ? uniform.add(found, deviation: nearest.deviation)
+        : normal.add(found, deviation: nearest.deviation)
+    }
+    return uniform.fits && normal.fits
+  }
+
+  /// Keys' biases add the same to all scores of a query, which softmax takes away: no training moves
+  /// them from zero. Where they are large and the queries' are not, the two have changed places.
+  private mutating func findSwappedBiases() throws {
+    var parameters: [String: Parameter] = [:]
+    for (key, parameter) in model.module.namedParameters { parameters[key] = parameter }
+    func size(_ part: (key: String, range: Range<Int>)) throws -> Double? {
+      guard loaded.contains(part.key), let parameter = parameters[part.key],
+        part.range.upperBound <= parameter.count
+      else { return nil }
+      return try parameter.floats()[part.range].reduce(0) { $0 + Double($1 * $1) }.squareRoot()
+    }
+    var layers: [(name: String, query: Double, key: Double)] = []
+    for biases in model.attentionBiases {
+      guard let query = try size(biases.query), let key = try size(biases.key) else { continue }
+      if query.isFinite, key.isFinite, max(query, key) > 1e-6 {
+        layers.append((biases.layer, query, key))
+      }
+    }
+    let swapped = layers.filter { $0.query < 0.1 * $0.key }
+    let upright = layers.count { $0.key < 0.1 * $0.query }
+    guard !swapped.isEmpty, 2 * (swapped.count + upright) > layers.count else { return }
+    problems.append(
+      WeightProblem(
+        .swappedQueryAndKey,
+        "the keys' biases are large and the queries' are not, which no training does: the two seem "
+          + "to have changed places", keys: swapped.map(\.name)))
+  }
+}

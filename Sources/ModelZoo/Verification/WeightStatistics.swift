@@ -1,0 +1,123 @@
+internal import Foundation
+internal import TrainingCore
+
+/// The moments of a tensor's elements, and what is odd about them.
+struct WeightStatistics {
+  let count: Int
+  private(set) var notFinite = 0
+  private(set) var zeros = 0
+  /// Σ x, Σ x², Σ x⁴ over the finite ones.
+  private(set) var sums = (0.0, 0.0, 0.0)
+  private(set) var largest = 0.0
+  /// Whether every element is the first one.
+  private(set) var isConstant = true
+
+  init(_ values: [Float]) {
+    count = values.count
+    for value in values {
+      guard value.isFinite else {
+        notFinite += 1
+        continue
+      }
+      let x = Double(value)
+      let square = x * x
+      sums.0 += x
+      sums.1 += square
+      sums.2 += square * square
+      if value == 0 { zeros += 1 }
+      if value != values[0] { isConstant = false }
+      largest = max(largest, x.magnitude)
+    }
+  }
+
+  var mean: Double { sums.0 / Double(max(count, 1)) }
+  /// The root of the mean square, which is the deviation where the mean is 0.
+  var rootMeanSquare: Double { (sums.1 / Double(max(count, 1))).squareRoot() }
+}
+
+/// A way in which the libraries begin a layer's weights, and whether weights still look like it.
+struct DefaultInitialization: Hashable {
+  enum Shape: Hashable {
+    case uniform
+    case normal
+
+    /// The mean fourth power of a distribution of deviation 1, and the variances of the sample's second
+    /// and fourth moments about 0 times its size: μ₄ - 1 and μ₈ - μ₄².
+    var moments: (fourth: Double, secondVariance: Double, fourthVariance: Double) {
+      switch self {
+      case .uniform: (1.8, 0.8, 9 - 1.8 * 1.8)
+      case .normal: (3, 2, 105 - 9)
+      }
+    }
+  }
+
+  let name: String
+  let shape: Shape
+  let deviation: Double
+
+  /// How the libraries may have begun a weight of those sizes.
+  static func known(for sizes: [Int], others: [Double]) -> [DefaultInitialization] {
+    func normal(_ name: String, _ deviation: Double) -> Self {
+      Self(name: name, shape: .normal, deviation: deviation)
+    }
+    func uniform(_ name: String, _ initialization: Initialization) -> Self {
+      Self(name: name, shape: .uniform, deviation: initialization.deviation(for: sizes))
+    }
+    let kaiming = Initialization.kaimingUniform(a: 0).deviation(for: sizes)
+    return [
+      uniform("PyTorch's default", .kaimingUniform(a: 5.0.squareRoot())),
+      uniform("Xavier's uniform", .xavierUniform),
+      normal(
+        "Kaiming's normal by fan-out", Initialization.kaimingNormalFanOut.deviation(for: sizes)),
+      normal("Kaiming's normal by fan-in", kaiming),
+      normal("the normal by fan-in", kaiming * 0.5.squareRoot()),
+      normal("the normal of deviation 0.02", 0.02),
+      normal("the normal of deviation 0.01", 0.01),
+      normal("the normal of deviation 1", 1),
+    ] + others.map { normal("the normal of deviation " + String(format: "%.3g", $0), $0) }
+  }
+
+  /// Whether the elements may be a sample of this distribution: mean, second and fourth moment are
+  /// within five of their own deviations, and nothing lies beyond a uniform distribution's bound.
+  func fits(_ statistics: WeightStatistics) -> Bool {
+    guard deviation > 0, statistics.notFinite == 0 else { return false }
+    var sample = PooledSample(shape: shape)
+    sample.add(statistics, deviation: deviation)
+    // Training pushes some of the weights near the bound across it, even by little; half types round.
+    let bound = deviation * 3.0.squareRoot() * (1 + 0x1p-8)
+    return sample.fits && (shape == .normal || statistics.largest <= bound)
+  }
+
+  /// Whether weights of this sample alone prove it: enough of them, or a bound that training breaks.
+  func isCertain(_ statistics: WeightStatistics) -> Bool {
+    statistics.count >= (shape == .uniform ? 256 : 1 << 16)
+  }
+}
+
+/// Weights of several layers, each divided by the deviation that it should have.
+struct PooledSample {
+  let shape: DefaultInitialization.Shape
+  private(set) var count = 0.0
+  private var sums = (0.0, 0.0, 0.0)
+
+  init(shape: DefaultInitialization.Shape) { self.shape = shape }
+
+  mutating func add(_ statistics: WeightStatistics, deviation: Double) {
+    let square = deviation * deviation
+    count += Double(statistics.count)
+    sums.0 += statistics.sums.0 / deviation
+    sums.1 += statistics.sums.1 / square
+    sums.2 += statistics.sums.2 / (square * square)
+  }
+
+  /// Whether mean, second and fourth moment are those of the distribution, within five deviations.
+  var fits: Bool {
+    guard count > 0 else { return true }
+    let moments = shape.moments
+    let root = count.squareRoot()
+    return (sums.0 / root).magnitude <= 5
+      && ((sums.1 / count - 1) * root).magnitude <= 5 * moments.secondVariance.squareRoot()
+      && ((sums.2 / count - moments.fourth) * root).magnitude
+        <= 5 * moments.fourthVariance.squareRoot()
+  }
+}
