@@ -24,7 +24,7 @@ private struct ConvertReport: Encodable {
   let losses: [Loss]
   let dropped: [Place]
   let tied: [Tie]
-  let copied: [String]
+  let copied, lost_metadata: [String]
   let plain: [String: String]
   let files: [File]
   let bytes: Int
@@ -34,6 +34,7 @@ private struct ConvertReport: Encodable {
     for place in dropped { print("left out  \(Messages.line(place.path)): \(place.what)") }
     for tie in tied { print("tied      \(Messages.line(tie.key)) = \(Messages.line(tie.kept))") }
     for key in copied { print("copied    \(Messages.line(key))") }
+    for key in lost_metadata { print("left out  metadata \(Messages.line(key))") }
     for loss in losses {
       print(
         "lost      \(Messages.line(loss.key)): \(loss.overflowed) overflowed, "
@@ -87,6 +88,7 @@ private func convert(
     converted: tallies.map(\.key), losses: losses.filter { $0.overflowed + $0.vanished > 0 },
     dropped: plan.report.dropped.map { .init(path: $0.path, what: $0.what) },
     tied: plan.report.tied.map { .init(key: $0.key, kept: $0.kept) }, copied: plan.report.copied,
+    lost_metadata: plan.report.lostMetadata,
     plain: Dictionary(changed.map { ($0.path, $0.what) }) { first, _ in first },
     files: plan.files.map { .init(name: $0.name, bytes: $0.byteCount) }, bytes: bytes
   ).show(common)

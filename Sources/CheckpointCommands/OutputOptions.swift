@@ -102,6 +102,7 @@ struct OutputOptions: ParsableArguments {
     for (path, what) in plan.report.dropped { Messages.warn("left out: \(path): \(what)") }
     for (key, kept) in plan.report.tied { Messages.warn("tied: \(key) is \(kept), written once") }
     for key in plan.report.copied { Messages.warn("\(key) shared elements, and is a copy now") }
+    for key in plan.report.lostMetadata { Messages.warn("left out: metadata \(key)") }
     return try write(plan, common: common)
   }
 

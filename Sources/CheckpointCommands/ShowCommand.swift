@@ -26,6 +26,7 @@ struct ShowCommand: ParsableCommand {
     }
     let file, format, at: String
     let objects: [Line]
+    let metadata: [String: String]
   }
 
   func run() throws {
@@ -46,7 +47,10 @@ struct ShowCommand: ParsableCommand {
           parameter: names[$0.path], hidden: $0.hiddenChildren)
       }
       return try printJSON(
-        Tree(file: file, format: checkpoint.format.rawValue, at: at, objects: objects))
+        Tree(
+          file: file, format: checkpoint.format.rawValue, at: at, objects: objects,
+          metadata: Dictionary(checkpoint.metadata.map { ($0.key, $0.value) }) { first, _ in first }
+        ))
     }
     for line in lines {
       var text = String(repeating: "  ", count: line.depth)
@@ -59,6 +63,10 @@ struct ShowCommand: ParsableCommand {
         text += " … \(line.hiddenChildren) inside"
       }
       print(text)
+    }
+    for (key, value) in checkpoint.metadata {
+      let shown = value.count > 300 ? value.prefix(300) + "…" : value[...]
+      print("metadata \(Messages.line(key)): \(Messages.line(String(shown)))")
     }
   }
 }

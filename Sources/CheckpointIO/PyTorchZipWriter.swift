@@ -17,8 +17,10 @@ enum PyTorchZipWriter: FormatWriter {
         file: checkpoint.path, "a TorchScript archive cannot be written",
         hint: "--extract writes the state dict alone")
     }
+    var report = OutputReport()
+    report.lostMetadata = checkpoint.metadataBeyondPyTorch
     return OutputPlan(
-      format: format, path: path, file: try file(checkpoint, named: path))
+      format: format, path: path, file: try file(checkpoint, named: path), report: report)
   }
 
   /// An archive of the whole checkpoint; its top folder is named after the file.

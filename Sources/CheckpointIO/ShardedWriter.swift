@@ -37,7 +37,8 @@ enum ShardedPyTorchWriter: FormatWriter {
     var options = options
     // These files can hold what is shared.
     options.ties = .copy
-    let alone = try checkpoint.tensorsAlone(options, as: format) { _ in true }
+    var alone = try checkpoint.tensorsAlone(options, as: format) { _ in true }
+    alone.report.lostMetadata = checkpoint.metadataBeyondPyTorch
     let place = ShardedOutput(path, stem: "pytorch_model", ending: ".bin")
     return try place.plan(alone, format, options, indexMetadata: []) { name, tensors in
       var stateDict = StateDict()

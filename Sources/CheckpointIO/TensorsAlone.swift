@@ -31,12 +31,18 @@ public struct OutputReport: Sendable {
   public var tied: [(key: String, kept: String)] = []
   /// Keys that shared elements with others and have copies of their own now.
   public var copied: [String] = []
+  /// Keys of ``Checkpoint/metadata`` that the format has no place for.
+  public var lostMetadata: [String] = []
 
   /// Nothing.
   public init() {}
 }
 
 extension Checkpoint {
+  /// The keys of the metadata that PyTorch's files have no place for; all but that the tensors are
+  /// PyTorch's.
+  var metadataBeyondPyTorch: [String] { metadata.map(\.key).filter { $0 != "format" } }
+
   /// Finds the tensors for a format that holds nothing else.
   ///
   /// - Parameter holds: whether the format has elements of a type.

@@ -160,6 +160,14 @@ struct FormatTests {
     #expect(throws: CheckpointError.self) { try checkpoint.plan(writingTo: out, options: options) }
   }
 
+  @Test("Metadata that PyTorch's files have no place for is named")
+  func metadata() throws {
+    let report = try Checkpoint(path("nothing")).plan(writingTo: folder.file("out.pt")).report
+    #expect(report.lostMetadata == ["note"])
+    let known = try Checkpoint(path("layers")).plan(writingTo: folder.file("out.pt")).report
+    #expect(known.lostMetadata.isEmpty)
+  }
+
   @Test("Slices of one storage that do not overlap are no ties")
   func slices() throws {
     let storage = Storage(bytes: SeededBytes.make(64))
