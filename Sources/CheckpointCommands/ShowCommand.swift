@@ -11,6 +11,8 @@ struct ShowCommand: ParsableCommand {
   @Option(help: "How many children of one object to list.") var limit = 1000
   @Flag(help: "Tell the names of the parameters that the optimizers number.")
   var optimizer = false
+  @Option(help: "Print a record that lies beside the objects, such as a TorchScript module's code.")
+  var record: String?
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
@@ -24,13 +26,35 @@ struct ShowCommand: ParsableCommand {
       let parameter: String?
       let hidden: Int
     }
+    struct Record: Encodable {
+      let name: String
+      let bytes: Int
+    }
     let file, format, at: String
     let objects: [Line]
     let metadata: [String: String]
+    let records: [Record]
+  }
+
+  private struct RecordText: Encodable {
+    let file, format, record, text: String
+  }
+
+  /// Prints a record's text, without what would control the terminal.
+  private func show(_ record: String, of checkpoint: Checkpoint) throws {
+    let text = try checkpoint.recordText(record)
+    guard !common.json else {
+      return try printJSON(
+        RecordText(file: file, format: checkpoint.format.rawValue, record: record, text: text))
+    }
+    for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+      print(Messages.line(String(line)))
+    }
   }
 
   func run() throws {
     let checkpoint = try Checkpoint(file)
+    if let record { return try show(record, of: checkpoint) }
     let lines = try checkpoint.objectTree(at: at, depth: depth, limit: limit)
     var names: [String: String] = [:]
     if optimizer {
@@ -46,11 +70,12 @@ struct ShowCommand: ParsableCommand {
           path: $0.path, type: $0.type, value: $0.summary, same_as: $0.sameAs,
           parameter: names[$0.path], hidden: $0.hiddenChildren)
       }
+      let records = checkpoint.records.map { Tree.Record(name: $0.name, bytes: $0.byteCount) }
       return try printJSON(
         Tree(
           file: file, format: checkpoint.format.rawValue, at: at, objects: objects,
-          metadata: Dictionary(checkpoint.metadata.map { ($0.key, $0.value) }) { first, _ in first }
-        ))
+          metadata: Dictionary(checkpoint.metadata.map { ($0.key, $0.value) }) { first, _ in first },
+          records: records))
     }
     for line in lines {
       var text = String(repeating: "  ", count: line.depth)
@@ -67,6 +92,10 @@ struct ShowCommand: ParsableCommand {
     for (key, value) in checkpoint.metadata {
       let shown = value.count > 300 ? value.prefix(300) + "…" : value[...]
       print("metadata \(Messages.line(key)): \(Messages.line(String(shown)))")
+    }
+    guard at == "/" else { return }
+    for (name, byteCount) in checkpoint.records {
+      print("record \(Messages.line(name)): \(bytesText(byteCount))")
     }
   }
 }

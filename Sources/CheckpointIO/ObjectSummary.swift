@@ -1,4 +1,5 @@
 internal import PickleFormat
+internal import Platform
 internal import TensorStore
 
 /// One line of a checkpoint's object tree.
@@ -20,6 +21,33 @@ public struct ObjectLine: Sendable {
 }
 
 extension Checkpoint {
+  /// The records of an archive that lie beside the objects, such as a TorchScript module's code: their
+  /// names without the archive's top folder, and their sizes in bytes.
+  public var records: [(name: String, byteCount: Int)] {
+    document.otherRecords.map { ($0.name, $0.source.byteCount) }
+  }
+
+  /// The text of one of ``records``, which is shown and never run.
+  ///
+  /// - Throws: `CheckpointError.noSuchObject`; `CheckpointError.badObject` if it is no text or too long to
+  ///   be shown.
+  public func recordText(_ name: String) throws -> String {
+    let record = document.otherRecords.first { $0.name.utf8.elementsEqual(name.utf8) }
+    guard let record else {
+      throw CheckpointError.noSuchObject(
+        file: path, path: "the archive", step: name,
+        there: document.otherRecords.prefix(12).map(\.name))
+    }
+    guard record.source.byteCount <= 16 << 20 else {
+      throw CheckpointError.badObject(
+        file: path, path: name, "the record has \(record.source.byteCount) bytes")
+    }
+    guard let text = String(validating: try record.source.allBytes(), as: UTF8.self) else {
+      throw CheckpointError.badObject(file: path, path: name, "the record is no text")
+    }
+    return text
+  }
+
   /// The object tree below `at`, as flat lines from the top; tensors are summarised.
   ///
   /// - Parameters:

@@ -6,10 +6,13 @@ struct GGUFCursor {
   private(set) var place = 0
   private var block: [UInt8] = []
   private var blockStart = 0
+  private var textTotal = 0
 
   private static let blockSize = 64 << 10
   /// Texts of the metadata that are kept in memory; chat templates take a few kB.
   private static let textLimit = 4 << 20
+  /// All texts of a header together; those of arrays are not held.
+  private static let textTotalLimit = 64 << 20
   /// Arrays in arrays deeper than this are refused.
   private static let depthLimit = 8
 
@@ -51,8 +54,9 @@ struct GGUFCursor {
   }
 
   /// A count of things that take at least `size` bytes each.
-  mutating func count(of what: String, atLeast size: Int) throws -> Int {
+  mutating func count(of what: String, atLeast size: Int, limit: UInt64 = .max) throws -> Int {
     let value = try number(8)
+    guard value <= limit else { throw bad("\(value) \(what) are claimed; \(limit) are supported") }
     guard value <= UInt64(left / size) else {
       throw bad("\(value) \(what) are claimed, more than the file can hold")
     }
@@ -62,6 +66,8 @@ struct GGUFCursor {
   mutating func text(limit: Int) throws -> String {
     let count = try length()
     guard count <= limit else { throw bad("a text of \(count) bytes where \(limit) are allowed") }
+    textTotal += count
+    guard textTotal <= Self.textTotalLimit else { throw bad("the header's texts are too long") }
     let bytes = try file.bytes(at: place, count: count)
     guard let text = String(validating: bytes, as: UTF8.self) else {
       throw bad("a text is not UTF-8")

@@ -49,6 +49,8 @@ public struct GGUFFile: Sendable {
   /// ggml's own limit is 4.
   private static let dimensionLimit = 8
   private static let nameLimit = 0xFFFF
+  /// Files have a few thousand tensors and a few dozen values; each takes memory here.
+  private static let countLimit: UInt64 = 1 << 20
 
   /// Whether the file begins as GGUF files do.
   public static func recognises(_ file: File) throws -> Bool {
@@ -73,8 +75,9 @@ public struct GGUFFile: Sendable {
     }
     self.version = Int(version)
     // The smallest entries: an empty key, a type, a byte; an empty name, a rank, a type, an offset.
-    let tensorCount = try cursor.count(of: "tensors", atLeast: 24)
-    let valueCount = try cursor.count(of: "metadata", atLeast: 13)
+    let tensorCount = try cursor.count(of: "tensors", atLeast: 24, limit: Self.countLimit)
+    let valueCount = try cursor.count(
+      of: "values of the metadata", atLeast: 13, limit: Self.countLimit / 16)
     let metadataStart = cursor.place
     var metadata: [(key: String, value: Value)] = []
     var keys = Set<[UInt8]>()

@@ -1,8 +1,10 @@
 import CheckpointIO
+import PickleFormat
 import Platform
 import StateDictKit
 import TestSupport
 import Testing
+import ZipArchive
 
 /// What a format's own library says is in a file (`fixtures/formats_more.py`).
 private struct Expected: Decodable {
@@ -169,6 +171,40 @@ struct MoreFormatsTests {
       for (key, tensor) in stateDict.tensors {
         #expect(try written[key]?.contiguousBytes() == tensor.contiguousBytes(), "\(name) \(key)")
       }
+    }
+  }
+
+  @Test("A TorchScript module's code can be read, and nothing else passes for it")
+  func code() throws {
+    let checkpoint = try Checkpoint(Fixtures.path("torchscript.pt"))
+    let name = try #require(checkpoint.records.map(\.name).first { $0.hasSuffix(".py") })
+    #expect(name.hasPrefix("code/"))
+    #expect(try checkpoint.recordText(name).contains("class Small(Module)"))
+    #expect(throws: CheckpointError.self) { try checkpoint.recordText("data.pkl") }
+    let debug = try #require(checkpoint.records.map(\.name).first { $0.hasSuffix(".debug_pkl") })
+    #expect(throws: CheckpointError.self) { try checkpoint.recordText(debug) }
+  }
+
+  @Test("Dicts that hold one dict many times are not taken apart without end")
+  func sharedDicts() throws {
+    var graph = PickleGraph()
+    var inner = graph.addObject(.dict)
+    for _ in 0..<60 {
+      let keys = (graph.addString("a"), graph.addString("b"))
+      inner = graph.addObject(
+        .dict, edits: [.setItem(key: keys.0, value: inner), .setItem(key: keys.1, value: inner)])
+    }
+    graph.root = inner
+    let records = [
+      ZipRecord(name: "x/data.pkl", content: .source(.bytes(try graph.encoded()))),
+      ZipRecord(name: "x/version", content: .source(.bytes(Array("3\n".utf8)))),
+    ]
+    let path = try folder.write([], to: "x.pt")
+    let output = try AtomicOutput(path: path, replacingExisting: true)
+    try ZipWriter().write(records, to: output.file)
+    try output.commit()
+    #expect(throws: CheckpointError.self) {
+      try Checkpoint(path).write(to: folder.file("out.dcp"))
     }
   }
 

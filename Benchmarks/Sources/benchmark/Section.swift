@@ -11,6 +11,7 @@ struct Section {
       Section(name: "looking", measure: measureLooking),
       Section(name: "memory", measure: measureMemory),
       Section(name: "formats", measure: measureFormats),
+      Section(name: "formats-more", measure: measureFormatsMore),
     ]
   }
 }

@@ -32,7 +32,14 @@ struct FlattenedObjects {
     }
     var names: Set<ExactText> = []
     var open: [(path: [Step], ref: Ref)] = [([], graph.root)]
+    var steps = 0
     while let (path, ref) = open.popLast() {
+      // Dicts that hold one dict many times could be taken apart without end.
+      steps += 1
+      guard steps <= 4 * graph.nodes.count + 1000 else {
+        throw CheckpointError.cannotWrite(
+          file: file, "dicts and lists are shared too often to be taken apart", hint: nil)
+      }
       guard path.count <= Self.depthLimit else {
         throw CheckpointError.cannotWrite(
           file: file, "dicts and lists nest deeper than \(Self.depthLimit) levels", hint: nil)
