@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import ModelZoo
 internal import StateDictKit
+internal import TrainingCore
 
 struct VerifyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -21,6 +22,12 @@ struct VerifyCommand: ParsableCommand {
   @Option(help: "Where in the file the state dict is: keys joined by /.") var at: String?
   @Option(help: "How many steps are trained on one batch.") var steps = 5
   @Option(help: "What inputs and labels are drawn from.") var seed: UInt64 = 0
+  @Option(
+    help: ArgumentHelp(
+      "Instead, write what the model computes of the file's own tensors input and target.",
+      discussion: "Logits, three losses, gradients' norms and weights after three steps of SGD.",
+      valueName: "out"))
+  var dump: String?
   @OptionGroup(title: "What the keys are called in the model") var renames: RenameOptions
   @OptionGroup var common: CommonOptions
 
@@ -28,11 +35,13 @@ struct VerifyCommand: ParsableCommand {
     guard (0...10_000).contains(steps) else {
       throw ValidationError("--steps is a number from 0 to 10000")
     }
+    if dump != nil, model == nil { throw ValidationError("--dump needs --model") }
   }
 
   func run() throws {
     let spec = try model.map { try ModelSpec($0) }
     if let spec { _ = try ModelZoo.standard.family(spec.name) }
+    if let spec, let dump { return try writeFigures(of: spec, to: dump) }
     let report = try integrity()
     var verification: ModelVerification?
     var matches: [ModelMatch] = []
@@ -57,6 +66,20 @@ struct VerifyCommand: ParsableCommand {
 
   private func stateDict() throws -> StateDict {
     try Checkpoint(file).stateDict(at: at).renamingKeys(renames.renames())
+  }
+
+  private func writeFigures(of spec: ModelSpec, to path: String) throws {
+    let root = try Checkpoint(file).stateDict(at: "/")
+    guard let input = root["input"], let target = root["target"] else {
+      throw InputError(
+        description: "there are no tensors input and target to compute with (\(file))",
+        hint: "save them beside the state dict: {\"state\": …, \"input\": …, \"target\": …}")
+    }
+    let state = try stateDict()
+    let model = try ModelZoo.standard.makeModel(spec, fitting: state)
+    try model.module.load(state)
+    let figures = try ModelFigures(model, input: Variable(input), targets: Variable(target))
+    try Checkpoint(figures.stateDict()).write(to: path)
   }
 
   /// Reads the whole file.

@@ -1,4 +1,5 @@
 public import StateDicts
+internal import TensorStore
 public import TrainingCore
 
 /// What a model computes from given inputs, to be compared with what PyTorch computes.
@@ -38,5 +39,17 @@ public struct ModelFigures {
     }
     optimizer.zeroGrad()
     after = try module.stateDict()
+  }
+
+  /// All of it as one state dict: `logits`, `losses`, `norms/KEY` and `after/KEY`.
+  ///
+  /// - Throws: what making tensors throws.
+  public func stateDict() throws -> StateDict {
+    var result = StateDict()
+    result["logits"] = try Tensor(outputs.floats(), shape: outputs.shape)
+    result["losses"] = try Tensor(losses, shape: [losses.count])
+    for (key, norm) in gradientNorms { result["norms/\(key)"] = try Tensor([norm], shape: []) }
+    for (key, tensor) in after.tensors { result["after/\(key)"] = tensor }
+    return result
   }
 }

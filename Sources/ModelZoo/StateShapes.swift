@@ -27,12 +27,13 @@ public struct StateShapes: Sendable {
       shapes[key] = tensor.shape
       keys.append(key)
       places[key] = Place(storage: ObjectIdentifier(tensor.storage), offset: tensor.offset)
-      elements = elements.addingReportingOverflow(tensor.elementCount).partialValue
+      let (sum, overflow) = elements.addingReportingOverflow(tensor.elementCount)
+      elements = overflow ? .max : sum
       note(numbersIn: key)
     }
     let bytes = stateDict.totalByteCount
     // A byte holds an element at most, and weights may be tied a few times.
-    guard elements >= 0, elements / 4 <= bytes + (1 << 20) else {
+    guard elements / 4 - (1 << 20) <= bytes else {
       throw ZooError.tooLarge(elements: elements, bytes: bytes)
     }
   }

@@ -186,8 +186,9 @@ public struct ModelVerification {
     self.run = run
   }
 
-  /// By how much random labels' loss may exceed the logarithm of the number of classes. Below it it
-  /// cannot be (Gibbs' inequality); a trained model that is sure of itself has up to a dozen more.
+  /// By how much random labels' loss may exceed the logarithm of the number of classes. Below that it
+  /// cannot be (Gibbs' inequality); how far above depends on how sure a model is of itself, so the limit
+  /// is generous and finds only outputs that have exploded.
   static let mostAboveChance = 30.0
 
   private mutating func judgeGradients(_ input: Variable, _ targets: Variable, _ run: inout Run)

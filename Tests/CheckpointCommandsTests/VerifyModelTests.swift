@@ -1,0 +1,62 @@
+import StateDictKit
+import TestSupport
+import Testing
+
+@Suite("verify --model")
+struct VerifyModelTests {
+  let folder: TemporaryFolder
+  let trained = Fixtures.path("models/trained_resnet18.pt")
+
+  init() throws { folder = try TemporaryFolder() }
+
+  @Test("0 where weights work, 1 where something is off, 64 where there is no such model")
+  func statuses() throws {
+    #expect(ckpt("verify", trained) == 0)
+    #expect(ckpt("verify", trained, "--model", "resnet18") == 0)
+    #expect(ckpt("verify", trained, "--model", "resnet18", "--steps", "2", "--json") == 0)
+    #expect(ckpt("verify", trained, "--model", "resnet34") == 1)
+    #expect(ckpt("verify", trained, "--model", "alexnet") == 64)
+    #expect(ckpt("verify", trained, "--model", "resnet18:classes=x") == 64)
+    #expect(ckpt("verify", trained, "--model", "bert") == 65)
+    #expect(ckpt("verify", trained, "--dump", folder.file("x.pt")) == 64)
+    #expect(ckpt("verify", "/none.pt", "--model", "resnet18") == 66)
+  }
+
+  @Test("a prefix is taken away where that is asked for")
+  func prefix() throws {
+    let moco = Fixtures.path("models/moco.pt")
+    #expect(
+      ckpt(
+        "verify", moco, "--at", "state_dict", "--model", "resnet18:classes=7", "--strip-prefix",
+        "module.encoder_q.") == 1)
+    let wrapped = folder.file("wrapped.pt")
+    #expect(ckpt("rename-keys", trained, "--add-prefix", "module.", "-o", wrapped) == 0)
+    #expect(
+      ckpt("verify", wrapped, "--model", "resnet18", "--strip-prefix", "module.") == 0)
+  }
+
+  @Test("--dump writes PyTorch's figures for the file's own input and target")
+  func dump() throws {
+    let source = Fixtures.path("models/mlp.pt")
+    let out = folder.file("out.pt")
+    #expect(ckpt("verify", source, "--model", "mlp", "--at", "state", "--dump", out) == 0)
+    let found = try Checkpoint(out).stateDict()
+    let wanted = try Checkpoint(source).stateDict(at: "/")
+    for key in ["logits", "losses"] {
+      var numbers: [[Double]] = []
+      for tensor in [found[key], wanted[key]] {
+        let tensor = try #require(tensor)
+        var values = [Double](repeating: 0, count: tensor.elementCount)
+        let reader = try tensor.makeElementReader()
+        try values.withUnsafeMutableBufferPointer { try reader.read(into: $0) }
+        numbers.append(values)
+      }
+      #expect(numbers[0].count == numbers[1].count)
+      for (one, other) in zip(numbers[0], numbers[1]) {
+        #expect((one - other).magnitude < 1e-5)
+      }
+    }
+    #expect(found.keys.contains("norms/0.weight") && found.keys.contains("after/2.bias"))
+    #expect(ckpt("verify", trained, "--model", "resnet18", "--dump", out) == 65)
+  }
+}
