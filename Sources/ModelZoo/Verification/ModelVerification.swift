@@ -1,6 +1,6 @@
 internal import Foundation
 public import StateDicts
-public import TrainingCore
+internal import TrainingCore
 
 /// Whether weights are those of a model that works: they are loaded and run.
 ///
@@ -26,7 +26,7 @@ public struct ModelVerification {
   /// The model; its weights have been moved by the steps.
   public let model: ZooModel
   /// Which keys were taken and which not.
-  public let report: TrainingCore.LoadReport
+  public let report: LoadReport
   /// How many keys the model has.
   public let keyCount: Int
   /// All that is off.

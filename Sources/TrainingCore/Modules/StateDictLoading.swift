@@ -4,7 +4,7 @@ public import TensorStore
 
 extension Module {
   /// Parameters and buffers with their keys, also those that occur twice, in a state dict's order.
-  private var stateMembers: [(key: String, variable: Variable)] {
+  var stateMembers: [(key: String, variable: Variable)] {
     var result: [(String, Variable)] = []
     var open: [(String, Module)] = [("", self)]
     while let (prefix, module) = open.popLast() {
