@@ -42,8 +42,9 @@ extension MergeCommand {
   }
 
   private func refuseUpdateOptions() throws {
-    guard !allowNew, !skipMismatched, renames.rules.isEmpty else {
-      throw ValidationError("renames, --allow-new and --skip-mismatched go with --method update")
+    guard !allowNew, !skipMismatched, renames.rules.isEmpty, resizing.resize.isEmpty else {
+      throw ValidationError(
+        "renames, --allow-new, --skip-mismatched and --resize go with --method update")
     }
   }
 
@@ -72,11 +73,11 @@ extension MergeCommand {
     var merge = StateDictMerge(method: kind, inputs: inputs, base: base)
     _ = try selection.apply(to: inputs[0].stateDict, of: files[0])
     merge.selection = try selection.selection()
-    try merging.apply(to: &merge, takers: inputs.indices.filter { $0 != base })
+    try merging.apply(to: &merge, takers: inputs.indices.filter { $0 != base }, seed: resizing.seed)
     let result = try merge.merged()
     try write(
       result, into: &checkpoint, at: place, inputs: inputs.map(\.name),
-      base: base.map { inputs[$0].name }, seed: kind.isRandom ? merging.seed : nil)
+      base: base.map { inputs[$0].name }, seed: kind.isRandom ? resizing.seed : nil)
   }
 
   /// Puts the merged state dict into the checkpoint of the first file, writes it and reports.
@@ -146,14 +147,14 @@ extension MergeCommand {
   func runRecipe(_ path: String) throws {
     let recipe = try MergeRecipe(contentsOf: path)
     var options = StateDictMerge(method: recipe.method, inputs: [])
-    try merging.applyCommon(to: &options)
+    try merging.applyCommon(to: &options, seed: resizing.seed)
     let result = try recipe.merged(options: options) {
       try Checkpoint($0).stateDict(at: otherAt)
     }
     var checkpoint = try Checkpoint(result.stateDict)
     try write(
       result, into: &checkpoint, at: "/", inputs: recipe.models, base: nil,
-      seed: recipe.method.isRandom ? merging.seed : nil, method: recipe.method.name)
+      seed: recipe.method.isRandom ? resizing.seed : nil, method: recipe.method.name)
   }
 }
 

@@ -21,8 +21,8 @@ struct MergeCommand: ParsableCommand {
   @Flag(help: "Keep BASE's value where the shapes differ.") var skipMismatched = false
   @OptionGroup(title: "Which keys of OTHER") var selection: SelectionOptions
   @OptionGroup(title: "What they are called in BASE") var renames: RenameOptions
-  @OptionGroup(title: "What methods other than update are told") var merging: MergingOptions
   @OptionGroup(title: "What of another shape is made to fit") var resizing: ResizeOptions
+  @OptionGroup(title: "What methods other than update are told") var merging: MergingOptions
   @OptionGroup var output: OutputOptions
   @OptionGroup var common: CommonOptions
 

@@ -62,7 +62,6 @@ struct MergingOptions: ParsableArguments {
 
   @Option(help: "The module with the numbered layers that values go over, such as model.layers.")
   var layers: String?
-  @Option(help: "What random methods depend on.") var seed: UInt64 = 0
   @Option(help: "What a NaN in an input is: error or keep.") var onNan = "error"
   @Option(help: "The dtype of what is merged; allows inputs of different dtypes.")
   var toDtype: String?
@@ -100,7 +99,7 @@ struct MergingOptions: ParsableArguments {
   /// Applies everything to a merge whose inputs are known.
   ///
   /// - Parameter takers: which inputs have weights and densities, in the order of the values.
-  func apply(to merge: inout StateDictMerge, takers: [Int]) throws {
+  func apply(to merge: inout StateDictMerge, takers: [Int], seed: UInt64) throws {
     for (option, parameter, texts) in values {
       guard merge.method.parameters.contains(parameter) else {
         let known = merge.method.parameters.map(\.rawValue).joined(separator: ", ")
@@ -136,11 +135,11 @@ struct MergingOptions: ParsableArguments {
         merge.settings[parameter] = MergeSetting(shared)
       }
     }
-    try applyCommon(to: &merge)
+    try applyCommon(to: &merge, seed: seed)
   }
 
   /// Applies what every method and recipes take.
-  func applyCommon(to merge: inout StateDictMerge) throws {
+  func applyCommon(to merge: inout StateDictMerge, seed: UInt64) throws {
     merge.layers = layers ?? merge.layers
     merge.seed = seed
     merge.keepsNaN = onNan == "keep"

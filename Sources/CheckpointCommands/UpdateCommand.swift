@@ -13,7 +13,8 @@ struct ResizeOptions: ParsableArguments {
         """, valueName: "key=mode"))
   var resize: [String] = []
 
-  @Option(help: "What fresh values depend on, as in torch.manual_seed.") var seed: UInt64 = 0
+  @Option(help: "What fresh values (as in torch.manual_seed) and random methods depend on.")
+  var seed: UInt64 = 0
 
   func rules() throws -> [ResizeRule] { try resize.map { try ResizeRule($0) } }
 }
