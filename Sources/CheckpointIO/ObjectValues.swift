@@ -99,14 +99,19 @@ private struct ValueWriter {
 
   /// The elements of a small tensor of real numbers, nested as `tolist()` gives them.
   private static func values(of tensor: Tensor) -> JSONValue? {
-    guard !tensor.isMeta, tensor.elementCount <= valueLimit, tensor.shape.count <= 8,
-      tensor.quantization == nil, let numbers = try? numbers(of: tensor)
+    // Of an empty tensor the other sizes count: they are so many empty lists.
+    var count = 1
+    for size in tensor.shape {
+      guard size <= valueLimit else { return nil }
+      count *= max(size, 1)
+      guard count <= valueLimit else { return nil }
+    }
+    guard !tensor.isMeta, tensor.shape.count <= 8, tensor.quantization == nil,
+      var level = try? numbers(of: tensor)
     else { return nil }
-    var level = numbers
-    for size in tensor.shape.reversed() {
-      guard size > 0 else { return .array([]) }
-      level = stride(from: 0, to: level.count, by: size).map {
-        .array(Array(level[$0..<$0 + size]))
+    for (dimension, size) in tensor.shape.enumerated().reversed() {
+      level = (0..<tensor.shape[..<dimension].reduce(1, *)).map {
+        .array(Array(level[$0 * size..<($0 + 1) * size]))
       }
     }
     return level.first
