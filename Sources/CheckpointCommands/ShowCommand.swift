@@ -74,7 +74,8 @@ struct ShowCommand: ParsableCommand {
       return try printJSON(
         Tree(
           file: file, format: checkpoint.format.rawValue, at: at, objects: objects,
-          metadata: Dictionary(checkpoint.metadata.map { ($0.key, $0.value) }) { first, _ in first },
+          metadata: Dictionary(checkpoint.metadata.map { ($0.key, $0.value) }) { first, _ in first
+          },
           records: records))
     }
     for line in lines {

@@ -1,4 +1,5 @@
 internal import Platform
+internal import Synchronization
 
 /// Matrix products: `cblas.h`'s two functions, in OpenBLAS or Accelerate.
 ///
@@ -19,6 +20,11 @@ struct BLAS: Sendable {
 
   private let single: Single
   private let double: Both
+  /// Whether several threads may call it at once. OpenBLAS built without threads hands one scratch buffer
+  /// to two callers, and the products are silently wrong: seen with Debian's libopenblas0-serial.
+  private let isThreadSafe: Bool
+
+  private static let turn = Mutex(())
 
   private static let loaded: BLAS? = {
     guard let library = DynamicLibrary(firstOf: DynamicLibrary.blasNames),
@@ -27,7 +33,9 @@ struct BLAS: Sendable {
     else { return nil }
     typealias SetThreads = @convention(c) (Int32) -> Void
     library.function("openblas_set_num_threads", as: SetThreads.self)?(1)
-    return BLAS(single: single, double: double)
+    typealias GetParallel = @convention(c) () -> Int32
+    let parallel = library.function("openblas_get_parallel", as: GetParallel.self)?()
+    return BLAS(single: single, double: double, isThreadSafe: parallel != 0)
   }()
 
   /// The library; loaded when first asked for.
@@ -55,6 +63,14 @@ struct BLAS: Sendable {
     to c: UnsafeMutablePointer<T>, _ cStride: Int
   ) {
     if m == 0 || n == 0 { return }
+    if isThreadSafe { return multiplyNow(m, n, k, a, b, adding: beta, to: c, cStride) }
+    Self.turn.withLock { _ in multiplyNow(m, n, k, a, b, adding: beta, to: c, cStride) }
+  }
+
+  private func multiplyNow<T: Scalar>(
+    _ m: Int, _ n: Int, _ k: Int, _ a: Matrix<T>, _ b: Matrix<T>, adding beta: T,
+    to c: UnsafeMutablePointer<T>, _ cStride: Int
+  ) {
     let (transposeA, transposeB): (Int32, Int32) = (
       a.isTransposed ? 112 : 111, b.isTransposed ? 112 : 111
     )

@@ -62,7 +62,7 @@ public enum TrainingError: Diagnostic, Equatable {
   /// What to do about it.
   public var hint: String? {
     switch self {
-    case .noBLAS: "install OpenBLAS (Debian: libopenblas0-serial or libopenblas0; brew: openblas)"
+    case .noBLAS: "install OpenBLAS (Debian: libopenblas0-pthread; brew: openblas)"
     case .outOfMemory: "use a smaller batch"
     case .cannotLoad: "load with strict: false to take what fits"
     default: nil
