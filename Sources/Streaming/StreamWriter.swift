@@ -92,6 +92,8 @@ public struct StreamWriter: Sendable {
     _ segments: [StreamSegment], framing: (any StreamFraming)? = nil, to file: File
   ) throws -> [UInt32] {
     let jobs = Self.jobs(for: segments)
+    let end = segments.last?.end ?? 0
+    if end > Self.chunkSize { try file.reserve(byteCount: end) }
     let results = Mutex(Results(sums: [UInt32](repeating: 0, count: segments.count)))
     try Parallel.run(workers: max(1, min(workers, jobs.count))) { _ in
       let worker = StreamWorker(self, segments, framing, file)

@@ -9,6 +9,19 @@ struct FileTests {
 
   init() throws { folder = try TemporaryFolder() }
 
+  @Test("Space that the file system cannot give is refused before anything is written")
+  func reserved() throws {
+    let folder = try TemporaryFolder()
+    let output = try AtomicOutput(path: folder.file("out"), replacingExisting: false)
+    try output.file.reserve(byteCount: 10_000_000)
+    #if os(Linux)
+      let error = #expect(throws: FileError.self) {
+        try output.file.reserve(byteCount: 1 << 50)
+      }
+      #expect(error?.kind == .inputOutput)
+    #endif
+  }
+
   @Test("The bytes of any range come back")
   func ranges() throws {
     let file = try File(readingFrom: folder.write(Array(0..<200), to: "a"))
