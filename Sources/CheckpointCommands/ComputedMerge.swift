@@ -26,7 +26,10 @@ extension MergeCommand {
         "there is no method \"\(method)\"\nthere are: "
           + Self.methodNames.joined(separator: ", "))
     }
-    guard !files.isEmpty else { throw ValidationError("merge needs the files that are merged") }
+    let count = files.count + (merging.base == nil ? 0 : 1)
+    guard count >= (method == "passthrough" ? 1 : 2) else {
+      throw ValidationError("--method \(method) needs at least two files")
+    }
     try refuseUpdateOptions()
   }
 

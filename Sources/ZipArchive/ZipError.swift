@@ -41,7 +41,8 @@ public enum ZipError: Diagnostic, Equatable {
   /// What to do about it.
   public var hint: String? {
     switch self {
-    case .notAnArchive: "PyTorch's zip-based checkpoints (1.6 and later) are read"
+    case .notAnArchive:
+      "nor was another format recognised; docs/formats.md lists those that are read"
     case .readersDisagree: "such files can hide content from scanners; save it anew with PyTorch"
     default: nil
     }

@@ -42,6 +42,15 @@ struct MergeMethodTests {
   }
 
   @Test(
+    "One file cannot be merged, but passed through", arguments: ["linear", "ties", "passthrough"])
+  func single(method: String) throws {
+    let out = folder.file("out.pt")
+    let status = ckpt("merge", models, "--at", "base", "--method", method, "-o", out)
+    #expect(status == (method == "passthrough" ? 0 : 64))
+    #expect(try folder.names() == (status == 0 ? ["out.pt"] : []))
+  }
+
+  @Test(
     "Wrong calls say so and write nothing",
     arguments: [
       ["--method", "none"], ["--method", "linear", "--weights", "1,2,3"],
