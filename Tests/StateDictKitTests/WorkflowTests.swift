@@ -3,7 +3,7 @@ import StateDictKit
 import TestSupport
 import Testing
 
-// The examples of docs/workflow/*.md: what stands between the marks is what the documents show, word for word.
+// The examples of Sources/StateDictKit/StateDictKit.docc/Workflow/*.md: what stands between the marks is what the documents show, word for word.
 @Suite("The workflow's examples run as the documents show them")
 struct WorkflowTests {
   let folder: TemporaryFolder
@@ -141,10 +141,11 @@ struct WorkflowTests {
       .joined(separator: "\n").replacingOccurrences(
         of: #"path\(("[^"]*")\)"#, with: "$1", options: .regularExpression)
     let document = Fixtures.folder.deletingLastPathComponent()
-      .appending(path: "docs/workflow/\(row).md")
+      .appending(path: "Sources/StateDictKit/StateDictKit.docc/Workflow/\(row).md")
     let text = try String(contentsOf: document, encoding: .utf8)
     #expect(
-      text.contains("```swift\n\(example)\n```"), "docs/workflow/\(row).md should show:\n\(example)"
+      text.contains("```swift\n\(example)\n```"),
+      "\(row).md should show:\n\(example)"
     )
   }
 }
