@@ -39,6 +39,51 @@ void ct_convolve(
 void ct_weight_gradient(
     const ct_convolution *c, const float *images, const float *gradient, float *weights,
     int64_t pixels, int32_t first_column, int32_t last_column, float *scratch);
+/// A convolution of 3 × 3 kernels with a stride of 1 by Winograd's F(4×4, 3×3); images are not padded.
+///
+/// Images are cut into tiles of 4 × 4 outputs; rows of tiles are counted over all images.
+typedef struct {
+  int32_t channels, height, width, outputs, output_height, output_width;
+  int32_t padding_y, padding_x;
+} ct_winograd;
+
+/// How many channels or outputs a panel has.
+int32_t ct_winograd_lanes(void);
+/// How many floats the transformed kernels of a panel of outputs take.
+int64_t ct_winograd_kernels_count(const ct_winograd *w);
+/// How many floats the transformed tiles of some channels take.
+int64_t ct_winograd_points_count(int32_t channels, int64_t tiles);
+/// How many floats of scratch memory a thread needs to convolve `block` rows of tiles at a time, and for
+/// anything else.
+int64_t ct_winograd_scratch_count(const ct_winograd *w, int32_t block);
+int64_t ct_winograd_layout_count(const ct_winograd *w);
+/// Transforms the kernels of some panels of outputs.
+///
+/// weights: [outputs][channels][3][3]; `turned`: [channels][outputs][3][3], each kernel to be turned round,
+/// as for the way back.
+void ct_winograd_kernels(
+    const ct_winograd *w, const float *weights, int32_t turned, int32_t first, int32_t last,
+    float *packed);
+/// Outputs of some panels in some rows of tiles, `block` rows at a time.
+///
+/// packed: the transformed kernels; where it is null they are transformed as they are needed, which is
+/// better for few tiles.
+void ct_winograd_convolve(
+    const ct_winograd *w, const float *images, const float *weights, int32_t turned,
+    const float *packed, const float *bias, float *output, int32_t first, int32_t last,
+    int32_t first_panel, int32_t last_panel, int32_t block, float *scratch);
+/// Transforms the tiles of some rows, of images and of outputs' gradients; `to` is where the first of them
+/// goes in memory for `length` tiles.
+void ct_winograd_images(
+    const ct_winograd *w, const float *images, int32_t first, int32_t last, int64_t length,
+    float *to, float *scratch);
+void ct_winograd_slopes(
+    const ct_winograd *w, const float *gradient, int32_t first, int32_t last, int64_t length,
+    float *to, float *scratch);
+/// Adds what transformed tiles give to the gradients of the weights between two panels.
+void ct_winograd_gradient(
+    const ct_winograd *w, const float *images, const float *slopes, int32_t tiles, int64_t length,
+    int32_t image_panel, int32_t slope_panel, float *weights, float *scratch);
 /// One padded plane by one kernel; the convolution has one channel and one output.
 void ct_depthwise(
     const ct_convolution *c, const float *image, const float *weights, float bias,

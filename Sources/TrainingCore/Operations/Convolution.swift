@@ -161,6 +161,10 @@ enum Convolution {
   ) throws {
     if let input = asFloats(input), let weight = asFloats(weight), let output = asFloats(output) {
       let bias = bias.flatMap { asFloats($0) }
+      if WinogradConvolution.isBetter(g) {
+        return try WinogradConvolution.forward(
+          g, input: input, weight: weight, bias: bias, output: output)
+      }
       if DirectConvolution.canDo(g) {
         return try DirectConvolution.forward(
           g, input: input, weight: weight, bias: bias, output: output)
@@ -197,6 +201,10 @@ enum Convolution {
   ) throws {
     if let gradient = asFloats(gradient), let weight = asFloats(weight), let input = asFloats(input)
     {
+      if WinogradConvolution.isBetterForInput(g) {
+        return try WinogradConvolution.gradientOfInput(
+          g, gradient: gradient, weight: weight, into: input)
+      }
       if DirectConvolution.canDoGradientOfInput(g) {
         return try DirectConvolution.gradientOfInput(
           g, gradient: gradient, weight: weight, into: input)
@@ -231,6 +239,10 @@ enum Convolution {
   ) throws {
     if let gradient = asFloats(gradient), let input = asFloats(input), let weight = asFloats(weight)
     {
+      if WinogradConvolution.isBetter(g) {
+        return try WinogradConvolution.gradientOfWeight(
+          g, gradient: gradient, input: input, into: weight)
+      }
       if DirectConvolution.canDo(g) {
         return try DirectConvolution.gradientOfWeight(
           g, gradient: gradient, input: input, into: weight)

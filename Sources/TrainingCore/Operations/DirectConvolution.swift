@@ -23,7 +23,7 @@ enum DirectConvolution {
   }
 
   /// The convolution that takes the outputs' gradients to the images'.
-  private static func transposed(_ g: ConvolutionGeometry) -> ConvolutionGeometry {
+  static func transposed(_ g: ConvolutionGeometry) -> ConvolutionGeometry {
     var other = g
     (other.channels, other.outputs) = (g.outputs, g.channels)
     (other.height, other.width) = (g.outputHeight, g.outputWidth)
