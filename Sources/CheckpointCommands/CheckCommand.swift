@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import ModelZoo
 internal import StateDictKit
 
 struct CheckCommand: ParsableCommand {
@@ -12,7 +13,12 @@ struct CheckCommand: ParsableCommand {
 
   @Argument(help: "The checkpoint.") var file: String
   @Option(help: "A checkpoint that the model itself saved: its keys, shapes and types must be met.")
-  var against: String
+  var against: String?
+  @Option(
+    help:
+      "Instead, a model by name, with options as in \"resnet18:classes=7\"; what FILE's shapes tell of its sizes is believed."
+  )
+  var model: String?
   @Option(help: "Where in FILE the state dict is: keys joined by /.") var at: String?
   @Option(help: "Where in the other the state dict is.") var againstAt: String?
   @Flag(help: "As strict=False: missing and unexpected keys are no errors.") var nonStrict = false
@@ -28,7 +34,15 @@ struct CheckCommand: ParsableCommand {
   @OptionGroup var recipes: RecipeOptions
   @OptionGroup var common: CommonOptions
 
-  func validate() throws { _ = try minimum() }
+  func validate() throws {
+    guard (against == nil) != (model == nil) else {
+      throw ValidationError("what to check against is told by either --against or --model")
+    }
+    if model != nil, againstAt != nil {
+      throw ValidationError("--against-at belongs to --against")
+    }
+    _ = try minimum()
+  }
 
   /// `95%` or `0.95`.
   private func minimum() throws -> Double? {
@@ -43,12 +57,16 @@ struct CheckCommand: ParsableCommand {
   func run() throws {
     let minimum = try minimum()
     let isStrict = !nonStrict && minimum == nil
-    let reference = try Checkpoint(against).stateDict(at: againstAt)
+    let spec = try model.map { try ModelSpec($0) }
+    if let spec { _ = try ModelZoo.standard.family(spec.name) }
+    let other = try against.map { try Checkpoint($0).stateDict(at: againstAt) }
     let all = try Checkpoint(file).stateDict(at: at)
     let rules = [KeyRule.step(.select(try selection.selection()))] + (try renames.keyRules())
     let (stateDict, keyReport) = try all.applying(all.steps(of: rules))
     warnUnmatched(keyReport, of: file)
     try selection.checkIsNotEmpty(stateDict.count, of: all.count, in: file)
+    let known = try spec.map { try ModelZoo.standard.reference($0, for: stateDict) }
+    let reference = known?.stateDict ?? other ?? StateDict()
     let report = try stateDict.validate(against: reference, strict: isStrict, comparesTies: true)
     let isEnough = minimum.map { report.loadedShare >= $0 } ?? true
     let passes = report.isLoadable && isEnough && (!exactDtype || report.typeMismatched.isEmpty)
@@ -58,8 +76,8 @@ struct CheckCommand: ParsableCommand {
       suggestion = try Self.suggestion(for: all, toFit: reference, strict: isStrict)
     }
     let found = CheckReport(
-      file: file, against: against, at: at, passes: passes, report: report, minimum: minimum,
-      suggestion: suggestion)
+      file: file, against: against, model: known, at: at, passes: passes, report: report,
+      minimum: minimum, suggestion: suggestion)
     if common.json {
       try printJSON(found)
     } else {
@@ -106,7 +124,14 @@ private struct CheckReport: Encodable {
     let loaded_share: Double
   }
 
-  let file, against: String
+  struct Model: Encodable {
+    let name, sizes: String
+    let hyperparameters: [String: Int]
+  }
+
+  let file: String
+  let against: String?
+  let model: Model?
   let strict, loadable, passed: Bool
   let matched: Int
   let loaded, missing, unexpected: [String]
@@ -120,20 +145,29 @@ private struct CheckReport: Encodable {
   let suggestion: Suggestion?
 
   private enum CodingKeys: String, CodingKey {
-    case file, against, strict, loadable, passed, matched, loaded, missing, unexpected, mismatched
+    case file, against, model, strict, loadable, passed, matched, loaded, missing, unexpected,
+      mismatched
     case dtype_mismatched, defaulted, missing_but_tied, ties_broken, loaded_elements
     case expected_elements, loaded_share, min_loaded, suggestion
   }
 
   private let report: LoadReport
+  private let known: ModelReference?
 
   init(
-    file: String, against: String, at: String?, passes: Bool, report: LoadReport, minimum: Double?,
+    file: String, against: String?, model known: ModelReference?, at: String?, passes: Bool,
+    report: LoadReport, minimum: Double?,
     suggestion found: (arguments: [String], report: LoadReport)?
   ) {
     self.report = report
+    self.known = known
     self.file = file
     self.against = against
+    model = known.map {
+      Model(
+        name: $0.model.name, sizes: $0.sizes.rawValue,
+        hyperparameters: $0.model.hyperparametersForScripts)
+    }
     strict = report.isStrict
     loadable = report.isLoadable
     passed = passes
@@ -168,6 +202,7 @@ private struct CheckReport: Encodable {
   }
 
   func show(_ stateDict: StateDict, _ reference: StateDict, listsLoaded: Bool) {
+    if let known { print(Messages.line(known.text)) }
     if listsLoaded {
       for key in loaded { print("loaded  \(Messages.line(key))") }
       if !loaded.isEmpty { print("") }
@@ -232,6 +267,20 @@ private struct CheckReport: Encodable {
     return text
       + ": \(loaded.count) of \(loaded.count + missing.count + mismatched.count + defaulted.count) "
       + "keys are loaded, \(percentText(loaded_share)) of \(expected_elements) elements"
+  }
+}
+
+extension ModelReference {
+  /// The model and its sizes, for people.
+  fileprivate var text: String {
+    let sizes = model.hyperparameters.map { "\($0.name) \($0.value)" }.joined(separator: ", ")
+    let source =
+      switch self.sizes {
+      case .inferred: ""
+      case .inferredBehindPrefix: "; inferred behind a prefix"
+      case .published: "; as published, since the file does not tell"
+      }
+    return "model: \(model.name) (\(sizes)\(source))"
   }
 }
 

@@ -68,10 +68,7 @@ struct VerifyReport: Encodable {
     model = verification.map { found in
       Model(
         name: found.model.name,
-        hyperparameters: Dictionary(
-          found.model.hyperparameters.map {
-            ($0.name.replacingOccurrences(of: " ", with: "_"), $0.value)
-          }, uniquingKeysWith: { first, _ in first }),
+        hyperparameters: found.model.hyperparametersForScripts,
         sound: found.isSound, matched: found.report.loaded.count, keys: found.keyCount,
         missing: found.report.missing, unexpected: found.report.unexpected,
         problems: found.problems.map {
@@ -82,6 +79,15 @@ struct VerifyReport: Encodable {
         parameters_reached: found.run?.reached, parameters: found.run?.parameters,
         losses: found.run?.losses)
     }
+  }
+}
+
+extension ZooModel {
+  /// The hyper-parameters by names in snake case.
+  var hyperparametersForScripts: [String: Int] {
+    Dictionary(
+      hyperparameters.map { ($0.name.replacingOccurrences(of: " ", with: "_"), $0.value) },
+      uniquingKeysWith: { first, _ in first })
   }
 }
 

@@ -14,6 +14,10 @@ public protocol ModelFamily: Sendable {
   /// What may be told about it beyond what the tensors' shapes say: names and explanations.
   var options: [(name: String, explanation: String)] { get }
 
+  /// The model in the sizes in which it was published, for state dicts that tell no sizes; nil where
+  /// there is no such size.
+  func makePublishedModule(from random: RandomSource) throws -> Module?
+
   /// Whether shapes whose keys have the anchor are this model's, rather than those of a similar one.
   func recognises(_ shapes: StateShapes) -> Bool
 
@@ -29,6 +33,8 @@ extension ModelFamily {
   public var optionalPrefix: String? { nil }
   /// Classes alone, unless the family says more.
   public var options: [(name: String, explanation: String)] { [ModelOptions.classes] }
+  /// No size is the published one, unless the family says so.
+  public func makePublishedModule(from random: RandomSource) throws -> Module? { nil }
 }
 
 /// What a model is to be fed.

@@ -35,6 +35,12 @@ public struct ModelZoo: Sendable {
   public func makeModel(
     _ spec: ModelSpec, fitting stateDict: StateDict, from random: RandomSource = .shared
   ) throws -> ZooModel {
+    try family(for: spec).makeModel(
+      fitting: StateShapes(stateDict), spec.options, from: random)
+  }
+
+  /// The family that is asked for, if it has the options that are told.
+  func family(for spec: ModelSpec) throws -> any ModelFamily {
     let family = try family(spec.name)
     for option in spec.options.values.keys.sorted()
     where !family.options.contains(where: { $0.name == option }) {
@@ -43,7 +49,7 @@ public struct ModelZoo: Sendable {
         problem: "is not known; there are: "
           + family.options.map(\.name).joined(separator: ", "))
     }
-    return try family.makeModel(fitting: StateShapes(stateDict), spec.options, from: random)
+    return family
   }
 }
 
@@ -77,20 +83,7 @@ extension ModelZoo {
     let keys = stateDict.keys
     var result: [ModelMatch] = []
     for family in families {
-      var prefixes: [String] = []
-      for key in keys where key.hasSuffix(family.anchor) {
-        var prefix = String(key.dropLast(family.anchor.count))
-        guard prefix.isEmpty || prefix.hasSuffix(".") else { continue }
-        if let optional = family.optionalPrefix,
-          prefix == optional || prefix.hasSuffix("." + optional)
-        {
-          prefix.removeLast(optional.count)
-        }
-        if !prefixes.contains(prefix) { prefixes.append(prefix) }
-        if prefixes.count == 8 { break }
-      }
-      if family.anchor.isEmpty { prefixes = [""] }
-      for prefix in prefixes {
+      for prefix in family.prefixes(in: keys) {
         let shapes = try StateShapes(stateDict, behind: prefix)
         guard family.recognises(shapes),
           let model = try? family.makeModel(fitting: shapes, ModelOptions(), from: .init(seed: 0))
@@ -121,5 +114,23 @@ extension ModelZoo {
       name: model.name, prefix: prefix, matched: wanted.count - lacking.count,
       count: wanted.count, lacking: lacking,
       lacksOnlyHead: !lacking.isEmpty && lacking.allSatisfy(model.isHead), unexpected: unexpected)
+  }
+}
+
+extension ModelFamily {
+  /// What stands before the family's anchor in keys; at most eight are found.
+  func prefixes(in keys: [String]) -> [String] {
+    if anchor.isEmpty { return [""] }
+    var prefixes: [String] = []
+    for key in keys where key.hasSuffix(anchor) {
+      var prefix = String(key.dropLast(anchor.count))
+      guard prefix.isEmpty || prefix.hasSuffix(".") else { continue }
+      if let optionalPrefix, prefix == optionalPrefix || prefix.hasSuffix("." + optionalPrefix) {
+        prefix.removeLast(optionalPrefix.count)
+      }
+      if !prefixes.contains(prefix) { prefixes.append(prefix) }
+      if prefixes.count == 8 { break }
+    }
+    return prefixes
   }
 }

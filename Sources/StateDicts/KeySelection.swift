@@ -58,9 +58,9 @@ public struct KeySelection: Sendable {
 }
 
 /// Finds what somebody may have meant.
-enum NearestKeys {
+public enum NearestKeys {
   /// Up to three keys, parts of which are spelt nearly like `text`.
-  static func nearest(to text: String, in keys: [String]) -> [String] {
+  public static func nearest(to text: String, in keys: [String]) -> [String] {
     let trimmed = text.utf8.drop { $0 == UInt8(ascii: ".") }.reversed()
       .drop { $0 == UInt8(ascii: ".") }.reversed()
     let wanted = Array(String(decoding: trimmed, as: UTF8.self).lowercased().utf8.prefix(200))

@@ -31,6 +31,29 @@ struct CheckCommandTests {
     #expect(ckpt("check", path("same"), "--against", "/none") == 66)
   }
 
+  @Test("--model names what to check against; a model and a checkpoint are not both given")
+  func model() throws {
+    let trained = Fixtures.path("models/trained_resnet18.pt")
+    #expect(ckpt("check", trained, "--model", "resnet18") == 0)
+    #expect(ckpt("check", trained, "--model", "resnet18", "--json") == 0)
+    #expect(ckpt("check", trained, "--model", "resnet18:classes=7") == 1)
+    #expect(ckpt("check", trained, "--model", "resnet18:classes=7", "--exclude", "under:fc") == 1)
+    #expect(
+      ckpt(
+        "check", trained, "--model", "resnet18:classes=7", "--exclude", "under:fc", "--non-strict")
+        == 0)
+    #expect(ckpt("check", trained, "--model", "resnet34") == 1)
+    // Nothing in the file tells GPT-2's sizes: the published ones.
+    #expect(ckpt("check", trained, "--model", "gpt2") == 1)
+    #expect(ckpt("check", trained, "--model", "llama") == 65)
+    #expect(ckpt("check", trained, "--model", "alexnet") == 64)
+    #expect(ckpt("check", trained, "--model", "resnet18", "--against", trained) == 64)
+    #expect(ckpt("check", trained, "--model", "resnet18", "--against-at", "model") == 64)
+    let parallel = Fixtures.path("prefixes/data_parallel.pt")
+    #expect(ckpt("check", parallel, "--model", "resnet18") == 1)
+    #expect(ckpt("check", parallel, "--model", "resnet18", "--strip-prefix", "module.") == 0)
+  }
+
   @Test("A load that would load less than wanted fails")
   func share() throws {
     // 129 of 144 elements: 89.6 %.

@@ -35,6 +35,17 @@ struct VerifyModelTests {
       ckpt("verify", wrapped, "--model", "resnet18", "--strip-prefix", "module.") == 0)
   }
 
+  @Test("without --model, what is inside another model is named")
+  func inside() throws {
+    for name in ["data_parallel", "segmentation", "two"] {
+      #expect(ckpt("verify", Fixtures.path("prefixes/\(name).pt")) == 0)
+    }
+    #expect(
+      ckpt(
+        "verify", Fixtures.path("prefixes/segmentation.pt"), "--model", "resnet50:classes=4",
+        "--strip-prefix", "backbone.") == 1)
+  }
+
   @Test("--dump writes PyTorch's figures for the file's own input and target")
   func dump() throws {
     let source = Fixtures.path("models/mlp.pt")

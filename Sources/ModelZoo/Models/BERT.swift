@@ -289,6 +289,13 @@ struct BERTFamily: ModelFamily {
     [ModelOptions.classes, ("heads", "so many heads of attention; width / 64 unless told")]
   }
 
+  func makePublishedModule(from random: RandomSource) throws -> Module? {
+    try BERT(
+      BERT.Sizes(
+        vocabulary: 30522, positions: 512, width: 768, layers: 12, heads: 12, hidden: 3072),
+      head: .none, hasPrefix: false, from: random)
+  }
+
   func recognises(_ shapes: StateShapes) -> Bool { true }
 
   func makeModel(

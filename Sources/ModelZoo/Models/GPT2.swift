@@ -202,6 +202,13 @@ struct GPT2Family: ModelFamily {
     [("heads", "so many heads of attention; width / 64 unless told")]
   }
 
+  func makePublishedModule(from random: RandomSource) throws -> Module? {
+    try GPT2(
+      GPT2.Sizes(
+        vocabulary: 50257, positions: 1024, width: 768, layers: 12, heads: 12, hidden: 3072),
+      from: random)
+  }
+
   func recognises(_ shapes: StateShapes) -> Bool { true }
 
   func makeModel(

@@ -99,6 +99,19 @@ struct MobileNetV2Family: ModelFamily {
   var name: String { "mobilenet_v2" }
   var anchor: String { "features.1.conv.0.0.weight" }
 
+  func makePublishedModule(from random: RandomSource) throws -> Module? {
+    // How many blocks give so many channels: table 2 of the paper.
+    let widths = [(1, 16), (2, 24), (3, 32), (4, 64), (3, 96), (3, 160), (1, 320)].flatMap {
+      [Int](repeating: $1, count: $0)
+    }
+    let blocks = zip([32] + widths, widths).enumerated().map { number, channels in
+      let expands = number > 0
+      return MobileNetV2.Block(
+        hidden: channels.0 * (expands ? 6 : 1), outputs: channels.1, expands: expands)
+    }
+    return try MobileNetV2(stem: 32, blocks: blocks, last: 1280, classes: 1000, from: random)
+  }
+
   func recognises(_ shapes: StateShapes) -> Bool {
     shapes.count(behind: "features.") == 19 && shapes["features.2.conv.3.running_mean"] != nil
   }

@@ -155,6 +155,13 @@ struct ResNetFamily: ModelFamily {
 
   var anchor: String { "layer1.0.conv1.weight" }
 
+  func makePublishedModule(from random: RandomSource) throws -> Module? {
+    try ResNet(
+      stages: zip(blocks, [64, 128, 256, 512]).map {
+        ResNet.Stage(blocks: $0, width: $1, outputs: hasBottlenecks ? 4 * $1 : $1)
+      }, hasBottlenecks: hasBottlenecks, classes: 1000, from: random)
+  }
+
   func recognises(_ shapes: StateShapes) -> Bool {
     (1...4).map { shapes.count(behind: "layer\($0).") } == blocks
       && (shapes["layer1.0.conv3.weight"] != nil) == hasBottlenecks

@@ -66,6 +66,12 @@ struct VGGFamily: ModelFamily {
     shapes["features.1.weight"]?.count == 1
   }
 
+  func makePublishedModule(from random: RandomSource) throws -> Module? {
+    try VGG(
+      widths: [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512], classes: 1000,
+      from: random)
+  }
+
   func recognises(_ shapes: StateShapes) -> Bool {
     let numbers = convolutions(hasBatchNorm: hasBatchNorm(shapes))
     let last = numbers[12]

@@ -99,6 +99,12 @@ struct VisionTransformerFamily: ModelFamily {
     [ModelOptions.classes, ("heads", "so many heads of attention; width / 64 unless told")]
   }
 
+  func makePublishedModule(from random: RandomSource) throws -> Module? {
+    try VisionTransformer(
+      patch: 16, grid: 14, width: 768, layers: 12, heads: 12, hidden: 3072, classes: 1000,
+      from: random)
+  }
+
   func recognises(_ shapes: StateShapes) -> Bool {
     shapes["class_token"] != nil && shapes["encoder.pos_embedding"] != nil
   }

@@ -1,0 +1,52 @@
+public import StateDicts
+internal import TrainingCore
+
+/// A model as state dicts are checked against it: its keys, shapes and types. It is not run, and its
+/// weights are never drawn.
+public struct ModelReference {
+  /// Where the model's sizes are from.
+  public enum Sizes: String, Sendable {
+    /// From the state dict's shapes.
+    case inferred
+    /// From the state dict's shapes behind a prefix that the model lacks.
+    case inferredBehindPrefix = "inferred_behind_prefix"
+    /// From the model as it was published, since the state dict does not tell them.
+    case published
+  }
+
+  /// The model.
+  public let model: ZooModel
+  /// Where its sizes are from.
+  public let sizes: Sizes
+  /// What the model would save.
+  public let stateDict: StateDict
+}
+
+extension ModelZoo {
+  /// The model that is asked for, to check a state dict against.
+  ///
+  /// Sizes are inferred from the state dict as far as it tells them, be it behind a prefix; else they are
+  /// those in which the model was published. So a tensor that is missing, or of another shape than the
+  /// others ask for, is found by `StateDict.validate(against:)`.
+  /// - Throws: `ZooError`, where nothing tells the model's sizes.
+  public func reference(_ spec: ModelSpec, for stateDict: StateDict) throws -> ModelReference {
+    let family = try family(for: spec)
+    let random = RandomSource(seed: 0)
+    func make(_ shapes: StateShapes, _ sizes: ModelReference.Sizes) throws -> ModelReference {
+      let model = try family.makeModel(fitting: shapes, spec.options, from: random)
+      return ModelReference(model: model, sizes: sizes, stateDict: try model.module.stateDict())
+    }
+    do {
+      return try make(StateShapes(stateDict), .inferred)
+    } catch let error as ZooError {
+      guard case .cannotInfer = error else { throw error }
+      for prefix in family.prefixes(in: stateDict.keys) where !prefix.isEmpty {
+        let shapes = try StateShapes(stateDict, behind: prefix)
+        guard family.recognises(shapes) else { continue }
+        if let found = try? make(shapes, .inferredBehindPrefix) { return found }
+      }
+      guard let published = try family.makePublishedModule(from: random) else { throw error }
+      return try make(StateShapes(published.stateDict()), .published)
+    }
+  }
+}
