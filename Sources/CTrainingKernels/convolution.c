@@ -1,6 +1,6 @@
 #include "CTrainingKernels.h"
 #include "dispatch.h"
-#include "transpose.h"
+#include "finish.h"
 
 #include <stddef.h>
 
@@ -72,12 +72,6 @@ int64_t ct_packed_count(int32_t rows, int32_t columns) {
   return (int64_t)((rows + panel - 1) / panel) * panel * columns;
 }
 
-void ct_pack_weights(
-    const float *weights, int32_t rows, int32_t columns, int32_t first, int32_t last,
-    float *packed) {
-  CHOOSE(pack_weights(weights, rows, columns, first, last, packed));
-}
-
 void ct_pack_turned(
     const float *weights, int32_t outputs, int32_t channels, int32_t field, int32_t first,
     int32_t last, float *packed) {
@@ -91,11 +85,12 @@ int64_t ct_scratch_count(const ct_convolution *c) {
 }
 
 void ct_convolve(
-    const ct_convolution *c, const float *images, const float *packed, const float *bias,
-    float *output, int64_t first, int64_t last, int32_t first_panel, int32_t last_panel,
-    float *scratch) {
+    const ct_convolution *c, const float *images, const float *weights, int32_t is_packed,
+    const ct_finish *finish, float *output, int64_t first, int64_t last, int32_t first_panel,
+    int32_t last_panel, float *scratch) {
   CHOOSE(convolve(
-      c, images, packed, bias, output, first, last, first_panel, last_panel, scratch));
+      c, images, weights, is_packed, finish, output, first, last, first_panel, last_panel,
+      scratch));
 }
 
 void ct_weight_gradient(

@@ -6,39 +6,11 @@
 
 typedef float NAME(vec) __attribute__((vector_size(VL * 4)));
 typedef float NAME(any) __attribute__((vector_size(VL * 4), aligned(4), may_alias));
+typedef int32_t NAME(mask) __attribute__((vector_size(VL * 4)));
 #define vec NAME(vec)
 #define LOAD(p) (*(const NAME(any) *)(p))
 #define STORE(p, v) (*(NAME(any) *)(p) = (v))
 #define NR (NV * VL)
-
-static void NAME(pack_weights)(
-    const float *weights, int32_t rows, int32_t columns, int32_t first, int32_t last,
-    float *packed) {
-  int32_t panels = (rows + MR - 1) / MR;
-  for (int32_t start = 0; start < columns; start += DEPTH) {
-    int32_t depth = columns - start < DEPTH ? columns - start : DEPTH;
-    float *block = packed + (int64_t)start * panels * MR;
-    for (int32_t panel = first; panel < last; panel++) {
-      float *to = block + (int64_t)panel * depth * MR;
-      int32_t done = 0;
-#if MR == 8
-      if (panel * MR + MR <= rows) {
-        const float *from = weights + (int64_t)panel * MR * columns + start;
-        for (; done + 8 <= depth; done += 8) transpose(from + done, columns, to + done * 8);
-      }
-#endif
-      for (int32_t i = 0; i < MR; i++) {
-        int32_t row = panel * MR + i;
-        if (row < rows) {
-          const float *from = weights + (int64_t)row * columns + start;
-          for (int32_t k = done; k < depth; k++) to[k * MR + i] = from[k];
-        } else {
-          for (int32_t k = 0; k < depth; k++) to[k * MR + i] = 0;
-        }
-      }
-    }
-  }
-}
 
 /// Packs the weights of the convolution that takes gradients back: inputs and outputs exchanged, kernels
 /// turned round.
@@ -145,9 +117,14 @@ static inline void NAME(next)(NAME(walk) *w, const ct_convolution *c) {
   w->offset = w->row;
 }
 
-/// acc = Σ a b over `depth` for MR rows and NR columns.
+/// acc = Σ a b over `depth` for MR rows and NR columns; a's rows are `across` apart, the last one is repeated
+/// where there are fewer.
 static inline __attribute__((always_inline)) void NAME(tile)(
-    int32_t depth, const float *a, const float *b, vec acc[MR][NV]) {
+    int32_t depth, const float *a, int64_t across, int64_t along, int32_t count, const float *b,
+    vec acc[MR][NV]) {
+  const float *rows[MR];
+#pragma clang loop unroll(full)
+  for (int i = 0; i < MR; i++) rows[i] = a + (i < count ? i : count - 1) * across;
   vec sum[MR][NV];
 #pragma clang loop unroll(full)
   for (int i = 0; i < MR; i++)
@@ -159,11 +136,10 @@ static inline __attribute__((always_inline)) void NAME(tile)(
     for (int v = 0; v < NV; v++) right[v] = LOAD(b + v * VL);
 #pragma clang loop unroll(full)
     for (int i = 0; i < MR; i++) {
-      vec left = (vec){0} + a[i];
+      vec left = (vec){0} + rows[i][k * along];
 #pragma clang loop unroll(full)
       for (int v = 0; v < NV; v++) sum[i][v] += left * right[v];
     }
-    a += MR;
     b += NR;
   }
 #pragma clang loop unroll(full)
@@ -173,9 +149,10 @@ static inline __attribute__((always_inline)) void NAME(tile)(
 }
 
 static void NAME(convolve)(
-    const ct_convolution *c, const float *images, const float *packed, const float *bias,
-    float *output, int64_t first, int64_t last, int32_t first_panel, int32_t last_panel,
+    const ct_convolution *c, const float *images, const float *weights, int32_t is_packed,
+    const ct_finish *finishing, float *output, int64_t first, int64_t last, int32_t first_panel, int32_t last_panel,
     float *scratch) {
+  ct_finish finish = *finishing;
   int32_t area = c->output_height * c->output_width;
   int32_t columns = c->channels * c->kernel_y * c->kernel_x;
   int32_t panels = (c->outputs + MR - 1) / MR;
@@ -207,33 +184,49 @@ static void NAME(convolve)(
         }
         NAME(next)(&walk, c);
       }
-      const float *block = packed + (int64_t)from * panels * MR;
       for (int32_t panel = first_panel; panel < last_panel; panel++) {
-        const float *a = block + (int64_t)panel * depth * MR;
         int32_t rows = c->outputs - panel * MR < MR ? c->outputs - panel * MR : MR;
         for (int32_t group = 0; group < groups; group++) {
           vec acc[MR][NV];
-          NAME(tile)(depth, a, scratch + (int64_t)group * depth * NR, acc);
+          const float *b = scratch + (int64_t)group * depth * NR;
+          if (is_packed) {
+            const float *a = weights + ((int64_t)from * panels + (int64_t)panel * depth) * MR;
+            NAME(tile)(depth, a, 1, MR, rows, b, acc);
+          } else {
+            const float *a = weights + (int64_t)panel * MR * columns + from;
+            NAME(tile)(depth, a, columns, 1, rows, b, acc);
+          }
           const int64_t *target = targets + group * NR;
           int32_t width = count - group * NR < NR ? count - group * NR : NR;
-          float *to = output + (int64_t)panel * MR * area;
+          int32_t is_last = from + depth == columns;
+          int64_t corner = (int64_t)panel * MR * area;
           if (width == NR && target[NR - 1] - target[0] == NR - 1) {
-            to += target[0];
-            for (int32_t i = 0; i < rows; i++, to += area) {
-              float shift = bias ? bias[panel * MR + i] : 0;
+            for (int32_t i = 0; i < rows; i++) {
+              int32_t row = panel * MR + i;
+              int64_t place = corner + i * area + target[0];
 #pragma clang loop unroll(full)
-              for (int v = 0; v < NV; v++) {
-                vec old = from == 0 ? (vec){0} + shift : LOAD(to + v * VL);
-                STORE(to + v * VL, old + acc[i][v]);
+              for (int v = 0; v < NV; v++, place += VL) {
+                vec value = acc[i][v];
+                if (from > 0) value += LOAD(output + place);
+                if (is_last) {
+                  if (finish.scale) value *= finish.scale[row];
+                  if (finish.shift) value += finish.shift[row];
+                  if (finish.addend) value += LOAD(finish.addend + place);
+                  if (finish.relu) value = (vec)((NAME(mask))value & ~(value < 0.0f));
+                }
+                STORE(output + place, value);
               }
             }
           } else {
-            for (int32_t i = 0; i < rows; i++, to += area) {
-              float shift = bias ? bias[panel * MR + i] : 0;
-              const float *row = (const float *)acc[i];
+            for (int32_t i = 0; i < rows; i++) {
+              const float *sums = (const float *)acc[i];
+              int32_t row = panel * MR + i;
               for (int32_t j = 0; j < width; j++) {
-                float *place = to + target[j];
-                *place = (from == 0 ? shift : *place) + row[j];
+                int64_t place = corner + i * area + target[j];
+                float value = sums[j];
+                if (from > 0) value += output[place];
+                if (is_last) value = finished(&finish, row, place, value);
+                output[place] = value;
               }
             }
           }

@@ -2,6 +2,7 @@
 #include <stdint.h>
 
 typedef float eight __attribute__((vector_size(32)));
+typedef int32_t eight_masks __attribute__((vector_size(32)));
 typedef float any_eight __attribute__((vector_size(32), aligned(4), may_alias));
 
 /// Eight rows of eight, `stride` apart, become eight columns that lie one behind the other.

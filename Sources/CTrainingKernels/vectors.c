@@ -38,8 +38,9 @@ void ct_sum_and_product(
 }
 
 void ct_scale(
-    const float *x, float *y, int64_t n, float center, float factor, float shift, int32_t relu) {
-  CHOOSE(scale(x, y, n, center, factor, shift, relu));
+    const float *x, const float *addend, float *y, int64_t n, float center, float factor,
+    float shift, int32_t relu) {
+  CHOOSE(scale(x, addend, y, n, center, factor, shift, relu));
 }
 
 void ct_scale_gradient(
@@ -77,20 +78,8 @@ void ct_softmax_gradient(const float *g, const float *y, float *d, int64_t n) {
 
 void ct_max_row(
     const float *plane, int32_t width, int32_t first_line, int32_t last_line,
-    const int32_t *first, const int32_t *last, int32_t count, float *values, int32_t *places) {
-  for (int32_t i = 0; i < count; i++) {
-    int32_t place = first_line * width + first[i];
-    float best = plane[place];
-    for (int32_t line = first_line; line < last_line; line++) {
-      const float *row = plane + (int64_t)line * width;
-      for (int32_t x = first[i]; x < last[i]; x++) {
-        float value = row[x];
-        int wins = (value > best) | (value != value);
-        best = wins ? value : best;
-        place = wins ? line * width + x : place;
-      }
-    }
-    values[i] = best;
-    places[i] = place;
-  }
+    const int32_t *first, const int32_t *last, int32_t count, int32_t stride, float *values,
+    int32_t *places) {
+  CHOOSE(max_row(
+      plane, width, first_line, last_line, first, last, count, stride, values, places));
 }

@@ -3,6 +3,7 @@
 typedef float NAME(f) __attribute__((vector_size(VL * 4)));
 typedef int32_t NAME(i) __attribute__((vector_size(VL * 4)));
 typedef float NAME(u) __attribute__((vector_size(VL * 4), aligned(4), may_alias));
+typedef int32_t NAME(iu) __attribute__((vector_size(VL * 4), aligned(4), may_alias));
 #define vec NAME(f)
 #define ints NAME(i)
 #define LOAD(p) (*(const NAME(u) *)(p))
@@ -190,9 +191,13 @@ static inline void NAME(put)(float *y, vec v, int64_t count) {
   }
 
 static void NAME(scale)(
-    const float *first, float *y, int64_t n, float center, float factor, float shift,
-    int32_t relu) {
-  if (relu) {
+    const float *first, const float *second, float *y, int64_t n, float center, float factor,
+    float shift, int32_t relu) {
+  if (second && relu) {
+    MAP2(NAME(one_relu)((a - center) * factor + shift + b))
+  } else if (second) {
+    MAP2((a - center) * factor + shift + b)
+  } else if (relu) {
     MAP1(NAME(one_relu)((a - center) * factor + shift))
   } else {
     MAP1((a - center) * factor + shift)
@@ -293,6 +298,84 @@ static void NAME(softmax_gradient)(const float *first, const float *second, floa
   for (; i < n; i++) sum += (double)first[i] * second[i];
   float product = (float)sum;
   MAP2((a - product) * b)
+}
+
+/// The largest of one window.
+static inline void NAME(max_of)(
+    const float *plane, int32_t width, int32_t first_line, int32_t last_line, int32_t first,
+    int32_t last, float *value, int32_t *place) {
+  int32_t winner = first_line * width + first;
+  float best = plane[winner];
+  for (int32_t line = first_line; line < last_line; line++) {
+    const float *row = plane + (int64_t)line * width;
+    for (int32_t x = first; x < last; x++) {
+      int wins = (row[x] > best) | (row[x] != row[x]);
+      best = wins ? row[x] : best;
+      winner = wins ? line * width + x : winner;
+    }
+  }
+  *value = best;
+  *place = winner;
+}
+
+/// Every `stride`th number.
+static inline vec NAME(strided)(const float *from, int32_t stride) {
+  if (stride == 1) return LOAD(from);
+#if VL >= 8
+  if (stride == 2) {
+    // The second load ends with the last number, not behind it.
+    vec low = LOAD(from), high = LOAD(from + VL - 1);
+#if VL == 16
+    return __builtin_shufflevector(
+        low, high, 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
+#else
+    return __builtin_shufflevector(low, high, 0, 2, 4, 6, 9, 11, 13, 15);
+#endif
+  }
+#endif
+  vec result;
+  for (int l = 0; l < VL; l++) result[l] = from[l * stride];
+  return result;
+}
+
+static void NAME(max_row)(
+    const float *plane, int32_t width, int32_t first_line, int32_t last_line,
+    const int32_t *first, const int32_t *last, int32_t count, int32_t stride, float *values,
+    int32_t *places) {
+  int32_t i = 0;
+  while (i < count) {
+    // Windows of the same size in even steps go together.
+    int32_t size = last[i] - first[i];
+    int even = i + VL <= count && first[i + VL - 1] - first[i] == (VL - 1) * stride &&
+               last[i + VL - 1] - first[i + VL - 1] == size;
+    if (!even) {
+      NAME(max_of)(
+          plane, width, first_line, last_line, first[i], last[i], values + i, places + i);
+      i++;
+      continue;
+    }
+    vec best = {0};
+    ints winners = {0}, steps;
+    for (int l = 0; l < VL; l++) steps[l] = l * stride;
+    for (int32_t line = first_line; line < last_line; line++) {
+      for (int32_t x = 0; x < size; x++) {
+        int32_t place = line * width + first[i] + x;
+        vec value = NAME(strided)(plane + place, stride);
+        ints at = place + steps;
+        if (line == first_line && x == 0) {
+          best = value;
+          winners = at;
+          continue;
+        }
+        ints wins = (value > best) | (value != value);
+        best = SELECT(wins, value, best);
+        winners = (at & wins) | (winners & ~wins);
+      }
+    }
+    STORE(values + i, best);
+    *(NAME(iu) *)(places + i) = winners;
+    i += VL;
+  }
 }
 
 #undef vec

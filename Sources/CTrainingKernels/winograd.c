@@ -3,6 +3,7 @@
 // 0, ±1, ±2 and ∞: all numbers are still exact, and errors are a third.
 #include "CTrainingKernels.h"
 #include "dispatch.h"
+#include "finish.h"
 #include "transpose.h"
 
 enum { STEP = 4, SIDE = 6, POINTS = SIDE * SIDE };
@@ -100,11 +101,11 @@ void ct_winograd_kernels(
 
 void ct_winograd_convolve(
     const ct_winograd *w, const float *images, const float *weights, int32_t turned,
-    const float *packed, const float *bias, float *output, int32_t first, int32_t last,
+    const float *packed, const ct_finish *finish, float *output, int32_t first, int32_t last,
     int32_t first_panel, int32_t last_panel, int32_t block, float *scratch) {
   CHOOSE(winograd_convolve(
-      w, images, weights, turned, packed, bias, output, first, last, first_panel, last_panel, block,
-      scratch));
+      w, images, weights, turned, packed, finish, output, first, last, first_panel, last_panel,
+      block, scratch));
 }
 
 void ct_winograd_images(

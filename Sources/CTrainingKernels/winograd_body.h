@@ -99,10 +99,11 @@ static void NAME(gather)(
   }
 }
 
-/// Takes vectors of a pixel's channels to the channels' planes.
+/// Takes vectors of a pixel's channels to the planes of outputs, the first of which goes to `place`.
 static void NAME(scatter)(
-    const float *from, int32_t count, const float *bias, float *planes, int64_t plane,
-    int32_t lanes) {
+    const float *from, int32_t count, const ct_finish *finishing, int32_t channel, int32_t lanes,
+    float *output, int64_t place, int64_t plane) {
+  ct_finish finish = *finishing;
   int32_t p = 0;
 #if VL >= 8
   if (lanes == VL) {
@@ -112,17 +113,24 @@ static void NAME(scatter)(
         transpose(from + p * VL + h * 8, VL, part);
 #pragma clang loop unroll(full)
         for (int i = 0; i < 8; i++) {
-          float shift = bias ? bias[h * 8 + i] : 0;
-          *(any_eight *)(planes + (h * 8 + i) * plane + p) =
-              *(const any_eight *)(part + i * 8) + shift;
+          int64_t to = place + (h * 8 + i) * plane + p;
+          eight value = *(const any_eight *)(part + i * 8);
+          if (finish.scale) value *= finish.scale[channel + h * 8 + i];
+          if (finish.shift) value += finish.shift[channel + h * 8 + i];
+          if (finish.addend) value += *(const any_eight *)(finish.addend + to);
+          if (finish.relu) value = (eight)((eight_masks)value & ~(value < 0.0f));
+          *(any_eight *)(output + to) = value;
         }
       }
     }
   }
 #endif
-  for (; p < count; p++)
-    for (int l = 0; l < lanes; l++)
-      planes[l * plane + p] = from[p * VL + l] + (bias ? bias[l] : 0);
+  for (; p < count; p++) {
+    for (int l = 0; l < lanes; l++) {
+      int64_t to = place + l * plane + p;
+      output[to] = finished(&finish, channel + l, to, from[p * VL + l]);
+    }
+  }
 }
 
 // The transforms in one direction, of vectors `stride` floats apart.
@@ -319,7 +327,7 @@ static void NAME(winograd_slopes)(
 /// Transforms products back: the outputs of a panel in some rows of tiles.
 static void NAME(winograd_outputs)(
     const ct_winograd *w, const float *products, int64_t step, int32_t panel, int32_t first,
-    int32_t last, const float *bias, float *output, float *scratch) {
+    int32_t last, const ct_finish *finish, float *output, float *scratch) {
   int32_t rows = tile_count(w->output_height), tiles = tile_count(w->output_width);
   int32_t width = w->output_width;
   int64_t plane = (int64_t)w->output_height * width;
@@ -361,9 +369,8 @@ static void NAME(winograd_outputs)(
         }
       }
       NAME(scatter)(
-          scratch, height * width, bias ? bias + channel : 0,
-          output + ((int64_t)image * w->outputs + channel) * plane + (int64_t)top * width, plane,
-          lanes);
+          scratch, height * width, finish, channel, lanes, output,
+          ((int64_t)image * w->outputs + channel) * plane + (int64_t)top * width, plane);
     }
   }
 }
@@ -407,7 +414,7 @@ static void NAME(winograd_products)(
 
 static void NAME(winograd_convolve)(
     const ct_winograd *w, const float *images, const float *weights, int32_t turned,
-    const float *packed, const float *bias, float *output, int32_t first, int32_t last,
+    const float *packed, const ct_finish *finish, float *output, int32_t first, int32_t last,
     int32_t first_panel, int32_t last_panel, int32_t block, float *scratch) {
   int32_t tiles = tile_count(w->output_width), panels = (w->channels + NR - 1) / NR;
   int64_t length = ((int64_t)block * tiles + MR - 1) / MR * MR;
@@ -432,7 +439,7 @@ static void NAME(winograd_convolve)(
               count, c, c + 1, transformed, step, length, own, own_step, products, product_step);
         }
       }
-      NAME(winograd_outputs)(w, products, product_step, panel, row, end, bias, output, rest);
+      NAME(winograd_outputs)(w, products, product_step, panel, row, end, finish, output, rest);
     }
   }
 }

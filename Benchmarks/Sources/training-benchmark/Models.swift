@@ -33,12 +33,14 @@ final class Block: Module {
   }
 
   override func forward(_ input: Variable) throws -> Variable {
+    let beside =
+      try shortcut.map { try $0.0.normalized(input, by: $0.1, rectifies: false) } ?? input
     var value = input
     for (i, unit) in body.enumerated() {
-      let mapped = try unit.0(value)
-      value = try i < body.count - 1 ? unit.1.rectified(mapped) : unit.1(mapped)
+      value = try unit.0.normalized(
+        value, by: unit.1, adding: i < body.count - 1 ? nil : beside, rectifies: true)
     }
-    return try (value + (shortcut.map { try $0.1($0.0(input)) } ?? input)).relu()
+    return value
   }
 }
 

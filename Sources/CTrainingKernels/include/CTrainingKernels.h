@@ -12,13 +12,17 @@ typedef struct {
   int32_t output_height, output_width;
 } ct_convolution;
 
-/// How many rows of weights lie side by side in a packed panel.
+/// What becomes of sums before they are outputs: an output's `scale` times each, plus its `shift`, plus `addend`, which
+/// lies as the outputs do, not below 0 if `relu`. Any of them may be null.
+typedef struct {
+  const float *scale, *shift, *addend;
+  int32_t relu;
+} ct_finish;
+
+/// How many rows of weights are multiplied at a time, and lie side by side in a packed panel.
 int32_t ct_panel_rows(void);
 /// How many floats packed weights of rows × columns take.
 int64_t ct_packed_count(int32_t rows, int32_t columns);
-/// Packs row-major weights, panels `first` to `last` of them.
-void ct_pack_weights(
-    const float *weights, int32_t rows, int32_t columns, int32_t first, int32_t last, float *packed);
 /// Packs weights for the way back, [outputs][channels][field]: as row-major weights of `channels` rows and
 /// outputs · field columns, each field turned round.
 void ct_pack_turned(
@@ -28,11 +32,12 @@ void ct_pack_turned(
 int64_t ct_scratch_count(const ct_convolution *c);
 /// Outputs of the pixels `first` to `last`, counted over all images.
 ///
-/// images: padded, [batch][channels][height][width]; output: [batch][outputs][area]; bias may be null.
+/// images: padded, [batch][channels][height][width]; weights: [outputs][channels · kernel], or packed;
+/// output: [batch][outputs][area].
 void ct_convolve(
-    const ct_convolution *c, const float *images, const float *packed, const float *bias,
-    float *output, int64_t first, int64_t last, int32_t first_panel, int32_t last_panel,
-    float *scratch);
+    const ct_convolution *c, const float *images, const float *weights, int32_t is_packed,
+    const ct_finish *finish, float *output, int64_t first, int64_t last, int32_t first_panel,
+    int32_t last_panel, float *scratch);
 /// Adds what all pixels give to the gradients of some columns of the weights.
 ///
 /// gradient: [batch][outputs][area]; weights: [outputs][channels · kernel].
@@ -70,7 +75,7 @@ void ct_winograd_kernels(
 /// better for few tiles.
 void ct_winograd_convolve(
     const ct_winograd *w, const float *images, const float *weights, int32_t turned,
-    const float *packed, const float *bias, float *output, int32_t first, int32_t last,
+    const float *packed, const ct_finish *finish, float *output, int32_t first, int32_t last,
     int32_t first_panel, int32_t last_panel, int32_t block, float *scratch);
 /// Transforms the tiles of some rows, of images and of outputs' gradients; `to` is where the first of them
 /// goes in memory for `length` tiles.
@@ -95,10 +100,11 @@ void ct_depthwise_gradient(
 /// The largest of each window in one row of windows, and where in the plane it is; a NaN wins.
 ///
 /// The windows cover the lines `first_line` to `last_line` and the columns `first[i]` to `last[i]`, none
-/// of them empty.
+/// of them empty; their beginnings are `stride` apart except at the edges.
 void ct_max_row(
     const float *plane, int32_t width, int32_t first_line, int32_t last_line,
-    const int32_t *first, const int32_t *last, int32_t count, float *values, int32_t *places);
+    const int32_t *first, const int32_t *last, int32_t count, int32_t stride, float *values,
+    int32_t *places);
 
 /// Tells the processor that a thread is waiting in a loop.
 static inline void ct_pause(void) {
@@ -116,9 +122,10 @@ double ct_sum(const float *x, int64_t n);
 double ct_squared_distance(const float *x, int64_t n, float center);
 /// Σ g and Σ g (x - center).
 void ct_sum_and_product(const float *g, const float *x, int64_t n, float center, double result[2]);
-/// y = (x - center) factor + shift, not below 0 if `relu`.
+/// y = (x - center) factor + shift + addend, not below 0 if `relu`; `addend` may be null.
 void ct_scale(
-    const float *x, float *y, int64_t n, float center, float factor, float shift, int32_t relu);
+    const float *x, const float *addend, float *y, int64_t n, float center, float factor,
+    float shift, int32_t relu);
 /// y = (g - average - (x - center) pull) factor; y may be g.
 void ct_scale_gradient(
     const float *g, const float *x, float *y, int64_t n, float average, float center, float pull,

@@ -18,8 +18,9 @@ final class BasicBlock: Module {
   }
 
   override func forward(_ input: Variable) throws -> Variable {
-    let value = try bn2(conv2(bn1(conv1(input)).relu()))
-    return try (value + (downsample?(input) ?? input)).relu()
+    let value = try conv1.normalized(input, by: bn1, rectifies: true)
+    return try conv2.normalized(
+      value, by: bn2, adding: downsample?(input) ?? input, rectifies: true)
   }
 }
 
@@ -47,8 +48,10 @@ final class Bottleneck: Module {
   }
 
   override func forward(_ input: Variable) throws -> Variable {
-    let value = try bn3(conv3(bn2(conv2(bn1(conv1(input)).relu())).relu()))
-    return try (value + (downsample?(input) ?? input)).relu()
+    var value = try conv1.normalized(input, by: bn1, rectifies: true)
+    value = try conv2.normalized(value, by: bn2, rectifies: true)
+    return try conv3.normalized(
+      value, by: bn3, adding: downsample?(input) ?? input, rectifies: true)
   }
 }
 
@@ -119,7 +122,7 @@ public final class ResNet: Module {
   }
 
   override public func forward(_ input: Variable) throws -> Variable {
-    var value = try bn1(conv1(input)).relu()
+    var value = try conv1.normalized(input, by: bn1, rectifies: true)
     if let maxpool { value = try maxpool(value) }
     for layer in [layer1, layer2, layer3, layer4] { value = try layer(value) }
     return try fc(value.adaptiveAveragePool2d(1).flattened(from: 1))

@@ -25,10 +25,15 @@ public final class Sequential: Module {
     var value = input
     var index = 0
     while index < modules.count {
-      // A rectifier behind a batch norm is done with it.
-      if let norm = modules[index].module as? BatchNorm, index + 1 < modules.count,
-        modules[index + 1].module is ReLU
-      {
+      // What stands behind a convolution or a batch norm and can be done with it, is.
+      func next<M: Module>(_ distance: Int, _: M.Type) -> M? {
+        index + distance < modules.count ? modules[index + distance].module as? M : nil
+      }
+      if let convolution = next(0, Conv2d.self), let norm = next(1, BatchNorm2d.self) {
+        let rectifies = next(2, ReLU.self) != nil
+        value = try convolution.normalized(value, by: norm, rectifies: rectifies)
+        index += rectifies ? 3 : 2
+      } else if let norm = next(0, BatchNorm.self), next(1, ReLU.self) != nil {
         value = try norm.rectified(value)
         index += 2
       } else {

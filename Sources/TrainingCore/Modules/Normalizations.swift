@@ -42,7 +42,10 @@ open class BatchNorm: Module {
     try normalized(input, rectifies: true)
   }
 
-  private func normalized(_ input: Variable, rectifies: Bool) throws -> Variable {
+  /// The same with `addend` added to it and then perhaps `relu`, at once.
+  func normalized(
+    _ input: Variable, adding addend: Variable? = nil, rectifies: Bool
+  ) throws -> Variable {
     guard ranks.contains(input.rank) else {
       throw TrainingError.badShape(
         operation: "batch_norm", problem: "an input of shape \(input.shape)")
@@ -55,7 +58,7 @@ open class BatchNorm: Module {
     }
     return try input.batchNorm(
       weight: weight, bias: bias, mean: runningMean, variance: runningVar, isTraining: isTraining,
-      momentum: factor, epsilon: epsilon, rectifies: rectifies)
+      momentum: factor, epsilon: epsilon, adding: addend, rectifies: rectifies)
   }
 }
 

@@ -1,3 +1,5 @@
+internal import CTrainingKernels
+
 /// The sizes and options of a convolution over images.
 struct ConvolutionGeometry {
   var batch: Int
@@ -161,13 +163,9 @@ enum Convolution {
   ) throws {
     if let input = asFloats(input), let weight = asFloats(weight), let output = asFloats(output) {
       let bias = bias.flatMap { asFloats($0) }
-      if WinogradConvolution.isBetter(g) {
-        return try WinogradConvolution.forward(
-          g, input: input, weight: weight, bias: bias, output: output)
-      }
       if DirectConvolution.canDo(g) {
-        return try DirectConvolution.forward(
-          g, input: input, weight: weight, bias: bias, output: output)
+        let finish = ct_finish(scale: nil, shift: bias, addend: nil, relu: 0)
+        return try forward(g, input: input, weight: weight, finish: finish, output: output)
       }
       if DepthwiseConvolution.canDo(g) {
         return try DepthwiseConvolution.forward(
@@ -192,6 +190,20 @@ enum Convolution {
           .init(g.isPointwise ? from : UnsafePointer(scratch), area), adding: bias == nil ? 0 : 1,
           to: to, area)
       }
+    }
+  }
+
+  /// The outputs of a convolution that ``DirectConvolution`` can do, finished while they are written.
+  static func forward(
+    _ g: ConvolutionGeometry, input: UnsafePointer<Float>, weight: UnsafePointer<Float>,
+    finish: ct_finish, output: UnsafeMutablePointer<Float>
+  ) throws {
+    if WinogradConvolution.isBetter(g) {
+      try WinogradConvolution.forward(
+        g, input: input, weight: weight, finish: finish, output: output)
+    } else {
+      try DirectConvolution.forward(
+        g, input: input, weight: weight, finish: finish, output: output)
     }
   }
 
@@ -341,6 +353,35 @@ extension Variable {
       keepAlive(gradient, savedSource, savedKernel)
       return [input, kernel, wants.2 ? try gradient.sum([0, 2, 3]) : nil]
     }
+  }
+
+  /// A convolution of 32-bit floats times an output's `scale`, plus its `shift`, plus `addend`, not below 0 if
+  /// `rectifies`; no gradients. Nil if there is no way to do it at once.
+  func convolved(
+    _ weight: Variable, stride: Pair, padding: Pair, dilation: Pair, groups: Int, scale: [Float],
+    shift: [Float], adding addend: Variable?, rectifies: Bool
+  ) throws -> Variable? {
+    let g = try ConvolutionGeometry(
+      input: shape, weight: weight.shape, stride: stride.sizes, padding: padding.sizes,
+      dilation: dilation.sizes, groups: groups, operation: "conv2d")
+    let own = [g.batch, g.outputs, g.outputHeight, g.outputWidth]
+    guard DirectConvolution.canDo(g), addend == nil || addend?.shape == own else { return nil }
+    let source = try contiguous()
+    let kernel = try weight.contiguous()
+    let other = try addend?.contiguous()
+    let result = try Variable(empty: own, .float32)
+    try scale.withUnsafeBufferPointer { scale in
+      try shift.withUnsafeBufferPointer { shift in
+        let finish = ct_finish(
+          scale: scale.baseAddress, shift: shift.baseAddress,
+          addend: other.map { UnsafePointer($0.pointer(Float.self)) }, relu: rectifies ? 1 : 0)
+        try Convolution.forward(
+          g, input: source.pointer(Float.self), weight: kernel.pointer(Float.self), finish: finish,
+          output: result.pointer(Float.self))
+      }
+    }
+    keepAlive(source, kernel, other)
+    return result
   }
 
   /// PyTorch's `conv_transpose2d`: the map that takes a convolution's outputs back to its input.

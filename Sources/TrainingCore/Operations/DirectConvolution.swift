@@ -76,30 +76,10 @@ enum DirectConvolution {
 
   static func forward(
     _ g: ConvolutionGeometry, input: UnsafePointer<Float>, weight: UnsafePointer<Float>,
-    bias: UnsafePointer<Float>?, output: UnsafeMutablePointer<Float>
-  ) throws {
-    try forward(g, input: input, bias: bias, output: output) { panels, packed in
-      ct_pack_weights(
-        weight, Int32(g.outputs), Int32(g.patch), Int32(panels.lowerBound),
-        Int32(panels.upperBound), packed)
-    }
-  }
-
-  /// The outputs, with weights that `pack` packs, some panels at a time.
-  private static func forward(
-    _ g: ConvolutionGeometry, input: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
-    output: UnsafeMutablePointer<Float>,
-    pack: (_ panels: Range<Int>, _ packed: UnsafeMutablePointer<Float>) -> Void
+    finish: ct_finish, output: UnsafeMutablePointer<Float>, isPacked: Bool = false
   ) throws {
     let kernel = kernel(g)
-    let rows = Int(ct_panel_rows())
-    let panels = (g.outputs + rows - 1) / rows
-    let packed = try Memory(
-      byteCount: Int(ct_packed_count(kernel.outputs, Int32(g.patch))) * 4)
-    let weights = packed.pointer.assumingMemoryBound(to: Float.self)
-    ComputeThreads.split(panels, grain: max(1, elementGrain / (rows * g.patch))) {
-      pack($0, weights)
-    }
+    let panels = panelCount(g)
     try withPadded(g, input) { images in
       try withScratch(kernel) { scratch in
         // Threads share the pixels; where these are few, the outputs.
@@ -116,26 +96,39 @@ enum DirectConvolution {
             firstPanel = panels * worker / shares
             lastPanel = panels * (worker + 1) / shares
           }
-          var kernel = kernel
+          var (kernel, finish) = (kernel, finish)
           ct_convolve(
-            &kernel, images, weights, bias, output, Int64(first), Int64(last), Int32(firstPanel),
-            Int32(lastPanel), scratch(worker))
+            &kernel, images, weight, isPacked ? 1 : 0, &finish, output, Int64(first), Int64(last),
+            Int32(firstPanel), Int32(lastPanel), scratch(worker))
         }
       }
     }
-    withExtendedLifetime(packed) {}
+  }
+
+  /// How many times so many outputs as a tile of products has.
+  private static func panelCount(_ g: ConvolutionGeometry) -> Int {
+    let rows = Int(ct_panel_rows())
+    return (g.outputs + rows - 1) / rows
   }
 
   static func gradientOfInput(
     _ g: ConvolutionGeometry, gradient: UnsafePointer<Float>, weight: UnsafePointer<Float>,
     into input: UnsafeMutablePointer<Float>
   ) throws {
+    let other = transposed(g)
     let field = g.kernel.0 * g.kernel.1
-    try forward(transposed(g), input: gradient, bias: nil, output: input) { panels, packed in
+    let memory = try Memory(
+      byteCount: Int(ct_packed_count(Int32(other.outputs), Int32(other.patch))) * 4)
+    let packed = memory.pointer.assumingMemoryBound(to: Float.self)
+    let grain = max(1, elementGrain / (Int(ct_panel_rows()) * other.patch))
+    ComputeThreads.split(panelCount(other), grain: grain) { panels in
       ct_pack_turned(
         weight, Int32(g.outputs), Int32(g.channels), Int32(field), Int32(panels.lowerBound),
         Int32(panels.upperBound), packed)
     }
+    try forward(
+      other, input: gradient, weight: packed, finish: ct_finish(), output: input, isPacked: true)
+    withExtendedLifetime(memory) {}
   }
 
   static func gradientOfWeight(

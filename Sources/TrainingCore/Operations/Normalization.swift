@@ -7,10 +7,11 @@ extension Variable {
   ///   - mean: the running mean, used when not training, moved when training; nil for none.
   ///   - variance: the running variance, likewise.
   ///   - momentum: how far running statistics move towards those of the batch.
-  ///   - rectifies: whether what comes out is not below 0, as by `relu` behind it.
+  ///   - addend: added to what comes out, of the same shape; nil for nothing.
+  ///   - rectifies: whether what comes out then is not below 0, as by `relu` behind it.
   func batchNorm(
     weight: Variable?, bias: Variable?, mean: Variable?, variance: Variable?, isTraining: Bool,
-    momentum: Double, epsilon: Double, rectifies: Bool = false
+    momentum: Double, epsilon: Double, adding addend: Variable? = nil, rectifies: Bool = false
   ) throws -> Variable {
     try requireFloats("batch_norm")
     guard rank >= 2 else {
@@ -24,6 +25,13 @@ extension Variable {
           operation: "batch_norm", problem: "an input of shape \(shape) for \(other.shape)")
       }
     }
+    if let addend {
+      try addend.requireType(of: self, "batch_norm")
+      guard addend.shape == shape else {
+        throw TrainingError.badShape(
+          operation: "batch_norm", problem: "\(addend.shape) is to be added to \(shape)")
+      }
+    }
     let usesBatch = isTraining || mean == nil || variance == nil
     let batch = shape[0]
     let area = shape.dropFirst(2).reduce(1, *)
@@ -34,6 +42,7 @@ extension Variable {
         problem: "more than one value per channel is needed to train (\(shape))")
     }
     let source = try contiguous()
+    let other = try addend?.contiguous()
     let result = try Variable(empty: shape, scalarType)
     // Each channel's mean and 1 / √(variance + ε), for the way back.
     let center = try Variable(empty: [channels], scalarType)
@@ -41,6 +50,7 @@ extension Variable {
     func forward<T: Scalar>(_: T.Type) {
       let x = source.pointer(T.self)
       let y = result.pointer(T.self)
+      let added = other.map { UnsafePointer($0.pointer(T.self)) }
       ComputeThreads.split(channels, grain: max(1, elementGrain / max(perChannel, 1))) { range in
         for channel in range {
           var (m, v) = (0.0, 0.0)
@@ -71,25 +81,32 @@ extension Variable {
           for image in 0..<batch {
             let start = (image * channels + channel) * area
             writeScaled(
-              x + start, y + start, area, center: T(m), factor: factor, shift: shift,
-              rectifies: rectifies)
+              x + start, adding: added.map { $0 + start }, y + start, area, center: T(m),
+              factor: factor, shift: shift, rectifies: rectifies)
           }
         }
       }
     }
     scalarType == .float64 ? forward(Double.self) : forward(Float.self)
-    keepAlive(source, weight, bias)
+    keepAlive(source, other, weight, bias)
 
     let wants = (requiresGrad, weight?.requiresGrad ?? false, bias?.requiresGrad ?? false)
+    let wantsAddend = addend?.requiresGrad ?? false
     let saved = source.detached()
     let output = rectifies ? result.detached() : nil
-    let inputs = [self] + [weight, bias].compactMap(\.self)
+    let inputs = [self] + [weight, bias, addend].compactMap(\.self)
     let hasWeight = weight != nil
     let hasBias = bias != nil
+    let hasAddend = addend != nil
     return result.computed(by: "batch_norm", from: inputs) { gradient in
       let gradient = try gradient.contiguous()
+      // Behind a rectifier, what goes on is what it lets through. Where nobody else wants that, it is kept
+      // where the input's gradient will be.
       let needsMemory = wants.0 || rectifies
       let input = needsMemory ? try Variable(empty: gradient.shape, gradient.scalarType) : nil
+      let passed =
+        rectifies && wantsAddend
+        ? try Variable(empty: gradient.shape, gradient.scalarType) : rectifies ? input : nil
       let slopes = try Variable(empty: [channels], gradient.scalarType)
       let shifts = try Variable(empty: [channels], gradient.scalarType)
       func backward<T: Scalar>(_: T.Type) {
@@ -99,14 +116,12 @@ extension Variable {
             let m = center.pointer(T.self)[channel]
             let inverse = inverses.pointer(T.self)[channel]
             var (sum, product) = (0.0, 0.0)
-            // Behind a rectifier, what goes on is what it lets through; it is kept where the input's
-            // gradient will be.
-            let through = output == nil ? g : input?.pointer(T.self) ?? g
+            let through = passed?.pointer(T.self) ?? g
             for image in 0..<batch {
               let start = (image * channels + channel) * area
-              if let output, let input {
+              if let output, let passed {
                 rectifiedGradient(
-                  g + start, output.pointer(T.self) + start, input.pointer(T.self) + start, area)
+                  g + start, output.pointer(T.self) + start, passed.pointer(T.self) + start, area)
               }
               let (total, dot) = sumAndProduct(through + start, x + start, area, from: m)
               sum += total
@@ -130,9 +145,10 @@ extension Variable {
         }
       }
       gradient.scalarType == .float64 ? backward(Double.self) : backward(Float.self)
-      keepAlive(gradient, saved, output, center, inverses, weight)
+      keepAlive(gradient, saved, output, passed, center, inverses, weight)
       return [wants.0 ? input : nil] + (hasWeight ? [wants.1 ? slopes : nil] : [])
         + (hasBias ? [wants.2 ? shifts : nil] : [])
+        + (hasAddend ? [wantsAddend ? passed ?? gradient : nil] : [])
     }
   }
 }

@@ -103,7 +103,7 @@ extension Variable {
             if !missesSome, let x = asFloats(UnsafePointer(x)), let y = asFloats(y) {
               ct_max_row(
                 x, Int32(p.width), Int32(lines.lowerBound), Int32(lines.upperBound), firsts, lasts,
-                Int32(columns.count), y + i, winning + i)
+                Int32(columns.count), Int32(p.stride.1), y + i, winning + i)
               i += columns.count
               continue
             }

@@ -57,17 +57,18 @@ func sumAndProduct<T: Scalar>(
   return (sum, product)
 }
 
-/// `y = (x - center) factor + shift`, not below 0 if `rectifies`.
+/// `y = (x - center) factor + shift + addend`, not below 0 if `rectifies`.
 func writeScaled<T: Scalar>(
-  _ x: UnsafePointer<T>, _ y: UnsafeMutablePointer<T>, _ count: Int, center: T, factor: T,
-  shift: T, rectifies: Bool = false
+  _ x: UnsafePointer<T>, adding addend: UnsafePointer<T>? = nil, _ y: UnsafeMutablePointer<T>,
+  _ count: Int, center: T, factor: T, shift: T, rectifies: Bool = false
 ) {
   if let x = asFloats(x), let y = asFloats(y) {
     return ct_scale(
-      x, y, Int64(count), Float(center), Float(factor), Float(shift), rectifies ? 1 : 0)
+      x, addend.flatMap { asFloats($0) }, y, Int64(count), Float(center), Float(factor),
+      Float(shift), rectifies ? 1 : 0)
   }
   for i in 0..<count {
-    let value = (x[i] - center) * factor + shift
+    let value = (x[i] - center) * factor + shift + (addend?[i] ?? 0)
     y[i] = rectifies ? ReLUFunction.value(value) : value
   }
 }

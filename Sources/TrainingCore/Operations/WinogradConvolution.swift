@@ -47,9 +47,9 @@ enum WinogradConvolution {
 
   static func forward(
     _ g: ConvolutionGeometry, input: UnsafePointer<Float>, weight: UnsafePointer<Float>,
-    bias: UnsafePointer<Float>?, output: UnsafeMutablePointer<Float>
+    finish: ct_finish, output: UnsafeMutablePointer<Float>
   ) throws {
-    try convolve(g, input: input, weight: weight, isTurned: false, bias: bias, output: output)
+    try convolve(g, input: input, weight: weight, isTurned: false, finish: finish, output: output)
   }
 
   static func gradientOfInput(
@@ -57,13 +57,13 @@ enum WinogradConvolution {
     into input: UnsafeMutablePointer<Float>
   ) throws {
     try convolve(
-      DirectConvolution.transposed(g), input: gradient, weight: weight, isTurned: true, bias: nil,
-      output: input)
+      DirectConvolution.transposed(g), input: gradient, weight: weight, isTurned: true,
+      finish: ct_finish(), output: input)
   }
 
   private static func convolve(
     _ g: ConvolutionGeometry, input: UnsafePointer<Float>, weight: UnsafePointer<Float>,
-    isTurned: Bool, bias: UnsafePointer<Float>?, output: UnsafeMutablePointer<Float>
+    isTurned: Bool, finish: ct_finish, output: UnsafeMutablePointer<Float>
   ) throws {
     var kernel = kernel(g)
     let (rows, tiles, panels) = (rowCount(g), tileCount(g.outputWidth), panelCount(g.outputs))
@@ -90,10 +90,10 @@ enum WinogradConvolution {
     let scratch = Int(ct_winograd_scratch_count(&kernel, Int32(block)))
     try withScratch(scratch, panelShares * rowShares) { memory in
       ComputeThreads.workers(panelShares * rowShares) { worker in
-        var kernel = kernel
+        var (kernel, finish) = (kernel, finish)
         let (row, panel) = (worker / panelShares, worker % panelShares)
         ct_winograd_convolve(
-          &kernel, input, weight, turned, kernels, bias, output, Int32(rows * row / rowShares),
+          &kernel, input, weight, turned, kernels, &finish, output, Int32(rows * row / rowShares),
           Int32(rows * (row + 1) / rowShares), Int32(panels * panel / panelShares),
           Int32(panels * (panel + 1) / panelShares), Int32(block), memory(worker))
       }
