@@ -104,7 +104,8 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
-    .executableTarget(name: "ckpt", dependencies: ["CheckpointCommands"], swiftSettings: settings),
+    .executableTarget(
+      name: "ckpt", dependencies: ["CheckpointCommands", "Platform"], swiftSettings: settings),
 
     // A test target a room.
     .target(

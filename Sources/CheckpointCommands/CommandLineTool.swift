@@ -94,15 +94,6 @@ struct Ckpt: ParsableCommand {
     ])
 }
 
-/// One JSON document on stdout.
-func printJSON(_ value: some Encodable) throws {
-  let encoder = JSONEncoder()
-  encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-  encoder.nonConformingFloatEncodingStrategy = .convertToString(
-    positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-  print(String(decoding: try encoder.encode(value), as: UTF8.self))
-}
-
 /// A size for people.
 func bytesText(_ count: Int) -> String {
   guard count >= 1000 else { return "\(count) B" }

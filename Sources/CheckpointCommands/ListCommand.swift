@@ -41,7 +41,8 @@ struct ListCommand: ParsableCommand {
       let key, type: String
     }
     let file, format, at: String
-    let tensors: [Entry]
+    /// Filled in when it is printed.
+    let tensors: [Entry] = []
     let others: [Other]
     let ties: [[String]]
     let total_bytes, total_elements: Int
@@ -62,32 +63,37 @@ struct ListCommand: ParsableCommand {
     let all = try checkpoint.stateDict(at: at)
     let stateDict = try selection.apply(to: all, of: file)
     if common.json {
-      try printJSON(listing(checkpoint, at, stateDict))
+      var storages: [ObjectIdentifier: Int] = [:]
+      try printJSON(
+        listing(checkpoint, at, stateDict), listing: "tensors",
+        stateDict.tensors.lazy.map { entry($0, $1, &storages) })
     } else {
       table(stateDict, at)
     }
   }
 
   private func listing(_ checkpoint: Checkpoint, _ at: String, _ stateDict: StateDict) -> Listing {
-    var storages: [ObjectIdentifier: Int] = [:]
-    let tensors = stateDict.tensors.map { key, tensor in
-      let identity = ObjectIdentifier(tensor.storage)
-      let number = storages[identity] ?? storages.count
-      if !tensor.isMeta { storages[identity] = number }
-      return Listing.Entry(
-        key: key, dtype: tensor.elementType.name, shape: tensor.shape, stride: tensor.strides,
-        bytes: tensor.byteCount, storage: tensor.isMeta ? nil : number,
-        storage_offset: tensor.offset, requires_grad: tensor.requiresGrad,
-        parameter: tensor.isParameter, quantization: tensor.quantization.map(Self.scheme),
-        stored_as: tensor.storage.blocks?.name)
-    }
-    return Listing(
-      file: file, format: checkpoint.format.rawValue, at: at, tensors: tensors,
+    Listing(
+      file: file, format: checkpoint.format.rawValue, at: at,
       others: stateDict.values.compactMap { key, value in
         if case .object(let object) = value { .init(key: key, type: object.summary) } else { nil }
       },
       ties: stateDict.ties, total_bytes: stateDict.totalByteCount,
       total_elements: stateDict.totalElementCount)
+  }
+
+  private func entry(
+    _ key: String, _ tensor: Tensor, _ storages: inout [ObjectIdentifier: Int]
+  ) -> Listing.Entry {
+    let identity = ObjectIdentifier(tensor.storage)
+    let number = storages[identity] ?? storages.count
+    if !tensor.isMeta { storages[identity] = number }
+    return Listing.Entry(
+      key: key, dtype: tensor.elementType.name, shape: tensor.shape, stride: tensor.strides,
+      bytes: tensor.byteCount, storage: tensor.isMeta ? nil : number,
+      storage_offset: tensor.offset, requires_grad: tensor.requiresGrad,
+      parameter: tensor.isParameter, quantization: tensor.quantization.map(Self.scheme),
+      stored_as: tensor.storage.blocks?.name)
   }
 
   /// As Swift writes an array of them, but much faster.

@@ -26,7 +26,8 @@ struct StatsCommand: ParsableCommand {
       var zeros, nan, inf: Int?
     }
     let file, at: String
-    let tensors: [Entry]
+    /// Filled in when it is printed.
+    let tensors: [Entry] = []
     let total_elements, total_nan, total_inf: Int
   }
 
@@ -39,23 +40,25 @@ struct StatsCommand: ParsableCommand {
         stateDict, withHistograms: page.html != nil, cancellation: cancellation, progress: progress)
     }
     try page.write { try found.writeHTML(title: file + (at == "/" ? "" : ", \(at)"), to: $0) }
-    common.json ? try printJSON(report(found, at)) : table(found, at)
+    guard common.json else { return table(found, at) }
+    try printJSON(report(found, at), listing: "tensors", found.entries.lazy.map(entry))
   }
 
   private func report(_ found: StateDictStatistics, _ at: String) -> Report {
-    let entries = found.entries.map { entry in
-      let numbers = entry.statistics
-      return Report.Entry(
-        key: entry.key, dtype: entry.tensor.elementType.name, shape: entry.tensor.shape,
-        elements: entry.tensor.elementCount, min: numbers?.min, max: numbers?.max,
-        mean: numbers?.mean, std: numbers?.std, norm: numbers?.norm, zeros: numbers?.zeroCount,
-        nan: numbers?.nanCount, inf: numbers?.infiniteCount)
-    }
-    return Report(
-      file: file, at: at, tensors: entries,
-      total_elements: entries.reduce(0) { $0 + $1.elements },
-      total_nan: entries.reduce(0) { $0 + ($1.nan ?? 0) },
-      total_inf: entries.reduce(0) { $0 + ($1.inf ?? 0) })
+    Report(
+      file: file, at: at,
+      total_elements: found.entries.reduce(0) { $0 + $1.tensor.elementCount },
+      total_nan: found.entries.reduce(0) { $0 + ($1.statistics?.nanCount ?? 0) },
+      total_inf: found.entries.reduce(0) { $0 + ($1.statistics?.infiniteCount ?? 0) })
+  }
+
+  private func entry(_ entry: StateDictStatistics.Entry) -> Report.Entry {
+    let numbers = entry.statistics
+    return Report.Entry(
+      key: entry.key, dtype: entry.tensor.elementType.name, shape: entry.tensor.shape,
+      elements: entry.tensor.elementCount, min: numbers?.min, max: numbers?.max,
+      mean: numbers?.mean, std: numbers?.std, norm: numbers?.norm, zeros: numbers?.zeroCount,
+      nan: numbers?.nanCount, inf: numbers?.infiniteCount)
   }
 
   private func table(_ found: StateDictStatistics, _ at: String) {

@@ -6,13 +6,13 @@ extension Checkpoint {
   ///
   /// - Throws: `CheckpointError.cannotWrite`.
   func checkBlocks(_ options: WriteOptions) throws {
-    let known = document.storages.storages.values.contains { $0.blocks != nil }
-    guard known || addedStorages.values.contains(where: { $0.blocks != nil }) else { return }
+    let known = [document.tensors, addedTensors].contains { table in
+      table.values.contains { $0.storage.blocks != nil }
+    }
+    guard known else { return }
     var found: [(ref: PickleGraph.Ref, blocks: Storage.Blocks)] = []
     try graph.walk(from: graph.root) { ref in
-      if case .persistentID = graph[ref], let blocks = storage(of: ref)?.blocks,
-        !blocks.isDecoded || !options.dequantizes
-      {
+      if let blocks = tensor(of: ref)?.storage.blocks, !blocks.isDecoded || !options.dequantizes {
         found.append((ref, blocks))
       }
       return true

@@ -80,8 +80,10 @@ final class CheckpointDocument: Sendable {
     _ made: Checkpoint, format: Checkpoint.Format, path: String, files: [File],
     metadata: [(key: String, value: String)] = [], nativeMetadata: NativeMetadata? = nil
   ) throws {
+    var graph = made.graph
+    graph.seal()
     self.init(
-      graph: made.graph, storages: StorageTable(made.addedStorages), tensors: made.addedTensors,
+      graph: graph, storages: StorageTable(made.addedStorages), tensors: made.addedTensors,
       format: format, path: path, files: files, metadata: metadata,
       nativeMetadata: nativeMetadata)
   }

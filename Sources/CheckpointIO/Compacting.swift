@@ -42,6 +42,7 @@ extension Checkpoint {
         hint: "\"ckpt filter --extract\" writes its state dict alone")
     }
     var report = CompactReport()
+    self = try spelledOut()
     let uses = try storageUses()
     var seen: Set<ObjectIdentifier> = []
     let paths = ObjectPaths(graph)

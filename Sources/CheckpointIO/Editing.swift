@@ -53,7 +53,9 @@ extension Checkpoint {
     let entries = metadata.map {
       PickleGraph.Edit.setItem(key: graph.addString($0.module), value: add(.object($0.value)))
     }
-    let ordered = addOrderedDict(entries)
+    let cls = global("collections", "OrderedDict")
+    let nothing = graph.addTuple([])
+    let ordered = graph.addObject(.reduce(callable: cls, arguments: nothing), edits: entries)
     let state = graph.addObject(
       .dict, edits: [.setItem(key: graph.addString("_metadata"), value: ordered)])
     guard var body = graph.body(of: ref) else { return }
@@ -70,13 +72,11 @@ extension Checkpoint {
       // An object that was added to another copy of a checkpoint is not in its document.
       if from.graph.nodes.indices.contains(Int(ref.index)) { return copy(ref, from: from) }
     }
-    switch value {
-    case .tensor(let tensor):
-      let ref = add(tensor)
-      addedTensors[ref.index] = tensor
-      return ref
-    case .object: return graph.add(.none)
-    }
+    // What PyTorch would save for a tensor is made when an archive is written (`spelledOut()`); until
+    // then None stands there, in a twentieth of the memory.
+    let ref = graph.add(.none)
+    if case .tensor(let tensor) = value { addedTensors[ref.index] = tensor }
+    return ref
   }
 
   /// Finds a class or function by name, so that all mentions of it are one object, as in Python.
@@ -93,98 +93,6 @@ extension Checkpoint {
     let ref = graph.addGlobal(module, name)
     globals?["\(module)\n\(name)"] = ref
     return ref
-  }
-
-  private mutating func addOrderedDict(_ edits: [PickleGraph.Edit] = []) -> PickleGraph.Ref {
-    let cls = global("collections", "OrderedDict")
-    let nothing = graph.addTuple([])
-    return graph.addObject(.reduce(callable: cls, arguments: nothing), edits: edits)
-  }
-
-  private mutating func addInts(_ values: [Int]) -> PickleGraph.Ref {
-    let items = values.map { graph.addInt($0) }
-    return graph.addTuple(items)
-  }
-
-  private mutating func call(
-    _ module: String, _ name: String, _ arguments: [PickleGraph.Ref]
-  ) -> PickleGraph.Ref {
-    let callable = global(module, name)
-    let tuple = graph.addTuple(arguments)
-    return graph.addObject(.reduce(callable: callable, arguments: tuple))
-  }
-
-  /// Adds a tensor as PyTorch would save it.
-  private mutating func add(_ tensor: Tensor) -> PickleGraph.Ref {
-    let grad = graph.addBool(tensor.requiresGrad && !tensor.isParameter)
-    let shape = addInts(tensor.shape)
-    let strides = addInts(tensor.strides)
-    let dtype = { (graph: inout Checkpoint) in graph.global("torch", tensor.elementType.name) }
-    let made: PickleGraph.Ref
-    if tensor.isMeta {
-      made = call(
-        "torch._utils", "_rebuild_meta_tensor_no_storage", [dtype(&self), shape, strides, grad])
-    } else {
-      let typed = StorageTable.elementTypes.first { $0.value == tensor.elementType }?.key
-      let id = addPersistentID(tensor, typed)
-      let offset = graph.addInt(tensor.offset)
-      let hooks = addOrderedDict()
-      let basic = [id, offset, shape, strides]
-      if let quantization = tensor.quantization {
-        let parameters = add(quantization)
-        made = call("torch._utils", "_rebuild_qtensor", basic + [parameters, grad, hooks])
-      } else {
-        var arguments = basic + [grad, hooks]
-        if typed == nil { arguments.append(dtype(&self)) }
-        var flags: [PickleGraph.Edit] = []
-        for (name, isSet) in [("conj", tensor.isConjugate), ("neg", tensor.isNegative)] where isSet
-        {
-          flags.append(.setItem(key: graph.addString(name), value: graph.addBool(true)))
-        }
-        if !flags.isEmpty { arguments.append(graph.addObject(.dict, edits: flags)) }
-        made = call(
-          "torch._utils", typed == nil ? "_rebuild_tensor_v3" : "_rebuild_tensor_v2", arguments)
-      }
-    }
-    guard tensor.isParameter else { return made }
-    let requires = graph.addBool(tensor.requiresGrad)
-    let hooks = addOrderedDict()
-    return call("torch._utils", "_rebuild_parameter", [made, requires, hooks])
-  }
-
-  private mutating func addPersistentID(_ tensor: Tensor, _ typed: String?) -> PickleGraph.Ref {
-    let cls = typed.map { global("torch", $0) } ?? global("torch.storage", "UntypedStorage")
-    let count =
-      typed == nil
-      ? tensor.storage.byteCount
-      : tensor.storage.byteCount / tensor.elementType.byteCount * tensor.elementType.elementsPerByte
-    let items = [
-      graph.addString("storage"), cls, graph.addString("new"), graph.addString("cpu"),
-      graph.addInt(count),
-    ]
-    let tuple = graph.addTuple(items)
-    let id = graph.add(.persistentID(tuple))
-    addedStorages[id.index] = tensor.storage
-    return id
-  }
-
-  private mutating func add(_ quantization: Quantization) -> PickleGraph.Ref {
-    switch quantization {
-    case .perTensor(let scale, let zeroPoint):
-      let items = [
-        global("torch", "per_tensor_affine"), graph.add(.float(scale.bitPattern)),
-        graph.addInt(zeroPoint),
-      ]
-      return graph.addTuple(items)
-    case .perChannel(let axis, let scales, let zeroPoints):
-      let shape = [scales.count]
-      let parts = [
-        try? Tensor(scales, shape: shape),
-        try? Tensor(zeroPoints.map { Int64($0) }, shape: shape),
-      ].map { part in part.map { add($0) } ?? graph.add(.none) }
-      let items = [global("torch", "per_channel_affine")] + parts + [graph.addInt(axis)]
-      return graph.addTuple(items)
-    }
   }
 
   // MARK: - Objects of other checkpoints

@@ -56,30 +56,42 @@ extension Checkpoint {
   }
 
   func records(folder: String) throws -> [ZipRecord] {
-    let (graph, storages) = try numbered()
-    let pickle = try graph.encoded()
-    var records: [(String, ByteSource)] = [
-      ("data.pkl", .bytes(pickle)), (".format_version", .bytes(Array("1".utf8))),
-      (".storage_alignment", .bytes(Array("\(ZipLayout.alignment)".utf8))),
-      ("byteorder", .bytes(Array("little".utf8))),
-    ]
-    for (number, storage) in storages.enumerated() {
-      records.append(("data/\(number)", storage.source))
+    let (pickle, storages) = try pickled()
+    var records: [ZipRecord] = []
+    records.reserveCapacity(storages.count + 6)
+    func add(_ name: String, _ source: ByteSource) {
+      records.append(ZipRecord(name: "\(folder)/\(name)", content: .source(source)))
     }
-    if !isExtract { records += document.otherRecords }
-    records.append(("version", .bytes(Array("3\n".utf8))))
-    return records.map { ZipRecord(name: "\(folder)/\($0)", content: .source($1)) }
-      + [ZipRecord(name: "\(folder)/.data/serialization_id", content: .serializationID)]
+    add("data.pkl", .bytes(pickle))
+    add(".format_version", .bytes(Array("1".utf8)))
+    add(".storage_alignment", .bytes(Array("\(ZipLayout.alignment)".utf8)))
+    add("byteorder", .bytes(Array("little".utf8)))
+    for (number, storage) in storages.enumerated() { add("data/\(number)", storage.source) }
+    if !isExtract {
+      for (name, source) in document.otherRecords { add(name, source) }
+    }
+    add("version", .bytes(Array("3\n".utf8)))
+    records.append(
+      ZipRecord(name: "\(folder)/.data/serialization_id", content: .serializationID))
+    return records
+  }
+
+  /// The pickle, and the storages that it names by their numbers.
+  private func pickled() throws -> ([UInt8], [Storage]) {
+    let (graph, storages) = try spelledOut().numbered()
+    return (try graph.encoded(), storages)
   }
 
   /// The graph with its storages numbered in the order in which a pickler meets them, and these.
-  private func numbered() throws -> (PickleGraph, [Storage]) {
+  private consuming func numbered() throws -> (PickleGraph, [Storage]) {
     var ids: [PickleGraph.Ref] = []
     try self.graph.walk(from: self.graph.root) { ref in
       if case .persistentID = self.graph[ref] { ids.append(ref) }
       return true
     }
+    // Nobody else has a graph that was spelled out a moment ago; then it is not copied here.
     var graph = self.graph
+    self.graph = PickleGraph()
     var storages: [Storage] = []
     var numbers: [ObjectIdentifier: Int] = [:]
     var keys: [Int: PickleGraph.Ref] = [:]
@@ -134,6 +146,7 @@ extension Checkpoint {
       if case .persistentID = graph[ref], storage(of: ref)?.name == name {
         return graph.path(to: ref)
       }
+      if isWaiting(ref), tensor(of: ref)?.storage.name == name { return graph.path(to: ref) }
     }
     return nil
   }

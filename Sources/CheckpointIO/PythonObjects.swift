@@ -23,7 +23,7 @@ extension PickleGraph {
     case .newObject(let cls, _), .newObjectWithKeywords(let cls, _, _): maker = cls
     default: return false
     }
-    guard case .global(let module, let name) = self[maker],
+    guard let (module, name) = nameBytes(maker),
       bytes(module).elementsEqual("collections".utf8)
     else { return false }
     return ["OrderedDict", "defaultdict", "Counter"].contains {

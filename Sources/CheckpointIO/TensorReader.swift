@@ -11,6 +11,7 @@ struct TensorReader {
   let file: String
   /// The plain tensors of the pickle, by their number in the graph.
   private(set) var tensors: TensorTable = [:]
+  private var shapes = SharedShapes()
 
   private enum Rebuild: String {
     case plain = "_rebuild_tensor"
@@ -66,7 +67,9 @@ struct TensorReader {
     return Rebuild(rawValue: name.name)
   }
 
-  private func read(_ rebuild: Rebuild, _ arguments: [Ref]) throws -> Tensor? {
+  private mutating func ints(_ ref: Ref) -> [Int]? { graph.ints(ref).map { shapes.shared($0) } }
+
+  private mutating func read(_ rebuild: Rebuild, _ arguments: [Ref]) throws -> Tensor? {
     func argument(_ place: Int) throws -> Ref {
       guard place < arguments.count else { throw NotUnderstood() }
       return arguments[place]
@@ -85,8 +88,8 @@ struct TensorReader {
       let items = graph.items(of: try argument(2)).map(Array.init) ?? []
       return try read(inner, items)
     case .meta:
-      guard let type = elementType(try argument(0)), let shape = graph.ints(try argument(1)),
-        let strides = graph.ints(try argument(2))
+      guard let type = elementType(try argument(0)), let shape = ints(try argument(1)),
+        let strides = ints(try argument(2))
       else { throw NotUnderstood() }
       var tensor = try Tensor(
         storage: Storage(bytes: []), elementType: type, shape: shape, strides: strides,
@@ -98,7 +101,7 @@ struct TensorReader {
     }
     let id = try argument(0)
     guard let storage = storages[id], let offset = graph.int(try argument(1)),
-      let shape = graph.ints(try argument(2)), let strides = graph.ints(try argument(3))
+      let shape = ints(try argument(2)), let strides = ints(try argument(3))
     else { throw NotUnderstood() }
     var type = StorageTable.elementType(ofPersistentID: id, in: graph)
     if rebuild == .version3 { type = elementType(try argument(6)) }

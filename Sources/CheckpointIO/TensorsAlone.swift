@@ -113,15 +113,22 @@ extension Checkpoint {
       let isConjugate, isNegative: Bool
     }
     guard policy != .copy else { return }
+    // Nearly always no storage has two tensors, and nothing needs to be held against anything.
+    var (seen, shared) = (Set<ObjectIdentifier>(), Set<ObjectIdentifier>())
+    for (_, tensor) in result.tensors
+    where !seen.insert(ObjectIdentifier(tensor.storage)).inserted {
+      shared.insert(ObjectIdentifier(tensor.storage))
+    }
+    guard !shared.isEmpty else { return }
     var first: [View: String] = [:]
     var spans: [ObjectIdentifier: [(start: Int, end: Int, key: String)]] = [:]
     var kept: [(key: String, tensor: Tensor)] = []
     for (key, tensor) in result.tensors {
-      guard tensor.elementCount > 0 else {
+      let storage = ObjectIdentifier(tensor.storage)
+      guard tensor.elementCount > 0, shared.contains(storage) else {
         kept.append((key, tensor))
         continue
       }
-      let storage = ObjectIdentifier(tensor.storage)
       let view = View(
         storage: storage, type: tensor.elementType, offset: tensor.offset, shape: tensor.shape,
         strides: tensor.strides, isConjugate: tensor.isConjugate, isNegative: tensor.isNegative)

@@ -41,18 +41,12 @@ extension PickleGraph {
     case .byteString(let run): replace(new, with: .byteString(own(run)))
     case .bytes(let run): replace(new, with: .bytes(own(run)))
     case .byteArray(let run): replace(new, with: .byteArray(own(run)))
-    case .global(let module, let name):
-      let module = own(module)
-      replace(new, with: .global(module: module, name: own(name)))
+    case .global:
+      guard let (module, name) = other.nameBytes(ref) else { return }
+      replace(new, with: global(own(module), own(name)))
     case .persistentID(let id): replace(new, with: .persistentID(translate(id)))
     case .tuple:
-      let first = tupleItems.count
-      tupleItems += (other.items(of: ref) ?? []).map(translate)
-      replace(
-        new,
-        with: .tuple(
-          first: UInt32(truncatingIfNeeded: first),
-          count: UInt32(truncatingIfNeeded: tupleItems.count - first)))
+      replace(new, with: tuple((other.items(of: ref) ?? []).map(translate)))
     case .object:
       guard let body = other.body(of: ref) else { return }
       let construction: Construction =

@@ -5,7 +5,8 @@ extension PickleGraph {
   private func child(of ref: Ref, at slot: Int) -> Child {
     switch nodes[ref.slot] {
     case .tuple(let first, let count):
-      return slot < Int(count) ? .ref(tupleItems[Int(first) + slot]) : .end
+      guard slot < Int(count) else { return .end }
+      return .ref(tupleItems[Int(first) + slot])
     case .persistentID(let id):
       return slot == 0 ? .ref(id) : .end
     case .object(let body):

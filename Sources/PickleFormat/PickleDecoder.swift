@@ -9,6 +9,8 @@ struct PickleDecoder {
   private var memo: [Ref?] = []
   /// Memo numbers far beyond the count of those given so far, so that a large number costs nothing.
   private var farMemo: [UInt64: Ref] = [:]
+  /// What Python has one object of: None, False, True, the empty tuple, and the ints below 256.
+  private var singletons = [Ref?](repeating: nil, count: 260)
   /// For each object, whether the memo holds it.
   private var isMemoized: [Bool] = []
   private let depthLimit: Int
@@ -16,8 +18,6 @@ struct PickleDecoder {
   init(_ bytes: [UInt8], depthLimit: Int) {
     reader = PickleReader(bytes)
     graph = PickleGraph(pool: bytes)
-    // More than are needed; pages that are not touched cost nothing, and growing would cost both copies.
-    graph.nodes.reserveCapacity(min(bytes.count / 5, 1 << 24))
     self.depthLimit = depthLimit
   }
 
@@ -26,6 +26,7 @@ struct PickleDecoder {
     try runToStop()
     graph.root = try pop()
     try graph.walk(from: graph.root, depthLimit: depthLimit) { _ in true }
+    graph.seal()
     return graph
   }
 
@@ -59,6 +60,21 @@ struct PickleDecoder {
   private var floor: Int { marks.last ?? 0 }
 
   private mutating func push(_ node: PickleGraph.Node) { stack.append(graph.add(node)) }
+
+  /// Pushes a value of which there is one, by its place among them.
+  private mutating func push(single place: Int, _ node: PickleGraph.Node) {
+    let ref = singletons[place] ?? graph.add(node)
+    singletons[place] = ref
+    stack.append(ref)
+  }
+
+  private mutating func push(int value: Int64) {
+    if let small = UInt8(exactly: value) {
+      push(single: Int(small), .int(value))
+    } else {
+      push(.int(value))
+    }
+  }
 
   private mutating func pop() throws -> Ref {
     guard stack.count > floor, let ref = stack.popLast() else {
@@ -143,16 +159,16 @@ struct PickleDecoder {
     case .longBinPut: memoize(try top(), as: try reader.number(4))
     case .memoize: memoize(try top(), as: UInt64(memo.count + farMemo.count))
 
-    case .none: push(.none)
-    case .newTrue: push(.bool(true))
-    case .newFalse: push(.bool(false))
+    case .none: push(single: 256, .none)
+    case .newTrue: push(single: 257, .bool(true))
+    case .newFalse: push(single: 258, .bool(false))
     case .int, .binInt, .binInt1, .binInt2, .long, .long1, .long4, .float, .binFloat:
       try runNumber(opcode, offset: offset)
     case .string, .binString, .shortBinString, .unicode, .binUnicode, .shortBinUnicode,
       .binUnicode8, .binBytes, .shortBinBytes, .binBytes8, .byteArray8:
       try runText(opcode, offset: offset)
 
-    case .emptyTuple: stack.append(graph.addTuple([]))
+    case .emptyTuple: push(single: 259, graph.tuple([]))
     case .tuple1: stack.append(graph.addTuple([try pop()]))
     case .tuple2:
       let second = try pop()
@@ -187,13 +203,13 @@ struct PickleDecoder {
 
     case .global:
       let module = try name(try reader.line(), offset)
-      push(.global(module: module, name: try name(try reader.line(), offset)))
+      stack.append(graph.addGlobal(module, try name(try reader.line(), offset)))
     case .stackGlobal:
       let name = try pop()
       let module = try pop()
       guard case .string(let moduleText) = graph[module], case .string(let nameText) = graph[name]
       else { throw PickleError.malformed(what: "a global whose name is no str", offset: offset) }
-      push(.global(module: moduleText, name: nameText))
+      stack.append(graph.addGlobal(moduleText, nameText))
     case .ext1, .ext2, .ext4:
       let code = try reader.number(opcode == .ext1 ? 1 : opcode == .ext2 ? 2 : 4)
       guard code > 0, code <= UInt64(Int32.max) else {
@@ -217,7 +233,7 @@ struct PickleDecoder {
           .newObjectWithKeywords(cls: cls, arguments: arguments, keywords: keywords)))
     case .inst:
       let module = try name(try reader.line(), offset)
-      let cls = graph.add(.global(module: module, name: try name(try reader.line(), offset)))
+      let cls = graph.addGlobal(module, try name(try reader.line(), offset))
       instantiate(cls, try popToMark())
     case .obj:
       let items = try popToMark()
@@ -292,9 +308,9 @@ struct PickleDecoder {
 
   private mutating func runNumber(_ opcode: Opcode, offset: Int) throws {
     switch opcode {
-    case .binInt: push(.int(Int64(Int32(truncatingIfNeeded: try reader.number(4)))))
-    case .binInt1: push(.int(Int64(try reader.number(1))))
-    case .binInt2: push(.int(Int64(try reader.number(2))))
+    case .binInt: push(int: Int64(Int32(truncatingIfNeeded: try reader.number(4))))
+    case .binInt1: push(int: Int64(try reader.number(1)))
+    case .binInt2: push(int: Int64(try reader.number(2)))
     case .binFloat: push(.float(try reader.number(8).byteSwapped))
     case .float:
       guard let value = Double(try reader.asciiLine()) else {
@@ -304,7 +320,7 @@ struct PickleDecoder {
     case .int, .long:
       var digits = try reader.asciiLine()
       if opcode == .int, digits == "00" || digits == "01" {
-        push(.bool(digits == "01"))
+        digits == "01" ? push(single: 257, .bool(true)) : push(single: 258, .bool(false))
         return
       }
       if digits.hasSuffix("L") { digits.removeLast() }
@@ -312,7 +328,7 @@ struct PickleDecoder {
         throw PickleError.malformed(what: "an int that is none, or a huge one", offset: offset)
       }
       if let value = BigInt.int64(bytes[...]) {
-        push(.int(value))
+        push(int: value)
       } else {
         push(.bigInt(graph.intern(bytes)))
       }
@@ -321,7 +337,7 @@ struct PickleDecoder {
         opcode == .long1 ? try reader.run(lengthSize: 1) : try reader.signedRun()
       let bytes = BigInt.minimal(reader.bytes[run.range])
       if let value = BigInt.int64(bytes) {
-        push(.int(value))
+        push(int: value)
       } else {
         push(.bigInt(.init(start: run.start, byteCount: UInt32(bytes.count))))
       }

@@ -30,7 +30,8 @@ struct PickleEncoder {
     self.graph = graph
     memo = [UInt32](repeating: 0, count: graph.nodes.count)
     begun = [UInt8](repeating: 0, count: graph.nodes.count)
-    output.reserveCapacity(graph.nodes.count * 8)
+    // More than is needed, mostly; pages that are not touched cost nothing, and growing would cost both.
+    output.reserveCapacity(min(graph.pool.count + graph.nodes.count * 4, 1 << 30))
   }
 
   mutating func encode() throws -> [UInt8] {
@@ -106,7 +107,8 @@ struct PickleEncoder {
       put(UInt64(run.count), bytes: isShort ? 1 : 4)
       output.append(contentsOf: graph.pool[run.range])
       memoize(ref)
-    case .global(let module, let name):
+    case .global:
+      guard let (module, name) = graph.nameBytes(ref) else { return }
       put(.global)
       for run in [module, name] {
         guard !graph.pool[run.range].contains(0x0A) else {

@@ -44,8 +44,8 @@ public struct PickleGraph: Sendable {
     case bytes(Bytes)
     /// A bytearray.
     case byteArray(Bytes)
-    /// A class or function, by name.
-    case global(module: Bytes, name: Bytes)
+    /// A class or function, by its name's number; see ``PickleGraph/global(_:)``.
+    case global(UInt32)
     /// A class or function by its number in `copyreg`'s registry.
     case extensionCode(Int32)
     /// A tuple; see ``PickleGraph/items(of:)``.
@@ -104,7 +104,7 @@ public struct PickleGraph: Sendable {
   }
 
   /// All objects; those that nothing mentions any more included.
-  public internal(set) var nodes: [Node] = []
+  public internal(set) var nodes = ChunkedArray<Node>()
   /// The object that the pickle as a whole stands for.
   public var root = Ref(index: 0)
   /// The protocol that the pickle declared, 0 if none.
@@ -112,14 +112,21 @@ public struct PickleGraph: Sendable {
 
   /// Bytes of strings, names and big ints; the pickle itself to begin with, so that decoding copies
   /// no text.
-  var pool: [UInt8]
-  var tupleItems: [Ref] = []
-  var bodies: [Body] = []
+  var pool: SealedRuns<UInt8>
+  var tupleItems = SealedRuns<Ref>()
+  var bodies = ChunkedArray<Body>()
+  var names: [(module: Bytes, name: Bytes)] = []
 
   /// An empty graph, to be filled by hand.
-  public init() { pool = [] }
+  public init() { pool = SealedRuns() }
 
-  init(pool: [UInt8]) { self.pool = pool }
+  init(pool: [UInt8]) { self.pool = SealedRuns(pool) }
+
+  /// Makes copies cheap from now on: those that are edited share what is here now.
+  public mutating func seal() {
+    pool.seal()
+    tupleItems.seal()
+  }
 }
 
 // MARK: - Looking at objects
@@ -167,11 +174,16 @@ extension PickleGraph {
 
   /// The module and name of a class or function, nil if `ref` is none.
   public func global(_ ref: Ref) -> (module: String, name: String)? {
-    guard case .global(let module, let name) = nodes[ref.slot] else { return nil }
+    guard let (module, name) = nameBytes(ref) else { return nil }
     return (
-      String(decoding: pool[module.range], as: UTF8.self),
-      String(decoding: pool[name.range], as: UTF8.self)
+      String(decoding: bytes(module), as: UTF8.self), String(decoding: bytes(name), as: UTF8.self)
     )
+  }
+
+  /// The same as UTF-8, without a copy.
+  public func nameBytes(_ ref: Ref) -> (module: Bytes, name: Bytes)? {
+    guard case .global(let number) = nodes[ref.slot] else { return nil }
+    return names[Int(number)]
   }
 
   /// The ints of a tuple or a list, nil if `ref` is neither or holds others.
@@ -217,16 +229,26 @@ extension PickleGraph {
   /// Adds a class or function by name.
   public mutating func addGlobal(_ module: String, _ name: String) -> Ref {
     let module = intern(module.utf8)
-    return add(.global(module: module, name: intern(name.utf8)))
+    return addGlobal(module, intern(name.utf8))
+  }
+
+  mutating func addGlobal(_ module: Bytes, _ name: Bytes) -> Ref { add(global(module, name)) }
+
+  mutating func global(_ module: Bytes, _ name: Bytes) -> Node {
+    names.append((module, name))
+    return .global(UInt32(truncatingIfNeeded: names.count - 1))
   }
 
   /// Adds a tuple.
   public mutating func addTuple(_ items: some Collection<Ref>) -> Ref {
-    let first = tupleItems.count
-    tupleItems.append(contentsOf: items)
-    return add(
-      .tuple(
-        first: UInt32(truncatingIfNeeded: first), count: UInt32(truncatingIfNeeded: items.count)))
+    add(tuple(items))
+  }
+
+  mutating func tuple(_ items: some Collection<Ref>) -> Node {
+    let run = tupleItems.append(items)
+    return .tuple(
+      first: UInt32(truncatingIfNeeded: run.lowerBound),
+      count: UInt32(truncatingIfNeeded: run.count))
   }
 
   /// Adds an object that is made and then filled.
@@ -250,11 +272,10 @@ extension PickleGraph {
 
   /// Puts bytes into the pool.
   public mutating func intern(_ bytes: some Sequence<UInt8>) -> Bytes {
-    let start = pool.count
-    pool.append(contentsOf: bytes)
+    let run = pool.append(bytes)
     return Bytes(
-      start: UInt32(truncatingIfNeeded: start),
-      byteCount: UInt32(truncatingIfNeeded: pool.count - start))
+      start: UInt32(truncatingIfNeeded: run.lowerBound),
+      byteCount: UInt32(truncatingIfNeeded: run.count))
   }
 
   /// Appends an edit to the body of `ref`; false if it is no object that can be edited.

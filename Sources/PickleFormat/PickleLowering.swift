@@ -37,7 +37,7 @@ extension PickleGraph {
         let arguments = addTuple(items)
         let callable = named("__builtin__", "bytearray", &self)
         replaceBody(of: ref, with: Body(.reduce(callable: callable, arguments: arguments)))
-      case .global(let module, let name): lowerDottedGlobal(ref, module: module, name: name)
+      case .global: lowerDottedGlobal(ref)
       case .object(let index): lower(ref, bodies[Int(index)]) { named($0, $1, &$2) }
       default: break
       }
@@ -83,12 +83,14 @@ extension PickleGraph {
   }
 
   /// `Outer.Inner` is `getattr(Outer, 'Inner')`; a dot has no meaning in protocol 2's names.
-  private mutating func lowerDottedGlobal(_ ref: Ref, module: Bytes, name: Bytes) {
-    guard declaredProtocol >= 4, pool[name.range].contains(0x2E) else { return }
+  private mutating func lowerDottedGlobal(_ ref: Ref) {
+    guard declaredProtocol >= 4, let (module, name) = nameBytes(ref),
+      pool[name.range].contains(0x2E)
+    else { return }
     let parts = pool[name.range].split(separator: 0x2E, omittingEmptySubsequences: false)
     guard !parts.contains(where: \.isEmpty), parts.count <= 100 else { return }
     let getattr = addGlobal("__builtin__", "getattr")
-    var parent = add(.global(module: module, name: intern(parts[0])))
+    var parent = addGlobal(module, intern(parts[0]))
     for part in parts[1..<parts.count - 1] {
       let arguments = addTuple([parent, add(.string(intern(part)))])
       parent = addObject(.reduce(callable: getattr, arguments: arguments))

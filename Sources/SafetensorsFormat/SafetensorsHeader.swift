@@ -217,7 +217,8 @@ public struct SafetensorsHeader: Sendable {
   /// - Throws: `SafetensorsError.unsupportedType` for the 6-bit floats, and for `F4` whose last dimension
   ///   is odd.
   public func tensors(in file: File) throws -> [(key: String, tensor: Tensor)] {
-    try entries.map { entry in
+    var shapes = SharedShapes()
+    return try entries.map { entry in
       var shape = entry.shape
       if entry.type == .float4 {
         guard let last = shape.last, last % 2 == 0 else {
@@ -238,7 +239,8 @@ public struct SafetensorsHeader: Sendable {
           entry.key,
           try Tensor(
             storage: Storage(.region(region), name: entry.key), elementType: elementType,
-            shape: shape)
+            shape: shapes.shared(shape),
+            strides: Tensor.contiguousStrides(for: shape).map { shapes.shared($0) })
         )
       } catch let error as TensorError {
         throw SafetensorsError.badTensor(file: file.path, key: entry.key, error.description)

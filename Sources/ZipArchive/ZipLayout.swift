@@ -39,7 +39,7 @@ public struct ZipRecord: Sendable {
 public struct ZipLayout: Sendable {
   /// Where one record goes.
   public struct Slot: Sendable {
-    let name: [UInt8]
+    let name: String
     /// How many bytes the record holds.
     public let byteCount: Int
     /// Where its header begins.
@@ -85,7 +85,7 @@ public struct ZipLayout: Sendable {
       let descriptor = byteCount == 0 ? 0 : isLarge || isFar ? 24 : 16
       slots.append(
         Slot(
-          name: bytes, byteCount: byteCount, headerOffset: cursor, dataOffset: data,
+          name: name, byteCount: byteCount, headerOffset: cursor, dataOffset: data,
           end: data + byteCount + descriptor))
       cursor = data + byteCount + descriptor
     }
@@ -95,7 +95,14 @@ public struct ZipLayout: Sendable {
 
   /// How many bytes the archive has in all.
   public var byteCount: Int {
-    directoryOffset + directory(crc32: [UInt32](repeating: 0, count: slots.count)).count
+    directoryOffset + directoryByteCount
+  }
+
+  private var directoryByteCount: Int {
+    slots.reduce(98) { sum, slot in
+      let wide = (slot.isLarge ? 16 : 0) + (slot.isFar ? 8 : 0)
+      return sum + 46 + slot.name.utf8.count + (wide == 0 ? 0 : wide + 4)
+    }
   }
 
   /// What stands before a record's bytes: its header and the padding.
@@ -111,9 +118,9 @@ public struct ZipLayout: Sendable {
     }
     if slot.isFar { wide.append(littleEndian: UInt64(slot.headerOffset)) }
     let size = slot.dataOffset - slot.headerOffset
-    header.append(littleEndian: UInt16(slot.name.count))
-    header.append(littleEndian: UInt16(size - 30 - slot.name.count))
-    header += slot.name
+    header.append(littleEndian: UInt16(slot.name.utf8.count))
+    header.append(littleEndian: UInt16(size - 30 - slot.name.utf8.count))
+    header += slot.name.utf8
     if !wide.isEmpty {
       header.append(littleEndian: UInt16(1))
       header.append(littleEndian: UInt16(wide.count))
@@ -145,6 +152,7 @@ public struct ZipLayout: Sendable {
   func directory(crc32 sums: [UInt32]) -> [UInt8] {
     func short(_ value: Int) -> UInt32 { UInt32(clamping: value) }
     var bytes: [UInt8] = []
+    bytes.reserveCapacity(directoryByteCount)
     for (slot, sum) in zip(slots, sums) {
       var wide: [UInt8] = []
       if slot.isLarge {
@@ -158,11 +166,11 @@ public struct ZipLayout: Sendable {
       bytes.append(littleEndian: sum)
       bytes.append(littleEndian: short(slot.byteCount))
       bytes.append(littleEndian: short(slot.byteCount))
-      bytes.append(littleEndian: UInt16(slot.name.count))
+      bytes.append(littleEndian: UInt16(slot.name.utf8.count))
       bytes.append(littleEndian: UInt16(wide.isEmpty ? 0 : wide.count + 4))
       bytes += [UInt8](repeating: 0, count: 10)
       bytes.append(littleEndian: short(slot.headerOffset))
-      bytes += slot.name
+      bytes += slot.name.utf8
       guard !wide.isEmpty else { continue }
       bytes.append(littleEndian: UInt16(1))
       bytes.append(littleEndian: UInt16(wide.count))
@@ -181,6 +189,7 @@ public struct ZipLayout: Sendable {
     for _ in 0..<2 { bytes.append(littleEndian: UInt16(clamping: count)) }
     bytes.append(littleEndian: short(size))
     bytes.append(littleEndian: short(directoryOffset))
-    return bytes + [0, 0]
+    bytes += [0, 0]
+    return bytes
   }
 }

@@ -53,27 +53,39 @@ for line in sys.stdin:
 
 
 @contextlib.contextmanager
+def launcher(folder):
+    """Gives a function that runs the command and tells its status, its peak memory in kB and its stderr."""
+    process = subprocess.Popen(
+        [sys.executable, "-S", "-c", LAUNCHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    error_file = folder / "stderr"
+
+    def launch(*arguments):
+        command = [CKPT, *(str(argument) for argument in arguments)]
+        process.stdin.write(json.dumps([command, str(error_file)]) + "\n")
+        process.stdin.flush()
+        status, memory = json.loads(process.stdout.readline())
+        return status, memory, error_file.read_text()
+
+    yield launch
+    process.stdin.close()
+    process.wait()
+
+
+@contextlib.contextmanager
 def hostile_checker(folder):
     """Gives a check that a file is refused: status 65, one line that says something and a hint, no output, no crash,
     less than 100 MB of memory."""
-    launcher = subprocess.Popen(
-        [sys.executable, "-S", "-c", LAUNCHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    error_file, out = folder / "stderr", folder / "bad_out.pt"
+    out = folder / "bad_out.pt"
+    with launcher(folder) as launch:
 
-    def check_bad(source, says):
-        command = [CKPT, "filter", str(source), "-o", str(out)]
-        launcher.stdin.write(json.dumps([command, str(error_file)]) + "\n")
-        launcher.stdin.flush()
-        status, memory = json.loads(launcher.stdout.readline())
-        error = error_file.read_text()
-        lines = error.splitlines()
-        assert status == 65, f"status {status}: {error}"
-        assert lines and lines[0].startswith("ckpt: error: ") and len(lines) <= 2, error
-        assert says in error, error
-        assert not out.exists()
-        assert memory < 100_000, f"{memory} kB"
+        def check_bad(source, says):
+            status, memory, error = launch("filter", source, "-o", out)
+            lines = error.splitlines()
+            assert status == 65, f"status {status}: {error}"
+            assert lines and lines[0].startswith("ckpt: error: ") and len(lines) <= 2, error
+            assert says in error, error
+            assert not out.exists()
+            assert memory < 100_000, f"{memory} kB"
 
-    yield check_bad
-    launcher.stdin.close()
-    launcher.wait()
+        yield check_bad

@@ -27,6 +27,7 @@ import generate
 import harness
 import hub_formats
 import inspection
+import many_tensors
 import merges
 import more_formats
 import state_dicts as state_dict_checks
@@ -395,6 +396,7 @@ def main():
     groups += inspection.GROUPS
     groups += hub_formats.GROUPS
     groups += merges.GROUPS
+    groups += many_tensors.GROUPS
     groups += more_formats.GROUPS
     groups += state_dict_checks.GROUPS
     wanted = sys.argv[2:]

@@ -27,6 +27,9 @@ struct MLPFamily: ModelFamily {
   var anchor: String { "" }
   var options: [(name: String, explanation: String)] { [ModelOptions.classes] }
 
+  /// A chain of more layers than this is no model that anybody made.
+  private static let layerLimit = 1000
+
   /// The modules in the file's order.
   private func layers(_ shapes: StateShapes) -> [String] {
     shapes.keys.filter { $0.hasSuffix(".weight") && shapes[$0]?.count == 2 }
@@ -39,7 +42,8 @@ struct MLPFamily: ModelFamily {
     let chained = zip(layers, layers.dropFirst()).allSatisfy {
       shapes["\($0).weight"]?.first == shapes["\($1).weight"]?.last
     }
-    return !layers.isEmpty && chained && shapes.keys.allSatisfy(own.contains)
+    return !layers.isEmpty && layers.count <= Self.layerLimit && chained
+      && shapes.keys.allSatisfy(own.contains)
   }
 
   func makeModel(
