@@ -25,10 +25,11 @@ test: setup
 
 interop: build
 	@scripts/setup interop
+	@swift build -c release $(STATIC) --product fine-tuning-example --quiet
 	@python=$$(scripts/python-env) && "$$python" scripts/interop/run.py $(CKPT)
 
 lint:
-	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks
+	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks Examples
 
 bench: build
 	@scripts/setup interop

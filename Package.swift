@@ -107,6 +107,14 @@ let package = Package(
     .executableTarget(
       name: "ckpt", dependencies: ["CheckpointCommands", "Platform"], swiftSettings: settings),
 
+    // A program of one's own; `make interop` compares what it does with PyTorch.
+    .executableTarget(
+      name: "fine-tuning-example",
+      dependencies: [
+        "StateDictKit", "StateDicts", "ModelZoo", "TrainingCore",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "Examples/FineTuning", swiftSettings: settings),
+
     // A test target a room.
     .target(
       name: "TestSupport", dependencies: [.product(name: "Crypto", package: "swift-crypto")],
@@ -127,7 +135,7 @@ let package = Package(
     test("Inspection", "TensorStore", "StateDicts", "Platform", "CheckpointIO"),
     test("StateDictKit"),
     test("ModelZoo", "StateDictKit", "TrainingCore", "StateDicts", "TensorStore"),
-    test("CheckpointCommands", "StateDictKit"),
+    test("CheckpointCommands", "StateDictKit", "StateDicts", "TensorStore"),
   ]
 )
 

@@ -25,9 +25,13 @@ struct VerifyCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Instead, write what the model computes of the file's own tensors input and target.",
-      discussion: "Logits, three losses, gradients' norms and weights after three steps of SGD.",
+      discussion: """
+        Logits, three losses, gradients' norms and weights after three steps of SGD; in 64 bits where the \
+        input is of 64 bits.
+        """,
       valueName: "out"))
   var dump: String?
+  @Flag(help: "Replace what --dump writes if it exists.") var force = false
   @OptionGroup(title: "What the keys are called in the model") var renames: RenameOptions
   @OptionGroup var common: CommonOptions
 
@@ -78,8 +82,10 @@ struct VerifyCommand: ParsableCommand {
     let state = try stateDict()
     let model = try ModelZoo.standard.makeModel(spec, fitting: state)
     try model.module.load(state)
-    let figures = try ModelFigures(model, input: Variable(input), targets: Variable(target))
-    try Checkpoint(figures.stateDict()).write(to: path)
+    let given = try Variable(input)
+    if given.scalarType == .float64 { try model.module.convert(to: .float64) }
+    let figures = try ModelFigures(model, input: given, targets: Variable(target))
+    try Checkpoint(figures.stateDict()).write(to: path, replacingExisting: force)
   }
 
   /// Reads the whole file.

@@ -41,6 +41,10 @@ extension Checkpoint {
             return try plainValue(item, path, depth: depth + 1, &left)
           })
       }
+      if let counts = graph.counts(of: ref) {
+        return .counter(
+          try counts.map { (try plainValue($0, path, depth: depth + 1, &left), $1) })
+      }
       guard let entries = graph.entries(of: ref) else { return readValue(ref) }
       return .dict(
         try entries.map { key, value in
@@ -97,6 +101,14 @@ extension Checkpoint {
         return PickleGraph.Edit.setItem(key: key, value: try add(value, depth: depth + 1))
       }
       return graph.addObject(.dict, edits: edits)
+    case .counter(let counts):
+      let edits = try counts.map { key, count in
+        let key = try add(key, depth: depth + 1)
+        return PickleGraph.Edit.setItem(key: key, value: graph.addInt(count))
+      }
+      let cls = graph.addGlobal("collections", "Counter")
+      let arguments = graph.addTuple([graph.addObject(.dict, edits: edits)])
+      return graph.addObject(.reduce(callable: cls, arguments: arguments))
     }
   }
 }

@@ -31,6 +31,25 @@ extension PickleGraph {
     }
   }
 
+  /// What a `collections.Counter` counts, as `torch.save` writes one: made from a dict. Nil for others, and
+  /// for one whose counts are no ints.
+  func counts(of ref: Ref) -> [(key: Ref, count: Int)]? {
+    guard let body = body(of: ref), case .reduce(let callable, let arguments) = body.construction,
+      let maker = global(callable), maker == ("collections", "Counter"), body.edits.isEmpty,
+      let arguments = items(of: arguments), arguments.count <= 1
+    else { return nil }
+    guard let argument = arguments.first else { return [] }
+    guard let made = self.body(of: argument), case .dict = made.construction,
+      let entries = entries(of: argument)
+    else { return nil }
+    var result: [(key: Ref, count: Int)] = []
+    for (key, value) in entries {
+      guard let count = int(value) else { return nil }
+      result.append((key, count))
+    }
+    return result
+  }
+
   /// A key that is set twice keeps its first place and its last value.
   private func unique(_ entries: [(key: Ref, value: Ref)]) -> [(key: Ref, value: Ref)] {
     guard mayRepeat(entries) else { return entries }

@@ -46,7 +46,10 @@ public struct ModelFigures {
   /// - Throws: what making tensors throws.
   public func stateDict() throws -> StateDict {
     var result = StateDict()
-    result["logits"] = try Tensor(outputs.floats(), shape: outputs.shape)
+    result["logits"] =
+      outputs.scalarType == .float64
+      ? try Tensor(outputs.doubles(), shape: outputs.shape)
+      : try Tensor(outputs.floats(), shape: outputs.shape)
     result["losses"] = try Tensor(losses, shape: [losses.count])
     for (key, norm) in gradientNorms { result["norms/\(key)"] = try Tensor([norm], shape: []) }
     for (key, tensor) in after.tensors { result["after/\(key)"] = tensor }

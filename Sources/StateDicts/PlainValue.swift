@@ -20,6 +20,8 @@ public indirect enum PlainValue: Sendable {
   case tuple([PlainValue])
   /// A dict, in order.
   case dict([(key: PlainValue, value: PlainValue)])
+  /// A `collections.Counter`: how often each thing occurs, in order.
+  case counter([(key: PlainValue, count: Int)])
   /// A tensor.
   case tensor(Tensor)
   /// Anything else that was read from a checkpoint; it can be written back, not looked into.

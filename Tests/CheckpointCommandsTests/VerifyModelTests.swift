@@ -1,4 +1,6 @@
 import StateDictKit
+import StateDicts
+import TensorStore
 import TestSupport
 import Testing
 
@@ -69,5 +71,29 @@ struct VerifyModelTests {
     }
     #expect(found.keys.contains("norms/0.weight") && found.keys.contains("after/2.bias"))
     #expect(ckpt("verify", trained, "--model", "resnet18", "--dump", out) == 65)
+    #expect(ckpt("verify", source, "--model", "mlp", "--at", "state", "--dump", out) == 73)
+    #expect(
+      ckpt("verify", source, "--model", "mlp", "--at", "state", "--dump", out, "--force") == 0)
+  }
+
+  @Test("--dump computes in 64 bits where the input is of 64 bits")
+  func wide() throws {
+    let source = try Checkpoint(Fixtures.path("models/mlp.pt"))
+    let input = try #require(try source.stateDict(at: "/")["input"])
+    let reader = try input.makeElementReader()
+    var values = [Double](repeating: 0, count: input.elementCount)
+    try values.withUnsafeMutableBufferPointer { try reader.read(into: $0) }
+    let (path, out) = (folder.file("wide.pt"), folder.file("wide-out.pt"))
+    try Checkpoint(
+      .dict([
+        "state": PlainValue(source.stateDict(at: "state")),
+        "input": .tensor(Tensor(values, shape: input.shape)),
+        "target": source.plainValue(at: "target"),
+      ])
+    ).write(to: path)
+    #expect(ckpt("verify", path, "--model", "mlp", "--at", "state", "--dump", out) == 0)
+    let found = try Checkpoint(out).stateDict()
+    #expect(found["logits"]?.elementType == .float64)
+    #expect(found["after/2.weight"]?.elementType == .float64)
   }
 }

@@ -245,6 +245,116 @@ import TrainingCore
     }
   }
 
+  /// Schedulers of the same kinds with other options, which a state overrides.
+  static let others: KeyValuePairs<String, @Sendable (any Optimizer) throws -> Scheduler> = [
+    "step": { try StepLR($0, stepSize: 7) }, "step_each": { try StepLR($0, stepSize: 7) },
+    "multi_step": { MultiStepLR($0, milestones: [1, 6]) },
+    "exponential": { ExponentialLR($0, gamma: 0.1) },
+    "cosine": { try CosineAnnealingLR($0, halfPeriod: 2) }, "linear": { try LinearLR($0) },
+    "constant": { try ConstantLR($0) },
+    "sequential": {
+      try SequentialLR([LinearLR($0), CosineAnnealingLR($0, halfPeriod: 1)], milestones: [1])
+    },
+    "sequential_three": {
+      try SequentialLR(
+        [ConstantLR($0), ExponentialLR($0, gamma: 1), StepLR($0, stepSize: 1)], milestones: [1, 2])
+    },
+  ]
+
+  @Test(arguments: others.map(\.key))
+  func `A scheduler goes on where PyTorch's stopped, by the options that it had there`(name: String)
+    throws
+  {
+    let rates = try #require(
+      try Fixtures.decode([String: [[Double]]].self, from: "training/schedulers.json")[name])
+    let theirs = try Checkpoint(Fixtures.path("training/scheduler_states.pt"))
+    let optimizer = try SGD(
+      .init(learningRate: 0.05),
+      groups: [
+        .init([Parameter([1], .constant(0))]),
+        .init([Parameter([1], .constant(0))]) { $0.learningRate = 0.5 },
+      ])
+    let scheduler = try #require(Self.others.first { $0.key == name }).value(optimizer)
+    try scheduler.restore(theirs.plainValue(at: name))
+    optimizer.learningRates = rates[5]
+
+    // What is saved here is the same, too, but for rates that nobody reads.
+    func outline(_ checkpoint: Checkpoint, _ prefix: String) throws -> [String] {
+      try checkpoint.objectTree(depth: 9).filter {
+        $0.path.hasPrefix(prefix) && !$0.path.contains("_last_lr")
+      }.map {
+        let path = $0.path.dropFirst(prefix.count)
+        return ["int", "float"].contains($0.type) ? "\(path) number" : "\(path) \($0.summary)"
+      }
+    }
+    let saved = try Checkpoint(.dict(["other": .none, name: scheduler.savedState()]))
+    let wanted = try outline(theirs, name + "/")
+    #expect(wanted.count > 5)
+    #expect(try outline(saved, name + "/") == wanted)
+
+    for (epoch, wanted) in rates.enumerated().dropFirst(6) {
+      scheduler.step()
+      for (found, wanted) in zip(scheduler.lastRates, wanted) {
+        #expect(abs(found - wanted) <= 1e-12, "epoch \(epoch)")
+      }
+    }
+  }
+
+  @Test func `A multi-step scheduler's milestones are a Counter, as PyTorch keeps them`() throws {
+    let optimizer = try SGD([Parameter([1], .constant(0))], learningRate: 1)
+    let scheduler = MultiStepLR(optimizer, milestones: [2, 5, 5, 9], gamma: 0.5)
+    let folder = try TemporaryFolder()
+    let path = folder.file("scheduler.pt")
+    try Checkpoint(scheduler.savedState()).write(to: path)
+    guard case .counter(let counts) = try Checkpoint(path).plainValue(at: "milestones") else {
+      Issue.record("no Counter")
+      return
+    }
+    #expect(counts.map(\.key.int) == [2, 5, 9])
+    #expect(counts.map(\.count) == [1, 2, 1])
+  }
+
+  @Test func `A scheduler's state that makes no sense is refused, and changes nothing`() throws {
+    let optimizer = try SGD([Parameter([1], .constant(0))], learningRate: 1)
+    let multiStep = MultiStepLR(optimizer, milestones: [2], gamma: 0.5)
+    let step = try StepLR(optimizer, stepSize: 1)
+    let warmUp = try LinearLR(optimizer)
+    let sequence = try SequentialLR(
+      [ConstantLR(optimizer), ExponentialLR(optimizer, gamma: 1)], milestones: [1])
+    func refused(
+      _ scheduler: Scheduler, _ key: String, _ value: PlainValue,
+      sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+      guard case .dict(let entries) = try scheduler.savedState() else { return }
+      let changed = PlainValue.dict(
+        entries.filter { $0.key.text != key } + [(.string(key), value)])
+      #expect(throws: TrainingError.self, sourceLocation: sourceLocation) {
+        try scheduler.restore(changed)
+      }
+    }
+    try refused(multiStep, "milestones", .none)
+    try refused(multiStep, "milestones", .counter([(.string("2"), 1)]))
+    try refused(multiStep, "milestones", .counter([(.int(2), -1)]))
+    try refused(multiStep, "gamma", .float(.nan))
+    try refused(multiStep, "last_epoch", .int(.max))
+    try refused(multiStep, "base_lrs", .list([]))
+    try refused(step, "step_size", .int(0))
+    try refused(step, "step_size", .int(.max))
+    try refused(warmUp, "start_factor", .float(0))
+    try refused(warmUp, "total_iters", .float(5))
+    try refused(sequence, "_milestones", .list([]))
+    try refused(sequence, "_schedulers", .list([.none, .none]))
+    try refused(sequence, "last_epoch", .int(-2))
+    // So many milestones are neither listed nor added up as whole numbers.
+    try multiStep.restore(
+      .dict([
+        "milestones": .counter([(.int(1), .max), (.int(-1), .max)]), "gamma": .float(0.5),
+        "last_epoch": .int(0), "base_lrs": .list([.float(1)]),
+      ]))
+    multiStep.step()
+    #expect(multiStep.lastRates == [0])
+  }
+
   private static func start(_ fixture: TrainingFixture) throws -> [Parameter] {
     try (0..<3).map { i in
       let values = try fixture.need("start/\(i)")
@@ -261,4 +371,9 @@ import TrainingCore
       parameter.grad = try fixture.need("gradients/\(step)/\(i)")
     }
   }
+}
+
+extension PlainValue {
+  /// The str.
+  fileprivate var text: String? { if case .string(let value) = self { value } else { nil } }
 }

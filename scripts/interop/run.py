@@ -31,6 +31,8 @@ import many_tensors
 import merges
 import more_formats
 import state_dicts as state_dict_checks
+import training_states
+import whole_models
 from compare import assert_equal
 from harness import FIXTURES, check, ckpt, hostile_checker
 
@@ -399,6 +401,8 @@ def main():
     groups += many_tensors.GROUPS
     groups += more_formats.GROUPS
     groups += state_dict_checks.GROUPS
+    groups += training_states.GROUPS
+    groups += whole_models.GROUPS
     wanted = sys.argv[2:]
     for group in groups:
         if wanted and group.__name__ not in wanted:

@@ -7,7 +7,7 @@ internal import Foundation
 public class Scheduler {
   /// What it moves.
   public let optimizer: any Optimizer
-  /// How many times it has moved the rates.
+  /// How many times it has moved the rates; -1 in a sequence that has not come to it.
   public internal(set) var lastEpoch = 0
   /// The rate that each group began with.
   public internal(set) var baseRates: [Double]
@@ -44,6 +44,9 @@ public class Scheduler {
   /// The rates of `lastEpoch`, where PyTorch has a formula that does not need those before.
   func closedRates() -> [Double]? { nil }
 
+  /// More epochs than any training has; keeps sums of them within an `Int`.
+  static let longestPeriod = 1 << 40
+
   static func check(_ isFine: Bool, _ problem: @autoclosure () -> String) throws {
     if !isFine { throw TrainingError.badArgument(operation: "scheduler", problem: problem()) }
   }
@@ -51,8 +54,8 @@ public class Scheduler {
 
 /// Multiplies the rates by `gamma` every `stepSize` epochs.
 public final class StepLR: Scheduler {
-  let stepSize: Int
-  let gamma: Double
+  var stepSize: Int
+  var gamma: Double
 
   /// Every `stepSize` epochs, by `gamma`.
   public init(_ optimizer: any Optimizer, stepSize: Int, gamma: Double = 0.1) throws {
@@ -74,31 +77,44 @@ public final class StepLR: Scheduler {
 
 /// Multiplies the rates by `gamma` at each milestone.
 public final class MultiStepLR: Scheduler {
-  let milestones: [Int]
-  let gamma: Double
+  /// The epochs, and how often each counts.
+  var milestones: [(epoch: Int, times: Int)] = []
+  var gamma: Double
 
   /// At the epochs `milestones`, by `gamma`; an epoch that is told twice counts twice.
   public init(_ optimizer: any Optimizer, milestones: [Int], gamma: Double = 0.1) {
-    self.milestones = milestones
+    for epoch in milestones {
+      if let place = self.milestones.firstIndex(where: { $0.epoch == epoch }) {
+        self.milestones[place].times += 1
+      } else {
+        self.milestones.append((epoch, 1))
+      }
+    }
     self.gamma = gamma
     super.init(optimizer)
     start()
   }
 
+  private func decay(_ counts: (Int) -> Bool) -> Double {
+    Foundation.pow(
+      gamma, milestones.reduce(0) { $0 + (counts($1.epoch) ? Double($1.times) : 0) })
+  }
+
   override func rates(_ rates: [Double]) -> [Double] {
-    let times = milestones.count { $0 == lastEpoch }
-    return times == 0 ? rates : rates.map { $0 * Foundation.pow(gamma, Double(times)) }
+    guard milestones.contains(where: { $0.epoch == lastEpoch }) else { return rates }
+    let factor = decay { $0 == lastEpoch }
+    return rates.map { $0 * factor }
   }
 
   override func closedRates() -> [Double]? {
-    let times = milestones.count { $0 <= lastEpoch }
-    return baseRates.map { $0 * Foundation.pow(gamma, Double(times)) }
+    let factor = decay { $0 <= lastEpoch }
+    return baseRates.map { $0 * factor }
   }
 }
 
 /// Multiplies the rates by `gamma` every epoch.
 public final class ExponentialLR: Scheduler {
-  let gamma: Double
+  var gamma: Double
 
   /// Every epoch, by `gamma`.
   public init(_ optimizer: any Optimizer, gamma: Double) {
@@ -118,12 +134,13 @@ public final class ExponentialLR: Scheduler {
 
 /// Lets the rates fall along half a cosine and rise again (Loshchilov and Hutter, arXiv:1608.03983).
 public final class CosineAnnealingLR: Scheduler {
-  let halfPeriod: Int
-  let least: Double
+  var halfPeriod: Int
+  var least: Double
 
   /// Down to `least` in `halfPeriod` epochs (`T_max` and `eta_min`).
   public init(_ optimizer: any Optimizer, halfPeriod: Int, least: Double = 0) throws {
-    try Self.check(halfPeriod > 0, "a half period of \(halfPeriod) epochs")
+    try Self.check(
+      (1...Self.longestPeriod).contains(halfPeriod), "a half period of \(halfPeriod) epochs")
     self.halfPeriod = halfPeriod
     self.least = least
     super.init(optimizer)
@@ -152,9 +169,9 @@ public final class CosineAnnealingLR: Scheduler {
 
 /// Moves the rates' factor evenly from one value to another: a warm-up, where the first is small.
 public final class LinearLR: Scheduler {
-  let startFactor: Double
-  let endFactor: Double
-  let epochs: Int
+  var startFactor: Double
+  var endFactor: Double
+  var epochs: Int
 
   /// From `startFactor` to `endFactor` in `epochs` epochs (`total_iters`).
   public init(
@@ -187,8 +204,8 @@ public final class LinearLR: Scheduler {
 
 /// Multiplies the rates by a factor for some epochs: a warm-up in one step.
 public final class ConstantLR: Scheduler {
-  let factor: Double
-  let epochs: Int
+  var factor: Double
+  var epochs: Int
 
   /// By `factor` for `epochs` epochs (`total_iters`).
   public init(_ optimizer: any Optimizer, factor: Double = 1.0 / 3, epochs: Int = 5) throws {
@@ -212,7 +229,7 @@ public final class ConstantLR: Scheduler {
 /// One scheduler after the other, each from a milestone on.
 public final class SequentialLR: Scheduler {
   let schedulers: [Scheduler]
-  let milestones: [Int]
+  var milestones: [Int]
 
   /// Schedulers of one optimiser, the second from the first milestone on, and so on.
   public init(_ schedulers: [Scheduler], milestones: [Int]) throws {
@@ -228,10 +245,12 @@ public final class SequentialLR: Scheduler {
     self.schedulers = schedulers
     self.milestones = milestones
     super.init(first.optimizer)
-    // Making the schedulers moved the rates; the first one begins from the start.
+    // Making the schedulers moved the rates; the one that is due begins from the start.
     optimizer.learningRates = baseRates
-    first.lastEpoch = 0
-    first.start()
+    for scheduler in schedulers { scheduler.lastEpoch = -1 }
+    let due = schedulers[milestones.count { $0 <= 0 }]
+    due.lastEpoch = 0
+    due.start()
   }
 
   override public func step() {

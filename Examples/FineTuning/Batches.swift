@@ -1,0 +1,35 @@
+internal import StateDictKit
+internal import StateDicts
+internal import TrainingCore
+
+/// Batches that a file holds as tensors `0.input`, `0.target`, `1.input`, …
+struct Batches {
+  private let tensors: StateDict
+  /// How many there are.
+  let count: Int
+
+  init(_ path: String) throws {
+    tensors = try Checkpoint(path).stateDict()
+    var count = 0
+    while tensors["\(count).input"] != nil, tensors["\(count).target"] != nil { count += 1 }
+    guard count > 0 else { throw Complaint("\(path) holds no batches") }
+    self.count = count
+  }
+
+  /// The batch of a number, which goes round.
+  subscript(number: Int) -> (input: Variable, target: Variable) {
+    get throws {
+      let place = number % count
+      guard let input = tensors["\(place).input"], let target = tensors["\(place).target"] else {
+        throw Complaint("there is no batch \(place)")
+      }
+      return (try Variable(input), try Variable(target))
+    }
+  }
+}
+
+/// What the program cannot do.
+struct Complaint: Error, CustomStringConvertible {
+  let description: String
+  init(_ description: String) { self.description = description }
+}
