@@ -111,7 +111,7 @@ let package = Package(
     .executableTarget(
       name: "fine-tuning-example",
       dependencies: [
-        "StateDictKit", "StateDicts", "ModelZoo", "TrainingCore",
+        "StateDictKit", "StateDicts", "TensorStore", "ModelZoo", "TrainingCore",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Examples/FineTuning", swiftSettings: settings),
 

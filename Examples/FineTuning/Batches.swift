@@ -1,5 +1,6 @@
 internal import StateDictKit
 internal import StateDicts
+internal import TensorStore
 internal import TrainingCore
 
 /// Batches that a file holds as tensors `0.input`, `0.target`, `1.input`, …
@@ -7,6 +8,8 @@ struct Batches {
   private let tensors: StateDict
   /// How many there are.
   let count: Int
+  /// Whether inputs have 64 bits; the model is then to have them, too.
+  var isWide: Bool { tensors["0.input"]?.elementType == .float64 }
 
   init(_ path: String) throws {
     tensors = try Checkpoint(path).stateDict()

@@ -31,6 +31,8 @@ struct Continue: ParsableCommand {
     let zooModel = try ModelZoo.standard.makeModel(ModelSpec(model), fitting: state)
     let module = zooModel.module
     try module.load(state)
+    let batches = try Batches(data)
+    if batches.isWide { try module.convert(to: .float64) }
 
     // Two groups are the backbone and the head.
     let optimizerState = try saved.plainValue(at: "optimizer")
@@ -47,7 +49,6 @@ struct Continue: ParsableCommand {
     try optimizer.restore(optimizerState)
     try scheduler.restore(saved.plainValue(at: "scheduler"))
 
-    let batches = try Batches(data)
     let first = try saved.plainValue(at: "step").int ?? 0
     var (losses, rates): ([Double], [[Double]]) = ([], [])
     module.train()
@@ -68,7 +69,7 @@ struct Continue: ParsableCommand {
         "rates": .list(rates.map { .list($0.map(PlainValue.float)) }),
         "losses": .list(losses.map(PlainValue.float)),
       ])
-    ).write(to: out)
+    ).write(to: out, replacingExisting: true)
   }
 
   private func makeOptimizer(_ groups: [[Parameter]]) throws -> any Optimizer & Resumable {

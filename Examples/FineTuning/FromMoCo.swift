@@ -18,6 +18,7 @@ struct FromMoCo: ParsableCommand {
   @Option(help: "How many classes the new head has.") var classes = 7
   @Option(help: "How often the batches are gone through, alone and with everything.") var epochs = 3
   @Option(help: "The learning rate.") var rate = 0.02
+  @Option(help: "What the new head is drawn from.") var seed: UInt64 = 0
 
   func run() throws {
     // The query encoder without its projector, under the model's own keys.
@@ -31,10 +32,12 @@ struct FromMoCo: ParsableCommand {
     guard report.missing.allSatisfy(zooModel.isHead), report.unexpected.isEmpty else {
       throw Complaint("more than the head is missing: \(report.missing)")
     }
-    try model.module(at: "fc")?.resetParameters()
-    try Checkpoint(model.stateDict()).write(to: start)
+    try model.module(at: "fc")?.resetParameters(from: RandomSource(seed: seed))
+    let batches = try Batches(data)
+    if batches.isWide { try model.convert(to: .float64) }
+    try Checkpoint(model.stateDict()).write(to: start, replacingExisting: true)
 
-    var run = Run(model: model, batches: try Batches(data))
+    var run = Run(model: model, batches: batches)
     // The head alone; the backbone gets no gradients.
     try model.freeze(except: KeyPattern("under:fc"))
     run.trainable.append(model.trainableParameters.map(\.key))
@@ -62,7 +65,7 @@ struct FromMoCo: ParsableCommand {
         "rates": .list(run.rates.map { .list($0.map(PlainValue.float)) }),
         "losses": .list(run.losses.map(PlainValue.float)),
       ])
-    ).write(to: out)
+    ).write(to: out, replacingExisting: true)
   }
 
   /// What is trained, and what it came to.

@@ -1,4 +1,8 @@
-"""Trainings that change hands between the library and a real PyTorch: `Examples/FineTuning` is the other side."""
+"""Trainings that change hands between the library and a real PyTorch: `Examples/FineTuning` is the other side.
+
+In a ResNet-18 a rounding that takes one rectifier to its other side moves the weights by 1e-4 of their size, in PyTorch
+as here; so those are compared in 64 bits, too, where nothing hides.
+"""
 
 import copy
 import pathlib
@@ -29,8 +33,8 @@ def distance(found, wanted):
     return ((found - wanted).norm() / wanted.norm().clamp(min=1e-12)).item()
 
 
-def assert_close(found, wanted, what):
-    assert distance(found, wanted) <= LIMIT, f"{what}: off by {distance(found, wanted):.3g}"
+def assert_close(found, wanted, what, limit=LIMIT):
+    assert distance(found, wanted) <= limit, f"{what}: off by {distance(found, wanted):.3g}"
 
 
 def same_state(ours, theirs, path=""):
@@ -39,7 +43,7 @@ def same_state(ours, theirs, path=""):
         assert ours.dtype == theirs.dtype, f"{path}: {ours.dtype}, not {theirs.dtype}"
         assert_close(ours, theirs, path)
     elif isinstance(theirs, dict):
-        assert type(ours) is type(theirs) and list(ours) == list(theirs), f"{path}: {list(ours)}, not {list(theirs)}"
+        assert type(ours) is type(theirs) and set(ours) == set(theirs), f"{path}: {list(ours)}, not {list(theirs)}"
         for key in theirs:
             # Of a sequence, a scheduler that is not at work keeps a rate that nobody reads.
             if not ("_schedulers" in path and key == "_last_lr"):
@@ -57,34 +61,45 @@ def same_state(ours, theirs, path=""):
 # The whole fine-tuning, on a real ResNet-18.
 
 
+def widened(batches):
+    return [(batch.double(), target) for batch, target in batches]
+
+
+def save_batches(batches, path):
+    torch.save(
+        {f"{i}.{part}": value for i, pair in enumerate(batches) for part, value in zip(("input", "target"), pair)},
+        path)
+
+
 def fine_tuning(folder):
     """W7 to W12: MoCo's backbone, a new head, the head alone, everything at two rates."""
 
-    def action():
+    def action(dtype):
         zoo.seed(7)
         torch.set_num_threads(2)
-        backbone = zoo.spread(torchvision.models.resnet18())
+        # A trained backbone, as far as a few steps go; its blocks begin as identities, which keeps rounding small.
+        backbone = zoo.spread(torchvision.models.resnet18(zero_init_residual=True))
+        zoo.train(backbone, [zoo.images(16, 64, 1000) for _ in range(2)], steps=10, rate=1e-3)
         moco, data, start, end = (folder / name for name in ("moco.pth", "data.pt", "start.pt", "end.pt"))
         torch.save(zoo.moco(backbone), moco)
         batches = [zoo.images(16, 64, 7) for _ in range(3)]
-        torch.save(
-            {f"{i}.{name}": value for i, pair in enumerate(batches) for name, value in zip(("input", "target"), pair)},
-            data)
-        example("from-moco", moco, data, start, end)
+        if dtype == torch.float64:
+            batches = widened(batches)
+        save_batches(batches, data)
+        example("from-moco", moco, data, start, end, "--rate", 0.01)
 
-        model = torchvision.models.resnet18(num_classes=7)
+        model = torchvision.models.resnet18(num_classes=7).to(dtype)
         begun = torch.load(start, weights_only=True)
         model.load_state_dict(begun)
         for key, value in backbone.state_dict().items():
-            assert key.startswith("fc.") or torch.equal(begun[key], value), key
+            assert key.startswith("fc.") or torch.equal(begun[key], value.to(begun[key].dtype)), key
         # A head as nn.Linear begins: evenly between ±1 / √512.
         bound = 512**-0.5
-        for key in ("fc.weight", "fc.bias"):
-            assert 0.9 * bound * (key == "fc.weight") < begun[key].abs().max() <= bound, key
-        weight = begun["fc.weight"]
+        weight, bias = begun["fc.weight"], begun["fc.bias"]
+        assert 0.99 * bound < weight.abs().max() <= bound and bias.abs().max() <= bound
         assert abs(weight.mean()) < 0.05 * bound and abs(weight.std() / (bound / 3**0.5) - 1) < 0.05
 
-        wanted = zoo.fine_tune(model, batches)
+        wanted = zoo.fine_tune(model, batches, rate=0.01)
         found = torch.load(end, weights_only=True)
         assert found["trainable"] == [["fc.weight", "fc.bias"], [key for key, _ in model.named_parameters()]]
         assert [len(rates) for rates in found["rates"]] == [1, 1, 1, 2, 2, 2]
@@ -93,9 +108,10 @@ def fine_tuning(folder):
         for ours, theirs in zip(found["losses"], wanted["losses"]):
             assert_close(ours, theirs, "an epoch's loss")
         for key, value in wanted["after"].items():
-            assert_close(found["model"][key], value, key)
+            assert_close(found["model"][key], value, key, 1e-3 if dtype == torch.float32 else 1e-6)
 
-    check("fine-tuning from MoCo", action)
+    check("fine-tuning from MoCo", lambda: action(torch.float32))
+    check("fine-tuning from MoCo in 64 bits", lambda: action(torch.float64))
 
 
 # States in both directions.
@@ -123,9 +139,10 @@ class Training:
     def __init__(self, make, head, optimizer, scheduler):
         self.model = make()
         named = list(self.model.named_parameters())
+        backbone = [p for key, p in named if not key.startswith(head)]
         groups = [
-            {"params": [p for key, p in named if not key.startswith(head)]},
-            {"params": [p for key, p in named if key.startswith(head)], "lr": 0.1 if optimizer == "sgd" else 0.02}]
+            {"params": backbone},
+            {"params": [p for key, p in named if key.startswith(head)], "weight_decay": 0.002, "lr": 0.02}]
         self.optimizer = OPTIMIZERS[optimizer](groups)
         self.scheduler = SCHEDULERS[scheduler](self.optimizer)
         self.step = 0
@@ -161,15 +178,11 @@ def mlp():
     return nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 5))
 
 
-def exchange(folder, name, make, head, spec, batches, optimizer, scheduler):
+def exchange(folder, make, head, spec, batches, optimizer, scheduler):
     begin, half, end, other = (folder / f"{part}.pt" for part in ("begin", "half", "end", "other"))
     data = folder / "batches.pt"
-    torch.save(
-        {f"{i}.{part}": value for i, pair in enumerate(batches) for part, value in zip(("input", "target"), pair)},
-        data)
+    save_batches(batches, data)
     options = ["--model", spec, "--optimizer", optimizer, "--scheduler", scheduler]
-    for path in (half, end, other):
-        path.unlink(missing_ok=True)
     zoo.seed(9)
     torch.set_num_threads(2)
     theirs = Training(make, head, optimizer, scheduler)
@@ -214,13 +227,13 @@ def training_states(folder):
     for pair in pairs:
         check(
             f"{' and '.join(pair)} change hands",
-            lambda: exchange(folder, "mlp", mlp, "2.", "mlp", batches, *pair))
-    pictures = [zoo.images(8, 64, 7) for _ in range(4)]
+            lambda: exchange(folder, mlp, "2.", "mlp", batches, *pair))
+    pictures = widened(zoo.images(8, 64, 7) for _ in range(4))
     for pair in [("sgd", "multi-step"), ("adamw", "step")]:
         check(
             f"ResNet-18 with {' and '.join(pair)} changes hands",
             lambda: exchange(
-                folder, "resnet18", lambda: torchvision.models.resnet18(num_classes=7), "fc.", "resnet18", pictures,
+                folder, lambda: torchvision.models.resnet18(num_classes=7).double(), "fc.", "resnet18", pictures,
                 *pair))
 
 
