@@ -136,7 +136,7 @@ static inline __attribute__((always_inline)) void NAME(tile)(
     for (int v = 0; v < NV; v++) right[v] = LOAD(b + v * VL);
 #pragma clang loop unroll(full)
     for (int i = 0; i < MR; i++) {
-      vec left = (vec){0} + rows[i][k * along];
+      float left = rows[i][k * along];
 #pragma clang loop unroll(full)
       for (int v = 0; v < NV; v++) sum[i][v] += left * right[v];
     }
@@ -320,7 +320,10 @@ static void NAME(weight_gradient)(
           for (int j = 0; j < GN; j++) sums[i][j] = NAME(total)(sum[i][j]);
         for (int i = 0; i < height; i++)
           for (int j = 0; j < width; j++)
-            weights[(int64_t)(row + i) * columns + column + j] += sums[i][j];
+          {
+            float *to = weights + (int64_t)(row + i) * columns + column + j;
+            *to = (start > 0 ? *to : 0) + sums[i][j];
+          }
       }
     }
   }
@@ -337,7 +340,7 @@ static void NAME(depthwise)(
     for (; x + VL <= c->output_width; x += VL) {
       int32_t places[VL];
       for (int32_t i = 0; i < VL; i++) places[i] = (x + i) * c->stride_x;
-      vec sum = (vec){0} + bias;
+      vec sum = bias - (vec){0};
       for (int32_t ky = 0; ky < c->kernel_y; ky++) {
         const float *line = row + (int64_t)ky * c->dilation_y * c->width;
         for (int32_t kx = 0; kx < c->kernel_x; kx++) {

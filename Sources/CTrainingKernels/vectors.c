@@ -37,6 +37,12 @@ void ct_sum_and_product(
   CHOOSE(sum_and_product(g, x, n, center, result));
 }
 
+void ct_rectified_sums(
+    const float *g, const float *output, const float *x, float *passed, int64_t n, float center,
+    double result[2]) {
+  CHOOSE(rectified_sums(g, output, x, passed, n, center, result));
+}
+
 void ct_scale(
     const float *x, const float *addend, float *y, int64_t n, float center, float factor,
     float shift, int32_t relu) {

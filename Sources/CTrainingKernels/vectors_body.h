@@ -8,7 +8,7 @@ typedef int32_t NAME(iu) __attribute__((vector_size(VL * 4), aligned(4), may_ali
 #define ints NAME(i)
 #define LOAD(p) (*(const NAME(u) *)(p))
 #define STORE(p, v) (*(NAME(u) *)(p) = (v))
-#define ALL(x) ((vec){0} + (x))
+#define ALL(x) ((x) - (vec){0})
 #define SELECT(mask, a, b) ((vec)(((ints)(a) & (mask)) | ((ints)(b) & ~(mask))))
 
 /// Σ of a vector, in double precision.
@@ -77,6 +77,32 @@ static void NAME(sum_and_product)(
   for (; k < n; k++) {
     sum += g[k];
     product += (double)g[k] * (x[k] - center);
+  }
+  result[0] = sum;
+  result[1] = product;
+}
+
+static void NAME(rectified_sums)(
+    const float *g, const float *output, const float *x, float *passed, int64_t n, float center,
+    double result[2]) {
+  double sum = 0, product = 0;
+  int64_t k = 0;
+  while (n - k >= VL) {
+    vec a = {0}, b = {0};
+    int64_t end = n - k < NAME(block) ? n : k + NAME(block);
+    for (; k + VL <= end; k += VL) {
+      vec slope = SELECT(LOAD(output + k) > 0.0f, LOAD(g + k), ALL(0.0f));
+      STORE(passed + k, slope);
+      a += slope;
+      b += slope * (LOAD(x + k) - center);
+    }
+    sum += NAME(reduce)(a);
+    product += NAME(reduce)(b);
+  }
+  for (; k < n; k++) {
+    passed[k] = output[k] > 0 ? g[k] : 0;
+    sum += passed[k];
+    product += (double)passed[k] * (x[k] - center);
   }
   result[0] = sum;
   result[1] = product;

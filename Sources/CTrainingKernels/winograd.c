@@ -122,7 +122,7 @@ void ct_winograd_slopes(
 
 void ct_winograd_gradient(
     const ct_winograd *w, const float *images, const float *slopes, int32_t tiles, int64_t length,
-    int32_t image_panel, int32_t slope_panel, float *weights, float *scratch) {
+    int32_t image_panel, int32_t slope_panel, int32_t adds, float *weights, float *scratch) {
   CHOOSE(winograd_gradient(
-      w, images, slopes, tiles, length, image_panel, slope_panel, weights, scratch));
+      w, images, slopes, tiles, length, image_panel, slope_panel, adds, weights, scratch));
 }

@@ -396,7 +396,7 @@ static void NAME(winograd_products)(
           vec right[2] = {LOAD(b), LOAD(b + VL)};
 #pragma clang loop unroll(full)
           for (int i = 0; i < MR; i++) {
-            vec left = (vec){0} + a[i * NR + k];
+            float left = a[i * NR + k];
             sum[i][0] += left * right[0];
             sum[i][1] += left * right[1];
           }
@@ -444,10 +444,11 @@ static void NAME(winograd_convolve)(
   }
 }
 
-/// Adds what tiles give to the gradients of the kernels from a panel of channels to a panel of outputs.
+/// The gradients that tiles give the kernels from a panel of channels to a panel of outputs, added to what is
+/// there if `adds`.
 static void NAME(winograd_gradient)(
     const ct_winograd *w, const float *images, const float *slopes, int32_t tiles, int64_t length,
-    int32_t image_panel, int32_t slope_panel, float *weights, float *scratch) {
+    int32_t image_panel, int32_t slope_panel, int32_t adds, float *weights, float *scratch) {
   int64_t image_step = ((w->channels + NR - 1) / NR * length + 1) * NR;
   int64_t slope_step = ((w->outputs + NR - 1) / NR * length + 1) * NR;
   for (int32_t point = 0; point < POINTS; point++) {
@@ -462,7 +463,7 @@ static void NAME(winograd_gradient)(
         vec low = LOAD(b), high = LOAD(b + VL);
 #pragma clang loop unroll(full)
         for (int i = 0; i < GR; i++) {
-          vec one = (vec){0} + a[i];
+          float one = a[i];
           sum[i][0] += one * low;
           sum[i][1] += one * high;
         }
@@ -504,13 +505,14 @@ static void NAME(winograd_gradient)(
         float part[64];
         transpose(taps[0] + done, VL, part);
         for (int i = 0; i < 8; i++, to += 9) {
-          *(any_eight *)to += *(const any_eight *)(part + i * 8);
-          to[8] += taps[8][done + i];
+          eight old = adds ? *(const any_eight *)to : (eight){0};
+          *(any_eight *)to = old + *(const any_eight *)(part + i * 8);
+          to[8] = (adds ? to[8] : 0) + taps[8][done + i];
         }
       }
 #endif
       for (; done < lanes && done < VL; done++, to += 9)
-        for (int i = 0; i < 9; i++) to[i] += taps[i][done];
+        for (int i = 0; i < 9; i++) to[i] = (adds ? to[i] : 0) + taps[i][done];
     }
   }
 }

@@ -38,7 +38,7 @@ void ct_convolve(
     const ct_convolution *c, const float *images, const float *weights, int32_t is_packed,
     const ct_finish *finish, float *output, int64_t first, int64_t last, int32_t first_panel,
     int32_t last_panel, float *scratch);
-/// Adds what all pixels give to the gradients of some columns of the weights.
+/// The gradients of some columns of the weights.
 ///
 /// gradient: [batch][outputs][area]; weights: [outputs][channels · kernel].
 void ct_weight_gradient(
@@ -85,10 +85,10 @@ void ct_winograd_images(
 void ct_winograd_slopes(
     const ct_winograd *w, const float *gradient, int32_t first, int32_t last, int64_t length,
     float *to, float *scratch);
-/// Adds what transformed tiles give to the gradients of the weights between two panels.
+/// The gradients that transformed tiles give the weights between two panels, added to what is there if `adds`.
 void ct_winograd_gradient(
     const ct_winograd *w, const float *images, const float *slopes, int32_t tiles, int64_t length,
-    int32_t image_panel, int32_t slope_panel, float *weights, float *scratch);
+    int32_t image_panel, int32_t slope_panel, int32_t adds, float *weights, float *scratch);
 /// One padded plane by one kernel; the convolution has one channel and one output.
 void ct_depthwise(
     const ct_convolution *c, const float *image, const float *weights, float bias,
@@ -134,6 +134,10 @@ void ct_scale_gradient(
 void ct_add(const float *a, const float *b, float *y, int64_t n);
 /// y = max(x, 0); a NaN stays one.
 void ct_relu(const float *x, float *y, int64_t n);
+/// passed = g where the rectifier's output is positive, else 0; Σ passed and Σ passed (x - center).
+void ct_rectified_sums(
+    const float *g, const float *output, const float *x, float *passed, int64_t n, float center,
+    double result[2]);
 /// y = g where the rectifier's output is positive, else 0; y may be g.
 void ct_relu_gradient(const float *g, const float *output, float *y, int64_t n);
 /// y = x Φ(x), and g times the slope of that.

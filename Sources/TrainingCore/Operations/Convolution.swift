@@ -251,7 +251,7 @@ enum Convolution {
   ) throws {
     if let gradient = asFloats(gradient), let input = asFloats(input), let weight = asFloats(weight)
     {
-      if WinogradConvolution.isBetter(g) {
+      if WinogradConvolution.isBetterForWeight(g) {
         return try WinogradConvolution.gradientOfWeight(
           g, gradient: gradient, input: input, into: weight)
       }

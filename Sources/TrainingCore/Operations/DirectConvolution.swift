@@ -136,7 +136,6 @@ enum DirectConvolution {
     into weight: UnsafeMutablePointer<Float>
   ) throws {
     let kernel = kernel(g)
-    weight.update(repeating: 0, count: g.outputs * g.patch)
     try withPadded(g, input) { images in
       try withScratch(kernel) { scratch in
         let blocks = (g.patch + 11) / 12

@@ -116,21 +116,23 @@ extension Variable {
             let m = center.pointer(T.self)[channel]
             let inverse = inverses.pointer(T.self)[channel]
             var (sum, product) = (0.0, 0.0)
-            let through = passed?.pointer(T.self) ?? g
             for image in 0..<batch {
               let start = (image * channels + channel) * area
-              if let output, let passed {
-                rectifiedGradient(
-                  g + start, output.pointer(T.self) + start, passed.pointer(T.self) + start, area)
-              }
-              let (total, dot) = sumAndProduct(through + start, x + start, area, from: m)
+              let (total, dot) =
+                if let output, let passed {
+                  rectifiedSums(
+                    g + start, output.pointer(T.self) + start, x + start,
+                    into: passed.pointer(T.self) + start, area, from: m)
+                } else {
+                  sumAndProduct(g + start, x + start, area, from: m)
+                }
               sum += total
               product += dot
             }
             shifts.pointer(T.self)[channel] = T(sum)
             slopes.pointer(T.self)[channel] = T(product * Double(inverse))
             guard wants.0, let input else { continue }
-            let to = input.pointer(T.self)
+            let (through, to) = (passed?.pointer(T.self) ?? g, input.pointer(T.self))
             let factor = inverse * (weight.map { $0.pointer(T.self)[channel] } ?? 1)
             let average = usesBatch ? T(sum / Double(perChannel)) : 0
             let pull =

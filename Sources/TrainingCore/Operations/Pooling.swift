@@ -136,13 +136,14 @@ extension Variable {
     let own = shape
     return result.computed(by: "max_pool2d", from: [self]) { gradient in
       let gradient = try gradient.contiguous()
-      let input = try Variable.zeros(own, gradient.scalarType)
+      let input = try Variable(empty: own, gradient.scalarType)
       func backward<T: Scalar>(_: T.Type) {
         let (g, to) = (gradient.pointer(T.self), input.pointer(T.self))
         let places = winners.pointer.assumingMemoryBound(to: Int32.self)
         ComputeThreads.split(p.planes, grain: max(1, elementGrain / max(area, 1))) { planes in
           for plane in planes {
             let to = to + plane * p.height * p.width
+            to.update(repeating: 0, count: p.height * p.width)
             for i in plane * area..<(plane + 1) * area where places[i] >= 0 {
               to[Int(places[i])] += g[i]
             }

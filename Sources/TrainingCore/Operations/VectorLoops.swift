@@ -73,14 +73,25 @@ func writeScaled<T: Scalar>(
   }
 }
 
-/// `y = g` where a rectifier's output is positive, else 0.
-func rectifiedGradient<T: Scalar>(
-  _ g: UnsafePointer<T>, _ output: UnsafePointer<T>, _ y: UnsafeMutablePointer<T>, _ count: Int
-) {
-  if let g = asFloats(g), let output = asFloats(output), let y = asFloats(y) {
-    return ct_relu_gradient(g, output, y, Int64(count))
+/// `passed = g` where a rectifier's output is positive, else 0; the sum of that and of `passed (x - center)`,
+/// in double precision.
+func rectifiedSums<T: Scalar>(
+  _ g: UnsafePointer<T>, _ output: UnsafePointer<T>, _ x: UnsafePointer<T>,
+  into passed: UnsafeMutablePointer<T>, _ count: Int, from center: T
+) -> (sum: Double, product: Double) {
+  if let g = asFloats(g), let output = asFloats(output), let x = asFloats(x),
+    let passed = asFloats(passed)
+  {
+    var result = (0.0, 0.0)
+    withUnsafeMutableBytes(of: &result) {
+      ct_rectified_sums(
+        g, output, x, passed, Int64(count), Float(center),
+        $0.baseAddress?.assumingMemoryBound(to: Double.self))
+    }
+    return result
   }
-  for i in 0..<count { y[i] = output[i] > 0 ? g[i] : 0 }
+  for i in 0..<count { passed[i] = output[i] > 0 ? g[i] : 0 }
+  return sumAndProduct(passed, x, count, from: center)
 }
 
 /// `y = (g - average - (x - center) pull) factor`.

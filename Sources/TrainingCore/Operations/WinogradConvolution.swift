@@ -8,21 +8,31 @@ internal import CTrainingKernels
 enum WinogradConvolution {
   /// Whether it can be done and is quicker than ``DirectConvolution``.
   static func isBetter(_ g: ConvolutionGeometry) -> Bool {
-    guard g.kernel == (3, 3), g.stride == (1, 1), g.dilation == (1, 1), g.groups == 1,
-      g.padding.0 <= 2, g.padding.1 <= 2, max(g.height, g.width) < 1 << 16,
-      DirectConvolution.canDo(g)
-    else { return false }
-    // Measured: a product of a tile costs as much as 48 multiplications, transforming a kernel as 250.
-    let lanes = Int(ct_winograd_lanes())
-    func padded(_ count: Int, _ step: Int) -> Int { (count + step - 1) / step * step }
-    let pairs = padded(g.channels, lanes) * padded(g.outputs, lanes)
-    let tiles = padded(rowCount(g) * tileCount(g.outputWidth), 8)
-    return pairs * (48 * tiles + 250) < g.batch * g.outputArea * g.outputs * g.patch
+    // Tiles are multiplied in eights.
+    canDo(g)
+      && isBetter(g, tiles: (rowCount(g) * tileCount(g.outputWidth) + 7) / 8 * 8, kernel: 250)
   }
 
   /// Whether the same holds for the images' gradients.
   static func isBetterForInput(_ g: ConvolutionGeometry) -> Bool {
-    isBetter(g) && isBetter(DirectConvolution.transposed(g))
+    canDo(g) && isBetter(DirectConvolution.transposed(g))
+  }
+
+  /// Whether the same holds for the weights' gradients.
+  static func isBetterForWeight(_ g: ConvolutionGeometry) -> Bool {
+    canDo(g) && isBetter(g, tiles: rowCount(g) * tileCount(g.outputWidth), kernel: 100)
+  }
+
+  private static func canDo(_ g: ConvolutionGeometry) -> Bool {
+    g.kernel == (3, 3) && g.stride == (1, 1) && g.dilation == (1, 1) && g.padding.0 <= 2
+      && g.padding.1 <= 2 && max(g.height, g.width) < 1 << 16 && DirectConvolution.canDo(g)
+  }
+
+  /// Measured: a tile costs as much as 48 multiplications, transforming a kernel as `kernel` of them.
+  private static func isBetter(_ g: ConvolutionGeometry, tiles: Int, kernel: Int) -> Bool {
+    let lanes = Int(ct_winograd_lanes())
+    let pairs = panelCount(g.channels) * lanes * panelCount(g.outputs) * lanes
+    return pairs * (48 * tiles + kernel) < g.batch * g.outputArea * g.outputs * g.patch
   }
 
   private static func tileCount(_ pixels: Int) -> Int { (pixels + 3) / 4 }
@@ -118,7 +128,6 @@ enum WinogradConvolution {
     let imagePoints = images.pointer.assumingMemoryBound(to: Float.self)
     let slopePoints = slopes.pointer.assumingMemoryBound(to: Float.self)
     let lanes = Int(ct_winograd_lanes())
-    weight.update(repeating: 0, count: g.outputs * g.patch)
     let scratch = Int(ct_winograd_layout_count(&kernel))
     let shares = ComputeThreads.count
     try withScratch(scratch, shares) { memory in
@@ -142,7 +151,8 @@ enum WinogradConvolution {
           for pair in pairs * worker / shares..<pairs * (worker + 1) / shares {
             ct_winograd_gradient(
               &kernel, imagePoints, slopePoints, Int32(count * tiles), Int64(length),
-              Int32(pair / outputPanels), Int32(pair % outputPanels), weight, memory(worker))
+              Int32(pair / outputPanels), Int32(pair % outputPanels), first > 0 ? 1 : 0, weight,
+              memory(worker))
           }
         }
       }
