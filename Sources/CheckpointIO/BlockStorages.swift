@@ -4,15 +4,18 @@ internal import TensorStore
 extension Checkpoint {
   /// Refuses to write what a file holds as blocks, unless it is to be written as floats and can be.
   ///
+  /// - Parameter isKept: whether the output holds a tensor's blocks as they are.
   /// - Throws: `CheckpointError.cannotWrite`.
-  func checkBlocks(_ options: WriteOptions) throws {
+  func checkBlocks(_ options: WriteOptions, isKept: (Tensor) -> Bool) throws {
     let known = [document.tensors, addedTensors].contains { table in
       table.values.contains { $0.storage.blocks != nil }
     }
     guard known else { return }
     var found: [(ref: PickleGraph.Ref, blocks: Storage.Blocks)] = []
     try graph.walk(from: graph.root) { ref in
-      if let blocks = tensor(of: ref)?.storage.blocks, !blocks.isDecoded || !options.dequantizes {
+      if let tensor = tensor(of: ref), let blocks = tensor.storage.blocks,
+        !blocks.isDecoded || !options.dequantizes, !isKept(tensor)
+      {
         found.append((ref, blocks))
       }
       return true

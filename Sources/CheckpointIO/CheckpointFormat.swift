@@ -1,4 +1,5 @@
 internal import Platform
+internal import TensorStore
 
 extension Checkpoint {
   /// What a checkpoint was found to be, or is to be written as.
@@ -80,10 +81,18 @@ protocol FormatWriter {
   /// The endings of an output's name that mean this format.
   static var endings: [String] { get }
 
+  /// Whether elements that were read as blocks of a few bits each are written as these blocks.
+  static func keepsBlocks(of tensor: Tensor, _ options: WriteOptions) -> Bool
+
   /// Lays out what is to be written, from sizes alone: no tensor is read.
   static func plan(
     _ checkpoint: Checkpoint, to path: String, _ options: WriteOptions
   ) throws -> OutputPlan
+}
+
+extension FormatWriter {
+  /// Few formats have any.
+  static func keepsBlocks(of tensor: Tensor, _ options: WriteOptions) -> Bool { false }
 }
 
 /// The formats.

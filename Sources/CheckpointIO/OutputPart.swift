@@ -89,7 +89,9 @@ extension OutputPlan.File {
   /// Whether the file at `path` is as long as this one and begins as it does.
   func isThere(at path: String) throws -> Bool {
     let file = try Platform.File(readingFrom: path)
-    guard file.size == byteCount, file.size >= beginning.count else { return false }
+    guard file.size == byteCount else { return false }
+    let beginning = beginning()
+    guard file.size >= beginning.count else { return false }
     return try file.bytes(at: 0, count: beginning.count) == beginning
   }
 }

@@ -36,14 +36,14 @@ public struct OutputPlan: Sendable {
     public let name: String
     /// How many bytes it will have.
     public let byteCount: Int
-    /// The bytes that it begins with, as far as they are known; they tell it from others of its length.
-    let beginning: [UInt8]
+    /// Gives the bytes that it begins with, as far as they are known; they tell it from others of its length.
+    let beginning: @Sendable () -> [UInt8]
     /// Writes all of them.
     let write: @Sendable (Platform.File, WriteContext) throws -> Void
 
     /// A file of `byteCount` bytes that `write` writes.
     init(
-      name: String, byteCount: Int, beginning: [UInt8] = [],
+      name: String, byteCount: Int, beginning: @escaping @Sendable () -> [UInt8] = { [] },
       write: @escaping @Sendable (Platform.File, WriteContext) throws -> Void
     ) {
       self.name = name
@@ -54,7 +54,7 @@ public struct OutputPlan: Sendable {
 
     /// A file of those bytes.
     init(name: String, bytes: [UInt8]) {
-      self.init(name: name, byteCount: bytes.count, beginning: bytes) { file, context in
+      self.init(name: name, byteCount: bytes.count, beginning: { bytes }) { file, context in
         try bytes.withUnsafeBytes { try file.write($0, at: 0) }
         context.stream.progress?(bytes.count)
       }
@@ -188,7 +188,7 @@ extension Checkpoint {
     writingTo path: String, options: WriteOptions = WriteOptions()
   ) throws -> OutputPlan {
     let writer = try FormatRegistry.writer(for: path, options.format)
-    try checkBlocks(options)
+    try checkBlocks(options) { writer.keepsBlocks(of: $0, options) }
     return try writer.plan(self, to: path, options)
   }
 

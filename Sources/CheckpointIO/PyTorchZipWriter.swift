@@ -27,7 +27,10 @@ enum PyTorchZipWriter: FormatWriter {
   static func file(_ checkpoint: Checkpoint, named path: String) throws -> OutputPlan.File {
     let records = try checkpoint.records(folder: Checkpoint.folder(for: path))
     let layout = try ZipLayout(records.map { ($0.name, $0.byteCount) })
-    return OutputPlan.File(name: path, byteCount: layout.byteCount) { file, context in
+    return OutputPlan.File(
+      name: path, byteCount: layout.byteCount,
+      beginning: { (try? ZipLayout.beginning(of: records)) ?? [] }
+    ) { file, context in
       do {
         try ZipWriter(context.stream).write(records, to: file)
       } catch let error as ChecksumError where error.key == nil {

@@ -11,7 +11,9 @@ enum SafetensorsWriter: FormatWriter {
   static func plan(
     _ checkpoint: Checkpoint, to path: String, _ options: WriteOptions
   ) throws -> OutputPlan {
-    let alone = try checkpoint.tensorsAlone(options, as: format) { SafetensorsType($0) != nil }
+    let alone = try checkpoint.tensorsAlone(options, as: format) {
+      SafetensorsType($0.elementType) != nil
+    }
     let file = try file(
       named: path, alone.tensors, metadata: metadata(of: checkpoint) + ties(alone, checkpoint))
     return OutputPlan(format: format, path: path, file: file, report: alone.report)
@@ -66,7 +68,7 @@ enum SafetensorsWriter: FormatWriter {
       + layout.slots.map { StreamSegment(offset: $0.offset, source: sources[$0.item]) }
     let keys = Dictionary(tensors.map { ($0.tensor.storage.name, $0.key) }) { first, _ in first }
     return OutputPlan.File(
-      name: name, byteCount: layout.byteCount, beginning: layout.header
+      name: name, byteCount: layout.byteCount, beginning: { layout.header }
     ) { file, context in
       do {
         try context.stream.write(segments, to: file)

@@ -11,7 +11,9 @@ enum ShardedSafetensorsWriter: FormatWriter {
   static func plan(
     _ checkpoint: Checkpoint, to path: String, _ options: WriteOptions
   ) throws -> OutputPlan {
-    let alone = try checkpoint.tensorsAlone(options, as: format) { SafetensorsType($0) != nil }
+    let alone = try checkpoint.tensorsAlone(options, as: format) {
+      SafetensorsType($0.elementType) != nil
+    }
     let place = ShardedOutput(path, stem: "model", ending: ".safetensors")
     let metadata = SafetensorsWriter.metadata(of: checkpoint)
     let ties = SafetensorsWriter.ties(alone, checkpoint)

@@ -45,11 +45,11 @@ extension Checkpoint {
 
   /// Finds the tensors for a format that holds nothing else.
   ///
-  /// - Parameter holds: whether the format has elements of a type.
+  /// - Parameter holds: whether the format has elements of a tensor's type.
   /// - Throws: `CheckpointError.wouldDrop` for what is no tensor, unless `options` allow it;
   ///   `.tied` if ties are to be errors; `.cannotWrite` for a tensor that the format cannot hold.
   func tensorsAlone(
-    _ options: WriteOptions, as format: Format, holds: (ElementType) -> Bool
+    _ options: WriteOptions, as format: Format, holds: (Tensor) -> Bool
   ) throws -> TensorsAlone {
     let at = try options.at ?? stateDictPath()
     let stateDict = try stateDict(at: at)
@@ -61,7 +61,7 @@ extension Checkpoint {
         let steps = ObjectPath(at).steps + [key]
         result.report.dropped.append((ObjectPath(steps: steps).written, object.summary))
       case .tensor(let tensor):
-        guard holds(tensor.elementType), tensor.quantization == nil, !tensor.isMeta else {
+        guard holds(tensor), tensor.quantization == nil, !tensor.isMeta else {
           throw CheckpointError.cannotWrite(
             file: path,
             "\(format.rawValue) cannot hold the \(Self.kind(of: tensor)) \"\(Text.printable(key))\"",

@@ -182,7 +182,8 @@ extension GGUFFile.Entry {
     }
     return try Tensor(
       storage: Storage(
-        .computed(bytes), name: name, blocks: .init(name: type.name, isDecoded: true)),
+        .computed(bytes), name: name,
+        blocks: .init(name: type.name, isDecoded: true, source: .region(region))),
       elementType: .float32, shape: shape)
   }
 
@@ -192,7 +193,8 @@ extension GGUFFile.Entry {
     let row = (shape.last ?? 1) / block.elementCount * block.byteCount
     return try Tensor(
       storage: Storage(
-        .region(region), name: name, blocks: .init(name: type.name, isDecoded: false)),
+        .region(region), name: name,
+        blocks: .init(name: type.name, isDecoded: false, source: .region(region))),
       elementType: .uint8, shape: shape.dropLast() + [row])
   }
 }

@@ -1,6 +1,7 @@
+public import Platform
 public import TensorStore
 
-/// Where everything in a GGUF file of plain tensors goes, known from sizes alone.
+/// Where everything in a GGUF file goes, known from sizes alone.
 public struct GGUFLayout: Sendable {
   /// A tensor that is to be written.
   public struct Entry: Sendable {
@@ -11,9 +12,15 @@ public struct GGUFLayout: Sendable {
 
     /// The entry of `tensor`.
     ///
+    /// - Parameter blocks: whether it is to be written as the blocks that it came as.
     /// - Throws: `GGUFError.cannotWrite` if GGUF cannot hold its elements, its dimensions or its name.
-    public init(key: String, tensor: Tensor) throws(GGUFError) {
-      guard let type = GGUFType(tensor.elementType) else {
+    public init(key: String, tensor: Tensor, asBlocks blocks: Bool) throws(GGUFError) {
+      let type: GGUFType
+      if blocks, let own = Blocks(tensor) {
+        (type, shape, byteCount) = (own.type, own.shape, own.source.byteCount)
+      } else if let plain = GGUFType(tensor.elementType) {
+        (type, shape, byteCount) = (plain, tensor.shape, tensor.byteCount)
+      } else {
         throw .cannotWrite(
           tensor: key, "GGUF has no type for \(tensor.elementType.name)",
           hint: "--to-dtype float32 makes one that GGUF has")
@@ -30,8 +37,29 @@ public struct GGUFLayout: Sendable {
       }
       self.key = key
       self.type = type
-      shape = tensor.shape
-      byteCount = tensor.byteCount
+    }
+  }
+
+  /// A tensor as the blocks of a few bits an element that it came as.
+  public struct Blocks: Sendable {
+    let type: GGUFType
+    let shape: [Int]
+    /// The blocks.
+    public let source: ByteSource
+
+    /// Nil unless the tensor is all that a GGUF file held in blocks, and nothing but that.
+    public init?(_ tensor: Tensor) {
+      guard let blocks = tensor.storage.blocks, tensor.isContiguous, tensor.offset == 0,
+        tensor.byteCount == tensor.storage.byteCount, !tensor.isConjugate, !tensor.isNegative,
+        let type = GGUFType.allCases.first(where: { $0.name == blocks.name }),
+        let last = tensor.shape.last
+      else { return nil }
+      let (block, rest) = last.quotientAndRemainder(
+        dividingBy: blocks.isDecoded ? type.block.elementCount : type.block.byteCount)
+      guard rest == 0 else { return nil }
+      self.type = type
+      shape = tensor.shape.dropLast() + [block * type.block.elementCount]
+      source = blocks.source
     }
   }
 

@@ -68,7 +68,7 @@ public struct ChunkedBytes: ComputedBytes {
     self.chunks = order.map { kept[$0] }
     cutDimensions = order.map { cuts[$0] }
     byteCount = total
-    guard !hasOverlaps() else { throw .badGeometry("its chunks overlap") }
+    guard try Self.fill(shape, self.chunks) else { throw .badGeometry("its chunks overlap") }
   }
 
   private static func volume(_ sizes: [Int], _ width: Int) -> Int? {
@@ -80,27 +80,6 @@ public struct ChunkedBytes: ComputedBytes {
       volume = next
     }
     return volume
-  }
-
-  /// Whether two boxes share an element; together they have as many as the whole.
-  private func hasOverlaps() -> Bool {
-    guard !shape.isEmpty else { return chunks.count > 1 }
-    var open: [Int] = []
-    for index in chunks.indices {
-      let chunk = chunks[index]
-      // The chunks are sorted by where they begin, so those that have ended can be forgotten.
-      open.removeAll { chunks[$0].offsets[0] + chunks[$0].sizes[0] <= chunk.offsets[0] }
-      for other in open where Self.overlap(chunk, chunks[other]) { return true }
-      open.append(index)
-    }
-    return false
-  }
-
-  private static func overlap(_ first: TensorChunk, _ second: TensorChunk) -> Bool {
-    first.offsets.indices.allSatisfy {
-      first.offsets[$0] < second.offsets[$0] + second.sizes[$0]
-        && second.offsets[$0] < first.offsets[$0] + first.sizes[$0]
-    }
   }
 
   /// Any place can be read.

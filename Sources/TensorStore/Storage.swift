@@ -12,16 +12,19 @@ public final class Storage: Sendable {
   public let blocks: Blocks?
 
   /// A kind of blocks, such as GGUF's `Q4_K`.
-  public struct Blocks: Sendable, Hashable {
+  public struct Blocks: Sendable {
     /// The format's own name.
     public let name: String
     /// Whether the storage gives the numbers that the blocks stand for; if not, it gives the blocks.
     public let isDecoded: Bool
+    /// The blocks themselves.
+    public let source: ByteSource
 
     /// Blocks of that name.
-    public init(name: String, isDecoded: Bool) {
+    public init(name: String, isDecoded: Bool, source: ByteSource) {
       self.name = name
       self.isDecoded = isDecoded
+      self.source = source
     }
   }
 

@@ -105,6 +105,15 @@ public struct ZipLayout: Sendable {
     }
   }
 
+  /// The bytes that an archive of those records begins with: the first record, if it is in memory.
+  public static func beginning(of records: [ZipRecord]) throws -> [UInt8] {
+    guard let first = records.first, case .source(.bytes(let bytes)) = first.content else {
+      return []
+    }
+    let layout = try ZipLayout([(first.name, first.byteCount)])
+    return layout.header(layout.slots[0]) + bytes
+  }
+
   /// What stands before a record's bytes: its header and the padding.
   func header(_ slot: Slot) -> [UInt8] {
     var header: [UInt8] = [0x50, 0x4B, 3, 4, 0, 0]

@@ -156,7 +156,7 @@ struct MoreFormatsTests {
     let checkpoint = try Checkpoint(Self.path("quantized.gguf"))
     let stateDict = try checkpoint.stateDict()
     #expect(stateDict["q4_k"]?.storage.blocks?.name == "Q4_K")
-    for name in ["out.pt", "out.gguf", "out.safetensors", "out.npz"] {
+    for name in ["out.pt", "out.safetensors", "out.npz"] {
       let error = #expect(throws: CheckpointError.self) {
         try checkpoint.write(to: folder.file(name))
       }
@@ -172,6 +172,34 @@ struct MoreFormatsTests {
         #expect(try written[key]?.contiguousBytes() == tensor.contiguousBytes(), "\(name) \(key)")
       }
     }
+  }
+
+  @Test("Quantized tensors stay in their blocks from one GGUF file to another")
+  func keptBlocks() throws {
+    let checkpoint = try Checkpoint(Self.path("quantized.gguf"))
+    let stateDict = try checkpoint.stateDict()
+    var renamed = StateDict()
+    for (key, tensor) in stateDict.tensors { renamed["x." + key] = tensor }
+    var edited = checkpoint
+    try edited.replaceStateDict(at: "/", with: renamed)
+    try edited.write(to: folder.file("renamed.gguf"))
+    let written = try Checkpoint(folder.file("renamed.gguf")).stateDict()
+    #expect(written.keys == stateDict.keys.map { "x." + $0 })
+    for (key, tensor) in stateDict.tensors {
+      let other = try #require(written["x." + key])
+      #expect(other.shape == tensor.shape)
+      #expect(other.storage.blocks?.name == tensor.storage.blocks?.name)
+      #expect(
+        try other.storage.blocks?.source.allBytes() == tensor.storage.blocks?.source.allBytes())
+      #expect(try other.contiguousBytes() == tensor.contiguousBytes(), "\(key)")
+    }
+    // What is computed from them has no blocks any more.
+    var computed = StateDict()
+    computed["q4_k"] = try #require(stateDict["q4_k"]).converting(to: .float16)
+    try Checkpoint(computed).write(to: folder.file("half.gguf"))
+    let half = try Checkpoint(folder.file("half.gguf")).stateDict()
+    #expect(half["q4_k"]?.elementType == .float16)
+    #expect(half["q4_k"]?.storage.blocks == nil)
   }
 
   @Test("A TorchScript module's code can be read, and nothing else passes for it")

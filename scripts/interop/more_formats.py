@@ -196,6 +196,14 @@ def gguf_files(folder):
         ckpt("convert", folder / "made.gguf", "-o", folder / "back.pt")
         assert_equal(state_dict, dict(torch.load(folder / "back.pt", weights_only=True)))
 
+    def quantized_file(kind, raw):
+        writer = gguf.GGUFWriter(folder / "q.gguf", "llama")
+        writer.add_tensor("w", raw, raw_dtype=kind)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
     def quantized(kind):
         size, count = gguf.GGML_QUANT_SIZES[kind]
         rows = 40
@@ -203,13 +211,9 @@ def gguf_files(folder):
             raw = gguf.quants.quantize(random.normal(size=(rows, 1024)).astype("f4"), kind)
         else:
             raw = random.integers(0, 256, size=(rows, 1024 // size * count), dtype="u1")
-        writer = gguf.GGUFWriter(folder / "q.gguf", "llama")
-        writer.add_tensor("w", raw, raw_dtype=kind)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
+        quantized_file(kind, raw)
         ckpt("convert", folder / "q.gguf", "-o", folder / "q.safetensors", "--force", status=65)
+        renamed(kind, raw)
         ckpt("convert", folder / "q.gguf", "--dequantize", "-o", folder / "q.pt", "--force")
         found = torch.load(folder / "q.pt", weights_only=True)["w"].numpy()
         with numpy.errstate(all="ignore"):
@@ -218,7 +222,24 @@ def gguf_files(folder):
         bits = ~numpy.isnan(wanted)
         assert (found.view("u4")[bits] == wanted.view("u4")[bits]).all()
 
+    def renamed(kind, raw):
+        """Blocks go from one file to the other as they are."""
+        ckpt("rename-keys", folder / "q.gguf", "--add-prefix", "model.", "-o", folder / "r.gguf", "--force")
+        reader = gguf.GGUFReader(folder / "r.gguf")
+        (tensor,) = reader.tensors
+        assert tensor.name == "model.w" and tensor.tensor_type == kind
+        assert tensor.data.tobytes() == raw.tobytes()
+        assert reader.get_field("general.architecture").contents() == "llama"
+
+    def not_decoded(kind):
+        size, count = gguf.GGML_QUANT_SIZES[kind]
+        raw = random.integers(0, 256, size=(3, 512 // size * count), dtype="u1")
+        quantized_file(kind, raw)
+        renamed(kind, raw)
+
     check("gguf, written", written)
+    for name in "IQ4_XS IQ2_S TQ1_0 Q8_K".split():
+        check(f"gguf {name}, kept", lambda: not_decoded(gguf.GGMLQuantizationType[name]))
     for name in "Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K".split():
         check(f"gguf {name}", lambda: quantized(gguf.GGMLQuantizationType[name]))
 

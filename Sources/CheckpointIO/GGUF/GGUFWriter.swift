@@ -4,17 +4,28 @@ internal import StateDicts
 internal import Streaming
 internal import TensorStore
 
-/// Writes GGUF files, version 3, of plain tensors.
+/// Writes GGUF files, version 3: plain tensors, and what another GGUF file held in blocks as it was there.
 enum GGUFWriter: FormatWriter {
   static let format = Checkpoint.Format.gguf
   static let endings = [".gguf"]
 
+  static func keepsBlocks(of tensor: Tensor, _ options: WriteOptions) -> Bool {
+    !options.dequantizes && GGUFLayout.Blocks(tensor) != nil
+  }
+
   static func plan(
     _ checkpoint: Checkpoint, to path: String, _ options: WriteOptions
   ) throws -> OutputPlan {
-    let alone = try checkpoint.tensorsAlone(options, as: format) { GGUFType($0) != nil }
-    let entries = try alone.tensors.map { try GGUFLayout.Entry(key: $0.key, tensor: $0.tensor) }
-    let sources = try alone.tensors.map { try $0.tensor.plainSource() }
+    let alone = try checkpoint.tensorsAlone(options, as: format) {
+      keepsBlocks(of: $0, options) || GGUFType($0.elementType) != nil
+    }
+    let entries = try alone.tensors.map { key, tensor in
+      try GGUFLayout.Entry(key: key, tensor: tensor, asBlocks: !options.dequantizes)
+    }
+    let sources = try alone.tensors.map { _, tensor in
+      let blocks = options.dequantizes ? nil : GGUFLayout.Blocks(tensor)
+      return try blocks?.source ?? tensor.plainSource()
+    }
     let native = checkpoint.document.nativeMetadata
     let layout = try GGUFLayout(
       entries, metadata: native == nil ? checkpoint.metadata : [],

@@ -43,7 +43,9 @@ enum NumpyWriter: FormatWriter {
   static func arrays(
     of checkpoint: Checkpoint, _ options: WriteOptions, as format: Checkpoint.Format
   ) throws -> (arrays: [Array], report: OutputReport) {
-    let alone = try checkpoint.tensorsAlone(options, as: format, holds: NumpyHeader.canHold)
+    let alone = try checkpoint.tensorsAlone(options, as: format) {
+      NumpyHeader.canHold($0.elementType)
+    }
     let arrays = try alone.tensors.map { key, tensor in
       let header = NumpyHeader(elementType: tensor.elementType, shape: tensor.shape)
       return Array(
