@@ -87,7 +87,8 @@ let package = Package(
       ],
       swiftSettings: settings),
     .target(
-      name: "ModelZoo", dependencies: ["Platform", "TensorStore", "StateDicts", "TrainingCore"],
+      name: "ModelZoo",
+      dependencies: ["Platform", "TensorStore", "StateDicts", "TrainingCore", "Yams"],
       swiftSettings: settings),
     .target(
       name: "StateDictKit",
@@ -134,7 +135,7 @@ let package = Package(
     test("TrainingCore", "StateDictKit", "StateDicts", "TensorStore"),
     test("Inspection", "TensorStore", "StateDicts", "Platform", "CheckpointIO"),
     test("StateDictKit"),
-    test("ModelZoo", "StateDictKit", "TrainingCore", "StateDicts", "TensorStore"),
+    test("ModelZoo", "StateDictKit", "TrainingCore", "StateDicts", "TensorStore", "Platform"),
     test("CheckpointCommands", "StateDictKit", "StateDicts", "TensorStore"),
   ]
 )

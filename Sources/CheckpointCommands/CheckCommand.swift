@@ -58,14 +58,14 @@ struct CheckCommand: ParsableCommand {
     let minimum = try minimum()
     let isStrict = !nonStrict && minimum == nil
     let spec = try model.map { try ModelSpec($0) }
-    if let spec { _ = try ModelZoo.standard.family(spec.name) }
+    let zoo = try spec.map { try ModelZoo.standard.including($0) } ?? .standard
     let other = try against.map { try Checkpoint($0).stateDict(at: againstAt) }
     let all = try Checkpoint(file).stateDict(at: at)
     let rules = [KeyRule.step(.select(try selection.selection()))] + (try renames.keyRules())
     let (stateDict, keyReport) = try all.applying(all.steps(of: rules))
     warnUnmatched(keyReport, of: file)
     try selection.checkIsNotEmpty(stateDict.count, of: all.count, in: file)
-    let known = try spec.map { try ModelZoo.standard.reference($0, for: stateDict) }
+    let known = try spec.map { try zoo.reference($0, for: stateDict) }
     let reference = known?.stateDict ?? other ?? StateDict()
     let report = try stateDict.validate(against: reference, strict: isStrict, comparesTies: true)
     let isEnough = minimum.map { report.loadedShare >= $0 } ?? true

@@ -44,8 +44,8 @@ struct VerifyCommand: ParsableCommand {
 
   func run() throws {
     let spec = try model.map { try ModelSpec($0) }
-    if let spec { _ = try ModelZoo.standard.family(spec.name) }
-    if let spec, let dump { return try writeFigures(of: spec, to: dump) }
+    let zoo = try spec.map { try ModelZoo.standard.including($0) } ?? .standard
+    if let spec, let dump { return try writeFigures(of: spec, in: zoo, to: dump) }
     let report = try integrity()
     var verification: ModelVerification?
     var matches: [ModelMatch] = []
@@ -53,10 +53,10 @@ struct VerifyCommand: ParsableCommand {
       if let spec {
         var options = ModelVerification.Options()
         (options.steps, options.seed) = (steps, seed)
-        verification = try ModelVerification(of: stateDict(), as: spec, options)
+        verification = try ModelVerification(of: stateDict(), as: spec, in: zoo, options)
       } else if let stateDict = try? stateDict() {
         // A file that holds something else than a model's weights may be whole.
-        matches = (try? ModelZoo.standard.matches(stateDict)) ?? []
+        matches = (try? zoo.matches(stateDict)) ?? []
       }
     }
     if common.json {
@@ -72,7 +72,7 @@ struct VerifyCommand: ParsableCommand {
     try Checkpoint(file).stateDict(at: at).renamingKeys(renames.renames())
   }
 
-  private func writeFigures(of spec: ModelSpec, to path: String) throws {
+  private func writeFigures(of spec: ModelSpec, in zoo: ModelZoo, to path: String) throws {
     let root = try Checkpoint(file).stateDict(at: "/")
     guard let input = root["input"], let target = root["target"] else {
       throw InputError(
@@ -80,7 +80,7 @@ struct VerifyCommand: ParsableCommand {
         hint: "save them beside the state dict: {\"state\": …, \"input\": …, \"target\": …}")
     }
     let state = try stateDict()
-    let model = try ModelZoo.standard.makeModel(spec, fitting: state)
+    let model = try zoo.makeModel(spec, fitting: state)
     try model.module.load(state)
     let given = try Variable(input)
     if given.scalarType == .float64 { try model.module.convert(to: .float64) }

@@ -43,8 +43,30 @@ public enum ModelInput: Sendable, Hashable {
   case features(Int)
   /// Square images of so many channels, so many pixels wide.
   case images(channels: Int, size: Int)
+  /// Numbers of any shape; the batch's dimension is not among the sizes.
+  case numbers([Int])
   /// Token numbers below the vocabulary's size, so many in a row.
   case tokens(vocabulary: Int, length: Int)
+}
+
+extension ModelInput {
+  /// How many numbers or tokens one input has.
+  var elementCount: Int {
+    switch self {
+    case .features(let width): width
+    case .images(let channels, let size): channels.saturated(times: size).saturated(times: size)
+    case .numbers(let sizes): sizes.reduce(1) { $0.saturated(times: $1) }
+    case .tokens(_, let length): length
+    }
+  }
+}
+
+extension Int {
+  /// The product, or the largest integer.
+  fileprivate func saturated(times other: Int) -> Int {
+    let (product, overflow) = multipliedReportingOverflow(by: other)
+    return overflow ? .max : product
+  }
 }
 
 /// What a model's outputs are to become.
@@ -132,6 +154,7 @@ public struct ZooModel {
     switch input {
     case .features(let width): try .normal([count, width], from: random)
     case .images(let channels, let size): try .normal([count, channels, size, size], from: random)
+    case .numbers(let sizes): try .normal([count] + sizes, from: random)
     case .tokens(let vocabulary, let length):
       try Self.randomNumbers(below: vocabulary, shape: [count, length], from: random)
     }

@@ -36,17 +36,26 @@ extension ModelZoo {
       let model = try family.makeModel(fitting: shapes, spec.options, from: random)
       return ModelReference(model: model, sizes: sizes, stateDict: try model.module.stateDict())
     }
+    let prefixes = family.prefixes(in: stateDict.keys)
+    var failure: ZooError?
     do {
-      return try make(StateShapes(stateDict), .inferred)
+      // Where the model's first weight stands behind a prefix only, shapes are looked up behind it first.
+      if prefixes.isEmpty || prefixes.contains("") {
+        return try make(StateShapes(stateDict), .inferred)
+      }
     } catch let error as ZooError {
       guard case .cannotInfer = error else { throw error }
-      for prefix in family.prefixes(in: stateDict.keys) where !prefix.isEmpty {
-        let shapes = try StateShapes(stateDict, behind: prefix)
-        guard family.recognises(shapes) else { continue }
-        if let found = try? make(shapes, .inferredBehindPrefix) { return found }
-      }
-      guard let published = try family.makePublishedModule(from: random) else { throw error }
-      return try make(StateShapes(published.stateDict()), .published)
+      failure = error
     }
+    for prefix in prefixes where !prefix.isEmpty {
+      let shapes = try StateShapes(stateDict, behind: prefix)
+      guard family.recognises(shapes) else { continue }
+      if let found = try? make(shapes, .inferredBehindPrefix) { return found }
+    }
+    guard let published = try family.makePublishedModule(from: random) else {
+      if let failure { throw failure }
+      return try make(StateShapes(stateDict), .inferred)
+    }
+    return try make(StateShapes(published.stateDict()), .published)
   }
 }

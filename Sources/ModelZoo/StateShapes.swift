@@ -15,6 +15,9 @@ public struct StateShapes: Sendable {
     let offset: Int
   }
 
+  /// No shapes at all.
+  init() {}
+
   /// The shapes of a state dict's tensors; those whose keys lack `prefix` are left out, the others are
   /// known without it.
   ///

@@ -10,12 +10,14 @@ public enum ZooError: Diagnostic, Equatable {
   case cannotInfer(model: String, key: String, problem: String)
   /// Tensors that look far larger than the file is.
   case tooLarge(elements: Int, bytes: Int)
+  /// A model most of which would have to be made up.
+  case tooManyNew(elements: Int)
 
   /// How scripts tell it apart.
   public var kind: DiagnosticKind {
     switch self {
     case .unknownModel, .badOption: .usage
-    case .cannotInfer, .tooLarge: .badInput
+    case .cannotInfer, .tooLarge, .tooManyNew: .badInput
     }
   }
 
@@ -25,6 +27,8 @@ public enum ZooError: Diagnostic, Equatable {
     case .unknownModel(let name, _): "no model is called \"\(name)\""
     case .badOption(let model, let option, let problem): "\(model): option \(option): \(problem)"
     case .cannotInfer(let model, let key, let problem): "this is no \(model): \(key): \(problem)"
+    case .tooManyNew(let elements):
+      "the model has \(elements) elements that the file lacks, too many to be drawn at random"
     case .tooLarge(let elements, let bytes):
       "the tensors' shapes have \(elements) elements, but their storages only \(bytes) bytes"
     }
@@ -34,10 +38,10 @@ public enum ZooError: Diagnostic, Equatable {
   public var hint: String? {
     switch self {
     case .unknownModel(_, let known):
-      "there are: \(known.joined(separator: ", "))"
+      "there are: \(known.joined(separator: ", ")); a file NAME.yml describes another"
     case .badOption: "docs/models.md lists the options"
     case .cannotInfer: "\"ckpt verify FILE\" names the models whose keys fit"
-    case .tooLarge: nil
+    case .tooLarge, .tooManyNew: nil
     }
   }
 }

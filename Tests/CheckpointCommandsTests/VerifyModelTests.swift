@@ -1,3 +1,4 @@
+import Foundation
 import StateDictKit
 import StateDicts
 import TensorStore
@@ -46,6 +47,31 @@ struct VerifyModelTests {
       ckpt(
         "verify", Fixtures.path("prefixes/segmentation.pt"), "--model", "resnet50:classes=4",
         "--strip-prefix", "backbone.") == 1)
+  }
+
+  @Test("--model takes a description, too: verify, verify --dump and check")
+  func description() throws {
+    let albert = Fixtures.path("../Examples/models/albert.yml")
+    let file = Fixtures.path("described/albert.pt")
+    let spec = albert + ":layers=3,heads=2"
+    #expect(ckpt("verify", file, "--at", "state", "--model", spec) == 0)
+    #expect(ckpt("verify", file, "--at", "state", "--model", spec, "--json") == 0)
+    #expect(ckpt("check", file, "--at", "state", "--model", albert) == 0)
+    #expect(ckpt("check", trained, "--model", albert) == 1)
+    #expect(ckpt("verify", file, "--at", "state", "--model", albert + ":depth=3") == 64)
+    #expect(ckpt("verify", file, "--at", "state", "--model", albert + ":layers=x") == 64)
+    let out = folder.file("figures.pt")
+    #expect(ckpt("verify", file, "--at", "state", "--model", spec, "--dump", out) == 0)
+    #expect(try Checkpoint(out).stateDict().keys.contains("norms/classifier.weight"))
+    #expect(ckpt("verify", trained, "--model", "/none.yml") == 66)
+    let broken = folder.file("broken.yaml")
+    try "model:\n  fc: Linear(16)\n".write(toFile: broken, atomically: true, encoding: .utf8)
+    #expect(ckpt("verify", trained, "--model", broken) == 65)
+    #expect(ckpt("check", trained, "--model", broken) == 65)
+    // A description that takes what the layers before do not give.
+    try "model:\n  fc: Linear(16, 5)\n  last: Linear(4, 5)\n".write(
+      toFile: broken, atomically: true, encoding: .utf8)
+    #expect(ckpt("check", trained, "--model", broken) == 1)
   }
 
   @Test("--dump writes PyTorch's figures for the file's own input and target")

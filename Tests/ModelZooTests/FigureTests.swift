@@ -10,7 +10,9 @@ import TrainingCore
 struct ModelFixture {
   let checkpoint: Checkpoint
 
-  init(_ name: String) throws { checkpoint = try Checkpoint(Fixtures.path("models/\(name).pt")) }
+  init(_ name: String, in folder: String = "models") throws {
+    checkpoint = try Checkpoint(Fixtures.path("\(folder)/\(name).pt"))
+  }
 
   func state(_ at: String) throws -> StateDict { try checkpoint.stateDict(at: at) }
 
@@ -31,6 +33,35 @@ func expectClose(
   #expect(worst <= limit * max(size, 1e-3), "\(what)", sourceLocation: sourceLocation)
 }
 
+/// Expects a model to compute what PyTorch did, in 64 bits: outputs, losses, gradients' norms and weights
+/// after three steps, to 1e-5.
+func expectFigures(of model: ZooModel, _ fixture: ModelFixture) throws {
+  let state = try fixture.state("state")
+  try model.module.load(state)
+  try model.module.convert(to: .float64)
+  var input = try fixture.variable("input")
+  if input.scalarType == .float32 { input = try input.converted(to: .float64) }
+  let figures = try ModelFigures(model, input: input, targets: fixture.variable("target"))
+  expectClose(
+    try figures.outputs.doubles(), try fixture.variable("logits").doubles(), "logits",
+    limit: 1e-5)
+  expectClose(figures.losses, try fixture.variable("losses").doubles(), "losses", limit: 1e-5)
+  let norms = try fixture.state("norms")
+  #expect(norms.count == figures.gradientNorms.count)
+  let largest = try norms.tensors.map { try Variable($0.tensor).item() }.max() ?? 0
+  for (key, norm) in figures.gradientNorms {
+    let wanted = try Variable(#require(norms[key], "\(key)")).item()
+    // What is 0 but for rounding is held against the others.
+    let difference = (norm - wanted).magnitude
+    #expect(difference <= 1e-5 * max(wanted, 1e-3 * largest), "\(key): \(norm), not \(wanted)")
+  }
+  for (key, tensor) in try fixture.state("after").tensors {
+    let own = try #require(figures.after[key], "\(key)")
+    expectClose(
+      try Variable(own).doubles(), try Variable(tensor).doubles(), key, limit: 1e-5)
+  }
+}
+
 @Suite("Whole models compute what PyTorch computes")
 struct FigureTests {
   /// Fixtures, and the models that they are of.
@@ -46,30 +77,8 @@ struct FigureTests {
   func figures(_ each: (fixture: String, model: String)) throws {
     let fixture = try ModelFixture(each.fixture)
     let state = try fixture.state("state")
-    let model = try ModelZoo.standard.makeModel(ModelSpec(each.model), fitting: state)
-    try model.module.load(state)
-    try model.module.convert(to: .float64)
-    var input = try fixture.variable("input")
-    if input.scalarType == .float32 { input = try input.converted(to: .float64) }
-    let figures = try ModelFigures(model, input: input, targets: fixture.variable("target"))
-    expectClose(
-      try figures.outputs.doubles(), try fixture.variable("logits").doubles(), "logits",
-      limit: 1e-5)
-    expectClose(figures.losses, try fixture.variable("losses").doubles(), "losses", limit: 1e-5)
-    let norms = try fixture.state("norms")
-    #expect(norms.count == figures.gradientNorms.count)
-    let largest = try norms.tensors.map { try Variable($0.tensor).item() }.max() ?? 0
-    for (key, norm) in figures.gradientNorms {
-      let wanted = try Variable(#require(norms[key], "\(key)")).item()
-      // What is 0 but for rounding is held against the others.
-      let difference = (norm - wanted).magnitude
-      #expect(difference <= 1e-5 * max(wanted, 1e-3 * largest), "\(key): \(norm), not \(wanted)")
-    }
-    for (key, tensor) in try fixture.state("after").tensors {
-      let own = try #require(figures.after[key], "\(key)")
-      expectClose(
-        try Variable(own).doubles(), try Variable(tensor).doubles(), key, limit: 1e-5)
-    }
+    try expectFigures(
+      of: ModelZoo.standard.makeModel(ModelSpec(each.model), fitting: state), fixture)
   }
 
   @Test("every fixture's keys are told to be its model's", arguments: cases)

@@ -23,6 +23,7 @@ import torch
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "fixtures"), str(pathlib.Path(__file__).resolve().parent)]
 
+import described_models
 import generate
 import harness
 import hub_formats
@@ -397,6 +398,7 @@ def main():
     groups = [fixtures, state_dicts, random_graphs, random_state_dicts, plain, hostile, main_job]
     groups += inspection.GROUPS
     groups += hub_formats.GROUPS
+    groups += described_models.GROUPS
     groups += merges.GROUPS
     groups += many_tensors.GROUPS
     groups += more_formats.GROUPS

@@ -79,8 +79,16 @@ public struct ModelVerification {
     let inspection = try WeightInspection(model, loaded: Set(report.loaded))
     problems += inspection.problems
     notes += inspection.notes
-    if fits { try judgeRun(options, random) }
+    guard fits else { return }
+    let missing = Set(report.missing)
+    let new = model.module.stateShapes.filter { missing.contains($0.key) }
+      .reduce(0) { $0 + $1.shape.reduce(1, *) }
+    guard new <= Self.mostNewElements else { throw ZooError.tooManyNew(elements: new) }
+    try judgeRun(options, random)
   }
+
+  /// A new head has at most so many elements: they are drawn, and take memory.
+  static let mostNewElements = 1 << 28
 
   /// Tells what does not fit; gives whether the model can be run all the same.
   private mutating func judgeKeys(hasNewHead: Bool, _ zoo: ModelZoo, _ stateDict: StateDict)
@@ -126,7 +134,8 @@ public struct ModelVerification {
 
   /// Why keys may be missing.
   private func hint(for missing: [String], _ zoo: ModelZoo, _ stateDict: StateDict) -> String? {
-    if missing.allSatisfy(model.isHead) {
+    let options = (try? zoo.family(model.name))?.options ?? []
+    if missing.allSatisfy(model.isHead), options.contains(where: { $0.name == "classes" }) {
       return "the head alone is missing: --model \(model.name):classes=N gives it a new one"
     }
     let matches = (try? zoo.matches(stateDict)) ?? []
@@ -265,7 +274,10 @@ public struct ModelVerification {
 extension ZooModel {
   /// Whether inputs take so long that few must do.
   fileprivate var isLarge: Bool {
-    if case .images(_, let size) = input { return size > 96 }
-    return false
+    switch input {
+    case .images(_, let size): size > 96
+    case .numbers: input.elementCount > 3 * 96 * 96
+    case .features, .tokens: false
+    }
   }
 }

@@ -75,12 +75,22 @@ extension Parameter {
   public convenience init(
     _ shape: [Int], _ initialization: Initialization, from random: RandomSource = .shared
   ) throws {
+    try self.init(shape, initialization, zeroing: 0..<0, from: random)
+  }
+
+  /// - Parameter zeros: elements that are zero all the same.
+  convenience init(
+    _ shape: [Int], _ initialization: Initialization, zeroing zeros: Range<Int>,
+    from random: RandomSource
+  ) throws {
     let byteCount = try Self.byteCount(shape, .float32)
     let seed = random.next()
     let memory = try Memory(byteCount: byteCount) { memory in
       var generator = SplitMix(state: seed)
       initialization.write(
         to: memory.assumingMemoryBound(to: Float.self), shape: shape, random: &generator)
+      (memory.assumingMemoryBound(to: Float.self) + zeros.lowerBound)
+        .update(repeating: 0, count: zeros.count)
     }
     self.init(memory: memory, scalarType: .float32, shape: shape)
     self.initialization = initialization

@@ -45,10 +45,14 @@ public final class Embedding: Module {
       throw TrainingError.badArgument(
         operation: "embedding", problem: "padding index \(paddingIndex) of \(count) rows")
     }
-    weight = try Parameter([count, width], .normal(mean: 0, deviation: 1), from: random)
+    let shape = [count, width]
+    // Impossible shapes are refused before a row's place is worked out.
+    _ = try Variable.byteCount(shape, .float32)
+    let start = (paddingIndex ?? 0) * width
+    weight = try Parameter(
+      shape, .normal(mean: 0, deviation: 1),
+      zeroing: start..<start + (paddingIndex == nil ? 0 : width), from: random)
     self.paddingIndex = paddingIndex
-    super.init()
-    try clearPadding()
   }
 
   /// Sets the padding row to zero.

@@ -6,6 +6,8 @@ public final class MultiheadAttention: Module {
   public let inProjBias: Parameter?
   /// The map that joins the heads.
   public let outProj: Linear
+  /// How many heads there are.
+  public var headCount: Int { heads }
   let heads: Int
   let width: Int
   let dropout: Double

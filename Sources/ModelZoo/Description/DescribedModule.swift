@@ -1,0 +1,209 @@
+internal import TrainingCore
+
+/// A module of a description: named parts, one behind the other, or as the steps of its forward pass say.
+final class DescribedModule: Module {
+  /// A part of a module.
+  enum Part {
+    case layer(DescribedLayer)
+    case module(DescribedModule)
+    case parameter(Parameter)
+    case buffer(Buffer)
+  }
+
+  /// A step of a forward pass.
+  struct Step {
+    /// What the result is called from then on; several names take a list apart.
+    let targets: [String]
+    let value: Expression
+    let line: Int
+  }
+
+  /// Where it stands, and its key.
+  struct Origin {
+    let file: String
+    let line: Int
+    let path: String
+  }
+
+  let parts: [(key: String, line: Int, part: Part)]
+  /// What the forward pass calls its inputs.
+  let inputs: [String]
+  /// nil for parts that follow each other.
+  let steps: [Step]?
+  /// Sizes that the steps may name.
+  let sizes: [String: SizeValue]
+  let origin: Origin
+  let account: RunAccount
+  /// How many numbers the last dimension of the whole model's outputs must have; nil for a part of it.
+  var classes: Int?
+  private let places: [String: Int]
+
+  init(
+    _ parts: [(key: String, line: Int, part: Part)], inputs: [String] = ["x"], steps: [Step]?,
+    sizes: [String: SizeValue], origin: Origin, account: RunAccount
+  ) {
+    self.parts = parts
+    self.inputs = inputs
+    self.steps = steps
+    self.sizes = sizes
+    self.origin = origin
+    self.account = account
+    places = Dictionary(
+      parts.enumerated().map { ($1.key, $0) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  override var members: [(key: String, member: Member)] {
+    parts.map { key, _, part in
+      switch part {
+      case .layer(let layer): (key, .module(layer.module))
+      case .module(let module): (key, .module(module))
+      case .parameter(let parameter): (key, .parameter(parameter))
+      case .buffer(let buffer): (key, .buffer(buffer))
+      }
+    }
+  }
+
+  /// A part by its key.
+  func part(_ key: String) -> (key: String, line: Int, part: Part)? {
+    places[key].map { parts[$0] }
+  }
+
+  /// What a path of keys leads to: a part of this module or of one inside; also a layer's parameter.
+  func part(at path: [String]) -> (owner: DescribedModule, key: String, part: Part)? {
+    var module = self
+    for (place, key) in path.enumerated() {
+      guard let (_, _, found) = module.part(key) else { return nil }
+      if place == path.count - 1 { return (module, key, found) }
+      switch found {
+      case .module(let inner): module = inner
+      case .layer(let layer):
+        guard place == path.count - 2 else { return nil }
+        for case (path[place + 1], .parameter(let parameter)) in layer.module.members {
+          return (module, path[place + 1], .parameter(parameter))
+        }
+        return nil
+      default: return nil
+      }
+    }
+    return nil
+  }
+
+  override func forward(_ input: Variable) throws -> Variable { try run([input]) }
+
+  /// What the module makes of its inputs.
+  func run(_ values: [Variable]) throws -> Variable {
+    account.begin()
+    defer { account.end() }
+    do {
+      try account.take([])
+      guard values.count == inputs.count else {
+        throw LayerError("it takes \(inputs.count) inputs, not \(values.count)")
+      }
+      let result = try runSteps(values)
+      if let classes, result.shape.last != classes {
+        throw LayerError("it gives the shape \(result.shape), but there are \(classes) classes")
+      }
+      return result
+    } catch { throw failure(origin.line, nil, error) }
+  }
+
+  private func runSteps(_ values: [Variable]) throws -> Variable {
+    guard let steps else { return try runInOrder(values[0]) }
+    var run = ForwardPass(module: self, inputs: zip(inputs, values))
+    for step in steps {
+      do {
+        try account.take([])
+        try run.run(step)
+      } catch { throw failure(step.line, nil, error) }
+    }
+    do {
+      return try run.result()
+    } catch { throw failure(steps.last?.line ?? origin.line, nil, error) }
+  }
+
+  /// The parts one behind the other.
+  func runInOrder(_ input: Variable) throws -> Variable {
+    var value = input
+    var place = 0
+    while place < parts.count {
+      // A rectifier behind a batch norm is done with it.
+      if case .layer(let layer) = parts[place].part, let norm = layer.module as? BatchNorm,
+        place + 1 < parts.count, case .layer(let next) = parts[place + 1].part, next.module is ReLU
+      {
+        do {
+          try account.take(layer.outputShape(value.shape))
+          value = try norm.rectified(value)
+        } catch { throw failure(parts[place].line, parts[place].key, error) }
+        place += 2
+        continue
+      }
+      switch parts[place].part {
+      case .layer, .module: value = try call(parts[place].key, [value])
+      case .parameter, .buffer: break
+      }
+      place += 1
+    }
+    return value
+  }
+
+  /// Gives values to a part.
+  func call(_ key: String, _ values: [Variable], isCausal: Bool = false) throws -> Variable {
+    guard let (_, line, part) = part(key) else {
+      throw failure(origin.line, key, LayerError("there is no such part"))
+    }
+    switch part {
+    case .module(let module): return try module.run(values)
+    case .layer(let layer):
+      do {
+        if let attention = layer.module as? MultiheadAttention {
+          return try attend(attention, layer, values, isCausal: isCausal)
+        }
+        guard values.count == 1, !isCausal else {
+          throw LayerError("it takes one input, not \(values.count)")
+        }
+        let shape = try layer.outputShape(values[0].shape)
+        if let block = layer.module as? TransformerEncoderLayer {
+          try account.take([shape[0], block.selfAttn.headCount, shape[1], shape[1]])
+          try account.take(shape.dropLast() + [block.linear1.weight.shape[0]])
+        }
+        try account.take(shape)
+        return try layer.module(values[0])
+      } catch { throw failure(line, key, error) }
+    case .parameter, .buffer:
+      throw failure(line, key, LayerError("a parameter takes no inputs"))
+    }
+  }
+
+  /// Queries alone, or queries, keys and values.
+  private func attend(
+    _ attention: MultiheadAttention, _ layer: DescribedLayer, _ values: [Variable], isCausal: Bool
+  ) throws -> Variable {
+    guard values.count == 1 || values.count == 3 else {
+      throw LayerError("it takes one input, or queries, keys and values")
+    }
+    let (query, key, value) = (values[0], values.count == 3 ? values[1] : values[0], values.last)
+    guard let value else { throw LayerError("it takes an input") }
+    for each in [query, key, value] { try account.take(layer.outputShape(each.shape)) }
+    guard key.shape == value.shape, key.shape[0] == query.shape[0] else {
+      throw LayerError("the shapes of queries, keys and values do not fit each other")
+    }
+    try account.take([query.shape[0], attention.headCount, query.shape[1], key.shape[1]])
+    return try attention.forward(query: query, key: key, value: value, isCausal: isCausal)
+  }
+
+  /// An error with its place.
+  private func failure(_ line: Int, _ key: String?, _ error: any Error) -> any Error {
+    let place = DescriptionError.Place(file: origin.file, line: line)
+    let module = [origin.path, key ?? ""].filter { !$0.isEmpty }.joined(separator: ".")
+    switch error {
+    case let error as LayerError:
+      return DescriptionError.cannotRun(place, module: module, problem: error.problem)
+    case let error as ExpressionError:
+      return DescriptionError.cannotRun(place, module: module, problem: error.problem)
+    case TrainingError.noBLAS, TrainingError.outOfMemory: return error
+    case let error as TrainingError:
+      return DescriptionError.cannotRun(place, module: module, problem: error.description)
+    default: return error
+    }
+  }
+}

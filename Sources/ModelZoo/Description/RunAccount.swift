@@ -1,0 +1,55 @@
+/// What a described model has used of its allowance in one pass, shared by all its modules.
+final class RunAccount {
+  /// In one pass a model does at most so many operations, whose results have at most so many elements.
+  static let most = (operations: 200_000, elements: 1 << 29)
+
+  private var open = 0
+  private var operations = 0
+  private var elements = 0
+
+  /// The outermost module's pass begins anew.
+  func begin() {
+    if open == 0 { (operations, elements) = (0, 0) }
+    open += 1
+  }
+
+  func end() { open -= 1 }
+
+  /// Counts an operation that will give a result of that shape.
+  ///
+  /// - Throws: `LayerError`, before any memory is taken.
+  func take(_ shape: [Int]) throws {
+    var count = 1
+    for size in shape {
+      let (product, overflow) = count.multipliedReportingOverflow(by: size)
+      guard size >= 0, !overflow else {
+        throw LayerError("a result of shape \(shape) is impossible")
+      }
+      count = product
+    }
+    let (sum, overflow) = elements.addingReportingOverflow(count)
+    guard !overflow, sum <= Self.most.elements else {
+      throw LayerError(
+        "a result of shape \(shape) is too large: all that a pass computes has at most "
+          + "\(Self.most.elements) elements")
+    }
+    elements = sum
+    operations += 1
+    guard operations <= Self.most.operations else {
+      throw LayerError("a pass has at most \(Self.most.operations) operations")
+    }
+  }
+
+  /// The shape that two shapes broadcast to.
+  static func broadcast(_ first: [Int], _ second: [Int]) throws -> [Int] {
+    let rank = max(first.count, second.count)
+    let left = [Int](repeating: 1, count: rank - first.count) + first
+    let right = [Int](repeating: 1, count: rank - second.count) + second
+    return try zip(left, right).map { one, other in
+      guard one == other || one == 1 || other == 1 else {
+        throw LayerError("the shapes \(first) and \(second) do not fit each other")
+      }
+      return one == 1 ? other : one
+    }
+  }
+}
