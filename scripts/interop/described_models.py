@@ -26,11 +26,14 @@ MODELS = {
     "mlp_mixer": (
         lambda: tiny.with_head(timm.create_model("mixer_b16_224")), lambda: models.images(2, 224, 1000)),
     "albert": (albert, lambda: models.tokens(2, 16, 30000, 2)),
-    "convnext": (lambda: tiny.scaled(torchvision.models.convnext_tiny(stochastic_depth_prob=0.0)), lambda: models.images(4, 64, 1000)),
+    "convnext": (
+        lambda: tiny.scaled(torchvision.models.convnext_tiny(stochastic_depth_prob=0.0)),
+        lambda: models.images(4, 64, 1000)),
 }
 
 
-# In which rounding grows within three steps; see whole_models.py.
+# In which rounding grows within three steps; see whole_models.py. Of DenseNet's 364 gradients the worst is compared,
+# and which one that is depends on the rectifiers whose inputs rounding carries across zero.
 UNSTEADY = ("densenet121",)
 
 
@@ -71,7 +74,7 @@ def described_models(folder):
     for name, (make, batch) in MODELS.items():
         check(
             f"described {name}: figures",
-            lambda: whole_models.prove(folder, str(example(name)), make, batch, name in UNSTEADY))
+            lambda: whole_models.prove(folder, str(example(name)), make, batch, name in UNSTEADY, slack=10))
         check(f"described {name}: keys", lambda: keys(folder, name))
         for file in folder.glob(f"{name}*"):
             file.unlink()

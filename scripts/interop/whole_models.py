@@ -104,8 +104,10 @@ def expect(name, errors, limits):
         assert error <= limit, f"{kind}: {key} is off by {error:.3g}"
 
 
-def prove(folder, name, make, batch, is_unsteady=False):
-    """Holds what is computed here of a model that `--model name` gives against what PyTorch computes."""
+def prove(folder, name, make, batch, is_unsteady=False, slack=2):
+    """Holds what is computed here of a model that `--model name` gives against what PyTorch computes.
+
+    `slack`: how much further than PyTorch's an unsteady model's gradients in 32 bits may be off."""
     zoo.seed()
     torch.set_num_threads(2)
     model, (inputs, targets) = zoo.spread(make()), batch()
@@ -124,7 +126,7 @@ def prove(folder, name, make, batch, is_unsteady=False):
         print(f"{name}, PyTorch in 32 bits from 64: {theirs}", file=sys.stderr)
     expect(
         name, ours,
-        {"logits": LIMIT, "first loss": LIMIT, "gradients": max(LIMIT, 2 * theirs["gradients"][0])})
+        {"logits": LIMIT, "first loss": LIMIT, "gradients": max(LIMIT, slack * theirs["gradients"][0])})
     found = figures(folder, name, state, inputs.double(), targets)
     expect(f"{name}, 64 bits", compare(found, exact), dict.fromkeys(kinds, LIMIT))
 

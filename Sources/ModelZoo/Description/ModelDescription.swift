@@ -23,7 +23,9 @@ public import TrainingCore
 public struct ModelDescription: ModelFamily {
   /// The file's path, or whatever it was called: what a ``ModelSpec`` asks for it by.
   public let name: String
+  /// The key of the first weight.
   public let anchor: String
+  /// The sizes, each of which may be told otherwise, and the classes.
   public let options: [(name: String, explanation: String)]
 
   private let parser: DescriptionParser
@@ -143,8 +145,13 @@ public struct ModelDescription: ModelFamily {
     try self.init(yaml: text, name: path)
   }
 
+  /// Any that have the anchor: a description is asked for, not guessed.
   public func recognises(_ shapes: StateShapes) -> Bool { true }
 
+  /// Makes the model that is described; its weights are new.
+  ///
+  /// - Throws: `DescriptionError` with the line; `ZooError.cannotInfer` where a tensor that tells a size is
+  ///   not there, and nothing says what to take then.
   public func makeModel(
     fitting shapes: StateShapes, _ options: ModelOptions, from random: RandomSource
   ) throws -> ZooModel {
