@@ -16,7 +16,7 @@ struct CheckCommand: ParsableCommand {
   var against: String?
   @Option(
     help:
-      "Instead, a model by name, with options as in \"resnet18:classes=7\"; what FILE's shapes tell of its sizes is believed."
+      "Instead, a model by name, with options as in \"resnet18:classes=7\", or a description, MODEL.yml; what FILE's shapes tell of its sizes is believed."
   )
   var model: String?
   @Option(help: "Where in FILE the state dict is: keys joined by /.") var at: String?

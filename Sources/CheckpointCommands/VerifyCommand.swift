@@ -16,7 +16,7 @@ struct VerifyCommand: ParsableCommand {
   @Argument(help: "The checkpoint.") var file: String
   @Option(
     help:
-      "Run the weights as this model: a name such as resnet18, with options as in \"llama:heads=8\"."
+      "Run the weights as this model: a name such as resnet18, with options as in \"llama:heads=8\", or a description, FILE.yml."
   )
   var model: String?
   @Option(help: "Where in the file the state dict is: keys joined by /.") var at: String?

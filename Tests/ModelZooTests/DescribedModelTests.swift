@@ -129,4 +129,29 @@ struct DescribedModelTests {
     #expect(vectors.input == .features(4))
     #expect(vectors.objective == .numbers)
   }
+
+  @Test("parts may be called what arguments, sizes or functions are called")
+  func names() throws {
+    let fire = try ModelDescription(
+      yaml: """
+        model:
+          features:
+            "0": Conv2d(3, 8, kernel_size=3, stride=2)
+            3: Fire(8, 2, expand=4)
+          forward: features(x).mean([2, 3])
+        blocks:
+          Fire(inputs, squeeze, expand):
+            squeeze: Conv2d(inputs, squeeze, kernel_size=1)
+            expand:
+              - Conv2d(squeeze, expand, kernel_size=1)
+            forward:
+            - x = relu(squeeze(x) * squeeze.bias[0])
+            - cat([expand[0](x), expand(x)], 1)
+        classes: none
+        """
+    ).makeModel(fitting: StateShapes(StateDict()), ModelOptions(), from: RandomSource(seed: 1))
+    #expect(fire.module.stateShapes.map(\.key).contains("features.3.expand.0.weight"))
+    let outputs = try fire.module(fire.randomInput(count: 2, from: RandomSource(seed: 1)))
+    #expect(outputs.shape == [2, 8])
+  }
 }

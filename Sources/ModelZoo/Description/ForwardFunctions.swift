@@ -9,6 +9,7 @@ enum ForwardFunctions {
   static let layers = [
     "relu": "ReLU", "relu6": "ReLU6", "gelu": "GELU", "silu": "SiLU", "sigmoid": "Sigmoid",
     "tanh": "Tanh", "hardswish": "Hardswish", "hardsigmoid": "Hardsigmoid", "softmax": "Softmax",
+    "leaky_relu": "LeakyReLU", "avg_pool1d": "AvgPool1d",
     "max_pool1d": "MaxPool1d", "max_pool2d": "MaxPool2d", "avg_pool2d": "AvgPool2d",
     "adaptive_avg_pool1d": "AdaptiveAvgPool1d", "adaptive_avg_pool2d": "AdaptiveAvgPool2d",
   ]

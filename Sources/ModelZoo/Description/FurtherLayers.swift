@@ -33,6 +33,17 @@ final class Hardsigmoid: Module {
   }
 }
 
+/// max(x, 0) + slope min(x, 0): `nn.LeakyReLU`.
+final class LeakyReLU: Module {
+  private let slope: Double
+
+  init(_ slope: Double) { self.slope = slope }
+
+  override func forward(_ input: Variable) throws -> Variable {
+    try input.relu() - (-input).relu() * slope
+  }
+}
+
 /// The dimensions in another order: torchvision's `Permute`.
 final class Permute: Module {
   private let order: [Int]

@@ -402,6 +402,9 @@ struct LayerKind: Sendable {
     LayerKind("Hardsigmoid", "inplace") { _, _, _ in DescribedLayer(Hardsigmoid()) },
     LayerKind("Sigmoid", "") { _, _, _ in DescribedLayer(Sigmoid()) },
     LayerKind("Tanh", "") { _, _, _ in DescribedLayer(Tanh()) },
+    LayerKind("LeakyReLU", "negative_slope inplace") { arguments, _, _ in
+      DescribedLayer(LeakyReLU(try arguments.number("negative_slope", 0...1, or: 0.01)))
+    },
     LayerKind("GELU", "approximate") { arguments, _, _ in
       let form = try arguments.word("approximate", ["none", "tanh"], or: "none")
       return DescribedLayer(GELU(form == "tanh" ? .tanh : .none))
@@ -468,6 +471,22 @@ struct LayerKind: Sendable {
         guard shape.count == 3,
           let length = windows(shape[2], kernel, stride, padding, dilation, roundsUp: roundsUp)
         else { throw fail("MaxPool1d", "rows that are as long as its window", shape) }
+        return [shape[0], shape[1], length]
+      }
+    },
+    LayerKind("AvgPool1d", "kernel_size stride padding ceil_mode count_include_pad", required: 1) {
+      arguments, _, _ in
+      let kernel = try arguments.single("kernel_size")
+      let stride = arguments.has("stride") ? try arguments.single("stride") : kernel
+      let padding = try arguments.single("padding", 0...4096, or: 0)
+      let roundsUp = try arguments.flag("ceil_mode", or: false)
+      let pool = AvgPool2d(
+        Pair(1, kernel), stride: Pair(1, stride), padding: Pair(0, padding), roundsUp: roundsUp,
+        countsPadding: try arguments.flag("count_include_pad", or: true))
+      return DescribedLayer(OverRows(pool)) { shape in
+        guard shape.count == 3,
+          let length = windows(shape[2], kernel, stride, padding, roundsUp: roundsUp)
+        else { throw fail("AvgPool1d", "rows that are as long as its window", shape) }
         return [shape[0], shape[1], length]
       }
     },

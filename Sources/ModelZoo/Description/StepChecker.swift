@@ -12,7 +12,7 @@ struct StepChecker {
     case .name(let name):
       guard isValue(name) || isTensor([name]) else { throw unknown(name, "value", values) }
     case .member(let head, let name):
-      if let path = expression.path, !isValue(path[0]) {
+      if let path = expression.path, !names.contains(path[0]) {
         guard isTensor(path) else {
           throw unknown(path.joined(separator: "."), "parameter", module.parts.map(\.key))
         }
@@ -21,7 +21,7 @@ struct StepChecker {
       guard name == "shape" else { throw LayerError("a value has no \(name); it has a shape") }
       try check(head)
     case .index(let head, let parts):
-      if let path = expression.path, !isValue(path[0]), isTensor(path) { return }
+      if let path = expression.path, !names.contains(path[0]), isTensor(path) { return }
       try check(head)
       for part in parts {
         switch part {
@@ -64,7 +64,7 @@ struct StepChecker {
   }
 
   private func unknown(_ name: String, _ kind: String, _ known: [String]) -> LayerError {
-    let nearest = NearestKeys.nearest(to: name, in: known)
+    let nearest = NearestKeys.nearest(to: name, in: Set(known).sorted())
     return LayerError(
       "no \(kind) is called \(name)"
         + (nearest.isEmpty ? "" : "; is \(nearest.joined(separator: " or ")) meant?"))
@@ -72,7 +72,8 @@ struct StepChecker {
 
   private func check(_ callee: Expression, _ arguments: [Expression.Argument]) throws {
     var arguments = arguments
-    if let path = callee.path, !isValue(path[0]), !isTensor(Array(path.prefix(1))) {
+    // A part may be called what a size is called; only values of the pass hide parts.
+    if let path = callee.path, !names.contains(path[0]), !isTensor(Array(path.prefix(1))) {
       let name = path.joined(separator: ".")
       if isModule(path) {
         for argument in arguments where argument.name != nil && argument.name != "is_causal" {
