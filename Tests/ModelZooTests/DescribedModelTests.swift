@@ -154,4 +154,25 @@ struct DescribedModelTests {
     let outputs = try fire.module(fire.randomInput(count: 2, from: RandomSource(seed: 1)))
     #expect(outputs.shape == [2, 8])
   }
+
+  @Test("the description that docs/models.md shows is one")
+  func documentation() throws {
+    let text = try String(contentsOfFile: Fixtures.path("../docs/models.md"), encoding: .utf8)
+    let parts = text.components(separatedBy: "```yaml\n")
+    #expect(parts.count == 2)
+    let yaml = try #require(parts.last?.components(separatedBy: "```").first)
+    let description = try ModelDescription(yaml: yaml)
+    var state = StateDict()
+    for (key, shape) in [
+      ("stem.0.weight", [8, 3, 3, 3]), ("stages.0.bn1.weight", [2]), ("stages.1.bn1.weight", [2]),
+    ] {
+      state[key] = try Tensor([Float](repeating: 1, count: shape.reduce(1, *)), shape: shape)
+    }
+    let model = try description.makeModel(
+      fitting: StateShapes(state), ModelOptions(), from: RandomSource(seed: 1))
+    #expect(model.module.stateShapes.contains { $0.key == "stages.1.conv2.weight" })
+    #expect(model.head == ["head"])
+    let outputs = try model.module(model.randomInput(count: 2, from: RandomSource(seed: 1)))
+    #expect(outputs.shape == [2, 10])
+  }
 }

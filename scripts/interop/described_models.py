@@ -24,11 +24,11 @@ def albert():
 MODELS = {
     "densenet121": (lambda: torchvision.models.densenet121(), lambda: models.images(8, 64, 1000)),
     "mlp_mixer": (
-        lambda: tiny.with_head(timm.create_model("mixer_b16_224")), lambda: models.images(2, 224, 1000)),
+        lambda: tiny.with_head(timm.create_model("mixer_b16_224")), lambda: models.images(1, 224, 1000)),
     "albert": (albert, lambda: models.tokens(2, 16, 30000, 2)),
     "convnext": (
         lambda: tiny.scaled(torchvision.models.convnext_tiny(stochastic_depth_prob=0.0)),
-        lambda: models.images(4, 64, 1000)),
+        lambda: models.images(2, 64, 1000)),
 }
 
 
