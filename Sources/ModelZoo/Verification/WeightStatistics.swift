@@ -88,6 +88,12 @@ struct DefaultInitialization: Hashable {
     return sample.fits && (shape == .normal || statistics.largest <= bound)
   }
 
+  /// By what part of itself the root mean square is off.
+  func distance(to statistics: WeightStatistics) -> Double {
+    let distance = (statistics.rootMeanSquare / deviation - 1).magnitude
+    return distance.isFinite ? distance : 1
+  }
+
   /// Whether weights of this sample alone prove it: enough of them, or a bound that training breaks.
   func isCertain(_ statistics: WeightStatistics) -> Bool {
     statistics.count >= (shape == .uniform ? 256 : 1 << 16)
