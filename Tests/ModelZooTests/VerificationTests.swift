@@ -106,26 +106,30 @@ struct VerificationTests {
   )
   func littleTraining() throws {
     let random = RandomSource(seed: 7)
-    func state(otherDeviation: Float) throws -> StateDict {
+    func state(_ deviations: [Float]) throws -> StateDict {
       var state = StateDict()
-      for (key, deviation) in [("0", Float(0.02)), ("2", otherDeviation), ("4", 0.3)] {
-        let rows = key == "4" ? 8 : 256
+      for (number, deviation) in (deviations + [0.3]).enumerated() {
+        let rows = number == deviations.count ? 8 : 256
         let values = try Variable.normal([rows, 256], from: random).floats()
-        state["\(key).weight"] = try Tensor(values.map { $0 * deviation }, shape: [rows, 256])
+        state["\(2 * number).weight"] = try Tensor(
+          values.map { $0 * deviation }, shape: [rows, 256])
         let biases = try Variable.normal([rows], from: random).floats()
-        state["\(key).bias"] = try Tensor(biases, shape: [rows])
+        state["\(2 * number).bias"] = try Tensor(biases, shape: [rows])
       }
       return state
     }
-    let trained = try verify(state(otherDeviation: 0.04), as: "mlp")
+    let trained = try verify(state([0.02, 0.04]), as: "mlp")
     let problem = try #require(trained.problems.first { $0.kind == .initialization })
     #expect(problem.keys == ["0.weight"])
     #expect(problem.description.contains("the normal of deviation 0.02"))
     // By 3 % is more than chance, but not what training does.
-    let little = try verify(state(otherDeviation: 0.0206), as: "mlp")
+    let little = try verify(state([0.02, 0.0206]), as: "mlp")
     #expect(!little.problems.contains { $0.kind == .initialization })
     #expect(
       little.notes.contains { $0.contains("1 of 2 weights") && $0.contains("trained little") })
+    let short = try verify(state([0.02, 0.0206, 0.02]), as: "mlp")
+    let most = try #require(short.problems.first { $0.kind == .initialization })
+    #expect(most.keys.isEmpty && most.description.contains("2 of 3 weights"))
   }
 
   @Test("BatchNorm statistics that are missing or untouched are named")

@@ -256,8 +256,9 @@ public struct ModelVerification {
       try optimizer.step()
     }
     optimizer.zeroGrad()
-    guard steps > 0, let first = run.losses.first, let last = run.losses.last else { return }
-    if run.losses.count <= steps || !(last < first) {
+    guard steps > 0, let first = run.losses.first else { return }
+    // A step that was too long may have undone what those before it gained.
+    if run.losses.count <= steps || !run.losses.contains(where: { $0 < first }) {
       problems.append(
         WeightProblem(
           .loss,

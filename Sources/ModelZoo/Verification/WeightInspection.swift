@@ -118,10 +118,15 @@ struct WeightInspection {
           keys: new.map(\.key), hint: "the key was missing or skipped when weights were loaded")
       )
     }
-    if new.count < certain.count {
-      notes.append(
-        "\(certain.count - new.count) of \(weights) weights have the statistics of a new layer, and the "
-          + "others are near to it: the model has been trained little")
+    guard new.count < certain.count else { return }
+    let part = "\(certain.count) of \(weights) weights are as a new model has them"
+    if 2 * certain.count > weights {
+      problems.append(
+        WeightProblem(
+          .initialization, part + ", and the others are near to it",
+          hint: "the training began without pretrained weights, and was short"))
+    } else {
+      notes.append(part + ", and the others are near to it: the model has been trained little")
     }
   }
 
