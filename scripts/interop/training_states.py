@@ -82,9 +82,10 @@ def fine_tuning(folder):
         zoo.train(backbone, [zoo.images(16, 64, 1000) for _ in range(2)], steps=10, rate=1e-3)
         moco, data, start, end = (folder / name for name in ("moco.pth", "data.pt", "start.pt", "end.pt"))
         torch.save(zoo.moco(backbone), moco)
-        batches = [zoo.images(16, 64, 7) for _ in range(3)]
         if dtype == torch.float64:
-            batches = widened(batches)
+            batches = widened(zoo.images(4, 64, 7) for _ in range(3))
+        else:
+            batches = [zoo.images(16, 64, 7) for _ in range(3)]
         save_batches(batches, data)
         example("from-moco", moco, data, start, end, "--rate", 0.01)
 
@@ -108,7 +109,7 @@ def fine_tuning(folder):
         for ours, theirs in zip(found["losses"], wanted["losses"]):
             assert_close(ours, theirs, "an epoch's loss")
         for key, value in wanted["after"].items():
-            assert_close(found["model"][key], value, key, 1e-3 if dtype == torch.float32 else 1e-6)
+            assert_close(found["model"][key], value, key, 1e-2 if dtype == torch.float32 else 1e-6)
 
     check("fine-tuning from MoCo", lambda: action(torch.float32))
     check("fine-tuning from MoCo in 64 bits", lambda: action(torch.float64))
@@ -228,7 +229,7 @@ def training_states(folder):
         check(
             f"{' and '.join(pair)} change hands",
             lambda: exchange(folder, mlp, "2.", "mlp", batches, *pair))
-    pictures = widened(zoo.images(8, 64, 7) for _ in range(4))
+    pictures = widened(zoo.images(4, 32, 7) for _ in range(4))
     for pair in [("sgd", "multi-step"), ("adamw", "step")]:
         check(
             f"ResNet-18 with {' and '.join(pair)} changes hands",
