@@ -25,7 +25,9 @@ static inline int32_t tile_count(int32_t pixels) { return (pixels + STEP - 1) / 
 #define VL 4
 #define MR 4
 #define GR 4
+#include "lanes_body.h"
 #include "winograd_body.h"
+#include "lanes_end.h"
 #undef NAME
 #undef VL
 #undef MR
@@ -37,7 +39,9 @@ static inline int32_t tile_count(int32_t pixels) { return (pixels + STEP - 1) / 
 #define VL 8
 #define MR 6
 #define GR 4
+#include "lanes_body.h"
 #include "winograd_body.h"
+#include "lanes_end.h"
 #undef NAME
 #undef VL
 #undef MR
@@ -50,7 +54,9 @@ static inline int32_t tile_count(int32_t pixels) { return (pixels + STEP - 1) / 
 #define VL 16
 #define MR 8
 #define GR 8
+#include "lanes_body.h"
 #include "winograd_body.h"
+#include "lanes_end.h"
 #undef NAME
 #undef VL
 #undef MR
@@ -58,32 +64,32 @@ static inline int32_t tile_count(int32_t pixels) { return (pixels + STEP - 1) / 
 #pragma clang attribute pop
 #endif
 
-int32_t ct_winograd_lanes(void) {
+int32_t ct_channel_lanes(void) {
   static const int32_t lanes[] = {8, 16, 32};
   return lanes[level()];
 }
 
 static int64_t panels_of(int32_t channels) {
-  return (channels + ct_winograd_lanes() - 1) / ct_winograd_lanes();
+  return (channels + ct_channel_lanes() - 1) / ct_channel_lanes();
 }
 
 int64_t ct_winograd_points_count(int32_t channels, int64_t tiles) {
-  return POINTS * (panels_of(channels) * tiles + 1) * ct_winograd_lanes();
+  return POINTS * (panels_of(channels) * tiles + 1) * ct_channel_lanes();
 }
 
 int64_t ct_winograd_kernels_count(const ct_winograd *w) {
-  int64_t lanes = ct_winograd_lanes();
+  int64_t lanes = ct_channel_lanes();
   return POINTS * (panels_of(w->channels) * lanes + 1) * lanes;
 }
 
 int64_t ct_winograd_layout_count(const ct_winograd *w) {
   int64_t strips = 16 * (2 * SIDE) * ((int64_t)STEP * tile_count(w->output_width) + 2) + STRIP;
-  int64_t gradient = (int64_t)POINTS * ct_winograd_lanes() * ct_winograd_lanes();
+  int64_t gradient = (int64_t)POINTS * ct_channel_lanes() * ct_channel_lanes();
   return strips > gradient ? strips : gradient;
 }
 
 int64_t ct_winograd_scratch_count(const ct_winograd *w, int32_t block) {
-  int64_t tiles = (int64_t)block * tile_count(w->output_width) + 8, lanes = ct_winograd_lanes();
+  int64_t tiles = (int64_t)block * tile_count(w->output_width) + 8, lanes = ct_channel_lanes();
   return ct_winograd_points_count(w->channels, tiles) + ct_winograd_points_count(1, tiles) +
          POINTS * (lanes + 1) * lanes + ct_winograd_layout_count(w);
 }

@@ -44,6 +44,21 @@ void ct_convolve(
 void ct_weight_gradient(
     const ct_convolution *c, const float *images, const float *gradient, float *weights,
     int64_t pixels, int32_t first_column, int32_t last_column, float *scratch);
+/// How many channels or outputs a panel has, where vectors are along the channels.
+int32_t ct_channel_lanes(void);
+
+/// A convolution of 1 × 1 kernels with a stride of 1.
+typedef struct {
+  int32_t batch, channels, outputs, area;
+} ct_pointwise;
+
+/// How many floats of scratch memory a thread needs for the gradients.
+int64_t ct_pointwise_scratch_count(int32_t channels);
+/// The gradients of the weights [outputs][channels] of some panels of `ct_channel_lanes()` outputs.
+void ct_pointwise_gradient(
+    const ct_pointwise *c, const float *images, const float *gradient, float *weights,
+    int32_t first_panel, int32_t last_panel, float *scratch);
+
 /// A convolution of 3 × 3 kernels with a stride of 1 by Winograd's F(4×4, 3×3); images are not padded.
 ///
 /// Images are cut into tiles of 4 × 4 outputs; rows of tiles are counted over all images.
@@ -52,8 +67,6 @@ typedef struct {
   int32_t padding_y, padding_x;
 } ct_winograd;
 
-/// How many channels or outputs a panel has.
-int32_t ct_winograd_lanes(void);
 /// How many floats the transformed kernels of a panel of outputs take.
 int64_t ct_winograd_kernels_count(const ct_winograd *w);
 /// How many floats the transformed tiles of some channels take.

@@ -255,6 +255,10 @@ enum Convolution {
         return try WinogradConvolution.gradientOfWeight(
           g, gradient: gradient, input: input, into: weight)
       }
+      if PointwiseConvolution.canDo(g) {
+        return try PointwiseConvolution.gradientOfWeight(
+          g, gradient: gradient, input: input, into: weight)
+      }
       if DirectConvolution.canDo(g) {
         return try DirectConvolution.gradientOfWeight(
           g, gradient: gradient, input: input, into: weight)
@@ -298,6 +302,10 @@ enum Convolution {
 
 extension Variable {
   /// PyTorch's `conv2d` over images of shape [batch, channels, height, width].
+  ///
+  /// Large 3×3 convolutions of 32-bit floats with a stride of 1 are done by Winograd's way: their rounding
+  /// errors are some 1e-6 of the largest output, and a NaN or an infinity in an image makes NaN of
+  /// outputs up to four pixels away.
   ///
   /// - Parameters:
   ///   - weight: of shape [outputs, channels / groups, kernel height, kernel width].

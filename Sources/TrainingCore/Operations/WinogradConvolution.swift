@@ -30,7 +30,7 @@ enum WinogradConvolution {
 
   /// Measured: a tile costs as much as 48 multiplications, transforming a kernel as `kernel` of them.
   private static func isBetter(_ g: ConvolutionGeometry, tiles: Int, kernel: Int) -> Bool {
-    let lanes = Int(ct_winograd_lanes())
+    let lanes = Int(ct_channel_lanes())
     let pairs = panelCount(g.channels) * lanes * panelCount(g.outputs) * lanes
     return pairs * (48 * tiles + kernel) < g.batch * g.outputArea * g.outputs * g.patch
   }
@@ -51,7 +51,7 @@ enum WinogradConvolution {
   }
 
   private static func panelCount(_ channels: Int) -> Int {
-    let lanes = Int(ct_winograd_lanes())
+    let lanes = Int(ct_channel_lanes())
     return (channels + lanes - 1) / lanes
   }
 
@@ -127,7 +127,7 @@ enum WinogradConvolution {
       byteCount: Int(ct_winograd_points_count(Int32(g.outputs), Int64(length))) * 4)
     let imagePoints = images.pointer.assumingMemoryBound(to: Float.self)
     let slopePoints = slopes.pointer.assumingMemoryBound(to: Float.self)
-    let lanes = Int(ct_winograd_lanes())
+    let lanes = Int(ct_channel_lanes())
     let scratch = Int(ct_winograd_layout_count(&kernel))
     let shares = ComputeThreads.count
     try withScratch(scratch, shares) { memory in

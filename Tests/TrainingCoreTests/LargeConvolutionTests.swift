@@ -1,9 +1,9 @@
 import Testing
 import TrainingCore
 
-/// Large convolutions take another way in 32 bits (`WinogradConvolution`) than in 64 bits, where they are plain
-/// products; the latter are held against PyTorch's figures and differences in `LayerTests`.
-struct WinogradTests {
+/// Large convolutions take other ways in 32 bits (`WinogradConvolution`, `PointwiseConvolution`) than in 64 bits, where
+/// they are plain products; the latter are held against PyTorch's figures and differences in `LayerTests`.
+struct LargeConvolutionTests {
   struct Size: CustomTestStringConvertible {
     var batch: Int
     var inputs: Int
@@ -11,7 +11,10 @@ struct WinogradTests {
     var height: Int
     var width: Int
     var padding: Pair = 1
-    var testDescription: String { "\(batch) × \(inputs) → \(outputs), \(height) × \(width)" }
+    var kernel = 3
+    var testDescription: String {
+      "\(batch) × \(inputs) → \(outputs), \(height) × \(width), \(kernel)×\(kernel)"
+    }
   }
 
   private static func random(_ shape: [Int], _ seed: UInt64) throws -> Variable {
@@ -27,11 +30,13 @@ struct WinogradTests {
     Size(batch: 9, inputs: 96, outputs: 64, height: 7, width: 7),
     // So many tiles that threads share these.
     Size(batch: 1, inputs: 64, outputs: 48, height: 90, width: 94, padding: 0),
+    Size(batch: 3, inputs: 40, outputs: 70, height: 7, width: 7, padding: 0, kernel: 1),
+    Size(batch: 2, inputs: 33, outputs: 64, height: 20, width: 31, padding: 0, kernel: 1),
   ])
   func `A large convolution in 32 bits gives the figures of one in 64 bits`(_ size: Size) throws {
     let shape = [size.batch, size.inputs, size.height, size.width]
     let x = try Self.random(shape, 1)
-    let weight = try Self.random([size.outputs, size.inputs, 3, 3], 2)
+    let weight = try Self.random([size.outputs, size.inputs, size.kernel, size.kernel], 2)
     let bias = try Self.random([size.outputs], 3)
     let output = try x.conv2d(weight, bias, padding: size.padding)
     let slopes = try Self.random(output.shape, 4)
