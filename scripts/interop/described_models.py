@@ -74,7 +74,7 @@ def described_models(folder):
     for name, (make, batch) in MODELS.items():
         check(
             f"described {name}: figures",
-            lambda: whole_models.prove(folder, str(example(name)), make, batch, name in UNSTEADY, slack=10))
+            lambda: whole_models.prove(folder, str(example(name)), make, batch, name in UNSTEADY))
         check(f"described {name}: keys", lambda: keys(folder, name))
         for file in folder.glob(f"{name}*"):
             file.unlink()
