@@ -7,7 +7,7 @@ Images are 64 pixels wide (224 for the vision transformer, whose positions say s
 New convolutional models magnify rounding: after three steps PyTorch's own weights in 32 bits are off by a fifth or more from
 its weights in 64 bits (ResNet-50, MobileNetV2), or jump where one rectifier's input changes its sign (ResNet-18). Those
 are compared in 64 bits; in 32 bits the logits and the first loss are compared likewise, and each gradient's norm may be
-off by 1e-2 from that in 64 bits (PyTorch's are by up to 5e-3).
+off by 5e-2 from that in 64 bits (PyTorch's are by up to 1.2e-2).
 """
 
 import copy
@@ -121,7 +121,7 @@ def prove(folder, name, make, batch, is_unsteady=False):
         return
     exact = zoo.figures(wide, inputs, targets, double=True)
     expect(f"{name}, PyTorch in 32 bits from 64", compare(wanted, exact), {})
-    expect(name, compare(found, exact), {"logits": LIMIT, "first loss": LIMIT, "gradients": 1e-2})
+    expect(name, compare(found, exact), {"logits": LIMIT, "first loss": LIMIT, "gradients": 5e-2})
     found = figures(folder, name, state, inputs.double(), targets)
     expect(f"{name}, 64 bits", compare(found, exact), dict.fromkeys(kinds, LIMIT))
 
