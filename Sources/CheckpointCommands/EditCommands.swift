@@ -48,19 +48,31 @@ private struct EditReport: Encodable {
     self.optimizers = optimizers.map(Optimizer.init)
     self.plain = Dictionary(plain.map { ($0.path, $0.what) }) { first, _ in first }
   }
+}
+
+/// What `filter` and `rename-keys` did, in numbers: all that is left of the report while the output is written,
+/// unless it is to be printed whole.
+private struct EditCounts {
+  let kept, dropped, renamed: Int
+
+  init(_ report: KeyReport) {
+    kept = report.kept.count
+    dropped = report.dropped.count
+    renamed = report.renamed.count
+  }
 
   /// The last line for people.
-  func summary() -> String {
+  func summary(_ optimizers: [OptimizerEdit], _ output: OutputOptions, bytes: Int) -> String {
     var parts: [String] = []
-    let count = kept.count + dropped.count
-    if count > 0 { parts.append("\(kept.count) of \(count) keys kept") }
-    if !renamed.isEmpty { parts.append("\(renamed.count) renamed") }
+    if kept + dropped > 0 { parts.append("\(kept) of \(kept + dropped) keys kept") }
+    if renamed > 0 { parts.append("\(renamed) renamed") }
     for optimizer in optimizers {
       parts.append(
         "\(optimizer.kept) of \(optimizer.kept + optimizer.removed.count) parameters kept at "
-          + optimizer.at)
+          + optimizer.path)
     }
-    parts.append("\(bytesText(bytes)) \(dry_run ? "would go" : "written") to \(output)")
+    parts.append(
+      "\(bytesText(bytes)) \(output.dryRun ? "would go" : "written") to \(output.output)")
     return parts.joined(separator: ", ")
   }
 }
@@ -130,13 +142,17 @@ private func edit(
       changed = try output.prepare(&checkpoint, at: place)
     }
   }
+  let counts = EditCounts(report)
+  if !common.json, !output.dryRun { report = KeyReport() }
   let bytes = try output.write(checkpoint, common: common, at: place)
-  let edit = EditReport(
-    file: file, at: place, output: output, report: report, optimizers: optimizers, plain: changed,
-    bytes: bytes)
-  if common.json { return try printJSON(edit) }
+  if common.json {
+    return try printJSON(
+      EditReport(
+        file: file, at: place, output: output, report: report, optimizers: optimizers,
+        plain: changed, bytes: bytes))
+  }
   if output.dryRun { printKeyTable(report) }
-  print(edit.summary())
+  print(counts.summary(optimizers, output, bytes: bytes))
 }
 
 /// Lets the steps choose and rename an optimizer's parameters.
@@ -220,7 +236,9 @@ struct RewriteCommand: ParsableCommand {
     var checkpoint = try Checkpoint(file)
     let changed = try output.prepare(&checkpoint, at: "/")
     let bytes = try output.write(checkpoint, common: common)
-    let report = EditReport(file: file, at: "/", output: output, plain: changed, bytes: bytes)
-    if common.json { try printJSON(report) } else { print(report.summary()) }
+    guard common.json else {
+      return print(EditCounts(KeyReport()).summary([], output, bytes: bytes))
+    }
+    try printJSON(EditReport(file: file, at: "/", output: output, plain: changed, bytes: bytes))
   }
 }

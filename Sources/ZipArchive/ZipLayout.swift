@@ -68,19 +68,18 @@ public struct ZipLayout: Sendable {
   /// - Throws: `ZipError.unwritable` if a name is too long or occurs twice, or the sum too large.
   public init(_ records: some Sequence<(name: String, byteCount: Int)>) throws {
     var slots: [Slot] = []
-    var names = Set<[UInt8]>()
     var cursor = 0
     for (name, byteCount) in records {
-      let bytes = Array(name.utf8)
-      guard bytes.count <= 0xFF00, names.insert(bytes).inserted else {
-        throw ZipError.unwritable("a record's name is too long or occurs twice (\"\(name)\")")
+      let nameByteCount = name.utf8.count
+      guard nameByteCount <= 0xFF00 else {
+        throw ZipError.unwritable("a record's name is too long (\"\(name)\")")
       }
       guard byteCount >= 0, cursor < 1 << 61, byteCount < 1 << 61 else {
         throw ZipError.unwritable("the records are too large for one archive (\"\(name)\")")
       }
       let (isLarge, isFar) = (byteCount >= Self.limit, cursor >= Self.limit)
       let wide = isLarge || isFar ? 4 + (isLarge ? 16 : 0) + (isFar ? 8 : 0) : 0
-      let start = cursor + 30 + bytes.count + wide + 4
+      let start = cursor + 30 + nameByteCount + wide + 4
       let data = (start + Self.alignment - 1) / Self.alignment * Self.alignment
       let descriptor = byteCount == 0 ? 0 : isLarge || isFar ? 24 : 16
       slots.append(
@@ -91,6 +90,21 @@ public struct ZipLayout: Sendable {
     }
     self.slots = slots
     directoryOffset = cursor
+    try checkNames()
+  }
+
+  /// No name may occur twice.
+  private func checkNames() throws {
+    var hashes = slots.map { slot in
+      // FNV-1a; a collision only costs the exact comparison.
+      slot.name.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+    }
+    hashes.sort()
+    guard zip(hashes, hashes.dropFirst()).contains(where: { $0 == $1 }) else { return }
+    var names = Set<[UInt8]>()
+    for slot in slots where !names.insert(Array(slot.name.utf8)).inserted {
+      throw ZipError.unwritable("a record's name occurs twice (\"\(slot.name)\")")
+    }
   }
 
   /// How many bytes the archive has in all.
