@@ -5,7 +5,8 @@ internal import TensorStore
 
 /// A checkpoint as it was read; tensors and objects remember it as their origin.
 final class CheckpointDocument: Sendable {
-  /// The objects: the pickle's, or for a format without one those that PyTorch would have pickled.
+  /// The objects: the pickle's, or for a format without one a dict in which None stands for each tensor
+  /// (``Checkpoint/spelledOut()``).
   let graph: PickleGraph
   /// The storages by persistent id.
   let storages: StorageTable
@@ -62,8 +63,7 @@ final class CheckpointDocument: Sendable {
       files: [])
   }
 
-  /// A document for a format without a pickle: its root is a dict of the tensors, as it would be if
-  /// PyTorch had saved them.
+  /// A document for a format without a pickle: its root is a dict of the tensors.
   ///
   /// Values of other documents (the shards of a checkpoint) are copied in with all that they lead to.
   convenience init(

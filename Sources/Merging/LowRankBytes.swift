@@ -39,18 +39,18 @@ final class LowRankBytes: ComputedBytes {
 
   func makeReader(at offset: Int) throws -> any ByteReader { try Reader(self, at: offset) }
 
-  private final class Reader: ByteReader {
+  private final class Reader: StagedReader {
     private let bytes: LowRankBytes
     private let baseReader, leftReader: ElementReader
     private let conversion: ElementConversion
     private let right: UnsafeMutableBufferPointer<Double>
     private let factors: UnsafeMutableBufferPointer<Double>
     private let sum: UnsafeMutableBufferPointer<Double>
-    private let staging: UnsafeMutableRawBufferPointer
+    let staging: UnsafeMutableRawBufferPointer
     private var next: Int
     /// The row whose factors are at hand.
     private var row = -1
-    private var pending = 0..<0
+    var pending = 0..<0
     private var skip: Int
 
     init(_ bytes: LowRankBytes, at offset: Int) throws {
@@ -83,21 +83,8 @@ final class LowRankBytes: ComputedBytes {
       if ck_count_nan(base, values.count) > 0 { throw try bytes.context.errorAboutNaN() }
     }
 
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws {
-      var done = 0
-      while done < buffer.count {
-        if pending.isEmpty { try addBlock() }
-        let count = min(pending.count, buffer.count - done)
-        let part = pending.lowerBound..<pending.lowerBound + count
-        UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
-          .copyMemory(from: UnsafeRawBufferPointer(rebasing: staging[part]))
-        pending = part.upperBound..<pending.upperBound
-        done += count
-      }
-    }
-
     /// The next elements, up to the end of their row.
-    private func addBlock() throws {
+    func makeBlock() throws {
       let width = bytes.base.elementType.byteCount
       guard next < bytes.rows * bytes.columns, let sum = sum.baseAddress,
         let right = right.baseAddress

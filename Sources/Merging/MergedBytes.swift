@@ -61,17 +61,17 @@ final class MergedBytes: ComputedBytes {
   }
 }
 
-private final class MergingReader: ByteReader {
+private final class MergingReader: StagedReader {
   private let bytes: MergedBytes
   private let merge: any BlockMerge
   private let readers: [ElementReader]
   private let buffers: BlockBuffers
   private let conversion: ElementConversion
-  private let staging: UnsafeMutableRawBufferPointer
+  let staging: UnsafeMutableRawBufferPointer
   /// The first element that was not merged yet.
   private var next: Int
   /// What of the staging room was not handed out yet.
-  private var pending = 0..<0
+  var pending = 0..<0
   private var skip: Int
 
   init(_ bytes: MergedBytes, _ merge: any BlockMerge, at offset: Int) throws {
@@ -96,21 +96,9 @@ private final class MergingReader: ByteReader {
   /// How many bytes were handed out.
   private var delivered = 0
 
-  func read(into buffer: UnsafeMutableRawBufferPointer) throws {
-    var done = 0
-    defer { delivered += done }
-    while done < buffer.count {
-      if pending.isEmpty { try mergeBlock() }
-      let count = min(pending.count, buffer.count - done)
-      let part = pending.lowerBound..<pending.lowerBound + count
-      UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
-        .copyMemory(from: UnsafeRawBufferPointer(rebasing: staging[part]))
-      pending = part.upperBound..<pending.upperBound
-      done += count
-    }
-  }
+  func didHandOut(_ byteCount: Int) { delivered += byteCount }
 
-  private func mergeBlock() throws {
+  func makeBlock() throws {
     let width = bytes.elementType.byteCount
     let count = min(buffers.capacity, bytes.byteCount / width - next)
     guard count > 0 else {

@@ -118,15 +118,15 @@ struct ConvertedBytes: ComputedBytes {
   }
 }
 
-private final class ConvertingReader: ByteReader {
+private final class ConvertingReader: StagedReader {
   private let layout: ConvertedBytes
   private let source: any ByteReader
   /// How many bytes of the target were not converted yet.
   private var rest: Int
   private let before: UnsafeMutableRawBufferPointer
-  private let after: UnsafeMutableRawBufferPointer
-  /// What of `after` was not handed out yet.
-  private var pending: Range<Int>
+  let staging: UnsafeMutableRawBufferPointer
+  /// What of the staging room was not handed out yet.
+  var pending: Range<Int>
 
   private static let blockCount = 4096
 
@@ -136,7 +136,7 @@ private final class ConvertingReader: ByteReader {
     self.rest = rest
     before = .allocate(
       byteCount: Self.blockCount * layout.conversion.source.byteCount, alignment: 64)
-    after = .allocate(
+    staging = .allocate(
       byteCount: Self.blockCount * layout.conversion.target.byteCount, alignment: 64)
     pending = 0..<0
     self.skip = skip
@@ -147,23 +147,10 @@ private final class ConvertingReader: ByteReader {
 
   deinit {
     before.deallocate()
-    after.deallocate()
+    staging.deallocate()
   }
 
-  func read(into buffer: UnsafeMutableRawBufferPointer) throws {
-    var done = 0
-    while done < buffer.count {
-      if pending.isEmpty { try convertBlock() }
-      let count = min(pending.count, buffer.count - done)
-      let next = pending.lowerBound..<pending.lowerBound + count
-      UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
-        .copyMemory(from: UnsafeRawBufferPointer(rebasing: after[next]))
-      pending = next.upperBound..<pending.upperBound
-      done += count
-    }
-  }
-
-  private func convertBlock() throws {
+  func makeBlock() throws {
     let (from, to) = (layout.conversion.source.byteCount, layout.conversion.target.byteCount)
     let count = min(Self.blockCount, rest / to)
     guard count > 0 else {
@@ -171,7 +158,7 @@ private final class ConvertingReader: ByteReader {
         storage: "", needed: layout.byteCount + 1, available: layout.byteCount)
     }
     let block = UnsafeMutableRawBufferPointer(rebasing: before[..<(count * from)])
-    let target = UnsafeMutableRawBufferPointer(rebasing: after[..<(count * to)])
+    let target = UnsafeMutableRawBufferPointer(rebasing: staging[..<(count * to)])
     try source.read(into: block)
     resolveView(
       of: layout.conversion.source, isConjugate: layout.isConjugate, isNegative: layout.isNegative,

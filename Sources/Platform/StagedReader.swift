@@ -1,0 +1,31 @@
+/// A reader that makes its bytes a block at a time and hands them out in whatever pieces are asked for.
+public protocol StagedReader: ByteReader {
+  /// Where a block is made.
+  var staging: UnsafeMutableRawBufferPointer { get }
+  /// What of it was not handed out yet.
+  var pending: Range<Int> { get set }
+  /// Makes the next block and says in ``pending`` what of it is wanted; throws where there is none.
+  func makeBlock() throws
+  /// Told how many bytes were handed out since last time.
+  func didHandOut(_ byteCount: Int)
+}
+
+extension StagedReader {
+  /// Nobody counts, mostly.
+  public func didHandOut(_ byteCount: Int) {}
+
+  /// Hands out what is pending, and makes blocks until the buffer is full.
+  public func read(into buffer: UnsafeMutableRawBufferPointer) throws {
+    var done = 0
+    while done < buffer.count {
+      if pending.isEmpty { try makeBlock() }
+      let count = min(pending.count, buffer.count - done)
+      let part = pending.lowerBound..<pending.lowerBound + count
+      UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
+        .copyMemory(from: UnsafeRawBufferPointer(rebasing: staging[part]))
+      pending = part.upperBound..<pending.upperBound
+      done += count
+      didHandOut(count)
+    }
+  }
+}
