@@ -121,7 +121,7 @@ public struct GlobalScan: Sendable {
 
   private static func isSafetensors(_ start: [UInt8], _ size: Int) -> Bool {
     guard start.count >= 9, start[8] == UInt8(ascii: "{") else { return false }
-    let length = start[..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    let length = UInt64(littleEndian: start[..<8])
     return length <= UInt64(size)
   }
 
@@ -230,8 +230,7 @@ public struct GlobalScan: Sendable {
   ) throws -> Int? {
     guard end - offset >= 8 else { return nil }
     let bytes = try file.bytes(at: offset, count: isTensor ? 4 : 8)
-    let count = Int(
-      truncatingIfNeeded: bytes.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
+    let count = Int(littleEndian: bytes)
     var size: Int?
     if isTensor {
       size = (0...64).contains(count) ? 16 * count + 8 : nil

@@ -1,4 +1,5 @@
 internal import PickleFormat
+internal import Platform
 internal import TensorStore
 
 extension Checkpoint {
@@ -121,7 +122,7 @@ private struct ValueWriter {
     if tensor.elementType == .int64 || tensor.elementType == .uint64, !tensor.isNegative {
       let bytes = try tensor.contiguousBytes()
       return stride(from: 0, to: bytes.count, by: 8).map { start in
-        let bits = (0..<8).reduce(UInt64(0)) { $0 | UInt64(bytes[start + $1]) << (8 * UInt64($1)) }
+        let bits = UInt64(littleEndian: bytes[start..<start + 8])
         return .number(tensor.elementType == .int64 ? "\(Int64(bitPattern: bits))" : "\(bits)")
       }
     }

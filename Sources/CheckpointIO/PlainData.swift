@@ -1,4 +1,5 @@
 internal import PickleFormat
+internal import Platform
 internal import TensorStore
 
 /// One place that was turned into plain data.
@@ -204,7 +205,7 @@ extension Checkpoint {
       let code = graph.text(type), let bytes = plainBytes(arguments[1]), bytes.count <= 8,
       graph.body(of: arguments[0])?.edits.isEmpty == false
     else { return nil }
-    let bits = bytes.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    let bits = UInt64(littleEndian: bytes)
     switch (code, bytes.count) {
     case ("f8", 8): return .float(bits)
     case ("f4", 4):
@@ -215,8 +216,7 @@ extension Checkpoint {
     case ("b1", 1): return .bool(bits != 0)
     case ("u1", 1), ("u2", 2), ("u4", 4): return .int(Int64(bits))
     case ("i1", 1), ("i2", 2), ("i4", 4), ("i8", 8):
-      let unused = 64 - 8 * bytes.count
-      return .int(Int64(bitPattern: bits << UInt64(unused)) >> Int64(unused))
+      return .int(Int64(twosComplement: bytes))
     default: return nil
     }
   }

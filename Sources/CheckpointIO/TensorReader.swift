@@ -1,4 +1,5 @@
 internal import PickleFormat
+internal import Platform
 internal import StateDicts
 internal import TensorStore
 
@@ -163,7 +164,7 @@ struct TensorReader {
     else { return nil }
     let width = tensor.elementType.byteCount
     return stride(from: 0, to: bytes.count, by: width).compactMap { start in
-      let bits = (0..<width).reduce(UInt64(0)) { $0 | UInt64(bytes[start + $1]) << (8 * $1) }
+      let bits = UInt64(littleEndian: bytes[start..<start + width])
       return switch tensor.elementType {
       case .float64: Double(bitPattern: bits)
       case .float32: Double(Float(bitPattern: UInt32(truncatingIfNeeded: bits)))

@@ -35,12 +35,8 @@ struct GGUFCursor {
       block = try file.bytes(at: place, count: min(Self.blockSize, left))
       blockStart = place
     }
-    var value: UInt64 = 0
-    for index in 0..<byteCount {
-      value |= UInt64(block[place - blockStart + index]) << UInt64(8 * index)
-    }
-    place += byteCount
-    return value
+    defer { place += byteCount }
+    return UInt64(littleEndian: block[place - blockStart..<place - blockStart + byteCount])
   }
 
   mutating func uint32() throws -> UInt32 { UInt32(truncatingIfNeeded: try number(4)) }

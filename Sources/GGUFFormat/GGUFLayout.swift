@@ -134,10 +134,6 @@ public struct GGUFLayout: Sendable {
 }
 
 extension [UInt8] {
-  fileprivate mutating func append<T: FixedWidthInteger>(littleEndian value: T) {
-    Swift.withUnsafeBytes(of: value.littleEndian) { self.append(contentsOf: $0) }
-  }
-
   fileprivate mutating func append(text: String) {
     append(littleEndian: UInt64(text.utf8.count))
     append(contentsOf: text.utf8)

@@ -42,7 +42,7 @@ public struct StateDictDigest: Sendable {
     leftOut = stateDict.values.compactMap { $0.value.tensor == nil ? $0.key : nil }
     var hash = SHA256()
     for entry in entries.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
-      hash.update(data: TensorDigest.littleEndian(UInt64(entry.key.utf8.count)))
+      hash.update(data: UInt64(entry.key.utf8.count).littleEndianBytes)
       hash.update(data: Array(entry.key.utf8))
       hash.update(data: entry.digest.bytes)
     }

@@ -52,17 +52,13 @@ public struct TensorDigest: Sendable, Hashable, CustomStringConvertible {
     var header = Array("\(name) \(sizes)\n".utf8)
     switch tensor.quantization {
     case .perTensor(let scale, let zeroPoint)?:
-      header += littleEndian(scale.bitPattern) + littleEndian(Double(zeroPoint).bitPattern)
+      header += scale.bitPattern.littleEndianBytes + Double(zeroPoint).bitPattern.littleEndianBytes
     case .perChannel(let axis, let scales, let zeroPoints)?:
-      header += littleEndian(UInt64(bitPattern: Int64(axis)))
-      for number in scales + zeroPoints { header += littleEndian(number.bitPattern) }
+      header += UInt64(bitPattern: Int64(axis)).littleEndianBytes
+      for number in scales + zeroPoints { header += number.bitPattern.littleEndianBytes }
     case nil: break
     }
     return header
-  }
-
-  static func littleEndian(_ value: UInt64) -> [UInt8] {
-    (0..<8).map { UInt8(truncatingIfNeeded: value >> (8 * UInt64($0))) }
   }
 
   /// The digests of tensors, in their order; tensors are hashed side by side, those that are one view once.

@@ -45,9 +45,9 @@ public struct NumpyHeader: Sendable, Equatable {
       throw .badHeader(
         file: file, "version \(version).\(start[7]) of numpy's format is not supported")
     }
-    if version == 1 { return 10 + Int(start[8]) + Int(start[9]) << 8 }
+    if version == 1 { return 10 + Int(UInt16(littleEndian: start[8..<10])) }
     guard start.count >= 12 else { throw .badHeader(file: file, "the header is cut off") }
-    let length = (8..<12).reversed().reduce(0) { $0 << 8 | Int(start[$1]) }
+    let length = Int(UInt32(littleEndian: start[8..<12]))
     guard length <= lengthLimit else {
       throw .badHeader(file: file, "a header of \(length) bytes where \(lengthLimit) are allowed")
     }

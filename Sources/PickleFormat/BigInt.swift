@@ -1,3 +1,5 @@
+internal import Platform
+
 /// Ints of any size between Python's two forms: two's complement bytes and decimal digits.
 enum BigInt {
   /// Digits beyond this are refused, as Python's own limit does by default, at 4300.
@@ -17,9 +19,7 @@ enum BigInt {
   /// The value of two's complement bytes, if it fits 64 bits; `bytes` must be minimal.
   static func int64(_ bytes: ArraySlice<UInt8>) -> Int64? {
     guard bytes.count <= 8 else { return nil }
-    var value: UInt64 = bytes.last.map { $0 & 0x80 != 0 } == true ? .max : 0
-    for byte in bytes.reversed() { value = value << 8 | UInt64(byte) }
-    return Int64(bitPattern: value)
+    return Int64(twosComplement: bytes)
   }
 
   /// An int's two's complement bytes, minimal; none for 0.

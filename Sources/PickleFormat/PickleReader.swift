@@ -1,3 +1,5 @@
+internal import Platform
+
 /// Takes the parts of opcodes from a pickle; every step is checked against the pickle's end.
 struct PickleReader {
   let bytes: [UInt8]
@@ -16,10 +18,8 @@ struct PickleReader {
   /// A little-endian unsigned number of `count` bytes, at most 8.
   mutating func number(_ count: Int) throws -> UInt64 {
     guard left >= count else { throw PickleError.endsEarly(offset: bytes.count) }
-    var value: UInt64 = 0
-    for index in 0..<count { value |= UInt64(bytes[position + index]) << UInt64(8 * index) }
-    position += count
-    return value
+    defer { position += count }
+    return UInt64(littleEndian: bytes[position..<position + count])
   }
 
   /// The run of bytes of a length that the pickle gives in its next `lengthSize` bytes.

@@ -38,7 +38,7 @@ public struct SafetensorsHeader: Sendable {
   public static func isLikely(_ start: some Collection<UInt8>, fileSize: Int) -> Bool {
     let start = Array(start.prefix(10))
     guard start.count >= 9, !ShardIndex.isLikely(start) else { return false }
-    let count = start[..<8].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+    let count = UInt64(littleEndian: start[..<8])
     let fits = count > 0 && count <= UInt64(byteLimit) && count <= UInt64(max(fileSize - 8, 0))
     let space: [UInt8] = [0x20, 0x09, 0x0A, 0x0D]
     if start[8] == UInt8(ascii: "{") {
@@ -56,9 +56,7 @@ public struct SafetensorsHeader: Sendable {
       throw SafetensorsError.truncated(
         file: file.path, "the file has \(file.size) bytes and no header")
     }
-    let count = try file.bytes(at: 0, count: 8).reversed().reduce(UInt64(0)) {
-      $0 << 8 | UInt64($1)
-    }
+    let count = UInt64(littleEndian: try file.bytes(at: 0, count: 8))
     guard count <= UInt64(Self.byteLimit) else {
       throw SafetensorsError.headerTooLarge(file: file.path, byteCount: count)
     }

@@ -1,3 +1,5 @@
+internal import Platform
+
 /// Where everything in a safetensors file goes, byte for byte as the reference implementation (0.8.0) lays
 /// it out: tensors of the widest type first, those of one type in the order of their keys; the header
 /// padded with spaces, so that the data begins at a multiple of 8 and can be mapped.
@@ -84,7 +86,7 @@ public struct SafetensorsLayout: Sendable {
         "the header would have \(json.count) bytes; the format allows "
           + "\(SafetensorsHeader.byteLimit)", hint: "\"ckpt shard\" writes several files")
     }
-    header = withUnsafeBytes(of: UInt64(json.count).littleEndian) { Array($0) } + json
+    header = UInt64(json.count).littleEndianBytes + json
     let dataOffset = header.count
     slots = zip(order, starts).map { Slot(item: $0, offset: dataOffset + $1) }
     byteCount = dataOffset + place

@@ -216,9 +216,7 @@ extension Tensor {
     bits: [some FixedWidthInteger], _ elementType: ElementType, _ shape: [Int]
   ) throws(TensorError) {
     var bytes: [UInt8] = []
-    for value in bits {
-      withUnsafeBytes(of: value.littleEndian) { bytes += $0 }
-    }
+    for value in bits { bytes.append(littleEndian: value) }
     guard Self.product(shape) == bits.count else {
       throw .badGeometry("\(bits.count) values do not fill the shape \(shape)")
     }
@@ -230,8 +228,7 @@ extension Tensor {
     guard elementType == .float32 else { return nil }
     let bytes = try contiguousBytes()
     return stride(from: 0, to: bytes.count, by: 4).map { start in
-      Float(
-        bitPattern: (0..<4).reduce(0) { $0 | UInt32(bytes[start + $1]) << UInt32(8 * $1) })
+      Float(bitPattern: UInt32(littleEndian: bytes[start..<start + 4]))
     }
   }
 }

@@ -95,11 +95,7 @@ struct LegacyStream {
     guard byteCount <= pickles.end - pickles.offset else { throw bad("the file ends early") }
     let bytes = try file.bytes(at: pickles.offset, count: byteCount)
     pickles.offset += byteCount
-    var value: UInt64 = 0
-    for byte in bytes.reversed() { value = value << 8 | UInt64(byte) }
-    // A narrower one has its sign in its own highest bit.
-    let unused = 64 - 8 * byteCount
-    return Int64(bitPattern: value << UInt64(unused)) >> Int64(unused)
+    return Int64(twosComplement: bytes)
   }
 
   /// The next storage: a count of elements in 64 bits, then the elements.

@@ -64,7 +64,7 @@ enum NumpyArchiveReader: FormatReader {
       start.starts(with: [0x50, 0x4B, 3, 4])
     else { return false }
     // The first record's name decides.
-    let count = Int(start[26]) | Int(start[27]) << 8
+    let count = Int(UInt16(littleEndian: start[26..<28]))
     return start.dropFirst(30).prefix(count).suffix(ending.utf8.count).elementsEqual(ending.utf8)
   }
 
