@@ -63,7 +63,7 @@ struct CheckCommand: ParsableCommand {
     let all = try Checkpoint(file).stateDict(at: at)
     let rules = [KeyRule.step(.select(try selection.selection()))] + (try renames.keyRules())
     let (stateDict, keyReport) = try all.applying(all.steps(of: rules))
-    warnUnmatched(keyReport, of: file)
+    try reportUnmatched(keyReport, of: file)
     try selection.checkIsNotEmpty(stateDict.count, of: all.count, in: file)
     let known = try spec.map { try zoo.reference($0, for: stateDict) }
     let reference = known?.stateDict ?? other ?? StateDict()

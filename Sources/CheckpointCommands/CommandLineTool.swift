@@ -9,7 +9,7 @@ public enum CommandLineTool {
   /// - Returns: the exit status of sysexits(3); errors have been printed to stderr.
   public static func run(_ arguments: [String]) -> Int32 {
     do {
-      var command = try Ckpt.parseAsRoot(RenameOptions.ordered(arguments))
+      var command = try CommandCall(arguments).command()
       try command.run()
       return 0
     } catch is NegativeAnswer {
@@ -84,14 +84,17 @@ struct Ckpt: ParsableCommand {
     abstract:
       "Look at, cut, rename and merge neural networks' checkpoints, running nothing in them.",
     version: "0.1.0",
-    subcommands: [
-      ListCommand.self, ShowCommand.self, FilterCommand.self, RenameKeysCommand.self,
-      MergeCommand.self, CheckCommand.self, RecipesCommand.self, RewriteCommand.self,
-      GetCommand.self, SetCommand.self, DropCommand.self,
-      ScanCommand.self, VerifyCommand.self,
-      StatsCommand.self, DiffCommand.self, HashCommand.self, CompactCommand.self,
-      ConvertCommand.self, ShardCommand.self, JoinCommand.self, PlanCommand.self,
-    ])
+    subcommands: commands.map { $0 })
+
+  /// All commands, each of which declares what its options decide.
+  static let commands: [any CheckedCommand.Type] = [
+    ListCommand.self, ShowCommand.self, FilterCommand.self, RenameKeysCommand.self,
+    MergeCommand.self, CheckCommand.self, RecipesCommand.self, RewriteCommand.self,
+    GetCommand.self, SetCommand.self, DropCommand.self,
+    ScanCommand.self, VerifyCommand.self,
+    StatsCommand.self, DiffCommand.self, HashCommand.self, CompactCommand.self,
+    ConvertCommand.self, ShardCommand.self, JoinCommand.self, PlanCommand.self,
+  ]
 }
 
 /// A size for people.

@@ -33,9 +33,12 @@ struct CompactCommand: ParsableCommand {
     // What is not written need not be small.
     let changed = try output.prepare(&checkpoint, at: place)
     let report = try checkpoint.compact()
-    let bytes = try output.write(checkpoint, common: common)
+    try output.write(checkpoint, common: common) { show(report, changed, bytes: $0) }
+  }
+
+  private func show(_ report: CompactReport, _ changed: [PlainChange], bytes: Int) {
     guard !common.json else {
-      return try printJSON(
+      return showJSON(
         Report(
           file: file, output: output.output, dry_run: output.dryRun,
           storages: report.shrunk.map {

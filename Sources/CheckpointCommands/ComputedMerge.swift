@@ -30,25 +30,6 @@ extension MergeCommand {
     guard count >= (method == "passthrough" ? 1 : 2) else {
       throw ValidationError("--method \(method) needs at least two files")
     }
-    try refuseUpdateOptions()
-  }
-
-  /// Checks what a recipe leaves open.
-  func validateRecipe() throws {
-    guard files.isEmpty, method == "update" else {
-      throw ValidationError("--recipe names the files and the method itself")
-    }
-    guard merging.given.isEmpty, merging.base == nil, at == nil else {
-      throw ValidationError("what a recipe can say is said there, not on the command line")
-    }
-    try refuseUpdateOptions()
-  }
-
-  private func refuseUpdateOptions() throws {
-    guard !allowNew, !skipMismatched, renames.rules.isEmpty, resizing.resize.isEmpty else {
-      throw ValidationError(
-        "renames, --allow-new, --skip-mismatched and --resize go with --method update")
-    }
   }
 
   func runComputed() throws {
@@ -86,7 +67,8 @@ extension MergeCommand {
   /// Puts the merged state dict into the checkpoint of the first file, writes it and reports.
   func write(
     _ result: StateDictMerge.Result, into checkpoint: inout Checkpoint, at place: String,
-    inputs: [String], base: String?, seed: UInt64?, method: String? = nil
+    inputs: [String], base: String?, seed: UInt64?, method: String? = nil,
+    carryingFilesOf source: String? = nil
   ) throws {
     let method = method ?? self.method
     for tie in result.brokenTies {
@@ -94,33 +76,32 @@ extension MergeCommand {
     }
     try checkpoint.replaceStateDict(at: place, with: result.stateDict)
     let changed = try output.prepare(&checkpoint, at: place)
-    let bytes = try output.write(checkpoint, common: common, at: place)
-    guard common.json else {
-      if output.dryRun {
-        for key in result.merged { print("merge    \(Messages.line(key))") }
-        for key in result.copied { print("keep     \(Messages.line(key))") }
+    try output.write(checkpoint, common: common, at: place, carryingFilesOf: source) { bytes in
+      guard common.json else {
+        if output.dryRun {
+          for key in result.merged { print("merge    \(Messages.line(key))") }
+          for key in result.copied { print("keep     \(Messages.line(key))") }
+        }
+        let copied =
+          result.copied.isEmpty
+          ? "" : "\(result.copied.count) that are no floats kept as they are, "
+        print(
+          "\(result.merged.count) keys merged by \(method), \(copied)"
+            + "\(bytesText(bytes)) \(output.dryRun ? "would go" : "written") to \(output.output)")
+        return
       }
-      let copied =
-        result.copied.isEmpty ? "" : "\(result.copied.count) that are no floats kept as they are, "
-      print(
-        "\(result.merged.count) keys merged by \(method), \(copied)"
-          + "\(bytesText(bytes)) \(output.dryRun ? "would go" : "written") to \(output.output)")
-      return
+      showJSON(
+        Report(
+          method: method, output: output.output, at: place, inputs: inputs, base: base, seed: seed,
+          dry_run: output.dryRun, merged: result.merged, copied: result.copied,
+          broken_ties: result.brokenTies,
+          plain: Dictionary(changed.map { ($0.path, $0.what) }) { first, _ in first }, bytes: bytes)
+      )
     }
-    try printJSON(
-      Report(
-        method: method, output: output.output, at: place, inputs: inputs, base: base, seed: seed,
-        dry_run: output.dryRun, merged: result.merged, copied: result.copied,
-        broken_ties: result.brokenTies,
-        plain: Dictionary(changed.map { ($0.path, $0.what) }) { first, _ in first }, bytes: bytes))
   }
 
   /// Adds adapters to a base.
   func runLowRank() throws {
-    let wrong = merging.given.filter { $0 != "scale" }
-    guard wrong.isEmpty, merging.toDtype == nil else {
-      throw UsageError(description: "lora takes no --\(wrong.first ?? "to-dtype")")
-    }
     guard files.count >= 2 else {
       throw UsageError(description: "lora needs a base and at least one adapter")
     }
@@ -138,12 +119,25 @@ extension MergeCommand {
       result.stateDict = sum.stateDict
       result.merged += sum.merged.filter { !result.merged.contains($0) }
     }
+    try keepUnselected(&result, of: files[0], checkpoint.stateDict(at: place))
     let merged = result.stateDict
     result.brokenTies = ties.filter { keys in
       Set(keys.compactMap { merged[$0].map { ObjectIdentifier($0.storage) } }).count > 1
     }
     try write(
       result, into: &checkpoint, at: place, inputs: files, base: files[0], seed: nil)
+  }
+
+  /// Lets what is not selected be as it is in the base.
+  private func keepUnselected(
+    _ result: inout StateDictMerge.Result, of file: String, _ base: StateDict
+  ) throws {
+    guard !selection.isEverything else { return }
+    let selected = try selection.apply(to: base, of: file)
+    for (key, value) in base.values where selected.value(for: key) == nil {
+      result.stateDict.setValue(value, for: key)
+    }
+    result.merged = result.merged.filter { selected.value(for: $0) != nil }
   }
 
   /// Carries out a recipe; the result is a state dict alone.
@@ -157,7 +151,8 @@ extension MergeCommand {
     var checkpoint = try Checkpoint(result.stateDict)
     try write(
       result, into: &checkpoint, at: "/", inputs: recipe.models, base: nil,
-      seed: recipe.method.isRandom ? resizing.seed : nil, method: recipe.method.name)
+      seed: recipe.method.isRandom ? resizing.seed : nil, method: recipe.method.name,
+      carryingFilesOf: recipe.models.first)
   }
 }
 

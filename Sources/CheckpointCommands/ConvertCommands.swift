@@ -24,13 +24,13 @@ private struct ConvertReport: Encodable {
   let losses: [Loss]
   let dropped: [Place]
   let tied: [Tie]
-  let copied, lost_metadata: [String]
+  let copied, lost_metadata, carried: [String]
   let plain: [String: String]
   let files: [File]
   let bytes: Int
 
-  func show(_ common: CommonOptions) throws {
-    if common.json { return try printJSON(self) }
+  func show(_ common: CommonOptions) {
+    if common.json { return showJSON(self) }
     for place in dropped { print("left out  \(Messages.line(place.path)): \(place.what)") }
     for tie in tied { print("tied      \(Messages.line(tie.key)) = \(Messages.line(tie.kept))") }
     for key in copied { print("copied    \(Messages.line(key))") }
@@ -51,47 +51,102 @@ private struct ConvertReport: Encodable {
   }
 }
 
+/// Which tensors `convert --to-dtype` casts, of those that are written.
+struct CastOptions: ParsableArguments {
+  @Option(
+    help: "What --to-dtype casts: keys that match; without any, all plain floats. Repeatable.")
+  var castInclude: [String] = []
+
+  @Option(help: "What --to-dtype does not cast; wins over --cast-include. Repeatable.")
+  var castExclude: [String] = []
+
+  static let names = ["cast-include", "cast-exclude"]
+
+  /// Casts what is asked for, as `module.to(dtype)`: floating-point tensors; to integers also integers, but only
+  /// those that --cast-include names.
+  ///
+  /// - Throws: `InputError` if --cast-include selects nothing that can be cast.
+  func cast(
+    _ stateDict: StateDict, to dtype: ElementType, of file: String
+  ) throws -> (stateDict: StateDict, tallies: [(key: String, tally: ConversionTally)]) {
+    let selection = KeySelection(
+      include: try castInclude.map { try KeyPattern($0) },
+      exclude: try castExclude.map { try KeyPattern($0) })
+    try UnmatchedPatterns(selection, in: stateDict.keys, options: Self.names).report(of: file)
+    let isMeant = try selection.matcher()
+    let result = try stateDict.converting(to: dtype) { key, tensor in
+      let type = tensor.elementType
+      let isPlain = type.isFloat && !type.isComplex
+      let isInteger = !type.isFloat && !type.isComplex && type != .bool
+      let isNamed = !castInclude.isEmpty && !dtype.isFloat && !dtype.isComplex && isInteger
+      return (isPlain || isNamed) && isMeant(key, .tensor(tensor))
+    }
+    guard castInclude.isEmpty || !result.tallies.isEmpty else {
+      throw InputError(
+        description: "--cast-include selects no tensor that can be cast to \(dtype.name) (\(file))",
+        hint: "floating-point tensors are cast; \"ckpt ls\" lists keys and dtypes")
+    }
+    return result
+  }
+}
+
 /// The way of a checkpoint to another format.
 private func convert(
-  _ file: String, at: String?, dtype: ElementType?, selection: SelectionOptions?,
-  output: OutputOptions, common: CommonOptions
+  _ file: String, at: String?, dtype: ElementType? = nil, selection: SelectionOptions? = nil,
+  cast: CastOptions? = nil, output: OutputOptions, common: CommonOptions
 ) throws {
   var checkpoint = try Checkpoint(file)
+  let source = checkpoint.format
   var place = try at ?? (output.extract ? checkpoint.stateDictPath() : nil)
   var tallies: [(key: String, tally: ConversionTally)] = []
-  if let dtype {
+  let selects = selection.map { !$0.isEverything } ?? false
+  if selects || dtype != nil {
     let at = try place ?? checkpoint.stateDictPath()
     place = at
-    let stateDict = try checkpoint.stateDict(at: at)
-    let selected = try selection?.apply(to: stateDict, of: file) ?? stateDict
-    // As module.to(dtype): integers (counters, token ids) stay, unless --dtype asks for them.
-    let onlyFloats = selection?.dtype.isEmpty != false
-    let result = try stateDict.converting(to: dtype) { key, tensor in
-      selected.value(for: key) != nil
-        && (!onlyFloats || (tensor.elementType.isFloat && !tensor.elementType.isComplex))
+    var stateDict = try checkpoint.stateDict(at: at)
+    if selects, let selection {
+      let all = stateDict
+      let (kept, report) = try all.applying([.select(selection.selection())])
+      try reportUnmatched(report, of: file)
+      try selection.checkIsNotEmpty(kept.count, of: all.count, in: file)
+      if !output.extract { try OptimizerOptions.warnOfThoseLeftBehind(checkpoint, report, of: all) }
+      stateDict = kept
     }
-    tallies = result.tallies
-    try checkpoint.replaceStateDict(at: at, with: result.stateDict)
+    if let dtype, let cast {
+      (stateDict, tallies) = try cast.cast(stateDict, to: dtype, of: file)
+    }
+    if checkpoint.format == .torchScript, output.extract {
+      checkpoint = try Checkpoint(stateDict)
+      place = "/"
+    } else {
+      try checkpoint.replaceStateDict(at: at, with: stateDict)
+    }
   }
   let changed = try output.prepare(&checkpoint, at: place ?? "/")
-  let plan = try checkpoint.plan(writingTo: output.output, options: output.options(at: place))
-  let bytes = try output.write(plan, common: common)
-  let losses = tallies.map { key, tally in
-    ConvertReport.Loss(
-      key: key, overflowed: tally.losses.overflowed, vanished: tally.losses.vanished)
+  let plan = try output.plan(checkpoint, at: place, carryingFilesOf: file)
+  // A file may hold several state dicts, or none.
+  let written = output.extract ? "/" : place ?? (try? checkpoint.stateDictPath())
+  let count =
+    try (try? checkpoint.stateDict(at: written ?? "/"))?.tensors.count
+    ?? checkpoint.reachableTensorCount()
+  try output.write(plan, common: common) { bytes in
+    let losses = tallies.map { key, tally in
+      ConvertReport.Loss(
+        key: key, overflowed: tally.losses.overflowed, vanished: tally.losses.vanished)
+    }
+    ConvertReport(
+      file: file, at: place ?? written ?? "/", from_format: source.rawValue,
+      output: output.output, format: plan.format.rawValue, dry_run: output.dryRun, tensors: count,
+      converted: tallies.map(\.key), losses: losses.filter { $0.overflowed + $0.vanished > 0 },
+      dropped: plan.report.dropped.map { .init(path: $0.path, what: $0.what) },
+      tied: plan.report.tied.map { .init(key: $0.key, kept: $0.kept) },
+      copied: plan.report.copied, lost_metadata: plan.report.lostMetadata,
+      carried: plan.carried.map(\.name),
+      plain: Dictionary(changed.map { ($0.path, $0.what) }) { first, _ in first },
+      files: (plan.carried + plan.files).map { .init(name: $0.name, bytes: $0.byteCount) },
+      bytes: bytes
+    ).show(common)
   }
-  try ConvertReport(
-    file: file, at: place ?? (try? checkpoint.stateDictPath()) ?? "/",
-    from_format: checkpoint.format.rawValue, output: output.output, format: plan.format.rawValue,
-    dry_run: output.dryRun,
-    tensors: try checkpoint.stateDict(at: output.extract ? "/" : place).tensors.count,
-    converted: tallies.map(\.key), losses: losses.filter { $0.overflowed + $0.vanished > 0 },
-    dropped: plan.report.dropped.map { .init(path: $0.path, what: $0.what) },
-    tied: plan.report.tied.map { .init(key: $0.key, kept: $0.kept) }, copied: plan.report.copied,
-    lost_metadata: plan.report.lostMetadata,
-    plain: Dictionary(changed.map { ($0.path, $0.what) }) { first, _ in first },
-    files: plan.files.map { .init(name: $0.name, bytes: $0.byteCount) }, bytes: bytes
-  ).show(common)
 }
 
 struct ConvertCommand: ParsableCommand {
@@ -101,15 +156,17 @@ struct ConvertCommand: ParsableCommand {
 
   @Argument(help: "The checkpoint.") var file: String
   @Option(help: "Where in the file the state dict is: keys joined by /.") var at: String?
-  @Option(help: "What the selected tensors become, such as bfloat16.") var toDtype: String?
-  @OptionGroup(title: "Which tensors --to-dtype converts") var selection: SelectionOptions
+  @Option(help: "What floating-point tensors become, such as bfloat16 (or bf16).")
+  var toDtype: String?
+  @OptionGroup(title: "Which tensors are written") var selection: SelectionOptions
+  @OptionGroup(title: "Which of them --to-dtype casts") var cast: CastOptions
   @OptionGroup var output: OutputOptions
   @OptionGroup var common: CommonOptions
 
   func run() throws {
     try convert(
       file, at: at, dtype: toDtype.map { try SelectionOptions.elementType($0) },
-      selection: selection, output: output, common: common)
+      selection: selection, cast: cast, output: output, common: common)
   }
 }
 
@@ -123,13 +180,24 @@ struct ShardCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
   @OptionGroup var common: CommonOptions
 
-  func run() throws {
-    var output = output
-    let isSharded = output.output.hasSuffix(".index.json")
-    if output.format == nil, !isSharded {
-      output.format = Checkpoint.Format.safetensorsIndex.rawValue
+  func validate() throws {
+    if case .format(let format) = OutputName(output.output).ending, !format.isSharded {
+      throw ValidationError(
+        "shard writes a folder, and the name is a file's (\(Messages.line(output.output)))\n"
+          + "such as -o DIR/, or -o DIR/model.safetensors.index.json")
     }
-    try convert(file, at: at, dtype: nil, selection: nil, output: output, common: common)
+  }
+
+  /// The output: a folder, whatever its name, or the index in one.
+  var folderOutput: OutputOptions {
+    var output = output
+    let name = output.output
+    if !name.hasSuffix("/"), !name.hasSuffix(".index.json") { output.output = name + "/" }
+    return output
+  }
+
+  func run() throws {
+    try convert(file, at: at, output: folderOutput, common: common)
   }
 }
 
@@ -154,21 +222,22 @@ struct JoinCommand: ParsableCommand {
 
   func run() throws {
     guard indexOnly else {
-      return try convert(
-        file, at: nil, dtype: nil, selection: nil, output: output, common: common)
+      return try convert(file, at: nil, output: output, common: common)
     }
     let index = try ShardSet(file, indexName: output.output)
-    // Written before: nothing is left to do, so that a plan can be run again.
-    let isThere = try !output.force && index.isThere()
-    let bytes = isThere ? 0 : try output.write(index.plan, common: common)
-    if common.json {
-      return try printJSON(
-        IndexReport(
-          folder: file, output: output.output, dry_run: output.dryRun, tensors: index.tensorCount,
-          shards: index.shards, bytes: bytes))
+    func show(_ bytes: Int) {
+      if common.json {
+        return showJSON(
+          IndexReport(
+            folder: file, output: output.output, dry_run: output.dryRun, tensors: index.tensorCount,
+            shards: index.shards, bytes: bytes))
+      }
+      print(
+        "\(index.tensorCount) tensors in \(index.shards.count) shards, \(bytesText(bytes)) "
+          + "\(output.dryRun ? "would go" : "written") to \(output.output)")
     }
-    print(
-      "\(index.tensorCount) tensors in \(index.shards.count) shards, \(bytesText(bytes)) "
-        + "\(output.dryRun ? "would go" : "written") to \(output.output)")
+    // Written before: nothing is left to do, so that a plan can be run again.
+    if try !output.force && index.isThere() { return show(0) }
+    try output.write(index.plan, common: common, then: show)
   }
 }

@@ -99,15 +99,6 @@ func printKeyTable(_ report: KeyReport) {
   Table.print(rows)
 }
 
-/// Warns of rules that found nothing to do.
-func warnUnmatched(_ report: KeyReport, of file: String) {
-  for rule in report.unmatched {
-    Messages.warn(
-      "\(rule.rule) matches no key of \(file)"
-        + (rule.nearest.isEmpty ? "" : "; near it: \(rule.nearest.joined(separator: ", "))"))
-  }
-}
-
 private func edit(
   _ file: String, at: String?, selection: SelectionOptions, rules: [KeyRule],
   keepsNames: Bool = false, optimizer: OptimizerOptions, output: OutputOptions,
@@ -121,7 +112,7 @@ private func edit(
   var changed: [PlainChange] = []
   if checkpoint.optimizerPaths().contains(place) {
     (report, optimizers) = try editOptimizer(&checkpoint, at: place, rules, optimizer)
-    warnUnmatched(report, of: file)
+    try reportUnmatched(report, of: file)
     try selection.checkIsNotEmpty(report.kept.count, of: report.changes.count, in: file)
     changed = try output.prepare(&checkpoint, at: place)
   } else {
@@ -129,7 +120,7 @@ private func edit(
     let result: StateDict
     let steps = try all.steps(of: rules)
     (result, report) = try keepsNames ? all.filter(by: steps) : all.applying(steps)
-    warnUnmatched(report, of: file)
+    try reportUnmatched(report, of: file)
     try selection.checkIsNotEmpty(result.count, of: all.count, in: file)
     if checkpoint.format == .torchScript, output.extract {
       checkpoint = try Checkpoint(result)
@@ -144,15 +135,16 @@ private func edit(
   }
   let counts = EditCounts(report)
   if !common.json, !output.dryRun { report = KeyReport() }
-  let bytes = try output.write(checkpoint, common: common, at: place)
-  if common.json {
-    return try printJSON(
-      EditReport(
-        file: file, at: place, output: output, report: report, optimizers: optimizers,
-        plain: changed, bytes: bytes))
+  try output.write(checkpoint, common: common, at: place, carryingFilesOf: file) { bytes in
+    if common.json {
+      return showJSON(
+        EditReport(
+          file: file, at: place, output: output, report: report, optimizers: optimizers,
+          plain: changed, bytes: bytes))
+    }
+    if output.dryRun { printKeyTable(report) }
+    print(counts.summary(optimizers, output, bytes: bytes))
   }
-  if output.dryRun { printKeyTable(report) }
-  print(counts.summary(optimizers, output, bytes: bytes))
 }
 
 /// Lets the steps choose and rename an optimizer's parameters.
@@ -235,10 +227,11 @@ struct RewriteCommand: ParsableCommand {
   func run() throws {
     var checkpoint = try Checkpoint(file)
     let changed = try output.prepare(&checkpoint, at: "/")
-    let bytes = try output.write(checkpoint, common: common)
-    guard common.json else {
-      return print(EditCounts(KeyReport()).summary([], output, bytes: bytes))
+    try output.write(checkpoint, common: common) { bytes in
+      guard common.json else {
+        return print(EditCounts(KeyReport()).summary([], output, bytes: bytes))
+      }
+      showJSON(EditReport(file: file, at: "/", output: output, plain: changed, bytes: bytes))
     }
-    try printJSON(EditReport(file: file, at: "/", output: output, plain: changed, bytes: bytes))
   }
 }

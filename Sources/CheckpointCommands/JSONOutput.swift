@@ -13,6 +13,15 @@ func printJSON(_ value: some Encodable) throws {
   print(String(decoding: try makeEncoder().encode(value), as: UTF8.self))
 }
 
+/// One JSON document on stdout, of work that is done: what cannot be printed is no failure of it any more.
+func showJSON(_ value: some Encodable) {
+  do {
+    try printJSON(value)
+  } catch {
+    Messages.warn("the report cannot be printed: \(error)")
+  }
+}
+
 /// One JSON document on stdout, one of whose lists may be long: it is made and printed a part at a time.
 ///
 /// - Parameters:

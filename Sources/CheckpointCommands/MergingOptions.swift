@@ -62,55 +62,87 @@ struct MergingOptions: ParsableArguments {
 
   @Option(help: "The module with the numbered layers that values go over, such as model.layers.")
   var layers: String?
-  @Option(help: "What a NaN in an input is: error or keep.") var onNan = "error"
+  @Option(help: "What a NaN in an input is: error (default) or keep.") var onNan: String?
   @Option(help: "The dtype of what is merged; allows inputs of different dtypes.")
   var toDtype: String?
 
   func validate() throws {
-    guard ["error", "keep"].contains(onNan) else {
+    if let onNan, !["error", "keep"].contains(onNan) {
       throw ValidationError("--on-nan is error or keep, not \"\(onNan)\"")
+    }
+  }
+
+  /// The options that set parameters.
+  static let parameters: [(option: String, parameter: MergeParameter)] = [
+    ("weights", .weight), ("density", .density), ("t", .t), ("epsilon", .epsilon),
+    ("gamma", .gamma), ("lambda", .lambda), ("scale", .scale), ("decay", .decay),
+    ("select-topk", .selectTopK), ("max-iter", .maxIterations), ("tol", .tolerance),
+    ("normalize", .normalize), ("rescale", .rescale), ("normalize-weights", .normalizeWeights),
+    ("filter-wise", .filterWise), ("nuslerp-flatten", .flatten), ("nuslerp-row-wise", .rowWise),
+  ]
+
+  /// What was given for a parameter.
+  private func texts(_ parameter: MergeParameter) -> [String] {
+    func flag(_ value: Bool?) -> [String] { value.map { [$0 ? "1" : "0"] } ?? [] }
+    return switch parameter {
+    case .weight: weights
+    case .density: density
+    case .t: t
+    case .epsilon: epsilon
+    case .gamma: gamma
+    case .lambda: lambda
+    case .scale: scale
+    case .decay: decay
+    case .selectTopK: selectTopk
+    case .maxIterations: maxIter.map { [$0] } ?? []
+    case .tolerance: tol.map { [$0] } ?? []
+    case .normalize: flag(normalize)
+    case .rescale: flag(rescale)
+    case .normalizeWeights: flag(normalizeWeights)
+    case .filterWise: flag(filterWise)
+    case .flatten: flag(nuslerpFlatten)
+    case .rowWise: flag(nuslerpRowWise)
+    case .int8Mask: []
     }
   }
 
   /// Options that were given, by the parameter that they set.
   private var values: [(option: String, MergeParameter, [String])] {
-    let texts: [(String, MergeParameter, [String])] = [
-      ("weights", .weight, weights), ("density", .density, density), ("t", .t, t),
-      ("epsilon", .epsilon, epsilon), ("gamma", .gamma, gamma), ("lambda", .lambda, lambda),
-      ("scale", .scale, scale), ("decay", .decay, decay), ("select-topk", .selectTopK, selectTopk),
-      ("max-iter", .maxIterations, maxIter.map { [$0] } ?? []),
-      ("tol", .tolerance, tol.map { [$0] } ?? []),
-    ]
-    let flags: [(String, MergeParameter, Bool?)] = [
-      ("normalize", .normalize, normalize), ("rescale", .rescale, rescale),
-      ("normalize-weights", .normalizeWeights, normalizeWeights),
-      ("filter-wise", .filterWise, filterWise), ("nuslerp-flatten", .flatten, nuslerpFlatten),
-      ("nuslerp-row-wise", .rowWise, nuslerpRowWise),
-    ]
-    return texts.filter { !$0.2.isEmpty }
-      + flags.compactMap { name, parameter, flag in
-        flag.map { (name, parameter, [$0 ? "1" : "0"]) }
-      }
+    Self.parameters.map { ($0.option, $0.parameter, texts($0.parameter)) }
+      .filter { !$0.2.isEmpty }
   }
 
-  /// The names of options that were given, other than those that every method takes.
-  var given: [String] { values.map(\.option) }
+  /// Whether a value goes over the layers, so that it matters which modules they are.
+  var goesOverLayers: Bool {
+    values.contains { option, _, texts in
+      texts.contains { text in
+        // A value that makes no sense is refused later.
+        (try? Self.parse(text, option: option).values.contains { $0.count > 1 }) ?? true
+      }
+    }
+  }
 
   /// Applies everything to a merge whose inputs are known.
   ///
   /// - Parameter takers: which inputs have weights and densities, in the order of the values.
   func apply(to merge: inout StateDictMerge, takers: [Int], seed: UInt64) throws {
     for (option, parameter, texts) in values {
-      guard merge.method.parameters.contains(parameter) else {
-        let known = merge.method.parameters.map(\.rawValue).joined(separator: ", ")
-        throw UsageError(
-          description: "\(merge.method.name) takes no --\(option)",
-          hint: known.isEmpty ? nil : "its parameters are \(known)")
-      }
       var shared: [MergeSetting.Rule] = []
       var each = [[MergeSetting.Rule]](repeating: [], count: takers.count)
       for text in texts {
         let (pattern, lists) = try Self.parse(text, option: option)
+        // Of the rules the first that matches counts.
+        if let last = shared.last ?? each.first?.last, last.pattern == nil {
+          throw UsageError(
+            description:
+              "--\(option) \(text) decides nothing: the one before it counts for all keys",
+            hint: "PATTERN=VALUES comes before the values for all keys")
+        }
+        if let pattern, let first = merge.inputs.first {
+          try UnmatchedPatterns(
+            KeySelection(include: [pattern]), in: first.stateDict.keys, options: [option]
+          ).report(of: first.name)
+        }
         if lists.count == 1 {
           shared.append(.init(pattern: pattern, values: lists[0]))
           for index in each.indices {

@@ -26,34 +26,45 @@ struct GetCommand: ParsableCommand {
 
 /// What `set` and `drop` did, for people and for scripts.
 private struct ChangeReport: Encodable {
+  struct Change: Encodable {
+    let at: String
+    let before, after: String?
+  }
   let file, at, output: String
+  /// Of the first change; `changes` has all.
   let before, after: String?
+  let changes: [Change]
   let dry_run: Bool
   let plain: [String: String]
   let bytes: Int
 }
 
 private func change(
-  _ file: String, at: String, output: OutputOptions, common: CommonOptions,
-  _ body: (inout Checkpoint) throws -> ObjectChange
+  _ file: String, output: OutputOptions, common: CommonOptions,
+  _ body: (inout Checkpoint) throws -> [ObjectChange]
 ) throws {
   var checkpoint = try Checkpoint(file)
   // Found first: what is changed may be the state dict itself.
   let place = output.extract ? try checkpoint.stateDictPath() : "/"
-  let change = try body(&checkpoint)
-  let changed = try output.prepare(&checkpoint, at: place)
-  let bytes = try output.write(checkpoint, common: common)
-  guard !common.json else {
-    return try printJSON(
-      ChangeReport(
-        file: file, at: at, output: output.output, before: change.before, after: change.after,
-        dry_run: output.dryRun,
-        plain: Dictionary(changed.map { ($0.path, $0.what) }) { first, _ in first }, bytes: bytes))
+  let changes = try body(&checkpoint)
+  let plain = try output.prepare(&checkpoint, at: place)
+  try output.write(checkpoint, common: common) { bytes in
+    guard !common.json else {
+      let all = changes.map {
+        ChangeReport.Change(at: $0.path, before: $0.before, after: $0.after)
+      }
+      return showJSON(
+        ChangeReport(
+          file: file, at: all.first?.at ?? "/", output: output.output, before: all.first?.before,
+          after: all.first?.after, changes: all, dry_run: output.dryRun,
+          plain: Dictionary(plain.map { ($0.path, $0.what) }) { first, _ in first }, bytes: bytes))
+    }
+    for change in changes {
+      let what = "\(change.before ?? "nothing") -> \(change.after ?? "nothing")"
+      print(Messages.line("\(change.path): \(what)"))
+    }
+    print("\(bytesText(bytes)) \(output.dryRun ? "would go" : "written") to \(output.output)")
   }
-  let what = "\(change.before ?? "nothing") -> \(change.after ?? "nothing")"
-  print(
-    Messages.line("\(at): \(what), ")
-      + "\(bytesText(bytes)) \(output.dryRun ? "would go" : "written") to \(output.output)")
 }
 
 struct SetCommand: ParsableCommand {
@@ -72,24 +83,24 @@ struct SetCommand: ParsableCommand {
 
   func run() throws {
     let value = try JSONValue(parsing: value)
-    try change(file, at: at, output: output, common: common) { checkpoint in
-      try checkpoint.setValue(at: at, to: value)
+    try change(file, output: output, common: common) { checkpoint in
+      [try checkpoint.setValue(at: at, to: value)]
     }
   }
 }
 
 struct DropCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "drop", abstract: "Remove a value or a sub-tree; everything else stays.")
+    commandName: "drop", abstract: "Remove values or sub-trees; everything else stays.")
 
   @Argument(help: "The checkpoint.") var file: String
-  @Option(help: "Which object: keys joined by /.") var at: String
+  @Option(help: "Which object: keys joined by /. Repeatable.") var at: [String]
   @OptionGroup var output: OutputOptions
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    try change(file, at: at, output: output, common: common) { checkpoint in
-      try checkpoint.removeValue(at: at)
+    try change(file, output: output, common: common) { checkpoint in
+      try checkpoint.removeValues(at: at)
     }
   }
 }

@@ -62,10 +62,17 @@ struct OptimizerOptions: ParsableArguments {
     case .follow(let source):
       return try checkpoint.letOptimizersFollow(report, of: model, names: source)
     case .warn:
-      for impact in try checkpoint.optimizersLeftBehind(by: report, of: model) {
-        Messages.warn(Self.warning(impact))
-      }
+      try Self.warnOfThoseLeftBehind(checkpoint, report, of: model)
       return []
+    }
+  }
+
+  /// Warns of optimizers whose states do not follow the keys.
+  static func warnOfThoseLeftBehind(
+    _ checkpoint: Checkpoint, _ report: KeyReport, of model: StateDict
+  ) throws {
+    for impact in try checkpoint.optimizersLeftBehind(by: report, of: model) {
+      Messages.warn(warning(impact))
     }
   }
 

@@ -14,10 +14,16 @@ struct CommonOptions: ParsableArguments {
 
 /// How a result is written.
 struct OutputOptions: ParsableArguments {
-  @Option(name: .shortAndLong, help: "Where to write.")
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp(
+      "Where to write.",
+      discussion:
+        "Its ending says in which format; without one, it stays the input's. DIR/ is a folder as Hugging Face's tools "
+        + "read it."))
   var output: String
 
-  @Option(help: "The format, if OUT's ending does not tell.")
+  @Option(help: "The format, whatever OUT's ending.")
   var format: String?
 
   @Flag(help: "Replace OUT if it exists.")
@@ -32,8 +38,11 @@ struct OutputOptions: ParsableArguments {
   @Flag(help: "Take over the inputs' checksums unseen instead of comparing them on the way.")
   var noVerify = false
 
-  @Option(help: "Tensors that share elements, in formats without sharing: keep-first, copy, error.")
-  var ties = "keep-first"
+  @Option(
+    help:
+      "Tensors that share elements, in formats without sharing: keep-first (default), copy, error."
+  )
+  var ties: String?
 
   @Flag(help: "Leave out what is no tensor where the format holds tensors alone.")
   var dropObjects = false
@@ -47,6 +56,9 @@ struct OutputOptions: ParsableArguments {
   @Option(help: "Write the shards of job I of N alone, without the index; see \"ckpt plan\".")
   var job: String?
 
+  @Flag(help: "Leave config.json, tokenizer files and the like out of OUT if it is DIR/.")
+  var noCarry = false
+
   @Flag(help: "Leave out, or turn into plain data, what torch.load(weights_only=True) refuses.")
   var plain = false
 
@@ -54,7 +66,7 @@ struct OutputOptions: ParsableArguments {
     if output == "-" {
       throw ValidationError("-o - is not supported: a checkpoint is written by position")
     }
-    guard TiePolicy(rawValue: ties) != nil else {
+    if let ties, TiePolicy(rawValue: ties) == nil {
       let names = TiePolicy.allCases.map(\.rawValue).joined(separator: ", ")
       throw ValidationError("--ties is one of \(names), not \"\(ties)\"")
     }
@@ -62,7 +74,14 @@ struct OutputOptions: ParsableArguments {
       throw ValidationError("--job is I/N, such as 2/8, not \"\(job)\"")
     }
     if output.isEmpty { throw ValidationError("-o needs the name of a file") }
-    guard let format else { return }
+    guard let format else {
+      if case .unknown(let ending, let nearest) = OutputName(output).ending {
+        throw ValidationError(
+          "the ending \(ending) means no format that is written (\(Messages.line(output)))\n"
+            + "the nearest that does is \(nearest); --format says the format, whatever the ending")
+      }
+      return
+    }
     let names = Checkpoint.Format.writable.map(\.rawValue)
     guard names.contains(format) else {
       throw ValidationError(
@@ -79,35 +98,87 @@ struct OutputOptions: ParsableArguments {
     return changes
   }
 
+  /// Whether OUT is a folder as Hugging Face's tools read it, and not the index in one.
+  var isModelFolder: Bool { OutputName(output).ending == .folder }
+
+  /// Declares which of the options decide something in this call.
+  ///
+  /// - Parameter input: the file whose format the output has where neither its ending nor --format tells.
+  func declare(in use: inout OptionUse, keepingFormatOf input: String?) throws {
+    use.decide("output", "format", "plain")
+    let asked = format.flatMap(Checkpoint.Format.init(rawValue:))
+    let written = try OutputName(output).format(
+      asked, keeping: input.map { try Checkpoint($0).format } ?? .pytorchZip)
+    use.decide(
+      ["max-size", "job"], if: written.isSharded,
+      otherwise: "\(output) is one file; DIR/ and NAME.safetensors.index.json are shards")
+    use.decide(
+      ["ties"], if: written.untiesTensors,
+      otherwise: "\(written.rawValue) holds tensors that share elements as they are")
+    use.decide(
+      ["no-carry"], if: isModelFolder, otherwise: "only to DIR/ other files are carried")
+  }
+
   /// How the checkpoint is written.
   ///
   /// - Parameter at: where its state dict is, for formats that hold nothing else; nil finds it.
-  func options(at: String?) -> WriteOptions {
+  private func options(at: String?) -> WriteOptions {
     var options = WriteOptions(
       format: format.flatMap(Checkpoint.Format.init(rawValue:)), at: extract ? "/" : at)
-    options.ties = TiePolicy(rawValue: ties) ?? .keepFirst
+    options.ties = ties.flatMap(TiePolicy.init(rawValue:)) ?? .keepFirst
     options.dropsObjects = dropObjects
     options.dequantizes = dequantize
     options.maxShardByteCount = maxSize?.count
     return options
   }
 
-  /// Writes the checkpoint, unless this is a dry run; gives the number of bytes.
+  /// Lays out what is written: whatever can fail for what the checkpoint holds, fails here.
   ///
-  /// - Parameter at: where its state dict is, for formats that hold nothing else; nil finds it.
+  /// - Parameters:
+  ///   - at: where its state dict is, for formats that hold nothing else; nil finds it.
+  ///   - source: the input whose folder's files go with a model; nil is the checkpoint's own.
+  func plan(
+    _ checkpoint: Checkpoint, at: String?, carryingFilesOf source: String? = nil
+  ) throws -> OutputPlan {
+    var options = options(at: at)
+    let source = source ?? checkpoint.path
+    if isModelFolder, !noCarry, !source.isEmpty { options.carriesFilesOf = source }
+    if options.format == nil, checkpoint.path.isEmpty, OutputName(output).ending == .none {
+      // What was made of several files, or of a part of one, keeps the format of the first.
+      options.format = try source.isEmpty ? nil : Checkpoint(source).format
+    }
+    let plan = try checkpoint.plan(writingTo: output, options: options)
+    if !plan.carried.isEmpty {
+      Messages.write(
+        "ckpt: carried: " + Messages.line(plan.carried.map(\.name).joined(separator: ", ")))
+    }
+    return plan
+  }
+
+  /// Writes the checkpoint, unless this is a dry run, and then shows what was done.
+  ///
+  /// - Parameters:
+  ///   - at: where its state dict is, for formats that hold nothing else; nil finds it.
+  ///   - source: the input whose folder's files go with a model; nil is the checkpoint's own.
+  ///   - show: prints, told the number of bytes. It cannot throw: what can fail comes before the first byte.
   func write(
-    _ checkpoint: Checkpoint, common: CommonOptions, at: String? = nil
-  ) throws -> Int {
-    let plan = try checkpoint.plan(writingTo: output, options: options(at: at))
+    _ checkpoint: Checkpoint, common: CommonOptions, at: String? = nil,
+    carryingFilesOf source: String? = nil, then show: (Int) -> Void
+  ) throws {
+    let plan = try plan(checkpoint, at: at, carryingFilesOf: source)
     for (path, what) in plan.report.dropped { Messages.warn("left out: \(path): \(what)") }
     for (key, kept) in plan.report.tied { Messages.warn("tied: \(key) is \(kept), written once") }
     for key in plan.report.copied { Messages.warn("\(key) shared elements, and is a copy now") }
     for key in plan.report.lostMetadata { Messages.warn("left out: metadata \(key)") }
-    return try write(plan, common: common)
+    try write(plan, common: common, then: show)
   }
 
-  /// Writes what is planned, unless this is a dry run; gives the number of bytes.
-  func write(_ plan: OutputPlan, common: CommonOptions) throws -> Int {
+  /// Writes what is planned, unless this is a dry run, and then shows what was done, which cannot fail.
+  func write(_ plan: OutputPlan, common: CommonOptions, then show: (Int) -> Void) throws {
+    show(try write(plan, common: common))
+  }
+
+  private func write(_ plan: OutputPlan, common: CommonOptions) throws -> Int {
     if JobPlanner.isPlanning { throw JobPlanner.Planned(plan: plan, path: output) }
     let part = job.flatMap { OutputPart($0) }
     if dryRun {

@@ -24,7 +24,14 @@ enum JobPlanner {
         hint: "there is one for: " + commands.joined(separator: ", "))
     }
     do {
-      var command = try Ckpt.parseAsRoot(RenameOptions.ordered(arguments))
+      let call = CommandCall(arguments)
+      if let idle = call.given.first(where: { ["job", "dry-run"].contains($0.option.name) }) {
+        throw UsageError(
+          description:
+            "\(idle.spelling) decides nothing here: a plan says what jobs there are, and writes nothing"
+        )
+      }
+      var command = try call.command()
       try $isPlanning.withValue(true) { try command.run() }
     } catch let planned as Planned {
       return planned
@@ -79,7 +86,7 @@ struct PlanCommand: ParsableCommand {
     guard plan.isFolder, !plan.shards.isEmpty, OutputPart(number: 1, of: count) != nil else {
       throw UsageError(
         description: "only a sharded output is independent work",
-        hint: "let OUT end with .safetensors.index.json or .bin.index.json")
+        hint: "let OUT be DIR/, or end with .safetensors.index.json or .bin.index.json")
     }
     if plan.replaces, !rest.contains("--force") {
       throw FileError(
@@ -112,7 +119,13 @@ struct PlanCommand: ParsableCommand {
   /// Takes `--jobs N` out of the arguments.
   private static func takeJobs(_ arguments: inout [String]) throws -> Int {
     var count: Int?
-    if let place = arguments.lastIndex(where: { $0 == "--jobs" || $0.hasPrefix("--jobs=") }) {
+    let places = arguments.indices.filter {
+      arguments[$0] == "--jobs" || arguments[$0].hasPrefix("--jobs=")
+    }
+    guard places.count < 2 else {
+      throw UsageError(description: "--jobs is given twice, and takes one value")
+    }
+    if let place = places.first {
       if arguments[place] == "--jobs", place + 1 < arguments.count {
         count = Int(arguments.remove(at: place + 1))
       } else {

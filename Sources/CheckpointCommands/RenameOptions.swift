@@ -5,7 +5,7 @@ internal import StateDictKit
 /// How keys are to be called.
 ///
 /// The rules apply in the order given, which the parser would not keep across different options: before
-/// it sees them, `ordered` turns each into one hidden option that it does keep in order.
+/// it sees them, ``CommandCall`` turns each into one hidden option that it does keep in order.
 struct RenameOptions: ParsableArguments {
   @Option(help: "Take P away where a key begins with it.")
   var stripPrefix: [String] = []
@@ -28,40 +28,12 @@ struct RenameOptions: ParsableArguments {
   @Option(name: .customLong("rename-rule"), help: .hidden)
   var rules: [String] = []
 
-  private static let names: Set = [
-    "strip-prefix", "add-prefix", "replace-prefix", "replace", "regex", "map",
+  /// The options that are rules; ``CommandCall`` makes each the hidden one.
+  static let names: Set = [
+    "strip-prefix", "add-prefix", "replace-prefix", "replace", "regex", "map", "recipe",
   ]
-
-  /// The commands whose `--recipe` is a rule like the others.
-  private static let takesRecipes: Set = ["filter", "rename-keys", "check"]
-
-  /// The arguments with each rename option as `--rename-rule=NAME:VALUE`.
-  static func ordered(_ arguments: [String]) -> [String] {
-    var result: [String] = []
-    var names = names
-    if let command = arguments.first, takesRecipes.contains(command) { names.insert("recipe") }
-    var rest = arguments[...]
-    while let argument = rest.popFirst() {
-      if argument == "--" { return result + [argument] + rest }
-      let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      let name = argument.hasPrefix("--") ? String(parts[0].dropFirst(2)) : ""
-      if !names.contains(name) {
-        result.append(argument)
-      } else if parts.count == 2 {
-        result.append("--rename-rule=\(name):\(parts[1])")
-      } else if let value = rest.popFirst() {
-        result.append("--rename-rule=\(name):\(value)")
-      } else {
-        result.append(argument)
-      }
-    }
-    return result
-  }
-
-  /// The rules that rename, in order.
-  func renames() throws -> [KeyRename] {
-    try keyRules().compactMap { if case .step(.rename(let rule)) = $0 { rule } else { nil } }
-  }
+  /// The hidden option.
+  static let ruleName = "rename-rule"
 
   /// The rules, in order.
   func keyRules() throws -> [KeyRule] {

@@ -53,9 +53,26 @@ struct SelectionOptions: ParsableArguments {
     return selection
   }
 
-  /// The type that PyTorch calls `name`.
+  /// The options that choose.
+  static let names = ["include", "exclude", "dtype", "min-elements", "max-elements", "shape"]
+
+  /// What the types are also called: by PyTorch, in papers, and in safetensors' headers.
+  private static let aliases: [String: String] = [
+    "fp64": "float64", "double": "float64", "f64": "float64",
+    "fp32": "float32", "float": "float32", "single": "float32", "f32": "float32",
+    "fp16": "float16", "half": "float16", "f16": "float16",
+    "bf16": "bfloat16", "fp8": "float8_e4m3fn", "fp8_e4m3": "float8_e4m3fn",
+    "float8_e4m3": "float8_e4m3fn", "fp8_e4m3fn": "float8_e4m3fn", "f8_e4m3": "float8_e4m3fn",
+    "fp8_e5m2": "float8_e5m2", "f8_e5m2": "float8_e5m2",
+    "long": "int64", "i64": "int64", "int": "int32", "i32": "int32", "short": "int16",
+    "i16": "int16", "char": "int8", "i8": "int8", "byte": "uint8", "u8": "uint8",
+    "cfloat": "complex64", "cdouble": "complex128",
+  ]
+
+  /// The type that PyTorch, or a usual alias, calls `name`.
   static func elementType(_ name: String) throws -> ElementType {
-    guard let type = ElementType(name: name) else {
+    let plain = name.hasPrefix("torch.") ? String(name.dropFirst(6)) : name
+    guard let type = ElementType(name: aliases[plain.lowercased()] ?? plain) else {
       let known = ElementType.allCases.map(\.name).joined(separator: " ")
       throw UsageError(description: "no dtype is called \"\(name)\"", hint: "there are: \(known)")
     }
@@ -65,11 +82,7 @@ struct SelectionOptions: ParsableArguments {
   /// What is selected of a state dict; patterns that match nothing are reported.
   func apply(to stateDict: StateDict, of file: String) throws -> StateDict {
     let selection = try selection()
-    for (pattern, nearest) in try selection.unmatched(in: stateDict.keys) {
-      Messages.warn(
-        "--include \(pattern.written) matches no key of \(file)"
-          + (nearest.isEmpty ? "" : "; near it: \(nearest.joined(separator: ", "))"))
-    }
+    try UnmatchedPatterns(selection, in: stateDict.keys).report(of: file)
     let kept = try stateDict.filter(selection)
     try checkIsNotEmpty(kept.count, of: stateDict.count, in: file)
     return kept

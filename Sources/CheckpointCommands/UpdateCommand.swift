@@ -44,7 +44,7 @@ private struct UpdateOutcome: Encodable {
 extension MergeCommand {
   /// Lets the selected keys of each OTHER take the place of BASE's.
   func runUpdate() throws {
-    let renames = try renames.renames().map(KeyStep.rename)
+    let keyRules = try renames.keyRules()
     let rules = try resizing.rules()
     var checkpoint = try Checkpoint(files[0])
     let place = try at ?? checkpoint.stateDictPath()
@@ -52,13 +52,20 @@ extension MergeCommand {
     var total = UpdateReport()
     for file in files.dropFirst() {
       let selected = try selection.apply(to: Checkpoint(file).stateDict(at: otherAt), of: file)
-      let (other, keys) = try selected.applying(renames)
-      warnUnmatched(keys, of: file)
+      let (other, keys) = try selected.applying(selected.steps(of: keyRules))
+      try reportUnmatched(keys, of: file)
       let report: UpdateReport
       do {
         report = try merged.update(
           with: other, allowNew: allowNew, skipMismatched: skipMismatched, resizing: rules,
           seed: resizing.seed)
+      } catch StateDictError.cannotUpdate(let missing, let mismatched)
+        where missing.contains(where: Self.isOfAdapter)
+      {
+        let error = StateDictError.cannotUpdate(missing: missing, mismatched: mismatched)
+        throw InputError(
+          description: "\(error.description) (\(file))",
+          hint: "these are an adapter's keys: --method lora adds it to the weights")
       } catch let error as any Diagnostic where error is StateDictError || error is ResizeError {
         throw InputError(description: "\(error.description) (\(file))", hint: error.hint)
       }
@@ -79,9 +86,25 @@ extension MergeCommand {
     for mismatch in total.skipped { Messages.warn("skipped: \(mismatch)") }
     try checkpoint.replaceStateDict(at: place, with: merged)
     let changed = try output.prepare(&checkpoint, at: place)
-    let bytes = try output.write(checkpoint, common: common, at: place)
+    try output.write(checkpoint, common: common, at: place) {
+      show(total, at: place, changed: changed, bytes: $0)
+    }
+  }
+
+  /// Whether a key is a low-rank adapter's, as peft, diffusers and kohya name them.
+  private static func isOfAdapter(_ key: String) -> Bool {
+    key.split(separator: ".").contains { part in
+      [
+        "lora_A", "lora_B", "lora_up", "lora_down", "lora_embedding_A", "lora_embedding_B", "lora",
+      ].contains(part)
+    }
+  }
+
+  private func show(
+    _ total: UpdateReport, at place: String, changed: [PlainChange], bytes: Int
+  ) {
     if common.json {
-      return try printJSON(outcome(total, at: place, changed: changed, bytes: bytes))
+      return showJSON(outcome(total, at: place, changed: changed, bytes: bytes))
     }
     if output.dryRun {
       for key in total.replaced { print("replace  \(Messages.line(key))") }

@@ -33,6 +33,7 @@ struct VerifyCommand: ParsableCommand {
   var dump: String?
   @Flag(help: "Replace what --dump writes if it exists.") var force = false
   @OptionGroup(title: "What the keys are called in the model") var renames: RenameOptions
+  @OptionGroup var recipes: RecipeOptions
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
@@ -69,7 +70,10 @@ struct VerifyCommand: ParsableCommand {
   }
 
   private func stateDict() throws -> StateDict {
-    try Checkpoint(file).stateDict(at: at).renamingKeys(renames.renames())
+    let all = try Checkpoint(file).stateDict(at: at)
+    let (stateDict, report) = try all.applying(all.steps(of: renames.keyRules()))
+    try reportUnmatched(report, of: file)
+    return stateDict
   }
 
   private func writeFigures(of spec: ModelSpec, in zoo: ModelZoo, to path: String) throws {

@@ -27,7 +27,7 @@ extension Checkpoint {
         file: path,
         "\(Text.printable(graph.path(to: raw.ref))) is quantized as \(raw.blocks.name), which "
           + "cannot be turned into floats",
-        hint: "--exclude leaves such tensors out")
+        hint: "--exclude of filter and convert leaves such tensors out")
     }
     throw CheckpointError.cannotWrite(
       file: path,

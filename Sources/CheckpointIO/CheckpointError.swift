@@ -24,6 +24,12 @@ public enum CheckpointError: Diagnostic, Equatable {
   case tied(file: String, keys: [String])
   /// A format that is read but not written.
   case unwritableFormat(Checkpoint.Format)
+  /// The name of an output whose ending means no format that is written; the nearest that does.
+  case unknownEnding(path: String, ending: String, nearest: String)
+  /// An output whose name has no ending, made from a format that is read but not written.
+  case cannotKeepFormat(path: String, Checkpoint.Format)
+  /// A format that is no folder as Hugging Face's tools read it, where such a folder was asked for.
+  case noFolderOf(Checkpoint.Format, path: String)
   /// An object that cannot be changed as asked; `holder` is what would have to change.
   case cannotEdit(file: String, path: String, what: String, holder: String?)
   /// More than can be printed.
@@ -41,7 +47,10 @@ public enum CheckpointError: Diagnostic, Equatable {
 
   /// How scripts tell it apart.
   public var kind: DiagnosticKind {
-    if case .unwritableFormat = self { .usage } else { .badInput }
+    switch self {
+    case .unwritableFormat, .unknownEnding, .cannotKeepFormat, .noFolderOf: .usage
+    default: .badInput
+    }
   }
 
   /// What is wrong and where, on one line.
@@ -67,6 +76,14 @@ public enum CheckpointError: Diagnostic, Equatable {
       "\(format.rawValue) holds tensors alone; this would be lost: \(Self.some(objects)) (\(file))"
     case .tied(let file, let keys): "tensors share elements: \(Self.some(keys)) (\(file))"
     case .unwritableFormat(let format): "the format \"\(format.rawValue)\" is not written"
+    case .unknownEnding(let path, let ending, _):
+      "the ending \(ending) means no format that is written (\(Text.printable(path)))"
+    case .cannotKeepFormat(let path, let format):
+      "the name has no ending, and the input's format, \(format.rawValue), is not written "
+        + "(\(Text.printable(path)))"
+    case .noFolderOf(let format, let path):
+      "a folder of a model's files holds safetensors or PyTorch's, not \(format.rawValue) "
+        + "(\(Text.printable(path)))"
     case .cannotEdit(let file, let path, let what, let holder):
       "\(holder.map { $0 + " " } ?? "")\(what) (\(file), object \(Text.printable(path)))"
     case .tooManyValues(let file, let path):
@@ -90,6 +107,9 @@ public enum CheckpointError: Diagnostic, Equatable {
     case .tied: "--ties keep-first writes one of them, --ties copy each with elements of its own"
     case .unwritableFormat:
       "there are: " + Checkpoint.Format.writable.map(\.rawValue).joined(separator: ", ")
+    case .unknownEnding(_, _, let nearest): "the nearest that does is \(nearest)"
+    case .cannotKeepFormat: "such as .pt or .safetensors"
+    case .noFolderOf: "without the slash it is a file"
     case .cannotEdit(_, _, _, let holder):
       holder == nil
         ? "name a key, as in --at epoch"

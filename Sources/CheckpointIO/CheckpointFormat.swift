@@ -30,9 +30,6 @@ extension Checkpoint {
     /// A file of llama.cpp and its kin.
     case gguf
 
-    /// Whether it is shards and their index.
-    var isSharded: Bool { self == .safetensorsIndex || self == .pytorchIndex }
-
     /// Whether the root is the state dict, whatever is in it.
     var holdsTensorsAlone: Bool {
       switch self {
@@ -126,19 +123,12 @@ enum FormatRegistry {
       hint: "name the file that is meant")
   }
 
-  /// The writer that a format, or else the output's name, asks for; PyTorch's zip archive if neither does.
-  static func writer(for path: String, _ format: Checkpoint.Format?) throws -> any FormatWriter.Type
-  {
-    if let format {
-      guard let writer = writers.first(where: { $0.format == format }) else {
-        throw CheckpointError.unwritableFormat(format)
-      }
-      return writer
+  /// The writer of a format.
+  static func writer(of format: Checkpoint.Format) throws -> any FormatWriter.Type {
+    guard let writer = writers.first(where: { $0.format == format }) else {
+      throw CheckpointError.unwritableFormat(format)
     }
-    let fits = writers.flatMap { writer in
-      writer.endings.filter { path.hasSuffix($0) }.map { (writer: writer, ending: $0) }
-    }
-    return fits.max { $0.ending.count < $1.ending.count }?.writer ?? PyTorchZipWriter.self
+    return writer
   }
 }
 
@@ -146,9 +136,14 @@ extension Checkpoint.Format {
   /// The formats that can be written.
   public static var writable: [Checkpoint.Format] { FormatRegistry.writers.map { $0.format } }
 
-  /// The format that the name of an output asks for.
-  public init(forOutput path: String) {
-    let writer = try? FormatRegistry.writer(for: path, nil)
-    self = writer?.format ?? .pytorchZip
+  /// Whether it is shards and their index.
+  public var isSharded: Bool { self == .safetensorsIndex || self == .pytorchIndex }
+
+  /// Whether tensors that share elements must be dealt with when it is written, by ``TiePolicy``.
+  public var untiesTensors: Bool {
+    switch self {
+    case .safetensors, .safetensorsIndex, .npy, .npz, .gguf: true
+    default: false
+    }
   }
 }

@@ -49,6 +49,40 @@ extension Checkpoint {
     return ObjectChange(path: path, before: before, after: nil)
   }
 
+  /// Removes the objects at several paths, each of which leads where it leads before anything is removed.
+  ///
+  /// - Parameter paths: as ``removeValue(at:)`` takes them.
+  /// - Returns: what became of each, in the order of the paths.
+  /// - Throws: `CheckpointError` if one leads nowhere, twice to the same place or into what goes as well.
+  @discardableResult
+  public mutating func removeValues(at paths: [String]) throws -> [ObjectChange] {
+    let all = paths.map { ObjectPath($0).steps }
+    for (place, steps) in all.enumerated() {
+      _ = try resolve(paths[place])
+      for (other, outer) in all.enumerated() where other != place && steps.starts(with: outer) {
+        throw CheckpointError.cannotEdit(
+          file: path, path: paths[place],
+          what: steps == outer ? "is named twice" : "is inside \(paths[other]), which goes, too",
+          holder: nil)
+      }
+    }
+    // Of two items of a list the later one goes first, so that the other keeps its number.
+    let order = all.indices.sorted { left, right in
+      guard let (one, two) = zip(all[left], all[right]).first(where: { $0 != $1 }) else {
+        return false
+      }
+      switch (Int(one), Int(two)) {
+      case (let one?, let two?) where one != two: return one > two
+      case (_?, nil): return true
+      case (nil, _?): return false
+      default: return one > two
+      }
+    }
+    var changes: [Int: ObjectChange] = [:]
+    for place in order { changes[place] = try removeValue(at: paths[place]) }
+    return all.indices.compactMap { changes[$0] }
+  }
+
   private func holder(of path: String) throws -> (PickleGraph.Ref, String) {
     guard document.format != .torchScript else {
       throw CheckpointError.cannotWrite(

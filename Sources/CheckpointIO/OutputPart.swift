@@ -63,7 +63,8 @@ extension OutputPlan {
     try Folder.create(at: path)
     let context = WriteContext(cancellation, progress, verifying: verifying)
     var written = 0
-    let own = shards(of: part)
+    // What is copied is the first job's.
+    let own = ArraySlice((part.number == 1 ? carried : []) + shards(of: part))
     for (index, file) in zip(own.indices, own) {
       let target = path + "/" + file.name
       if !replacingExisting, AtomicOutput.exists(at: target) {

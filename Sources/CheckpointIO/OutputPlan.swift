@@ -15,13 +15,16 @@ public struct WriteOptions: Sendable {
   /// Whether elements that a file holds as blocks of a few bits each are written as the 32-bit floats that
   /// they stand for; if not, they are an error, since they take several times the space.
   public var dequantizes = false
+  /// The file or folder beside or in which lie the files that belong to the model (`config.json`, tokenizer files,
+  /// the licence), to be copied into an output that is a folder of a model's files; nil copies none.
+  public var carriesFilesOf: String?
   /// How large a shard may be, in bytes; nil is 5 GB, as in huggingface_hub.
   public var maxShardByteCount: Int?
 
   /// What ``maxShardByteCount`` is where nobody says.
   public static let shardByteCount = 5_000_000_000
 
-  /// The output's name decides on the format.
+  /// The output's name decides on the format; without an ending, it stays the input's.
   public init(format: Checkpoint.Format? = nil, at: String? = nil) {
     self.format = format
     self.at = at
@@ -73,16 +76,19 @@ public struct OutputPlan: Sendable {
   /// Whether something stands already where it goes.
   public var replaces: Bool {
     guard isFolder else { return AtomicOutput.exists(at: path) }
-    return !obsolete.isEmpty || files.contains { AtomicOutput.exists(at: path + "/" + $0.name) }
+    return !obsolete.isEmpty
+      || (carried + files).contains { AtomicOutput.exists(at: path + "/" + $0.name) }
   }
 
   /// How many bytes will be written.
-  public var byteCount: Int { files.reduce(0) { $0 + $1.byteCount } }
+  public var byteCount: Int { (carried + files).reduce(0) { $0 + $1.byteCount } }
 
+  /// Files of the input's folder that belong to the model and are copied, before the others.
+  public internal(set) var carried: [File] = []
   /// Files in the folder that belonged to an earlier checkpoint of the same name, and go.
   public let obsolete: [String]
   /// What it lacks.
-  public let report: OutputReport
+  public internal(set) var report: OutputReport
 
   /// An output of one file.
   init(
@@ -102,8 +108,10 @@ public struct OutputPlan: Sendable {
     format: Checkpoint.Format, folder path: String, files: [File], obsolete: [String] = [],
     report: OutputReport = OutputReport()
   ) {
+    var path = path[...]
+    while path.utf8.count > 1, path.hasSuffix("/") { path.removeLast() }
     self.format = format
-    self.path = path
+    self.path = String(path)
     isFolder = true
     self.files = files
     self.obsolete = obsolete
@@ -130,7 +138,7 @@ public struct OutputPlan: Sendable {
           .cannotCreate, "holds another checkpoint of the same name (\(obsolete[0]))", path: path,
           hint: "--force replaces it")
       }
-      for file in files {
+      for file in carried + files {
         try file.write(output.makeFile(file.name), context)
         try output.sync()
       }
@@ -187,9 +195,19 @@ extension Checkpoint {
   public func plan(
     writingTo path: String, options: WriteOptions = WriteOptions()
   ) throws -> OutputPlan {
-    let writer = try FormatRegistry.writer(for: path, options.format)
+    let name = OutputName(path)
+    let format = try name.format(options.format, keeping: self.format)
+    let writer = try FormatRegistry.writer(of: format)
     try checkBlocks(options) { writer.keepsBlocks(of: $0, options) }
-    return try writer.plan(self, to: path, options)
+    var plan = try writer.plan(self, to: path, options)
+    plan.report.lostMetadata = lostMetadata(in: format)
+    try Folder.checkParent(of: plan.path)
+    if let source = options.carriesFilesOf, plan.isFolder {
+      let own = Set(plan.files.map(\.name))
+      plan.carried = try CarriedFiles.beside(source, for: plan.path)
+        .filter { !own.contains($0.name) }
+    }
+    return plan
   }
 
   /// How many bytes ``write(to:options:replacingExisting:cancellation:progress:)`` would write.

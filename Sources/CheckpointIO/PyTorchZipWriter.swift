@@ -7,7 +7,7 @@ internal import ZipArchive
 /// Writes what `torch.save` writes: a zip archive of stored, aligned records.
 enum PyTorchZipWriter: FormatWriter {
   static let format = Checkpoint.Format.pytorchZip
-  static let endings = [".pt", ".pth", ".bin", ".ckpt"]
+  static let endings = [".pt", ".pth", ".bin", ".ckpt", ".tar", ".pkl", ".model"]
 
   static func plan(
     _ checkpoint: Checkpoint, to path: String, _ options: WriteOptions
@@ -17,10 +17,7 @@ enum PyTorchZipWriter: FormatWriter {
         file: checkpoint.path, "a TorchScript archive cannot be written",
         hint: "--extract writes the state dict alone")
     }
-    var report = OutputReport()
-    report.lostMetadata = checkpoint.metadataBeyondPyTorch
-    return OutputPlan(
-      format: format, path: path, file: try file(checkpoint, named: path), report: report)
+    return OutputPlan(format: format, path: path, file: try file(checkpoint, named: path))
   }
 
   /// An archive of the whole checkpoint; its top folder is named after the file.

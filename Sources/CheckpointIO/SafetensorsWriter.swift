@@ -19,12 +19,12 @@ enum SafetensorsWriter: FormatWriter {
     return OutputPlan(format: format, path: path, file: file, report: alone.report)
   }
 
-  /// What a file says of itself: what the checkpoint's own said; else, as transformers wants it, that
-  /// the tensors are PyTorch's.
+  /// What a file says of itself: what the checkpoint's own said; if that was no safetensors file, also, as transformers
+  /// wants it, that the tensors are PyTorch's.
   static func metadata(of checkpoint: Checkpoint) -> [(key: String, value: String)] {
     switch checkpoint.format {
     case .safetensors, .safetensorsIndex: checkpoint.metadata
-    default: [("format", "pt")]
+    default: [("format", "pt")] + checkpoint.metadata.filter { $0.key != "format" }
     }
   }
 

@@ -20,6 +20,11 @@ enum ShardedReader: FormatReader {
     var order: [String] = []
     for (_, name) in index.files where shards[name] == nil {
       guard folder.contains(name) else {
+        if hasOtherShards(folder, than: Set(index.files.map(\.file))) {
+          throw CheckpointError.badShard(
+            index: file.path,
+            "the shard \"\(Text.printable(name))\" is missing, and there are others")
+        }
         throw SafetensorsError.badIndex(file: file.path, "the shard \"\(name)\" is missing")
       }
       shards[name] = try Shard(folder.open(name))
@@ -35,6 +40,19 @@ enum ShardedReader: FormatReader {
     return try CheckpointDocument(
       stateDict, format: isSafetensors ? .safetensorsIndex : .pytorchIndex, path: file.path,
       files: [file] + all.map(\.file), metadata: metadata(index, all))
+  }
+
+  /// Whether a whole set of shards lies in the folder that the index does not name, so that the index is an old one.
+  private static func hasOtherShards(_ folder: Folder, than named: Set<String>) -> Bool {
+    var sets: [String: (count: Int, numbers: Set<Int>)] = [:]
+    for ending in [".safetensors", ".bin"] {
+      for name in folder.names where !named.contains(name) {
+        guard let parts = ShardSplit.parse(name, ending) else { continue }
+        let key = "\(parts.stem)/\(parts.count)" + ending
+        sets[key, default: (parts.count, [])].numbers.insert(parts.number)
+      }
+    }
+    return sets.values.contains { $0.numbers.count == $0.count && $0.count > 0 }
   }
 
   /// Every key must be where the index says, and nowhere else.

@@ -39,8 +39,7 @@ enum ShardedPyTorchWriter: FormatWriter {
     var options = options
     // These files can hold what is shared.
     options.ties = .copy
-    var alone = try checkpoint.tensorsAlone(options, as: format) { _ in true }
-    alone.report.lostMetadata = checkpoint.metadataBeyondPyTorch
+    let alone = try checkpoint.tensorsAlone(options, as: format) { _ in true }
     let place = ShardedOutput(path, stem: "pytorch_model", ending: ".bin")
     return try place.plan(alone, format, options, indexMetadata: []) { name, tensors in
       var stateDict = StateDict()

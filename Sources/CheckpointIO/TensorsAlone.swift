@@ -39,9 +39,16 @@ public struct OutputReport: Sendable {
 }
 
 extension Checkpoint {
-  /// The keys of the metadata that PyTorch's files have no place for; all but that the tensors are
-  /// PyTorch's.
-  var metadataBeyondPyTorch: [String] { metadata.map(\.key).filter { $0 != "format" } }
+  /// The keys of the metadata that a format has no place for: GGUF's lists everywhere else, and all in formats other
+  /// than it and safetensors, but that the tensors are PyTorch's.
+  func lostMetadata(in format: Format) -> [String] {
+    let arrays = document.nativeMetadata?.arrays ?? []
+    switch format {
+    case .gguf: return []
+    case .safetensors, .safetensorsIndex: return arrays
+    default: return metadata.map(\.key).filter { $0 != "format" } + arrays
+    }
+  }
 
   /// Finds the tensors for a format that holds nothing else.
   ///
@@ -65,7 +72,7 @@ extension Checkpoint {
           throw CheckpointError.cannotWrite(
             file: path,
             "\(format.rawValue) cannot hold the \(Self.kind(of: tensor)) \"\(Text.printable(key))\"",
-            hint: "--exclude leaves it out"
+            hint: "--exclude of filter and convert leaves it out"
               + (tensor.isMeta || tensor.quantization != nil ? "" : "; --to-dtype converts it"))
         }
         result.tensors.append((key, tensor))

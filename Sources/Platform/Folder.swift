@@ -36,6 +36,25 @@ public struct Folder: Sendable {
     return !path.utf8.contains(0) && stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
   }
 
+  /// Whether both paths lead to the same folder.
+  public static func isSame(_ one: String, _ other: String) -> Bool {
+    guard let one = resolved(one), let other = resolved(other) else { return false }
+    return one == other
+  }
+
+  /// Refuses a path whose folder does not exist, before anything is made there.
+  ///
+  /// - Throws: `FileError` of kind `.cannotCreate`, the same for all that is written.
+  public static func checkParent(of path: String) throws(FileError) {
+    var trimmed = path[...]
+    while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
+    let parent = PendingFile.folder(of: String(trimmed))
+    guard !exists(at: parent) else { return }
+    throw FileError(
+      .cannotCreate, "cannot create: there is no folder \(parent.filter { $0 >= " " })", path: path,
+      hint: "only the last folder of an output that is a folder is made")
+  }
+
   /// Makes a folder at `path`, unless there is one.
   public static func create(at path: String) throws(FileError) {
     guard !path.utf8.contains(0), mkdir(path, 0o777) == 0 || exists(at: path) else {

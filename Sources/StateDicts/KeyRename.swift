@@ -137,6 +137,14 @@ public enum KeyRename: Sendable, Hashable {
     var start = 0
     var place = 0
     while place < text.count {
+      if text[place] == "\\", place + 1 < text.count,
+        ("0"..."9").contains(text[place + 1])
+          || text[place + 1] == "g" && place + 2 < text.count && text[place + 2] == "<"
+      {
+        // As in Python's re.sub and in sed.
+        throw .badRename(
+          template, problem: "a group is written $1 or ${name}, not \\1 or \\g<name>", at: place)
+      }
       guard text[place] == "$" else {
         place += 1
         continue

@@ -89,8 +89,8 @@ public enum NearestKeys {
     return best.map(\.key)
   }
 
-  /// How many bytes must be put in, taken out or changed (Levenshtein).
-  private static func editDistance(_ left: [UInt8], _ right: [UInt8]) -> Int {
+  /// How many bytes must be put in, taken out or changed (Levenshtein); takes time for long texts.
+  package static func editDistance(_ left: [UInt8], _ right: [UInt8]) -> Int {
     var row = Array(0...right.count)
     for (i, byte) in left.enumerated() {
       var diagonal = row[0]

@@ -64,7 +64,7 @@ public enum StateDictError: Diagnostic, Equatable {
   public var hint: String? {
     switch self {
     case .badPattern: "a pattern is in:TEXT, is:TEXT, under:TEXT, glob:TEXT or re:TEXT"
-    case .cannotConvert: "--exclude leaves a key as it is"
+    case .cannotConvert: "--cast-exclude leaves a key as it is"
     case .keysCollide: "narrow the rules, or filter one of the keys away first"
     case .keysVanish: "--exclude leaves the keys out"
     case .cannotUpdate(let missing, let mismatched):

@@ -57,8 +57,8 @@ struct MergeMethodTests {
       ["--method", "linear", "--weights", "1;2"], ["--method", "linear", "--density", "1"],
       ["--method", "ties"], ["--method", "ties", "--weights", "re:(=1"],
       ["--method", "swa", "--on-nan", "maybe"], ["--method", "swa", "--to-dtype", "int8"],
-      ["--method", "swa", "--allow-new"], ["--method", "swa", "--base", "x"],
-      ["--weights", "1"], ["--method", "lora", "--weights", "1"], ["--recipe", "x.yml"],
+      ["--method", "swa", "--resize", "w=pad"], ["--method", "swa", "--base", "x"],
+      ["--weights", "1"], ["--method", "lora", "--weights", "1"], ["--config", "x.yml"],
       ["--method", "linear", "--weights", "1", "--layers", "none"],
     ])
   func wrong(arguments: [String]) throws {
@@ -80,14 +80,14 @@ struct MergeMethodTests {
         "{merge_method: slerp, base_model: base.pt, parameters: {t: 0}, models: [{model: one.pt}]}"
           .utf8), to: "recipe.yml")
     let out = folder.file("out.pt")
-    #expect(ckpt("merge", "--recipe", recipe, "-o", out) == 0)
+    #expect(ckpt("merge", "--config", recipe, "-o", out) == 0)
     let base = try Checkpoint(models).stateDict(at: "base")
     #expect(
       try Checkpoint(out).stateDict()["w"]?.contiguousBytes() == base["w"]?.contiguousBytes())
     let bad = try folder.write(
       Array("{merge_method: slerp, models: [{model: none.pt}]}".utf8), to: "bad.yml")
-    #expect(ckpt("merge", "--recipe", bad, "-o", out, "--force") == 66)
-    #expect(ckpt("merge", "--recipe", folder.file("none.yml"), "-o", out, "--force") == 66)
+    #expect(ckpt("merge", "--config", bad, "-o", out, "--force") == 66)
+    #expect(ckpt("merge", "--config", folder.file("none.yml"), "-o", out, "--force") == 66)
   }
 
   @Test("An adapter is added with the scale that lies beside it")

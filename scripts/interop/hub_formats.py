@@ -255,7 +255,7 @@ def conversions(folder):
             # Two keys, one storage, each written.
             wanted = (2 * int(over.sum()), 2 * int(gone.sum()))
             assert losses.get("a", (0, 0)) == wanted, (losses, wanted)
-            ckpt("convert", folder / "a.pt", "--to-dtype", name, "--include", "is:b", "-o", folder / "b.pt", "--force")
+            ckpt("convert", folder / "a.pt", "--to-dtype", name, "--cast-include", "is:b", "-o", folder / "b.pt", "--force")
             loaded = torch.load(folder / "b.pt", weights_only=True)
             assert loaded["b"].dtype == dtype and loaded["a"].dtype == torch.float32
             assert torch.equal(loaded["b"].double(), model["b"].to(dtype).double())

@@ -261,7 +261,7 @@ def recipes(folder):
         recipe = folder / "recipe.yml"
         recipe.write_text(text)
         out = folder / "recipe.pt"
-        report = ckpt("merge", "--recipe", recipe, "-o", out, "--force", "--json")
+        report = ckpt("merge", "--config", recipe, "-o", out, "--force", "--json")
         merged = torch.load(out)
         wanted = mergekit_plan(text, folder, config)
         assert set(merged) == set(wanted), set(merged) ^ set(wanted)
@@ -276,7 +276,7 @@ def recipes(folder):
     def refused(text, says):
         recipe = folder / "bad.yml"
         recipe.write_text(text)
-        error = ckpt("merge", "--recipe", recipe, "-o", folder / "no.pt", status=65)
+        error = ckpt("merge", "--config", recipe, "-o", folder / "no.pt", status=65)
         assert says in error, error
         assert not (folder / "no.pt").exists()
 

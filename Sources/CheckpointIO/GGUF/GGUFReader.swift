@@ -21,7 +21,8 @@ enum GGUFReader: FormatReader {
       metadata: read.metadata.compactMap { key, value in text(value).map { (key, $0) } },
       nativeMetadata: NativeMetadata(
         count: read.metadata.count, alignment: read.alignment,
-        source: .region(read.metadataRegion)))
+        source: .region(read.metadataRegion),
+        arrays: read.metadata.compactMap { key, value in text(value) == nil ? key : nil }))
   }
 
   private static func tensor(_ entry: GGUFFile.Entry, file: String) throws -> Tensor {
@@ -50,4 +51,6 @@ struct NativeMetadata: Sendable {
   let count: Int
   let alignment: Int
   let source: ByteSource
+  /// The keys of those that are no number and no text, which no other format holds.
+  let arrays: [String]
 }

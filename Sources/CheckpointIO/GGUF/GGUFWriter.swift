@@ -13,6 +13,12 @@ enum GGUFWriter: FormatWriter {
     !options.dequantizes && GGUFLayout.Blocks(tensor) != nil
   }
 
+  /// Whether metadata of another format are said in a GGUF file: not that tensors are PyTorch's, nor how another GGUF
+  /// file was aligned.
+  private static func isOwn(_ key: String) -> Bool {
+    key != "format" && key != "general.alignment"
+  }
+
   static func plan(
     _ checkpoint: Checkpoint, to path: String, _ options: WriteOptions
   ) throws -> OutputPlan {
@@ -28,7 +34,7 @@ enum GGUFWriter: FormatWriter {
     }
     let native = checkpoint.document.nativeMetadata
     let layout = try GGUFLayout(
-      entries, metadata: native == nil ? checkpoint.metadata : [],
+      entries, metadata: native == nil ? checkpoint.metadata.filter { isOwn($0.key) } : [],
       nativeCount: native?.count ?? 0, nativeByteCount: native?.source.byteCount ?? 0,
       alignment: native?.alignment ?? GGUFLayout.defaultAlignment)
     var segments = [StreamSegment(offset: 0, source: .bytes(layout.start))]

@@ -1,0 +1,163 @@
+internal import ArgumentParser
+internal import StateDictKit
+
+// What the options of the commands decide, a command after the other. An option that is not here cannot be used.
+
+extension ListCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) {
+    use.decide("at", "optimizer")
+    use.decide(
+      SelectionOptions.names, if: !optimizer,
+      otherwise: "--optimizer lists all that the optimizers keep")
+  }
+}
+
+extension ShowCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) {
+    use.decide("record")
+    use.decide(
+      ["at", "depth", "limit", "optimizer"], if: record == nil,
+      otherwise: "--record prints a record")
+  }
+}
+
+extension FilterCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) throws {
+    use.decide("at", RenameOptions.ruleName)
+    use.decide(SelectionOptions.names)
+    // What renames is refused when it runs, with what to do.
+    use.decide(Array(RenameOptions.names))
+    use.decide(
+      ["optimizer"], if: !output.extract, otherwise: "--extract writes the state dict alone")
+    try output.declare(in: &use, keepingFormatOf: file)
+  }
+}
+
+extension RenameKeysCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) throws {
+    use.decide("at", RenameOptions.ruleName)
+    use.decide(SelectionOptions.names)
+    use.decide(Array(RenameOptions.names))
+    use.decide(
+      ["optimizer"], if: !output.extract, otherwise: "--extract writes the state dict alone")
+    try output.declare(in: &use, keepingFormatOf: file)
+  }
+}
+
+extension RewriteCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) throws {
+    try output.declare(in: &use, keepingFormatOf: file)
+  }
+}
+
+extension CheckCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) {
+    use.decide("against", "model", "at", "min-loaded", "exact-dtype", RenameOptions.ruleName)
+    use.decide(SelectionOptions.names)
+    use.decide(Array(RenameOptions.names))
+    use.decide(["against-at"], if: against != nil, otherwise: "it belongs to --against")
+    use.decide(["loaded"], if: !common.json, otherwise: "--json lists all keys")
+  }
+}
+
+extension RecipesCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) {
+    use.decide(
+      ["yaml"], if: names.isEmpty && !common.json,
+      otherwise: "it prints all recipes, and no JSON; leave out names and --json")
+  }
+}
+
+extension GetCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) { use.decide("at") }
+}
+
+extension SetCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) throws {
+    use.decide("at", "value")
+    try output.declare(in: &use, keepingFormatOf: file)
+  }
+}
+
+extension DropCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) throws {
+    use.decide("at")
+    try output.declare(in: &use, keepingFormatOf: file)
+  }
+}
+
+extension ScanCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) {}
+}
+
+extension VerifyCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) {
+    use.decide("model", "dump", "at", RenameOptions.ruleName)
+    use.decide(Array(RenameOptions.names))
+    use.decide(
+      ["steps", "seed"], if: model != nil && dump == nil,
+      otherwise: model == nil
+        ? "without --model nothing is run" : "--dump computes with the file's own tensors")
+  }
+}
+
+extension StatsCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) {
+    use.decide("at", "html")
+    use.decide(SelectionOptions.names)
+  }
+}
+
+extension DiffCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) {
+    use.decide("at", "other-at", "rtol", "atol", "equal-nan", "ignore-dtype", "html")
+    use.decide(SelectionOptions.names)
+    use.decide(["limit"], if: !common.json, otherwise: "--json lists all tensors")
+  }
+}
+
+extension HashCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) {
+    use.decide("at", "each")
+    use.decide(SelectionOptions.names)
+  }
+}
+
+extension CompactCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) throws {
+    try output.declare(in: &use, keepingFormatOf: file)
+  }
+}
+
+extension ConvertCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) throws {
+    use.decide("at", "to-dtype")
+    use.decide(SelectionOptions.names)
+    use.decide(CastOptions.names, if: toDtype != nil, otherwise: "only --to-dtype casts")
+    try output.declare(in: &use, keepingFormatOf: file)
+  }
+}
+
+extension ShardCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) throws {
+    use.decide("at")
+    try folderOutput.declare(in: &use, keepingFormatOf: file)
+  }
+}
+
+extension JoinCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) throws {
+    use.decide("index-only")
+    try output.declare(in: &use, keepingFormatOf: file)
+    if indexOnly {
+      use.refuse(
+        ["format", "plain", "max-size", "job", "ties", "no-carry"],
+        because: "--index-only writes an index of the shards as they are")
+    }
+  }
+}
+
+extension PlanCommand: CheckedCommand {
+  // Its options are another command's, which declares them.
+  func declareOptions(_ use: inout OptionUse) {}
+}

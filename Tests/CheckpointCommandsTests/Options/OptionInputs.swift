@@ -1,0 +1,184 @@
+import CheckpointCommands
+import Foundation
+import StateDictKit
+import TestSupport
+
+/// Calls of all commands with small inputs, and a value or several for every option.
+struct OptionInputs {
+  let folder: TemporaryFolder
+  /// A call of each command for each method, format or flag that has options of its own.
+  let calls: [[String]]
+  private let map: String
+
+  init(in folder: TemporaryFolder) throws {
+    self.folder = folder
+    let random = [1, 2, 3, 4, 5, 6] as [Float]
+    let tied = try Tensor(random, shape: [2, 3])
+    var model = StateDict()
+    for layer in 0..<2 {
+      model["model.layers.\(layer).weight"] = try Tensor(
+        random.map { $0 + Float(layer) }, shape: [2, 3])
+    }
+    (model["model.embed"], model["model.head"]) = (tied, tied)
+    var other = StateDict()
+    for key in model.keys { other[key] = try Tensor(random.map { -2 * $0 + 1 }, shape: [2, 3]) }
+    let (a, b) = (folder.file("a.pt"), folder.file("b.pt"))
+    try Checkpoint(model).write(to: a)
+    try Checkpoint(other).write(to: b)
+    var third = StateDict()
+    for key in model.keys { third[key] = try Tensor(random.map { 3 * $0 - 4 }, shape: [2, 3]) }
+    let c = folder.file("c.pt")
+    try Checkpoint(third).write(to: c)
+    var adapter = StateDict()
+    let key = "base_model.model.model.layers.0"
+    adapter[key + ".lora_A.weight"] = try Tensor([1, 2, 3] as [Float], shape: [1, 3])
+    adapter[key + ".lora_B.weight"] = try Tensor([1, 2] as [Float], shape: [2, 1])
+    let adapters = folder.file("adapter")
+    try FileManager.default.createDirectory(atPath: adapters, withIntermediateDirectories: false)
+    try Checkpoint(adapter).write(to: adapters + "/adapter_model.safetensors")
+    _ = try folder.write(
+      Array(#"{"peft_type": "LORA", "r": 1, "lora_alpha": 2}"#.utf8),
+      to: "adapter/adapter_config.json")
+    let shards = folder.file("shards")
+    try FileManager.default.createDirectory(atPath: shards, withIntermediateDirectories: false)
+    _ = try folder.write(Array("{}".utf8), to: "shards/config.json")
+    var untied = StateDict()
+    for key in other.keys { untied[key] = other[key] }
+    var options = WriteOptions()
+    options.maxShardByteCount = 30
+    try Checkpoint(untied).write(to: shards + "/model.safetensors.index.json", options: options)
+    map = try folder.write(
+      Array("model.embed: model.table\nx.model.embed: x.table\n".utf8), to: "map.yml")
+    _ = try folder.write(Array("{}".utf8), to: "config.json")
+    let recipe = try folder.write(
+      Array(
+        "{merge_method: linear, parameters: {weight: 0.5}, models: [{model: b.pt}, {model: c.pt}]}"
+          .utf8),
+      to: "merge.yml")
+    let nested = folder.file("nested.pt")
+    var holder = try Checkpoint(model)
+    try holder.setValue(at: "epoch", to: JSONValue(parsing: "1"))
+    try holder.setValue(at: "list", to: JSONValue(parsing: "[1, 2, 3]"))
+    try holder.write(to: nested)
+    func out(_ name: String) -> [String] { ["-o", folder.file("out" + name)] }
+    let merge = ["merge", b, c]
+    calls =
+      [
+        ["ls", a], ["ls", a, "--optimizer"], ["show", a], ["show", a, "--record", "x"],
+        ["check", a, "--against", b], ["check", a, "--model", "resnet18"], ["recipes"],
+        ["recipes", "moco"], ["get", a, "--at", "/"], ["scan", a], ["verify", a],
+        ["verify", a, "--model", "resnet18"],
+        ["verify", a, "--model", "resnet18", "--dump", folder.file("out.pt")],
+        ["stats", a], ["diff", a, b], ["diff", a, b, "--json"], ["hash", a],
+        ["rewrite", nested] + out(".pt"), ["compact", a] + out(".pt"),
+        ["set", nested, "--at", "epoch", "--value", "2"] + out(".pt"),
+        ["drop", nested, "--at", "epoch"] + out(".pt"),
+        ["shard", b, "--max-size", "30"] + out(""), ["join", shards] + out(".safetensors"),
+        [
+          "join", shards, "--index-only", "--force", "-o", shards + "/model.safetensors.index.json",
+        ],
+      ]
+      + [
+        ".pt", ".safetensors", "/", ".safetensors.index.json", ".bin.index.json", ".npz", ".gguf",
+        ".dcp",
+      ]
+      .flatMap { ending in
+        [
+          ["filter", a] + out(ending),
+          ["rename-keys", b, "--add-prefix", "x."] + out(ending),
+          ["convert", a] + out(ending), ["convert", b, "--to-dtype", "float16"] + out(ending),
+          merge + out(ending),
+        ]
+      }
+      + ["linear", "task-arithmetic", "karcher", "multislerp", "swa", "ema", "sce", "model-stock"]
+      .map { ["merge", a, b, c, "--method", $0] + out(".pt") }
+      + ["ties", "dare-ties", "della", "breadcrumbs"]
+      .map { ["merge", a, b, c, "--density", "0.5", "--method", $0] + out(".pt") }
+      + ["slerp", "nuslerp", "nearswap"].map { merge + ["--method", $0] + out(".pt") }
+      + [
+        ["merge", b, "--method", "passthrough"] + out(".pt"),
+        ["merge", b, adapters, "--method", "lora"] + out(".pt"),
+        ["merge", "--config", recipe] + out(".pt"), ["merge", recipe] + out(".safetensors"),
+      ]
+  }
+
+  /// Whether a call writes something that can be compared.
+  func writes(_ call: [String]) -> Bool {
+    call.contains("-o") && !call.contains("--index-only")
+  }
+
+  /// Whether a call has the option already.
+  func isGiven(_ option: OptionCatalogue.Entry, in call: [String]) -> Bool {
+    call.contains(option.spelling) || option.name == "output" && call.contains("-o")
+  }
+
+  /// Values of an option of which at least one changes what is written, or is refused; a flag has one.
+  func values(of option: OptionCatalogue.Entry, in call: [String]) -> [String]? {
+    guard option.takesValue else {
+      // Of --X and --no-X one is what is done anyway.
+      return OptionCatalogue.all.filter { $0.command == option.command && $0.name == option.name }
+        .map(\.spelling)
+    }
+    switch option.name {
+    case "at", "other-at": return ["none"]
+    case "include", "select": return ["is:model.embed"]
+    case "exclude", "cast-exclude": return ["is:model.embed", "is:x.model.embed"]
+    case "cast-include": return ["is:model.embed"]
+    case "dtype": return ["int64"]
+    case "min-elements": return ["100"]
+    case "max-elements": return ["1"]
+    case "shape": return ["7"]
+    case "to-dtype": return ["float64"]
+    case "format": return ["npz", "safetensors", "gguf"]
+    case "ties": return ["copy", "error"]
+    case "max-size": return ["30"]
+    case "job": return ["2/2"]
+    case "rename-rule": return ["strip-prefix:model.", "strip-prefix:x."]
+    case "optimizer": return ["params=none"]
+    case "strip-prefix": return ["model.", "x."]
+    case "add-prefix": return ["y."]
+    case "replace-prefix", "replace": return ["model=net", "x=y"]
+    case "regex": return ["^model=>net", "^x=>y"]
+    case "map": return [map]
+    case "recipe": return ["none"]
+    case "resize": return ["is:model.embed=reinit"]
+    case "method": return ["linear"]
+    case "config": return ["none.yml"]
+    case "base": return [folder.file("c.pt"), folder.file("a.pt")]
+    case "seed", "steps": return ["3"]
+    case "on-nan": return ["none", "keep"]
+    case "layers": return ["none"]
+    case "max-iter": return ["0"]
+    case "tol": return ["1000"]
+    case "weights", "density", "t", "epsilon", "gamma", "lambda", "scale", "decay", "select-topk":
+      return ["0.25", "0.125"]
+    case "output", "value": return ["x"]
+    default: return nil
+    }
+  }
+
+  /// Options that decide by what the input holds: objects that are not plain, tensors that share elements.
+  static let dependent: Set = ["plain", "ties", "resize"]
+
+  /// The files that were written, by name.
+  func outputs() throws -> [String: [UInt8]] {
+    var found: [String: [UInt8]] = [:]
+    let manager = FileManager.default
+    for name in manager.enumerator(atPath: folder.path)?.compactMap({ $0 as? String }) ?? []
+    where name.hasPrefix("out") {
+      let path = folder.file(name)
+      var isFolder: ObjCBool = false
+      if manager.fileExists(atPath: path, isDirectory: &isFolder), !isFolder.boolValue {
+        found[name] = try contents(of: path)
+      }
+    }
+    return found
+  }
+
+  /// Removes them.
+  func removeOutputs() {
+    for name in (try? folder.names()) ?? [] where name.hasPrefix("out") {
+      try? FileManager.default.removeItem(atPath: folder.file(name))
+    }
+  }
+}
