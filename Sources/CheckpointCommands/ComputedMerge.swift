@@ -109,7 +109,7 @@ extension MergeCommand {
     var checkpoint = try Checkpoint(files[0])
     let place = try at ?? checkpoint.stateDictPath()
     var result = StateDictMerge.Result(stateDict: try checkpoint.stateDict(at: place))
-    let ties = result.stateDict.ties
+    let before = result.stateDict
     for file in files.dropFirst() {
       let adapter = LowRankAdapter(
         try Checkpoint(file).stateDict(at: otherAt), name: file,
@@ -120,10 +120,7 @@ extension MergeCommand {
       result.merged += sum.merged.filter { !result.merged.contains($0) }
     }
     try keepUnselected(&result, of: files[0], checkpoint.stateDict(at: place))
-    let merged = result.stateDict
-    result.brokenTies = ties.filter { keys in
-      Set(keys.compactMap { merged[$0].map { ObjectIdentifier($0.storage) } }).count > 1
-    }
+    result.brokenTies = before.tiesBroken(in: result.stateDict)
     try write(
       result, into: &checkpoint, at: place, inputs: files, base: files[0], seed: nil)
   }

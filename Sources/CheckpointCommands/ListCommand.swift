@@ -44,7 +44,8 @@ struct ListCommand: ParsableCommand {
     /// Filled in when it is printed.
     let tensors: [Entry] = []
     let others: [Other]
-    let ties: [[String]]
+    /// Groups of keys that are one view, and groups that look into one storage in any way.
+    let ties, shared_storages: [[String]]
     let total_bytes, total_elements: Int
   }
 
@@ -78,7 +79,8 @@ struct ListCommand: ParsableCommand {
       others: stateDict.values.compactMap { key, value in
         if case .object(let object) = value { .init(key: key, type: object.summary) } else { nil }
       },
-      ties: stateDict.ties, total_bytes: stateDict.totalByteCount,
+      ties: stateDict.ties, shared_storages: stateDict.sharedStorages,
+      total_bytes: stateDict.totalByteCount,
       total_elements: stateDict.totalElementCount)
   }
 
@@ -142,6 +144,10 @@ struct ListCommand: ParsableCommand {
         + bytesText(stateDict.totalByteCount))
     for tie in stateDict.ties {
       print("tied: " + tie.map { Messages.line($0) }.joined(separator: " = "))
+    }
+    let tied = Set(stateDict.ties)
+    for keys in stateDict.sharedStorages where !tied.contains(keys) {
+      print("share a storage: " + keys.map { Messages.line($0) }.joined(separator: ", "))
     }
   }
 }

@@ -67,7 +67,7 @@ protocol FormatReader {
 ///
 /// To add one, conform to this protocol and list the type in ``FormatRegistry/writers``. A format that holds
 /// tensors alone plans from ``Checkpoint/tensorsAlone(_:as:holds:)``, which finds the state dict, deals with
-/// ties and with what is no tensor, and reports both; `Tensor.plainSource()` gives a tensor's bytes, and
+/// ties and with what is no tensor, and reports both; `Tensor.resolvedSource()` gives a tensor's bytes, and
 /// `StreamWriter` brings them to the file. An output of several
 /// files lists them in the order in which they are to be put in place; the one by which readers find the
 /// others comes last.

@@ -119,8 +119,9 @@ private struct ValueWriter {
   }
 
   private static func numbers(of tensor: Tensor) throws -> [JSONValue] {
-    if tensor.elementType == .int64 || tensor.elementType == .uint64, !tensor.isNegative {
-      let bytes = try tensor.contiguousBytes()
+    if tensor.elementType == .int64 || tensor.elementType == .uint64 {
+      let source = try tensor.resolvedSource()
+      let bytes = try source.bytes(in: 0..<source.byteCount)
       return stride(from: 0, to: bytes.count, by: 8).map { start in
         let bits = UInt64(littleEndian: bytes[start..<start + 8])
         return .number(tensor.elementType == .int64 ? "\(Int64(bitPattern: bits))" : "\(bits)")

@@ -42,7 +42,7 @@ enum SafetensorsWriter: FormatWriter {
     named name: String, _ tensors: [(key: String, tensor: Tensor)],
     metadata: [(key: String, value: String)]
   ) throws -> OutputPlan.File {
-    let sources = try tensors.map { try $0.tensor.plainSource() }
+    let sources = try tensors.map { try $0.tensor.resolvedSource() }
     let items = try zip(tensors, sources).map { entry, source in
       guard let type = SafetensorsType(entry.tensor.elementType) else {
         throw SafetensorsError.unwritable(

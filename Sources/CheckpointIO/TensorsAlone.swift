@@ -112,13 +112,6 @@ extension Checkpoint {
 
   /// Finds tensors that share elements, and does with them what is asked.
   private func untie(_ result: inout TensorsAlone, _ policy: TiePolicy) throws {
-    struct View: Hashable {
-      let storage: ObjectIdentifier
-      let type: ElementType
-      let offset: Int
-      let shape, strides: [Int]
-      let isConjugate, isNegative: Bool
-    }
     guard policy != .copy else { return }
     // Nearly always no storage has two tensors, and nothing needs to be held against anything.
     var (seen, shared) = (Set<ObjectIdentifier>(), Set<ObjectIdentifier>())
@@ -127,7 +120,7 @@ extension Checkpoint {
       shared.insert(ObjectIdentifier(tensor.storage))
     }
     guard !shared.isEmpty else { return }
-    var first: [View: String] = [:]
+    var first: [TensorView: String] = [:]
     var spans: [ObjectIdentifier: [(start: Int, end: Int, key: String)]] = [:]
     var kept: [(key: String, tensor: Tensor)] = []
     for (key, tensor) in result.tensors {
@@ -136,9 +129,7 @@ extension Checkpoint {
         kept.append((key, tensor))
         continue
       }
-      let view = View(
-        storage: storage, type: tensor.elementType, offset: tensor.offset, shape: tensor.shape,
-        strides: tensor.strides, isConjugate: tensor.isConjugate, isNegative: tensor.isNegative)
+      let view = tensor.view
       if let known = first[view] {
         result.report.tied.append((key, known))
         continue
@@ -165,13 +156,5 @@ extension Checkpoint {
         keys: result.report.tied.map { "\($0.key) = \($0.kept)" } + result.report.copied)
     }
     result.tensors = kept
-  }
-}
-
-extension Tensor {
-  /// The elements' bytes in row-major order, as they are worth: a conjugate or negative view is resolved.
-  func plainSource() throws -> ByteSource {
-    guard isConjugate || isNegative else { return try contiguousSource() }
-    return try converting(to: elementType).contiguousSource()
   }
 }

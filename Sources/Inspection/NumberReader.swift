@@ -9,6 +9,8 @@ final class NumberReader {
   /// How many elements were read so far.
   private var place: Int
   private var pairs: [Double] = []
+  /// Whether the second part of each complex number is to be negated.
+  private let isConjugate: Bool
 
   private enum Meaning {
     case itself
@@ -32,6 +34,7 @@ final class NumberReader {
   init(_ tensor: Tensor, from start: Int) throws {
     let plain = try Self.plain(tensor)
     place = start
+    isConjugate = tensor.isConjugate
     switch tensor.elementType {
     case .complex32, .complex64, .complex128:
       meaning = .magnitude
@@ -57,11 +60,13 @@ final class NumberReader {
   /// The same bits as elements of a type whose numbers they are.
   private static func plain(_ tensor: Tensor) throws -> Tensor {
     func view(_ type: ElementType, parts: Int = 1) throws -> Tensor {
-      try Tensor(
+      var numbers = try Tensor(
         storage: tensor.storage, elementType: type,
         shape: tensor.shape + (parts > 1 ? [parts] : []),
         strides: tensor.strides.map { $0 * parts } + (parts > 1 ? [1] : []),
         offset: tensor.offset * parts)
+      numbers.isNegative = tensor.isNegative
+      return numbers
     }
     switch tensor.elementType {
     case .complex32: return try view(.float16, parts: 2)
@@ -90,6 +95,23 @@ final class NumberReader {
       }
     }
     place += buffer.count
+  }
+
+  /// Fills `buffer` with the next complex numbers, two parts each; a real number's second part is 0.
+  func readComplex(into buffer: UnsafeMutableBufferPointer<Double>) throws {
+    let count = buffer.count / 2
+    guard case .magnitude = meaning else {
+      try read(into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
+      for index in (0..<count).reversed() {
+        (buffer[2 * index], buffer[2 * index + 1]) = (buffer[index], 0)
+      }
+      return
+    }
+    try reader.read(into: buffer)
+    if isConjugate {
+      for index in 0..<count { buffer[2 * index + 1].negate() }
+    }
+    place += count
   }
 
   private func readMagnitudes(into buffer: UnsafeMutableBufferPointer<Double>) throws {

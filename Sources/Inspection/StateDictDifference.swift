@@ -216,6 +216,8 @@ private struct TensorComparer {
   /// Both once more, bit by bit, if they are integers of 64 bits.
   private let integers: (a: any ByteReader, b: any ByteReader)?
   private let isSigned: Bool
+  /// Whether one side's numbers are complex: then it is their distance in the plane that counts.
+  private let isComplex: Bool
   private let tolerance: Tolerance
 
   init(_ a: Tensor, _ b: Tensor, from start: Int, _ tolerance: Tolerance) throws {
@@ -223,20 +225,22 @@ private struct TensorComparer {
     self.b = try NumberReader(b, from: start)
     self.tolerance = tolerance
     isSigned = a.elementType == .int64
+    isComplex = a.elementType.isComplex || b.elementType.isComplex
     let isWide = a.elementType == b.elementType && [.int64, .uint64].contains(a.elementType)
     integers =
-      isWide && !a.isNegative && !b.isNegative
+      isWide
       ? (
-        try a.contiguousSource().makeReader(at: 8 * start),
-        try b.contiguousSource().makeReader(at: 8 * start)
+        try a.resolvedSource().makeReader(at: 8 * start),
+        try b.resolvedSource().makeReader(at: 8 * start)
       ) : nil
   }
 
   mutating func compare(_ count: Int, withHistogram: Bool) throws -> TensorDifference {
     var found = TensorDifference(withHistogram: withHistogram)
     let size = NumberReader.blockSize
-    let left = UnsafeMutableBufferPointer<Double>.allocate(capacity: size)
-    let right = UnsafeMutableBufferPointer<Double>.allocate(capacity: size)
+    let parts = isComplex ? 2 : 1
+    let left = UnsafeMutableBufferPointer<Double>.allocate(capacity: parts * size)
+    let right = UnsafeMutableBufferPointer<Double>.allocate(capacity: parts * size)
     let wide = UnsafeMutableBufferPointer<UInt64>.allocate(capacity: integers == nil ? 1 : 2 * size)
     defer {
       left.deallocate()
@@ -246,9 +250,15 @@ private struct TensorComparer {
     for start in stride(from: 0, to: count, by: size) {
       let step = min(size, count - start)
       let (x, y) = (
-        UnsafeMutableBufferPointer(rebasing: left[..<step]),
-        UnsafeMutableBufferPointer(rebasing: right[..<step])
+        UnsafeMutableBufferPointer(rebasing: left[..<(parts * step)]),
+        UnsafeMutableBufferPointer(rebasing: right[..<(parts * step)])
       )
+      if isComplex {
+        try a.readComplex(into: x)
+        try b.readComplex(into: y)
+        found.addComplex(x, y, tolerance)
+        continue
+      }
       try a.read(into: x)
       try b.read(into: y)
       if let integers {

@@ -113,6 +113,52 @@ public struct TensorDifference: Sendable {
     }
   }
 
+  /// Compares complex numbers, two parts each, by their distance in the plane; `a` is working space afterwards.
+  mutating func addComplex(
+    _ a: UnsafeMutableBufferPointer<Double>, _ b: UnsafeMutableBufferPointer<Double>,
+    _ tolerance: Tolerance
+  ) {
+    let total = a.count / 2
+    count += total
+    var reach = 0.0
+    var kept = 0
+    for index in 0..<total {
+      let (x, y) = ((a[2 * index], a[2 * index + 1]), (b[2 * index], b[2 * index + 1]))
+      let (left, right) = (Self.magnitude(x), Self.magnitude(y))
+      guard left.isFinite, right.isFinite else {
+        // Equal infinities have equal parts; otherwise one number stands for the whole.
+        let isSame = x == y
+        addSpecial(left, isSame || right.isNaN || left.isNaN ? right : -right, tolerance)
+        continue
+      }
+      let distance = Self.magnitude((y.0 - x.0, y.1 - x.1))
+      squaredA += left * left
+      squaredB += right * right
+      product += x.0 * y.0 + x.1 * y.1
+      squaredChange += distance * distance
+      if distance > tolerance.absolute + tolerance.relative * right { differingCount += 1 }
+      if distance > 0 {
+        reach = max(reach, distance)
+        maxRelative = max(maxRelative, distance / right)
+      }
+      a[kept] = distance
+      kept += 1
+    }
+    maxAbsolute = max(maxAbsolute, reach)
+    if reach.isFinite {
+      tally?.add(UnsafeBufferPointer(rebasing: a[..<kept]), reach: reach)
+    }
+  }
+
+  /// The magnitude of a complex number without overflow or underflow on the way; NaN if a part is.
+  private static func magnitude(_ number: (Double, Double)) -> Double {
+    if number.0.isNaN || number.1.isNaN { return .nan }
+    let scale = max(abs(number.0), abs(number.1))
+    guard scale > 0, scale.isFinite else { return scale }
+    let (x, y) = (number.0 / scale, number.1 / scale)
+    return scale * (x * x + y * y).squareRoot()
+  }
+
   private mutating func addSpecial(_ x: Double, _ y: Double, _ tolerance: Tolerance) {
     if x.isNaN != y.isNaN { nanMismatchCount += 1 }
     if !tolerance.accepts(x, y) { differingCount += 1 }

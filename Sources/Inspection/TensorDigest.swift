@@ -26,9 +26,7 @@ public struct TensorDigest: Sendable, Hashable, CustomStringConvertible {
     var hash = SHA256()
     hash.update(data: Self.header(of: tensor))
     if !tensor.isMeta, tensor.elementCount > 0 {
-      let isView = tensor.isConjugate || tensor.isNegative
-      let source = try (isView ? tensor.converting(to: tensor.elementType) : tensor)
-        .contiguousSource()
+      let source = try tensor.resolvedSource()
       let reader = try source.makeReader(at: 0)
       let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 64)
       defer { buffer.deallocate() }

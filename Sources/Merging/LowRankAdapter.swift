@@ -156,9 +156,7 @@ public struct LowRankAdapter: Sendable {
       throw MergeError.badAdapter(
         problems, hint: "an adapter is merged into the model that it was trained on (\(name))")
     }
-    result.brokenTies = base.ties.filter { keys in
-      Set(keys.compactMap { result.stateDict[$0].map { ObjectIdentifier($0.storage) } }).count > 1
-    }
+    result.brokenTies = base.tiesBroken(in: result.stateDict)
     return result
   }
 

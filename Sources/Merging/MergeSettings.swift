@@ -70,9 +70,17 @@ struct ParameterResolver {
   /// For each input but the base of the methods that need one: its key there, and its settings.
   let inputs: [(key: String, settings: [MergeSettings])]
   let matchers: PatternMatchers
+  /// What was looked up so far, in order; nil where nothing was set.
+  let found = Found()
+
+  final class Found {
+    fileprivate(set) var values: [Double?] = []
+  }
 
   func value(_ parameter: MergeParameter) throws -> Double? {
-    try find(parameter, in: shared, key)
+    let value = try find(parameter, in: shared, key)
+    found.values.append(value)
+    return value
   }
 
   func flag(_ parameter: MergeParameter, default fallback: Bool) throws -> Bool {
@@ -82,7 +90,9 @@ struct ParameterResolver {
   /// A value for each input.
   func values(_ parameter: MergeParameter, default fallback: Double?) throws -> [Double] {
     try inputs.map { input in
-      if let value = try find(parameter, in: input.settings + shared, input.key) { return value }
+      let value = try find(parameter, in: input.settings + shared, input.key)
+      found.values.append(value)
+      if let value { return value }
       guard let fallback else {
         throw MergeError.badParameter(
           name: parameter.rawValue, problem: "is needed by \(method.name) (\(input.key))")

@@ -48,7 +48,7 @@ public struct StateDictMerge: Sendable {
     public var merged: [String] = []
     /// The selected keys that are as in the first input, since they are no real floating-point tensors.
     public var copied: [String] = []
-    /// The groups of keys that shared a tensor in the first input and do not any more.
+    /// The groups of keys that were tied in the first input and are not any more.
     public var brokenTies: [[String]] = []
 
     /// Nothing was merged yet.
@@ -130,16 +130,11 @@ struct MergeExecution {
     let like: Tensor
   }
 
-  /// What decides the result, so that tied tensors stay tied.
+  /// What decides the result: what is merged, and every value of a parameter that had a say. Tensors of which all
+  /// of it is equal stay tied.
   private struct Identity: Hashable {
-    struct View: Hashable {
-      let storage: ObjectIdentifier
-      let type: ElementType
-      let offset: Int
-      let shape, strides: [Int]
-    }
-    let views: [View]
-    let t: Double
+    let views: [TensorView]
+    let parameters: [Double?]
   }
 
   func carryOut(
@@ -147,12 +142,17 @@ struct MergeExecution {
   ) throws -> StateDictMerge.Result {
     var mismatches = found
     var result = StateDictMerge.Result(stateDict: start)
+    // As the first input has them, under the names of the result.
+    var before = start
     var all: [Parts] = []
     for plan in plans {
+      if let source = plan.sources.first,
+        let value = merge.inputs[source.input].stateDict.value(for: source.key)
+      {
+        before.setValue(value, for: plan.key)
+      }
       guard let parts = parts(of: plan, &mismatches) else {
-        if let source = plan.sources.first,
-          let value = merge.inputs[source.input].stateDict.value(for: source.key)
-        {
+        if let value = before.value(for: plan.key) {
           result.stateDict.setValue(value, for: plan.key)
           result.copied.append(plan.key)
         }
@@ -165,15 +165,10 @@ struct MergeExecution {
     // A random method would draw other numbers for another key.
     let keepsTies = !merge.method.isRandom
     for parts in all {
-      let operation = try parts.plan.merge(
+      let (operation, parameters) = try parts.plan.merge(
         merge.method, shape: parts.like.shape, seed: merge.seed, matchers)
       let type = merge.elementType ?? parts.like.elementType
-      let identity = Identity(
-        views: parts.tensors.map {
-          .init(
-            storage: ObjectIdentifier($0.storage), type: $0.elementType, offset: $0.offset,
-            shape: $0.shape, strides: $0.strides)
-        }, t: parts.plan.t)
+      let identity = Identity(views: parts.tensors.map(\.view), parameters: parameters)
       let storage: Storage
       if let shared = known[identity], keepsTies {
         storage = shared
@@ -193,9 +188,7 @@ struct MergeExecution {
       result.stateDict.setValue(.tensor(tensor), for: parts.plan.key)
       result.merged.append(parts.plan.key)
     }
-    result.brokenTies = start.ties.filter { keys in
-      Set(keys.compactMap { result.stateDict[$0].map { ObjectIdentifier($0.storage) } }).count > 1
-    }
+    result.brokenTies = before.tiesBroken(in: result.stateDict)
     return result
   }
 

@@ -27,18 +27,28 @@ extension TensorPlan {
     return ([sources[base]] + sources.indices.filter { $0 != base }.map { sources[$0] }, true)
   }
 
-  /// What merges the tensor.
+  /// What merges the tensor, and the values of all parameters that decide how: the same operation for the same
+  /// values, but for random methods, which go by the key, too.
   ///
   /// - Throws: `MergeError.badParameter`, `.wrongInputs`.
   func merge(
     _ method: MergeMethod, shape: [Int], seed: UInt64, _ matchers: PatternMatchers
-  ) throws -> any TensorMerge {
+  ) throws -> (operation: any TensorMerge, parameters: [Double?]) {
     let (sources, hasBase) = orderedSources(for: method)
     try check(method, count: sources.count, hasBase: hasBase)
     let others = hasBase ? Array(sources.dropFirst()) : sources
     let resolver = ParameterResolver(
       method: method, key: key, t: t, shared: shared,
       inputs: others.map { ($0.key, $0.settings) }, matchers: matchers)
+    let operation = try operation(
+      of: method, resolver, sources: sources, hasBase: hasBase, shape: shape, seed: seed)
+    return (operation, resolver.found.values)
+  }
+
+  private func operation(
+    of method: MergeMethod, _ resolver: ParameterResolver, sources: [Source], hasBase: Bool,
+    shape: [Int], seed: UInt64
+  ) throws -> any TensorMerge {
     switch method {
     case .linear:
       let weights = try resolver.values(.weight, default: nil)

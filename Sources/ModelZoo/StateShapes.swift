@@ -4,16 +4,11 @@ internal import TensorStore
 /// The shapes of a state dict's tensors, from which models are inferred.
 public struct StateShapes: Sendable {
   private var shapes: [String: [Int]] = [:]
-  private var places: [String: Place] = [:]
+  private var views: [String: TensorView] = [:]
   /// The keys, in order.
   public private(set) var keys: [String] = []
   /// The numbers that follow a prefix, such as those of layers.
   private var numbers: [String: Set<Int>] = [:]
-
-  private struct Place: Hashable {
-    let storage: ObjectIdentifier
-    let offset: Int
-  }
 
   /// No shapes at all.
   init() {}
@@ -29,7 +24,7 @@ public struct StateShapes: Sendable {
       let key = String(key.dropFirst(prefix.count))
       shapes[key] = tensor.shape
       keys.append(key)
-      places[key] = Place(storage: ObjectIdentifier(tensor.storage), offset: tensor.offset)
+      views[key] = tensor.view
       let (sum, overflow) = elements.addingReportingOverflow(tensor.elementCount)
       elements = overflow ? .max : sum
       note(numbersIn: key)
@@ -62,9 +57,9 @@ public struct StateShapes: Sendable {
     return count
   }
 
-  /// Whether two keys' tensors begin at the same element of the same storage.
+  /// Whether two keys' tensors are the same view of one storage.
   public func areTied(_ first: String, _ second: String) -> Bool {
-    guard let one = places[first], let other = places[second] else { return false }
+    guard let one = views[first], let other = views[second] else { return false }
     return one == other
   }
 

@@ -92,22 +92,20 @@ extension StateDict {
       }
       if isLoaded { report.loaded.append(key.text) }
       if let tensor = expected.tensor {
-        let known = views[TensorView(tensor, key)]?.isLoaded ?? false
-        views[TensorView(tensor, key)] = (tensor.elementCount, known || isLoaded)
+        report.count(tensor, isLoaded, &views)
       }
     }
     report.unexpected = entries.keys.filter { !used.contains($0) }.map(\.text)
-    for view in views.values {
-      report.expectedElements = report.expectedElements &+ view.elements
-      if view.isLoaded { report.loadedElements = report.loadedElements &+ view.elements }
+    for view in views.values where view.isLoaded {
+      report.loadedElements = report.loadedElements &+ view.elements
     }
     let missing = Set(report.missing)
-    for tie in reference.identicalViews {
+    for tie in reference.ties {
       let present = tie.filter { !missing.contains($0) && entries[StateKey($0)] != nil }
       if !present.isEmpty { report.missingButTied += tie.filter(missing.contains) }
       let own = present.compactMap { self[$0] }
       guard let first = own.first,
-        own.contains(where: { TensorView($0) != TensorView(first) })
+        own.contains(where: { $0.view != first.view })
       else { continue }
       let differ =
         comparesTies ? try own.dropFirst().contains { try !$0.hasSameBytes(as: first) } : nil
@@ -126,21 +124,24 @@ extension StateDict {
     let both = ["_g", "_v"].allSatisfy { entries[StateKey(stem + $0)] != nil }
     return both ? StateKey(stem + kind) : nil
   }
-
-  /// The groups of keys that stand for one and the same view of a storage.
-  var identicalViews: [[String]] {
-    var groups: [TensorView: [String]] = [:]
-    var order: [TensorView] = []
-    for (key, tensor) in tensors where !tensor.isMeta && tensor.elementCount > 0 {
-      let view = TensorView(tensor)
-      if groups[view] == nil { order.append(view) }
-      groups[view, default: []].append(key)
-    }
-    return order.compactMap { groups[$0] }.filter { $0.count > 1 }
-  }
 }
 
 extension LoadReport {
+  /// Counts a tensor of the model, once for all its ties; on the meta device nothing is tied.
+  fileprivate mutating func count(
+    _ tensor: Tensor, _ isLoaded: Bool,
+    _ views: inout [TensorView: (elements: Int, isLoaded: Bool)]
+  ) {
+    let view = tensor.view
+    let known = view.isEmpty ? nil : views[view]
+    if known == nil { expectedElements = expectedElements &+ tensor.elementCount }
+    if view.isEmpty {
+      if isLoaded { loadedElements = loadedElements &+ tensor.elementCount }
+    } else {
+      views[view] = (tensor.elementCount, isLoaded || known?.isLoaded == true)
+    }
+  }
+
   /// Compares one key's values; whether it is loaded.
   fileprivate mutating func compare(
     _ key: String, expected: StateDict.Value, found: StateDict.Value
@@ -163,23 +164,6 @@ extension LoadReport {
       .init(
         key: key, expected: wanted.elementType, found: tensor.elementType, isRefused: isRefused))
     return !isRefused
-  }
-}
-
-/// What a tensor looks at; equal for tied tensors.
-struct TensorView: Hashable {
-  private let storage: ObjectIdentifier
-  private let offset: Int
-  private let shape, strides: [Int]
-  /// Tensors without elements in memory share nothing.
-  private let key: StateKey?
-
-  init(_ tensor: Tensor, _ key: StateKey? = nil) {
-    storage = ObjectIdentifier(tensor.storage)
-    offset = tensor.offset
-    shape = tensor.shape
-    strides = tensor.strides
-    self.key = tensor.isMeta || tensor.elementCount == 0 ? key : nil
   }
 }
 

@@ -47,23 +47,16 @@ public enum ParameterOrder {
   /// What `module.parameters()` would give for a module of that state dict: buffers are left out as far
   /// as they are known by type or name, and of tied tensors only the first counts.
   public static func parameters(of stateDict: StateDict) -> [(name: String, shape: [Int])] {
-    struct View: Hashable {
-      let storage: ObjectIdentifier
-      let offset: Int
-      let shape, strides: [Int]
-    }
     let tensors = stateDict.tensors
     let areMarked = tensors.contains { $0.tensor.isParameter }
-    var seen = Set<View>()
+    var seen = Set<TensorView>()
     return tensors.compactMap { key, tensor in
       let last = key.split(separator: ".", omittingEmptySubsequences: false).last.map(String.init)
       guard trainable.contains(tensor.elementType), !areMarked || tensor.isParameter,
         !bufferNames.contains(last ?? key)
       else { return nil }
-      let view = View(
-        storage: ObjectIdentifier(tensor.storage), offset: tensor.offset, shape: tensor.shape,
-        strides: tensor.strides)
-      let isNew = tensor.isMeta || tensor.elementCount == 0 || seen.insert(view).inserted
+      let view = tensor.view
+      let isNew = view.isEmpty || seen.insert(view).inserted
       return isNew ? (key, tensor.shape) : nil
     }
   }

@@ -85,9 +85,12 @@ extension Tensor {
         throw ResizeError.impossible(
           key: key, "crop leaves rows out, and \(shape) has fewer than \(wanted.shape)")
       }
-      return try Tensor(
+      var rows = try Tensor(
         storage: storage, elementType: elementType, shape: wanted.shape, strides: strides,
         offset: offset)
+      rows.isConjugate = isConjugate
+      rows.isNegative = isNegative
+      return rows
     case .reinitialise: return self
     }
   }
@@ -118,7 +121,7 @@ extension Tensor {
       let bytes = try wanted.converting(to: elementType).contiguousSource()
       rest = bytes.part(own * elementType.byteCount..<bytes.byteCount)
     }
-    return try fresh(.computed(ConcatenatedBytes([try contiguousSource(), rest])), wanted.shape)
+    return try fresh(.computed(ConcatenatedBytes([try resolvedSource(), rest])), wanted.shape)
   }
 
   /// A tensor of those bytes that is otherwise as this one.

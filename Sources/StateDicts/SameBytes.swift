@@ -2,12 +2,14 @@ internal import Platform
 public import TensorStore
 
 extension Tensor {
-  /// Whether both have the same shape and type, and bit for bit the same elements; read in blocks.
+  /// Whether both have the same shape, type and quantization, and bit for bit the same elements, conjugate and negative views
+  /// resolved; read in blocks.
   ///
   /// - Throws: `TensorError.noData` for a meta tensor; what reading throws.
   public func hasSameBytes(as other: Tensor) throws -> Bool {
-    guard shape == other.shape, elementType == other.elementType else { return false }
-    let (left, right) = (try contiguousSource(), try other.contiguousSource())
+    guard view.hasSameMeaning(as: other.view) else { return false }
+    if !isMeta, view == other.view { return true }
+    let (left, right) = (try resolvedSource(), try other.resolvedSource())
     for case .computed(let bytes) in [left, right] { try bytes.prepare() }
     let (own, others) = (try left.makeReader(at: 0), try right.makeReader(at: 0))
     var rest = left.byteCount

@@ -105,8 +105,25 @@ public struct StateDict: Sendable {
   /// Lets a key stand for a value; a new key comes last.
   public mutating func setValue(_ value: Value, for key: String) { entries[StateKey(key)] = value }
 
-  /// The groups of keys whose tensors share a storage, such as tied weights.
+  /// The groups of keys that are tied: their tensors are the same view of one storage.
   public var ties: [[String]] {
+    sharedStorages.flatMap { keys in
+      var groups: OrderedDictionary<TensorView, [String]> = [:]
+      for key in keys {
+        if let view = self[key]?.view, !view.isEmpty { groups[view, default: []].append(key) }
+      }
+      return groups.values.filter { $0.count > 1 }
+    }
+  }
+
+  /// The groups of keys that are tied here and are no longer in `other`, which has them, too.
+  public func tiesBroken(in other: StateDict) -> [[String]] {
+    ties.filter { keys in Set(keys.compactMap { other[$0]?.view }).count > 1 }
+  }
+
+  /// The groups of keys whose tensors share a storage: tied ones, and others that look at parts of it or
+  /// at it in another way.
+  public var sharedStorages: [[String]] {
     var (seen, shared) = (Set<ObjectIdentifier>(), Set<ObjectIdentifier>())
     func eachTensor(_ body: (String, ObjectIdentifier) -> Void) {
       for (key, value) in entries {

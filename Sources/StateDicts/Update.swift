@@ -13,7 +13,7 @@ public struct UpdateReport: Sendable {
   public var resized: [Resized] = []
   /// The resize rules that no key here has anything to do with.
   public var unmatched: [KeyReport.Unmatched] = []
-  /// The groups of keys that shared a storage before and do not any more.
+  /// The groups of keys that were tied before and are not any more.
   public var brokenTies: [[String]] = []
 
   /// Nothing was done yet.
@@ -58,9 +58,7 @@ extension StateDict {
       throw StateDictError.cannotUpdate(
         missing: missing, mismatched: skipMismatched ? [] : report.skipped)
     }
-    report.brokenTies = ties.filter { keys in
-      Set(keys.compactMap { result[$0].map { ObjectIdentifier($0.storage) } }).count > 1
-    }
+    report.brokenTies = tiesBroken(in: result)
     result.addMetadata(from: other, for: report.added)
     self = result
     return report

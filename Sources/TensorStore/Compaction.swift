@@ -13,11 +13,11 @@ public struct Compaction: Sendable {
   /// - Parameter views: all tensors that look into the storage `storage`.
   public init(_ views: [Tensor], of storage: Storage) throws(TensorError) {
     var layout = CompactLayout()
-    var shapes: [ViewGeometry: Int] = [:]
-    var geometries: [ViewGeometry] = []
+    var shapes: [TensorView: Int] = [:]
+    var geometries: [TensorView] = []
     var places: [Int] = []
     for view in views {
-      let geometry = ViewGeometry(view)
+      let geometry = view.reach
       let place = shapes[geometry] ?? geometries.count
       if place == geometries.count {
         shapes[geometry] = place
@@ -39,7 +39,7 @@ public struct Compaction: Sendable {
     var result: [Tensor] = []
     for (view, place) in zip(views, places) {
       let slot = layout.slots[place]
-      let strides = slot.isDense ? geometries[place].denseStrides : view.strides
+      let strides = slot.isDense ? geometries[place].denseStrides(like: view.strides) : view.strides
       let per = view.elementType.elementsPerByte
       let start = layout.windows[slot.window].bytes.lowerBound / view.elementType.byteCount * per
       var moved = try Tensor(
@@ -57,20 +57,8 @@ public struct Compaction: Sendable {
 }
 
 /// Which elements of a storage a view reaches.
-struct ViewGeometry: Hashable {
-  let elementType: ElementType
-  let shape: [Int]
-  let strides: [Int]
-  let offset: Int
-
-  init(_ tensor: Tensor) {
-    elementType = tensor.elementType
-    shape = tensor.shape
-    strides = tensor.strides
-    offset = tensor.offset
-  }
-
-  var isEmpty: Bool { shape.contains(0) }
+extension TensorView {
+  fileprivate var hasNoElements: Bool { shape.contains(0) }
 
   /// The dimensions along which it moves, the widest step first.
   private var steps: [(dimension: Int, size: Int, stride: Int)] {
@@ -80,8 +68,8 @@ struct ViewGeometry: Hashable {
   }
 
   /// The bytes from its first to its last element.
-  var span: Range<Int> {
-    guard !isEmpty else { return 0..<0 }
+  fileprivate var span: Range<Int> {
+    guard !hasNoElements else { return 0..<0 }
     let last = steps.reduce(offset) { $0 + ($1.size - 1) * $1.stride }
     if elementType.elementsPerByte > 1 {
       // Packed ones are always contiguous.
@@ -93,14 +81,14 @@ struct ViewGeometry: Hashable {
   }
 
   /// How many bytes its elements take, those that it shows again and again counted once.
-  var denseByteCount: Int {
-    if isEmpty { return 0 }
+  fileprivate var denseByteCount: Int {
+    if hasNoElements { return 0 }
     if elementType.elementsPerByte > 1 { return span.count }
     return steps.reduce(elementType.byteCount) { $0 * $1.size }
   }
 
   /// Whether no element is reached by two ways, other than along dimensions of stride 0, as far as can be told.
-  var isInjective: Bool {
+  fileprivate var isInjective: Bool {
     var reach = 0
     for (_, size, stride) in steps.reversed() {
       guard stride > reach else { return false }
@@ -109,10 +97,10 @@ struct ViewGeometry: Hashable {
     return true
   }
 
-  /// Strides without gaps, in the order of those that it has.
-  var denseStrides: [Int] {
-    guard !isEmpty else { return Tensor.contiguousStrides(for: shape) ?? strides }
-    var result = strides
+  /// Strides without gaps, in the order of those that it has; where nothing moves, those of `original`.
+  fileprivate func denseStrides(like original: [Int]) -> [Int] {
+    guard !hasNoElements else { return Tensor.contiguousStrides(for: shape) ?? original }
+    var result = original
     var step = 1
     for (dimension, size, _) in steps.reversed() {
       result[dimension] = step
@@ -122,7 +110,7 @@ struct ViewGeometry: Hashable {
   }
 
   /// Its elements without gaps.
-  func denseSource(of storage: Storage) throws(TensorError) -> ByteSource {
+  fileprivate func denseSource() throws(TensorError) -> ByteSource {
     let steps = steps
     return try Tensor(
       storage: storage, elementType: elementType, shape: steps.map(\.size),
@@ -131,7 +119,7 @@ struct ViewGeometry: Hashable {
   }
 
   /// Whether two views can be told to share no element: both are blocks of columns of one matrix.
-  func isApart(from other: ViewGeometry) -> Bool {
+  fileprivate func isApart(from other: TensorView) -> Bool {
     guard elementType == other.elementType, elementType.elementsPerByte == 1 else { return false }
     for row in Set(steps.map(\.stride) + other.steps.map(\.stride)) {
       guard let own = columns(inRowsOf: row), let others = other.columns(inRowsOf: row) else {
@@ -164,9 +152,9 @@ private struct CompactLayout {
     var byteCount: Int
 
     func storage(
-      of old: Storage, _ geometries: [ViewGeometry]
+      of old: Storage, _ geometries: [TensorView]
     ) throws(TensorError) -> Storage {
-      if let dense { return Storage(try geometries[dense].denseSource(of: old), name: old.name) }
+      if let dense { return Storage(try geometries[dense].denseSource(), name: old.name) }
       return Storage(old.source.part(bytes), name: old.name)
     }
   }
@@ -183,10 +171,10 @@ private struct CompactLayout {
   /// Views beyond this number in one cluster are not compared one by one.
   private static let compareLimit = 64
 
-  mutating func place(_ geometries: [ViewGeometry], limit: Int) {
+  mutating func place(_ geometries: [TensorView], limit: Int) {
     slots = [Slot](repeating: Slot(), count: geometries.count)
     let spans = geometries.map(\.span)
-    let order = geometries.indices.filter { !geometries[$0].isEmpty }
+    let order = geometries.indices.filter { !geometries[$0].hasNoElements }
       .sorted { (spans[$0].lowerBound, $0) < (spans[$1].lowerBound, $1) }
     var cluster: [Int] = []
     var end = 0
@@ -200,7 +188,7 @@ private struct CompactLayout {
     }
     if !cluster.isEmpty { add(cluster, geometries, spans, limit) }
     // A view without elements needs none.
-    let empty = geometries.indices.filter { geometries[$0].isEmpty }
+    let empty = geometries.indices.filter { geometries[$0].hasNoElements }
     guard !empty.isEmpty else { return }
     if windows.isEmpty { windows.append(Window(bytes: 0..<0, dense: nil, byteCount: 0)) }
     for index in empty { slots[index] = Slot() }
@@ -208,7 +196,7 @@ private struct CompactLayout {
 
   /// Gives views whose spans overlap their windows.
   private mutating func add(
-    _ cluster: [Int], _ geometries: [ViewGeometry], _ spans: [Range<Int>], _ limit: Int
+    _ cluster: [Int], _ geometries: [TensorView], _ spans: [Range<Int>], _ limit: Int
   ) {
     var groups = [cluster]
     if cluster.count > 1, cluster.count <= Self.compareLimit {
@@ -229,7 +217,7 @@ private struct CompactLayout {
   }
 
   /// Views that may share elements, directly or through others.
-  private static func groups(_ cluster: [Int], _ geometries: [ViewGeometry]) -> [[Int]] {
+  private static func groups(_ cluster: [Int], _ geometries: [TensorView]) -> [[Int]] {
     var groups: [[Int]] = []
     for index in cluster {
       let touching = groups.indices.filter { group in
@@ -243,7 +231,7 @@ private struct CompactLayout {
   }
 
   private static func window(
-    of group: [Int], _ geometries: [ViewGeometry], _ spans: [Range<Int>], _ limit: Int
+    of group: [Int], _ geometries: [TensorView], _ spans: [Range<Int>], _ limit: Int
   ) -> Window {
     let start = group.map { spans[$0].lowerBound }.min() ?? 0
     let end = group.map { spans[$0].upperBound }.max() ?? 0

@@ -16,6 +16,16 @@ extension Tensor {
     let start = elementType.byteCount(ofElements: offset) ?? 0
     return storage.source.part(start..<start + byteCount)
   }
+
+  /// The same with conjugate and negative views resolved: the bytes that the elements are worth.
+  ///
+  /// - Throws: `TensorError.noData` for a meta tensor, `TensorError.noConversion`.
+  public func resolvedSource() throws(TensorError) -> ByteSource {
+    guard isNegative || (isConjugate && elementType.isComplex) else {
+      return try contiguousSource()
+    }
+    return try converting(to: elementType).contiguousSource()
+  }
 }
 
 extension ByteSource {

@@ -32,6 +32,8 @@ public struct TensorConverter {
   private let losses: ConversionTally?
   // The old storage is held, so that its identity stays its own.
   private var known: [Key: (old: Storage, new: Storage)] = [:]
+  /// What became of views whose elements are converted alone.
+  private var alone: [TensorView: Storage] = [:]
 
   /// A converter to `target` that tells `losses` of numbers that could not be kept.
   public init(to target: ElementType, countingInto losses: ConversionTally? = nil) {
@@ -45,9 +47,9 @@ public struct TensorConverter {
   public mutating func convert(_ tensor: Tensor) throws(TensorError) -> Tensor {
     guard tensor.elementType != target else { return tensor }
     let width = tensor.elementType.byteCount
-    guard !tensor.isMeta, !tensor.isConjugate, !tensor.isNegative,
+    guard !tensor.isMeta, !tensor.isConjugate || !tensor.elementType.isComplex, !tensor.isNegative,
       tensor.storage.byteCount % width == 0
-    else { return try tensor.converting(to: target, countingInto: losses) }
+    else { return try convertAlone(tensor) }
     let key = Key(storage: ObjectIdentifier(tensor.storage), type: tensor.elementType)
     let storage: Storage
     if let found = known[key] {
@@ -63,6 +65,19 @@ public struct TensorConverter {
       offset: tensor.offset)
     result.requiresGrad = tensor.requiresGrad && target.isFloat
     result.isParameter = tensor.isParameter
+    return result
+  }
+
+  /// A view's own elements converted; equal views share one storage afterwards.
+  private mutating func convertAlone(_ tensor: Tensor) throws(TensorError) -> Tensor {
+    let fresh = try tensor.converting(to: target, countingInto: losses)
+    guard let storage = alone[tensor.view] else {
+      alone[tensor.view] = fresh.storage
+      return fresh
+    }
+    var result = try Tensor(storage: storage, elementType: target, shape: tensor.shape)
+    result.requiresGrad = fresh.requiresGrad
+    result.isParameter = fresh.isParameter
     return result
   }
 }

@@ -28,10 +28,12 @@ public final class ElementReader {
       throw TensorError.noConversion(from: type, to: .float32)
     }
     precondition(start >= 0 && start <= tensor.elementCount)
-    source = try tensor.contiguousSource().makeReader(at: start * type.byteCount)
+    // Integers are negated as such, so that they stay in their type's range.
+    let bytes = try type.isFloat ? tensor.contiguousSource() : tensor.resolvedSource()
+    source = try bytes.makeReader(at: start * type.byteCount)
     self.type = type
     self.code = code
-    isNegative = tensor.isNegative
+    isNegative = tensor.isNegative && type.isFloat
     staging = .allocate(byteCount: Self.blockSize, alignment: 64)
   }
 

@@ -218,7 +218,7 @@ extension Checkpoint {
         || tensor.storage.byteCount != tensor.byteCount
       {
         alone = try Tensor(
-          storage: Storage(tensor.plainSource(), name: tensor.storage.name),
+          storage: Storage(tensor.resolvedSource(), name: tensor.storage.name),
           elementType: tensor.elementType, shape: tensor.shape)
       }
       alone.isParameter = false

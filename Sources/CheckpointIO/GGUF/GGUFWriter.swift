@@ -30,7 +30,7 @@ enum GGUFWriter: FormatWriter {
     }
     let sources = try alone.tensors.map { _, tensor in
       let blocks = options.dequantizes ? nil : GGUFLayout.Blocks(tensor)
-      return try blocks?.source ?? tensor.plainSource()
+      return try blocks?.source ?? tensor.resolvedSource()
     }
     let native = checkpoint.document.nativeMetadata
     let layout = try GGUFLayout(

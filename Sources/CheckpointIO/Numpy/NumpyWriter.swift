@@ -49,7 +49,7 @@ enum NumpyWriter: FormatWriter {
     let arrays = try alone.tensors.map { key, tensor in
       let header = NumpyHeader(elementType: tensor.elementType, shape: tensor.shape)
       return Array(
-        key: key, header: try header.bytes(key: key), elements: try tensor.plainSource())
+        key: key, header: try header.bytes(key: key), elements: try tensor.resolvedSource())
     }
     return (arrays, alone.report)
   }

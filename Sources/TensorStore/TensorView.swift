@@ -1,0 +1,97 @@
+/// What a tensor looks at and how it reads it: everything that decides its values.
+///
+/// Two tensors have equal views exactly if they have the same type and shape and read, place by place, the same
+/// elements of the same storage in the same way, whatever the storage holds: tied weights are equal views. What
+/// decides nothing does not count: the stride of a dimension of one element, where a tensor without elements
+/// begins, the conjugation of real numbers, `requires_grad`.
+public struct TensorView: Hashable, Sendable {
+  /// What is looked at; held, so that its identity stays its own.
+  package let storage: Storage
+  /// What the elements are.
+  package let elementType: ElementType
+  /// The sizes of the dimensions.
+  package let shape: [Int]
+  /// The strides in elements; 0 for a dimension along which nothing moves.
+  package let strides: [Int]
+  /// Where the first element lies, in elements.
+  package let offset: Int
+  /// Whether there are no elements to share: none at all, or none in memory (the meta device).
+  public let isEmpty: Bool
+  private let isMeta: Bool
+  private let isConjugate: Bool
+  private let isNegative: Bool
+  private let quantization: QuantizationIdentity
+
+  /// The view that a tensor is.
+  public init(_ tensor: Tensor) {
+    self.init(tensor, isRaw: false)
+  }
+
+  /// The same, with or without what is done to the elements that are read.
+  fileprivate init(_ tensor: Tensor, isRaw: Bool) {
+    let hasNone = tensor.shape.contains(0)
+    storage = tensor.storage
+    elementType = tensor.elementType
+    shape = tensor.shape
+    strides = zip(tensor.shape, tensor.strides).map { $0 > 1 && !hasNone ? $1 : 0 }
+    offset = hasNone ? 0 : tensor.offset
+    isMeta = tensor.isMeta
+    isEmpty = hasNone || tensor.isMeta
+    isConjugate = !isRaw && !hasNone && tensor.isConjugate && tensor.elementType.isComplex
+    isNegative = !isRaw && !hasNone && tensor.isNegative
+    quantization = isRaw ? .none : QuantizationIdentity(tensor.quantization)
+  }
+
+  /// Whether both read the same elements in the same way.
+  public static func == (left: TensorView, right: TensorView) -> Bool {
+    left.storage === right.storage && left.elementType == right.elementType
+      && left.offset == right.offset && left.shape == right.shape && left.strides == right.strides
+      && left.isMeta == right.isMeta && left.isConjugate == right.isConjugate
+      && left.isNegative == right.isNegative && left.quantization == right.quantization
+  }
+
+  /// Feeds what is compared.
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(ObjectIdentifier(storage))
+    hasher.combine(elementType)
+    hasher.combine(offset)
+    hasher.combine(shape)
+    hasher.combine(strides)
+    hasher.combine(isNegative)
+    hasher.combine(isConjugate)
+  }
+}
+
+extension TensorView {
+  /// Whether the bits of an element stand for the same in both, and both have the same shape.
+  package func hasSameMeaning(as other: TensorView) -> Bool {
+    elementType == other.elementType && shape == other.shape && isMeta == other.isMeta
+      && quantization == other.quantization
+  }
+}
+
+extension Tensor {
+  /// What decides its values, for comparing it with other tensors by identity.
+  public var view: TensorView { TensorView(self) }
+
+  /// Which elements it reads, whatever is done to them then: the same for a tensor and its negative view.
+  var reach: TensorView { TensorView(self, isRaw: true) }
+}
+
+/// A quantization's numbers bit by bit, so that it is equal to itself also where a number is NaN.
+private indirect enum QuantizationIdentity: Hashable, Sendable {
+  case none
+  case perTensor(scale: UInt64, zeroPoint: Int)
+  case perChannel(axis: Int, scales: [UInt64], zeroPoints: [UInt64])
+
+  init(_ quantization: Quantization?) {
+    switch quantization {
+    case nil: self = .none
+    case .perTensor(let scale, let zeroPoint):
+      self = .perTensor(scale: scale.bitPattern, zeroPoint: zeroPoint)
+    case .perChannel(let axis, let scales, let zeroPoints):
+      self = .perChannel(
+        axis: axis, scales: scales.map(\.bitPattern), zeroPoints: zeroPoints.map(\.bitPattern))
+    }
+  }
+}
