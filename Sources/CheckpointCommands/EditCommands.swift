@@ -152,7 +152,13 @@ private func editOptimizer(
   _ checkpoint: inout Checkpoint, at place: String, _ rules: [KeyRule], _ options: OptimizerOptions
 ) throws -> (KeyReport, [OptimizerEdit]) {
   var source = ParameterNameSource.checkpoint
-  if case .follow(let given) = try options.choice() { source = given }
+  switch try options.choice() {
+  case .follow(let given): source = given
+  case .keep:
+    throw UsageError(
+      description: "--optimizer keep decides nothing here: the optimizer itself is edited")
+  case .warn: break
+  }
   let optimizer = try checkpoint.optimizerState(at: place, source: source)
   let (report, edit) = try checkpoint.editOptimizer(
     optimizer, optimizer.parametersByName.steps(of: rules))

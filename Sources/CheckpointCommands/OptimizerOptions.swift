@@ -60,6 +60,11 @@ struct OptimizerOptions: ParsableArguments {
     switch try choice() {
     case .keep: return []
     case .follow(let source):
+      guard !checkpoint.optimizerPaths().isEmpty else {
+        throw UsageError(
+          description: "--optimizer decides nothing here: there is no optimizer's state "
+            + "(\(checkpoint.path))")
+      }
       return try checkpoint.letOptimizersFollow(report, of: model, names: source)
     case .warn:
       try Self.warnOfThoseLeftBehind(checkpoint, report, of: model)

@@ -50,6 +50,7 @@ extension MergeCommand {
     let place = try at ?? checkpoint.stateDictPath()
     var merged = try checkpoint.stateDict(at: place)
     var total = UpdateReport()
+    var unmatched: [String] = []
     for file in files.dropFirst() {
       let selected = try selection.apply(to: Checkpoint(file).stateDict(at: otherAt), of: file)
       let (other, keys) = try selected.applying(selected.steps(of: keyRules))
@@ -75,10 +76,15 @@ extension MergeCommand {
       total.resized += report.resized
       total.brokenTies += report.brokenTies
       for rule in report.unmatched {
+        unmatched.append(String(rule.rule.dropFirst("--resize ".count)))
         Messages.warn(
           "\(rule.rule) matches no key of \(files[0])"
             + (rule.nearest.isEmpty ? "" : "; near it: \(rule.nearest.joined(separator: ", "))"))
       }
+    }
+    let known = Set(total.resized.map(\.rule) + unmatched)
+    for rule in rules where !known.contains(rule.written) {
+      Messages.warn("--resize \(rule.written) changes nothing: the shapes fit already")
     }
     for tie in total.brokenTies {
       Messages.warn("no longer tied: " + tie.joined(separator: ", "))

@@ -218,7 +218,8 @@ struct CommandTests {
     let out = folder.file("out.safetensors")
     #expect(
       ckpt(
-        "convert", training, "--drop-objects", "--to-dtype", "bfloat16", "--cast-exclude", "bn", "-o",
+        "convert", training, "--drop-objects", "--to-dtype", "bfloat16", "--cast-exclude", "bn",
+        "-o",
         out) == 0)
     let (before, after) = (try Checkpoint(training).stateDict(), try Checkpoint(out).stateDict())
     for (key, tensor) in before.tensors {

@@ -31,6 +31,7 @@ import inspection
 import many_tensors
 import merges
 import more_formats
+import outputs
 import state_dicts as state_dict_checks
 import training_states
 import whole_models
@@ -402,6 +403,7 @@ def main():
     groups += merges.GROUPS
     groups += many_tensors.GROUPS
     groups += more_formats.GROUPS
+    groups += outputs.GROUPS
     groups += state_dict_checks.GROUPS
     groups += training_states.GROUPS
     groups += whole_models.GROUPS
