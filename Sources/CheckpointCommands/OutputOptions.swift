@@ -104,7 +104,11 @@ struct OutputOptions: ParsableArguments {
   /// Declares which of the options decide something in this call.
   ///
   /// - Parameter input: the file whose format the output has where neither its ending nor --format tells.
-  func declare(in use: inout OptionUse, keepingFormatOf input: String?) throws {
+  /// - Returns: the format of the output.
+  @discardableResult
+  func declare(
+    in use: inout OptionUse, keepingFormatOf input: String?
+  ) throws -> Checkpoint.Format {
     use.decide("output", "format", "plain")
     let asked = format.flatMap(Checkpoint.Format.init(rawValue:))
     let written = try OutputName(output).format(
@@ -117,6 +121,7 @@ struct OutputOptions: ParsableArguments {
       otherwise: "\(written.rawValue) holds tensors that share elements as they are")
     use.decide(
       ["no-carry"], if: isModelFolder, otherwise: "only to DIR/ other files are carried")
+    return written
   }
 
   /// How the checkpoint is written.

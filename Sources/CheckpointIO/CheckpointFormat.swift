@@ -31,7 +31,7 @@ extension Checkpoint {
     case gguf
 
     /// Whether the root is the state dict, whatever is in it.
-    var holdsTensorsAlone: Bool {
+    public var holdsTensorsAlone: Bool {
       switch self {
       case .safetensors, .safetensorsIndex, .pytorchIndex, .npy, .npz, .gguf, .deepSpeed: true
       default: false

@@ -12,14 +12,12 @@ package enum OptionCatalogue {
   }
 
   /// All options, but those that are no call: help.
-  package static var all: [Entry] {
-    Ckpt.commands.flatMap { command in
-      CommandOption.all(of: command).filter { !["help", "version"].contains($0.name) }.map {
-        Entry(
-          command: command._commandName, name: $0.name,
-          spelling: $0.spellings.first { $0.hasPrefix("--") } ?? "", takesValue: $0.takesValue,
-          isRepeatable: $0.isRepeatable, isFree: OptionUse.free.contains($0.name))
-      }
+  package static let all: [Entry] = Ckpt.commands.flatMap { command in
+    CommandOption.all(of: command).filter { !["help", "version"].contains($0.name) }.map {
+      Entry(
+        command: command._commandName, name: $0.name,
+        spelling: $0.spellings.first { $0.hasPrefix("--") } ?? "", takesValue: $0.takesValue,
+        isRepeatable: $0.isRepeatable, isFree: OptionUse.free.contains($0.name))
     }
   }
 

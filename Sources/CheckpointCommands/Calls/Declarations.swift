@@ -131,10 +131,14 @@ extension CompactCommand: CheckedCommand {
 
 extension ConvertCommand: CheckedCommand {
   func declareOptions(_ use: inout OptionUse) throws {
-    use.decide("at", "to-dtype")
+    use.decide("to-dtype")
     use.decide(SelectionOptions.names)
     use.decide(CastOptions.names, if: toDtype != nil, otherwise: "only --to-dtype casts")
-    try output.declare(in: &use, keepingFormatOf: file)
+    let format = try output.declare(in: &use, keepingFormatOf: file)
+    use.decide(
+      ["at"],
+      if: toDtype != nil || !selection.isEverything || output.extract || format.holdsTensorsAlone,
+      otherwise: "all that the file holds is written; --extract writes the state dict alone")
   }
 }
 

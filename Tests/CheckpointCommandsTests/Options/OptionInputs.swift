@@ -107,6 +107,16 @@ struct OptionInputs {
     call.contains("-o") && !call.contains("--index-only")
   }
 
+  /// Options that depend on the output's format.
+  static let ofOutputs: Set = ["format", "max-size", "job", "no-carry"]
+
+  /// Whether all options are tried on a call; on formats beside the usual ones, those of the output.
+  func isWhole(_ call: [String]) -> Bool {
+    ![".safetensors.index.json", ".bin.index.json", ".npz", ".gguf", ".dcp"].contains { ending in
+      call.contains(folder.file("out" + ending))
+    }
+  }
+
   /// Whether a call has the option already.
   func isGiven(_ option: OptionCatalogue.Entry, in call: [String]) -> Bool {
     call.contains(option.spelling) || option.name == "output" && call.contains("-o")
