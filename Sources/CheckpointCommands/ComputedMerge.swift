@@ -15,6 +15,7 @@ extension MergeCommand {
     let dry_run: Bool
     let merged, copied: [String]
     let broken_ties: [[String]]
+    let separated: [OutputOptions.Separated]
     let plain: [String: String]
     let bytes: Int
   }
@@ -74,8 +75,7 @@ extension MergeCommand {
     for tie in result.brokenTies {
       Messages.warn("no longer tied: " + tie.joined(separator: ", "))
     }
-    try checkpoint.replaceStateDict(at: place, with: result.stateDict)
-    let changed = try output.prepare(&checkpoint, at: place)
+    let (changed, separated) = try output.put(result.stateDict, into: &checkpoint, at: place)
     try output.write(checkpoint, common: common, at: place, carryingFilesOf: source) { bytes in
       guard common.json else {
         if output.dryRun {
@@ -94,7 +94,7 @@ extension MergeCommand {
         Report(
           method: method, output: output.output, at: place, inputs: inputs, base: base, seed: seed,
           dry_run: output.dryRun, merged: result.merged, copied: result.copied,
-          broken_ties: result.brokenTies,
+          broken_ties: result.brokenTies, separated: separated,
           plain: Dictionary(changed.map { ($0.path, $0.what) }) { first, _ in first }, bytes: bytes)
       )
     }

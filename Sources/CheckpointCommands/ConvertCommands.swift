@@ -26,6 +26,7 @@ private struct ConvertReport: Encodable {
   let tied: [Tie]
   let copied, lost_metadata, carried: [String]
   let plain: [String: String]
+  let separated: [OutputOptions.Separated]
   let files: [File]
   let bytes: Int
 
@@ -99,6 +100,8 @@ private func convert(
   let source = checkpoint.format
   var place = try at ?? (output.extract ? checkpoint.stateDictPath() : nil)
   var tallies: [(key: String, tally: ConversionTally)] = []
+  var changed: [PlainChange] = []
+  var separated: [OutputOptions.Separated] = []
   let selects = selection.map { !$0.isEverything } ?? false
   if selects || dtype != nil {
     let at = try place ?? checkpoint.stateDictPath()
@@ -115,14 +118,10 @@ private func convert(
     if let dtype, let cast {
       (stateDict, tallies) = try cast.cast(stateDict, to: dtype, of: file)
     }
-    if checkpoint.format == .torchScript, output.extract {
-      checkpoint = try Checkpoint(stateDict)
-      place = "/"
-    } else {
-      try checkpoint.replaceStateDict(at: at, with: stateDict)
-    }
+    (changed, separated) = try output.put(stateDict, into: &checkpoint, at: at)
+  } else {
+    changed = try output.prepare(&checkpoint, at: place ?? "/")
   }
-  let changed = try output.prepare(&checkpoint, at: place ?? "/")
   let plan = try output.plan(checkpoint, at: place, carryingFilesOf: file)
   // A file may hold several state dicts, or none.
   let written = output.extract ? "/" : place ?? (try? checkpoint.stateDictPath())
@@ -143,6 +142,7 @@ private func convert(
       copied: plan.report.copied, lost_metadata: plan.report.lostMetadata,
       carried: plan.carried.map(\.name),
       plain: Dictionary(changed.map { ($0.path, $0.what) }) { first, _ in first },
+      separated: separated,
       files: (plan.carried + plan.files).map { .init(name: $0.name, bytes: $0.byteCount) },
       bytes: bytes
     ).show(common)

@@ -29,12 +29,14 @@ private struct EditReport: Encodable {
   let renamed: [Rename]
   let unmatched: [Unmatched]
   let optimizers: [Optimizer]
+  let separated: [OutputOptions.Separated]
   let plain: [String: String]
   let bytes: Int
 
   init(
     file: String, at: String, output: OutputOptions, report: KeyReport = KeyReport(),
-    optimizers: [OptimizerEdit] = [], plain: [PlainChange], bytes: Int
+    optimizers: [OptimizerEdit] = [], separated: [OutputOptions.Separated] = [],
+    plain: [PlainChange], bytes: Int
   ) {
     self.file = file
     self.at = at
@@ -46,6 +48,7 @@ private struct EditReport: Encodable {
     renamed = report.renamed.map { .init(from: $0.old, to: $0.new ?? "") }
     unmatched = report.unmatched.map { .init(rule: $0.rule, nearest: $0.nearest) }
     self.optimizers = optimizers.map(Optimizer.init)
+    self.separated = separated
     self.plain = Dictionary(plain.map { ($0.path, $0.what) }) { first, _ in first }
   }
 }
@@ -110,6 +113,7 @@ private func edit(
   var optimizers: [OptimizerEdit] = []
   var report: KeyReport
   var changed: [PlainChange] = []
+  var separated: [OutputOptions.Separated] = []
   if checkpoint.optimizerPaths().contains(place) {
     (report, optimizers) = try editOptimizer(&checkpoint, at: place, rules, optimizer)
     try reportUnmatched(report, of: file)
@@ -122,16 +126,10 @@ private func edit(
     (result, report) = try keepsNames ? all.filter(by: steps) : all.applying(steps)
     try reportUnmatched(report, of: file)
     try selection.checkIsNotEmpty(result.count, of: all.count, in: file)
-    if checkpoint.format == .torchScript, output.extract {
-      checkpoint = try Checkpoint(result)
-      changed = try output.prepare(&checkpoint, at: "/")
-    } else {
-      if !output.extract {
-        optimizers = try optimizer.apply(to: &checkpoint, report, of: all)
-      }
-      try checkpoint.replaceStateDict(at: place, with: result)
-      changed = try output.prepare(&checkpoint, at: place)
+    if !output.extract {
+      optimizers = try optimizer.apply(to: &checkpoint, report, of: all)
     }
+    (changed, separated) = try output.put(result, into: &checkpoint, at: place)
   }
   let counts = EditCounts(report)
   if !common.json, !output.dryRun { report = KeyReport() }
@@ -140,7 +138,7 @@ private func edit(
       return showJSON(
         EditReport(
           file: file, at: place, output: output, report: report, optimizers: optimizers,
-          plain: changed, bytes: bytes))
+          separated: separated, plain: changed, bytes: bytes))
     }
     if output.dryRun { printKeyTable(report) }
     print(counts.summary(optimizers, output, bytes: bytes))

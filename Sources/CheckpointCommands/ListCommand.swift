@@ -62,6 +62,7 @@ struct ListCommand: ParsableCommand {
     }
     let at = try at ?? checkpoint.stateDictPath()
     let all = try checkpoint.stateDict(at: at)
+    try warnOfHooks(checkpoint, at: at)
     let stateDict = try selection.apply(to: all, of: file)
     if common.json {
       var storages: [ObjectIdentifier: Int] = [:]

@@ -12,6 +12,14 @@ struct CommonOptions: ParsableArguments {
   var noProgress = false
 }
 
+/// Says which modules of one that is saved whole could have another state dict than the file shows.
+func warnOfHooks(_ checkpoint: Checkpoint, at place: String) throws {
+  for module in try checkpoint.hookedModules(at: place).prefix(20) {
+    let name = module.isEmpty ? "the module" : "the module \(module)"
+    Messages.warn("\(name) has hooks, by which its code can change its state dict")
+  }
+}
+
 /// How a result is written.
 struct OutputOptions: ParsableArguments {
   @Option(
@@ -89,9 +97,51 @@ struct OutputOptions: ParsableArguments {
     }
   }
 
+  /// Lets a state dict stand where it was found, or alone with --extract, then applies --plain; says what is no
+  /// longer one object.
+  func put(
+    _ stateDict: StateDict, into checkpoint: inout Checkpoint, at place: String
+  ) throws -> (plain: [PlainChange], separated: [Separated]) {
+    var separated: [SeparatedObject] = []
+    try warnOfHooks(checkpoint, at: place)
+    if !extract {
+      separated = try checkpoint.replaceStateDict(at: place, with: stateDict)
+    } else if try checkpoint.needsPlainDict(at: place) {
+      checkpoint = try Checkpoint(stateDict)
+    } else {
+      try checkpoint.extract(at: place)
+      try checkpoint.replaceStateDict(at: "/", with: stateDict)
+    }
+    for object in separated {
+      let others = object.others.isEmpty ? ["something else"] : object.others
+      Messages.warn(
+        "\(object.path) was one object with \(others.joined(separator: ", ")), which stays as it was"
+      )
+    }
+    let changed = try makePlain(&checkpoint)
+    return (changed, separated.map { Separated(at: $0.path, from: $0.others) })
+  }
+
+  /// A place that had one object with others, and these, for scripts.
+  struct Separated: Encodable {
+    let at: String
+    let from: [String]
+  }
+
   /// Applies --extract and --plain; gives the places that --plain changed.
   func prepare(_ checkpoint: inout Checkpoint, at: String) throws -> [PlainChange] {
-    if extract { try checkpoint.extract(at: at) }
+    if extract {
+      try warnOfHooks(checkpoint, at: at)
+      if try checkpoint.needsPlainDict(at: at) {
+        checkpoint = try Checkpoint(checkpoint.stateDict(at: at))
+      } else {
+        try checkpoint.extract(at: at)
+      }
+    }
+    return try makePlain(&checkpoint)
+  }
+
+  private func makePlain(_ checkpoint: inout Checkpoint) throws -> [PlainChange] {
     guard plain else { return [] }
     let changes = try checkpoint.makePlain()
     for change in changes { Messages.warn("--plain: \(change.path): \(change.what)") }

@@ -37,6 +37,7 @@ private struct UpdateOutcome: Encodable {
   let resized: [Fitted]
   let skipped: [Skipped]
   let broken_ties: [[String]]
+  let separated: [OutputOptions.Separated]
   let plain: [String: String]
   let bytes: Int
 }
@@ -90,10 +91,9 @@ extension MergeCommand {
       Messages.warn("no longer tied: " + tie.joined(separator: ", "))
     }
     for mismatch in total.skipped { Messages.warn("skipped: \(mismatch)") }
-    try checkpoint.replaceStateDict(at: place, with: merged)
-    let changed = try output.prepare(&checkpoint, at: place)
+    let (changed, separated) = try output.put(merged, into: &checkpoint, at: place)
     try output.write(checkpoint, common: common, at: place) {
-      show(total, at: place, changed: changed, bytes: $0)
+      show(total, at: place, separated, changed: changed, bytes: $0)
     }
   }
 
@@ -107,10 +107,11 @@ extension MergeCommand {
   }
 
   private func show(
-    _ total: UpdateReport, at place: String, changed: [PlainChange], bytes: Int
+    _ total: UpdateReport, at place: String, _ separated: [OutputOptions.Separated],
+    changed: [PlainChange], bytes: Int
   ) {
     if common.json {
-      return showJSON(outcome(total, at: place, changed: changed, bytes: bytes))
+      return showJSON(outcome(total, at: place, separated, changed: changed, bytes: bytes))
     }
     if output.dryRun {
       for key in total.replaced { print("replace  \(Messages.line(key))") }
@@ -127,7 +128,8 @@ extension MergeCommand {
   }
 
   private func outcome(
-    _ total: UpdateReport, at place: String, changed: [PlainChange], bytes: Int
+    _ total: UpdateReport, at place: String, _ separated: [OutputOptions.Separated],
+    changed: [PlainChange], bytes: Int
   ) -> UpdateOutcome {
     UpdateOutcome(
       base: files[0], at: place, output: output.output, others: Array(files.dropFirst()),
@@ -136,7 +138,7 @@ extension MergeCommand {
         .init(key: $0.key, rule: $0.rule, found: $0.found, shape: $0.shape)
       },
       skipped: total.skipped.map { .init(key: $0.key, expected: $0.expected, found: $0.found) },
-      broken_ties: total.brokenTies,
+      broken_ties: total.brokenTies, separated: separated,
       plain: Dictionary(changed.map { ($0.path, $0.what) }) { first, _ in first }, bytes: bytes)
   }
 }

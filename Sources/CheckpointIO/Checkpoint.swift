@@ -91,6 +91,7 @@ public struct Checkpoint: Sendable {
   /// - Throws: `CheckpointError.unclear` with the candidates.
   public func stateDictPath() throws -> String {
     if document.format == .torchScript || document.format.holdsTensorsAlone { return "/" }
+    if isModule(graph.root) { return "/" }
     let children = candidates(below: graph.root)
     if children.isEmpty, tensorCount(graph.root) > 0 { return "/" }
     if children.count == 1, let only = children.first {
@@ -111,12 +112,27 @@ public struct Checkpoint: Sendable {
   private func candidates(
     below ref: PickleGraph.Ref
   ) -> [(step: String, ref: PickleGraph.Ref, count: Int)] {
-    (graph.entries(of: ref) ?? []).compactMap { key, value in
-      guard let entries = graph.entries(of: value) else { return nil }
-      let count = entries.count {
-        graph.text($0.key) != nil && tensor(of: $0.value) != nil
+    if let entries = graph.entries(of: ref) {
+      return entries.compactMap { key, value in
+        let count = stateDictCount(value)
+        return count > 0 ? (graph.step(for: key), value, count) : nil
       }
-      return count > 0 ? (graph.step(for: key), value, count) : nil
+    }
+    return graph.children(of: ref).compactMap { step, value in
+      let count = stateDictCount(value)
+      return count > 0 ? (step, value, count) : nil
+    }
+  }
+
+  /// How many tensors an object has as a state dict: those under strings in a mapping, those of a module that
+  /// was saved whole. 0 for what is neither.
+  private func stateDictCount(_ ref: PickleGraph.Ref) -> Int {
+    if isModule(ref) {
+      // One that cannot be looked into is meant all the same, and is refused when it is read.
+      return (try? moduleStateDict(ref, at: "/"))?.stateDict.tensors.count ?? 1
+    }
+    return (graph.entries(of: ref) ?? []).count {
+      graph.text($0.key) != nil && tensor(of: $0.value) != nil
     }
   }
 
@@ -130,12 +146,11 @@ public struct Checkpoint: Sendable {
       for (steps, ref) in level where seen.insert(ref).inserted && seen.count < 100_000 {
         for (step, child) in graph.children(of: ref) {
           let path = steps + [step]
-          let entries = graph.entries(of: child) ?? []
-          let count = entries.count { tensor(of: $0.value) != nil }
-          if count > 0, entries.contains(where: { graph.text($0.key) != nil }) {
+          let count = stateDictCount(child)
+          if count > 0 {
             found.append(.init(path: ObjectPath(steps: path).written, tensorCount: count))
           }
-          next.append((path, child))
+          if !isModule(child) { next.append((path, child)) }
         }
       }
       level = next
@@ -167,9 +182,7 @@ public struct Checkpoint: Sendable {
   public func stateDict(at: String? = nil) throws -> StateDict {
     let written = try at ?? stateDictPath()
     let ref = try resolve(written)
-    if document.format == .torchScript, graph.entries(of: ref) == nil {
-      return try moduleStateDict(ref)
-    }
+    if isModule(ref) { return try moduleStateDict(ref, at: written).stateDict }
     guard let entries = graph.entries(of: ref) else {
       throw CheckpointError.noMapping(file: path, path: written, what: summary(of: ref))
     }
@@ -218,26 +231,5 @@ public struct Checkpoint: Sendable {
     return OpaqueObject(
       summary: summary(of: ref), tensors: tensors,
       origin: TensorOrigin(document: document, node: ref.index))
-  }
-
-  /// The parameters and buffers of a TorchScript module, under their attributes' names.
-  private func moduleStateDict(_ root: PickleGraph.Ref) throws -> StateDict {
-    var result = StateDict()
-    var open: [(prefix: String, ref: PickleGraph.Ref)] = [("", root)]
-    var seen: Set<PickleGraph.Ref> = []
-    while let (prefix, ref) = open.popLast() {
-      guard seen.insert(ref).inserted else { continue }
-      var modules: [(String, PickleGraph.Ref)] = []
-      for (key, child) in graph.attributes(of: ref) {
-        guard let name = graph.text(key) else { continue }
-        if tensor(of: child) != nil {
-          result.setValue(value(child), for: prefix + name)
-        } else if graph.className(of: child)?.hasPrefix("__torch__.") == true {
-          modules.append((prefix + name + ".", child))
-        }
-      }
-      open += modules.reversed()
-    }
-    return result
   }
 }

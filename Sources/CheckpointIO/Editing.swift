@@ -6,52 +6,104 @@ extension Checkpoint {
   /// Puts a state dict in the place of the one at `at`; everything else stays as it is.
   ///
   /// Values that were read from this checkpoint are the same objects as before; values from other
-  /// checkpoints and new tensors are copied in.
-  /// - Throws: `CheckpointError` if there is no mapping at `at`.
-  public mutating func replaceStateDict(at: String, with stateDict: StateDict) throws {
+  /// checkpoints and new tensors are copied in. Where the checkpoint mentions the state dict elsewhere, too,
+  /// or an object around it, `at` alone changes: it gets an object of its own.
+  /// - Returns: what was one object before and is not any more.
+  /// - Throws: `CheckpointError` if there is no mapping at `at`, or a module that was saved whole.
+  @discardableResult
+  public mutating func replaceStateDict(
+    at: String, with stateDict: StateDict
+  ) throws -> [SeparatedObject] {
     guard document.format != .torchScript else {
       throw CheckpointError.cannotWrite(
         file: path,
         "a TorchScript archive cannot be written, since its code belongs to its weights",
         hint: "--extract writes the state dict alone")
     }
-    let ref = try resolve(at)
-    guard let old = graph.entries(of: ref), let body = graph.body(of: ref) else {
+    var ref = try resolve(at)
+    guard !isModule(ref) else {
+      throw CheckpointError.cannotWrite(
+        file: path,
+        "\(summary(of: ref)) at \(Text.printable(at)) is a whole module, whose keys follow from its modules",
+        hint: "--extract writes its state dict alone")
+    }
+    guard let old = graph.entries(of: ref) else {
       throw CheckpointError.noMapping(file: path, path: at, what: summary(of: ref))
     }
-    let metadata = metadata(of: ref)
-    setEntries(of: ref, body, old, stateDict.values.map { ($0.key, add($0.value)) })
-    guard let new = stateDict.metadata else { return }
-    if let metadata, let body = graph.body(of: metadata) {
-      let entries = new.map { ($0.module, add(.object($0.value))) }
-      setEntries(of: metadata, body, graph.entries(of: metadata) ?? [], entries)
-    } else if case .reduce = body.construction {
-      addMetadata(new, to: ref)
+    var separated: [SeparatedObject] = []
+    let steps = ObjectPath(at).steps
+    let new = entries(stateDict.values.map { ($0.key, add($0.value)) }, like: old)
+    if !isSame(old, new) {
+      let own = try separate(steps)
+      ref = own.ref
+      if let shared = own.separated { separated.append(shared) }
+      guard graph.setEntries(of: ref, to: new) else {
+        throw CheckpointError.cannotEdit(
+          file: path, path: at, what: "cannot be changed", holder: summary(of: ref))
+      }
     }
+    if let metadata = stateDict.metadata {
+      let shared = try replaceMetadata(of: ref, steps, with: metadata)
+      // Where the state dict was shared, so was what is recorded with it.
+      if separated.isEmpty { separated = shared }
+    }
+    return separated
   }
 
-  private mutating func setEntries(
-    of ref: PickleGraph.Ref, _ body: PickleGraph.Body,
-    _ old: [(key: PickleGraph.Ref, value: PickleGraph.Ref)], _ new: [(String, PickleGraph.Ref)]
-  ) {
+  private mutating func replaceMetadata(
+    of ref: PickleGraph.Ref, _ steps: [String], with metadata: [StateDict.ModuleMetadata]
+  ) throws -> [SeparatedObject] {
+    guard let known = self.metadata(of: ref) else {
+      if graph.className(of: ref) == "collections.OrderedDict" { addMetadata(metadata, to: ref) }
+      return []
+    }
+    // What is no mapping is none of PyTorch's, and is left alone.
+    guard let old = graph.entries(of: known) else { return [] }
+    let new = entries(metadata.map { ($0.module, add($0)) }, like: old)
+    guard !isSame(old, new) else { return [] }
+    var own: (ref: PickleGraph.Ref, separated: SeparatedObject?) = (known, nil)
+    if graph.child("_metadata", of: ref) == known { own = try separate(steps + ["_metadata"]) }
+    guard graph.setEntries(of: own.ref, to: new) else {
+      throw CheckpointError.cannotEdit(
+        file: path, path: ObjectPath(steps: steps).written, what: "cannot be changed",
+        holder: summary(of: own.ref))
+    }
+    return own.separated.map { [$0] } ?? []
+  }
+
+  /// Entries under keys of a mapping where it has them, so that a str of Python 2 stays one.
+  private mutating func entries(
+    _ new: [(String, PickleGraph.Ref)], like old: [PickleGraph.Entry]
+  ) -> [PickleGraph.Entry] {
     var keys: [[UInt8]: PickleGraph.Ref] = [:]
     for (key, _) in old {
-      if case .string(let run) = graph[key] { keys[Array(graph.bytes(run))] = key }
+      switch graph[key] {
+      case .string(let run), .byteString(let run): keys[Array(graph.bytes(run))] = key
+      default: break
+      }
     }
-    var body = body
-    body.edits.removeAll { if case .setItem = $0 { true } else { false } }
-    let edits = new.map { key, value in
-      PickleGraph.Edit.setItem(key: keys[Array(key.utf8)] ?? graph.addString(key), value: value)
+    return new.map { key, value in (keys[Array(key.utf8)] ?? graph.addString(key), value) }
+  }
+
+  private func isSame(_ old: [PickleGraph.Entry], _ new: [PickleGraph.Entry]) -> Bool {
+    old.count == new.count && zip(old, new).allSatisfy { $0 == $1 }
+  }
+
+  /// What PyTorch records of a module; one that was made here tells its version alone.
+  private mutating func add(_ metadata: StateDict.ModuleMetadata) -> PickleGraph.Ref {
+    guard metadata.value.origin == nil, let version = metadata.version else {
+      return add(.object(metadata.value))
     }
-    body.edits.insert(contentsOf: edits, at: 0)
-    graph.replaceBody(of: ref, with: body)
+    let entry = PickleGraph.Edit.setItem(
+      key: graph.addString("version"), value: graph.addInt(version))
+    return graph.addObject(.dict, edits: [entry])
   }
 
   private mutating func addMetadata(
     _ metadata: [StateDict.ModuleMetadata], to ref: PickleGraph.Ref
   ) {
     let entries = metadata.map {
-      PickleGraph.Edit.setItem(key: graph.addString($0.module), value: add(.object($0.value)))
+      PickleGraph.Edit.setItem(key: graph.addString($0.module), value: add($0))
     }
     let cls = global("collections", "OrderedDict")
     let nothing = graph.addTuple([])

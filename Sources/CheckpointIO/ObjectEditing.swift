@@ -128,109 +128,39 @@ extension PickleGraph {
   ///
   /// - Returns: whether the object could be changed so.
   mutating func setChild(_ step: String, of holder: Ref, to new: Ref?) -> Bool {
-    if let items = items(of: holder) {
-      var items = Array(items)
-      guard let index = Int(step), items.indices.contains(index) else { return false }
-      if let new { items[index] = new } else { items.remove(at: index) }
-      let tuple = addTuple(items)
-      replace(holder, with: self[tuple])
-      return true
+    if var items = sequence(holder), let index = Int(step), index >= 0, index <= items.count {
+      if index == items.count {
+        // Only a list grows.
+        guard let new, self.items(of: holder) == nil else { return false }
+        items.append(new)
+      } else if let new {
+        items[index] = new
+      } else {
+        items.remove(at: index)
+      }
+      return setItems(of: holder, to: items)
     }
-    guard let body = body(of: holder) else { return false }
-    if sequence(holder) != nil { return setItem(step, of: holder, body, to: new) }
-    if let key = key(step, in: body) {
-      setEntry(key, of: holder, body, to: new)
-      return true
+    let old = entries(of: holder)
+    if var entries = old, let place = place(of: step, in: entries) {
+      if let new { entries[place].value = new } else { entries.remove(at: place) }
+      return setEntries(of: holder, to: entries)
     }
-    // An object's attributes are the entries of its state, or of one of two.
-    var states: [Ref] = []
-    for case .build(let state) in body.edits {
-      states += items(of: state).flatMap { $0.count == 2 ? Array($0) : nil } ?? [state]
-    }
-    for state in states.reversed() {
-      guard let inner = self.body(of: state), let key = key(step, in: inner) else { continue }
-      setEntry(key, of: state, inner, to: new)
-      return true
-    }
+    if setAttribute(step, of: holder, to: new) { return true }
     guard let new else { return false }
-    let isMapping = entries(of: holder) != nil
-    guard let target = isMapping ? holder : states.first(where: { entries(of: $0) != nil }) else {
-      return false
+    guard var entries = old else {
+      return setAttribute(step, of: holder, to: new, adding: true)
     }
-    addEntry(step, of: target, new)
-    return true
+    entries.append((newKey(step, beside: entries), new))
+    return setEntries(of: holder, to: entries)
   }
 
-  private mutating func setItem(_ step: String, of holder: Ref, _ body: Body, to new: Ref?) -> Bool
-  {
-    var body = body
-    let places = body.edits.indices.filter { place in
-      if case .append = body.edits[place] { true } else { false }
+  /// A key for a step that names none yet; in a mapping from ints alone, an int is an int.
+  private mutating func newKey(_ step: String, beside entries: [Entry]) -> Ref {
+    if !entries.isEmpty, entries.allSatisfy({ int($0.key) != nil }), let number = Int(step),
+      "\(number)" == step
+    {
+      return addInt(number)
     }
-    guard let index = Int(step), index >= 0 else { return false }
-    if index < places.count {
-      if let new {
-        body.edits[places[index]] = .append(new)
-      } else {
-        body.edits.remove(at: places[index])
-      }
-    } else if index == places.count, let new {
-      body.edits.insert(.append(new), at: places.last.map { $0 + 1 } ?? 0)
-    } else {
-      return false
-    }
-    replaceBody(of: holder, with: body)
-    return true
-  }
-
-  /// The key that a step names; a str before an int, the last one if it is set twice.
-  private func key(_ step: String, in body: Body) -> Ref? {
-    var found: Ref?
-    for case .setItem(let key, _) in body.edits.reversed() {
-      if text(key)?.utf8.elementsEqual(step.utf8) == true { return key }
-      if found == nil, decimal(key) == step { found = key }
-    }
-    return found
-  }
-
-  private func isSame(_ left: Ref, _ right: Ref) -> Bool {
-    if let text = text(left) { return self.text(right)?.utf8.elementsEqual(text.utf8) == true }
-    return text(right) == nil && decimal(left) == decimal(right)
-  }
-
-  private mutating func setEntry(_ key: Ref, of holder: Ref, _ body: Body, to new: Ref?) {
-    var body = body
-    if let new {
-      body.edits = body.edits.map { edit in
-        guard case .setItem(let other, _) = edit, isSame(other, key) else { return edit }
-        return .setItem(key: other, value: new)
-      }
-    } else {
-      body.edits.removeAll { edit in
-        guard case .setItem(let other, _) = edit else { return false }
-        return isSame(other, key)
-      }
-    }
-    replaceBody(of: holder, with: body)
-  }
-
-  /// Adds an entry behind the others; in a mapping from ints alone, an int is an int.
-  private mutating func addEntry(_ step: String, of holder: Ref, _ new: Ref) {
-    guard var body = body(of: holder) else { return }
-    var last: Int?
-    var hasOnlyInts = true
-    for (place, edit) in body.edits.enumerated() {
-      guard case .setItem(let key, _) = edit else { continue }
-      last = place
-      if int(key) == nil { hasOnlyInts = false }
-    }
-    let key =
-      if last != nil, hasOnlyInts, let number = Int(step), "\(number)" == step {
-        addInt(number)
-      } else {
-        addString(step)
-      }
-    body.edits.insert(.setItem(key: key, value: new), at: last.map { $0 + 1 } ?? 0)
-    replaceBody(of: holder, with: body)
+    return addString(step)
   }
 }

@@ -40,28 +40,54 @@ struct ObjectPath {
 }
 
 extension PickleGraph {
-  /// What the children of an object are called in paths, and the children.
+  /// What the children of an object are called in paths, and the children: items by their numbers, entries by
+  /// their keys, attributes by their names.
   func children(of ref: Ref) -> [(step: String, ref: Ref)] {
-    if let sequence = sequence(ref) { return sequence.enumerated().map { ("\($0)", $1) } }
-    let entries = entries(of: ref) ?? []
-    return (entries + attributes(of: ref)).map { (step(for: $0.key), $0.value) }
+    var all: [(step: String, ref: Ref)] = []
+    if let sequence = sequence(ref) {
+      all = sequence.enumerated().map { ("\($0)", $1) }
+    } else if let entries = entries(of: ref) {
+      all = entries.map { (step(for: $0.key), $0.value) }
+    }
+    let attributes = attributes(of: ref)
+    guard !attributes.isEmpty else { return all }
+    // An entry hides the attribute of its name, as in an EasyDict, which has both.
+    let names = attributes.map { ExactText(step(for: $0.key)) }
+    let known = Set(names)
+    let hidden = Set(all.lazy.map { ExactText($0.step) }.filter(known.contains))
+    for (name, attribute) in zip(names, attributes) where !hidden.contains(name) {
+      all.append((name.text, attribute.value))
+    }
+    return all
   }
 
   /// What a key is called in a path.
   func step(for key: Ref) -> String {
     if let text = text(key) { return text }
-    return decimal(key) ?? "?"
+    switch self[key] {
+    case .none: return "None"
+    case .bool(let value): return value ? "True" : "False"
+    case .float(let bits): return "\(Double(bitPattern: bits))"
+    default: return decimal(key) ?? "?"
+    }
   }
 
-  /// The child that a step of a path names; a str key comes before an int key.
+  /// The child that a step of a path names; a str key comes before an int key, an entry before an attribute.
   func child(_ step: String, of ref: Ref) -> Ref? {
-    if let sequence = sequence(ref) {
-      guard let index = Int(step), sequence.indices.contains(index) else { return nil }
+    if let sequence = sequence(ref), let index = Int(step), sequence.indices.contains(index) {
       return sequence[index]
     }
-    let all = (entries(of: ref) ?? []) + attributes(of: ref)
-    return all.last { text($0.key)?.utf8.elementsEqual(step.utf8) == true }?.value
-      ?? all.last { decimal($0.key) == step }?.value
+    if let entries = entries(of: ref), let place = place(of: step, in: entries) {
+      return entries[place].value
+    }
+    let attributes = attributes(of: ref)
+    return place(of: step, in: attributes).map { attributes[$0].value }
+  }
+
+  /// Which of the entries a step of a path names.
+  func place(of step: String, in entries: [Entry]) -> Int? {
+    entries.lastIndex { text($0.key)?.utf8.elementsEqual(step.utf8) == true }
+      ?? entries.lastIndex { text($0.key) == nil && step != "?" && self.step(for: $0.key) == step }
   }
 
   /// How a path would name an object; for error messages.

@@ -139,11 +139,7 @@ extension Checkpoint {
       return "storage of \(storage.byteCount) bytes"
     case .object:
       let type = type(of: ref)
-      if let entries = graph.entries(of: ref) {
-        // A Counter is made from a dict.
-        let isCall = entries.isEmpty && constructorArguments(ref)?.isEmpty == false
-        return isCall ? callSummary(ref, type) : "\(type) of \(entries.count)"
-      }
+      if let entries = graph.entries(of: ref) { return "\(type) of \(entries.count)" }
       if let sequence = graph.sequence(ref) { return "\(type) of \(sequence.count)" }
       if type.hasPrefix("torch._utils._rebuild_"), let arguments = constructorArguments(ref) {
         return sparseSummary(type, arguments)
@@ -163,13 +159,7 @@ extension Checkpoint {
       let count = content.flatMap { plainBytes($0)?.count ?? graph.text($0)?.unicodeScalars.count }
       return "\(count ?? 0) bytes"
     case "set", "frozenset":
-      let items: PickleGraph.Ref? =
-        switch graph.body(of: ref)?.construction {
-        case .frozenSet(let items): items
-        default: constructorArguments(ref)?.first
-        }
-      let added = graph.body(of: ref)?.edits.count ?? 0
-      return "\(type) of \((items.flatMap { graph.sequence($0)?.count } ?? 0) + added)"
+      return graph.members(of: ref).map { "\(type) of \($0.count)" }
     default: return nil
     }
   }

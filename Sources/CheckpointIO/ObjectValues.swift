@@ -20,21 +20,6 @@ extension Checkpoint {
     return (type(of: ref), value)
   }
 
-  /// The items of a set or frozenset; nil for others.
-  func setItems(_ ref: PickleGraph.Ref) -> [PickleGraph.Ref]? {
-    guard ["set", "frozenset"].contains(type(of: ref)), let body = graph.body(of: ref) else {
-      return nil
-    }
-    let first: PickleGraph.Ref? =
-      switch body.construction {
-      case .frozenSet(let items): items
-      default: constructorArguments(ref)?.first
-      }
-    let added = body.edits.compactMap { edit -> PickleGraph.Ref? in
-      if case .add(let item) = edit { item } else { nil }
-    }
-    return (first.flatMap { graph.sequence($0) } ?? []) + added
-  }
 }
 
 private struct ValueWriter {
@@ -75,23 +60,24 @@ private struct ValueWriter {
     }
     open[ref] = path
     defer { open[ref] = nil }
-    if let items = graph.sequence(ref) ?? checkpoint.setItems(ref) {
+    let attributes = graph.attributes(of: ref)
+    let isRecord = graph.form(of: ref).kind == .record && !attributes.isEmpty
+    if !isRecord, let items = graph.sequence(ref) ?? graph.members(of: ref) {
       return .array(
         items.enumerated().map { value($1, path: path + ["\($0)"], depth: depth + 1) })
     }
-    var entries = graph.entries(of: ref)
-    if entries?.isEmpty != false, case let attributes = graph.attributes(of: ref),
-      !attributes.isEmpty
-    {
-      entries = attributes
+    if let entries = graph.entries(of: ref), !entries.isEmpty || attributes.isEmpty {
+      return .object(
+        entries.map { key, inner in
+          let step = graph.step(for: key)
+          return .init(step, value(inner, path: path + [step], depth: depth + 1))
+        })
     }
-    // A Counter is made from a dict.
-    let isCall = entries?.isEmpty == true && checkpoint.constructorArguments(ref)?.isEmpty == false
-    guard let entries, !isCall else { return .string(checkpoint.summary(of: ref)) }
+    // Fields by their numbers, then attributes by their names.
+    guard !attributes.isEmpty else { return .string(checkpoint.summary(of: ref)) }
     return .object(
-      entries.map { key, inner in
-        let step = graph.step(for: key)
-        return .init(step, value(inner, path: path + [step], depth: depth + 1))
+      graph.children(of: ref).map { step, inner in
+        .init(step, value(inner, path: path + [step], depth: depth + 1))
       })
   }
 

@@ -84,18 +84,12 @@ extension Checkpoint {
       names[parameter.id] = new
       edit.kept += 1
     }
-    for group in parts.groups { renumber(group, ids, names) }
-    if var body = graph.body(of: parts.state) {
-      let entries = graph.entries(of: parts.state) ?? []
-      body.edits.removeAll { if case .setItem = $0 { true } else { false } }
-      let items: [PickleGraph.Edit] = entries.compactMap { key, value in
-        guard let id = parameterID(key), let new = ids[id], !cleared.contains(id) else {
-          return nil
-        }
-        return .setItem(key: new, value: value)
-      }
-      body.edits.insert(contentsOf: items, at: 0)
-      graph.replaceBody(of: parts.state, with: body)
+    for group in parts.groups { try renumber(group, at: optimizer.path, ids, names) }
+    let kept = (graph.entries(of: parts.state) ?? []).compactMap { key, value in
+      parameterID(key).flatMap { cleared.contains($0) ? nil : ids[$0] }.map { ($0, value) }
+    }
+    guard graph.setEntries(of: parts.state, to: kept) else {
+      throw cannotEdit(parts.state, at: optimizer.path)
     }
     return OptimizerEdit(
       path: optimizer.path, kept: edit.kept, removed: edit.removed, cleared: edit.cleared,
@@ -104,25 +98,24 @@ extension Checkpoint {
 
   /// Gives the parameters of a group their new numbers, and `param_names` the new names.
   private mutating func renumber(
-    _ group: PickleGraph.Ref, _ ids: [String: PickleGraph.Ref], _ names: [String: String]
-  ) {
+    _ group: PickleGraph.Ref, at path: String, _ ids: [String: PickleGraph.Ref],
+    _ names: [String: String]
+  ) throws {
     guard let params = graph.value(of: "params", in: group), let old = graph.sequence(params) else {
-      return
+      throw cannotEdit(group, at: path)
     }
     let kept = old.compactMap(parameterID).filter { ids[$0] != nil }
     if let list = graph.value(of: "param_names", in: group), graph.sequence(list) != nil {
-      replaceItems(of: list, with: kept.map { graph.addString(names[$0] ?? $0) })
+      let new = kept.map { graph.addString(names[$0] ?? $0) }
+      guard graph.setItems(of: list, to: new) else { throw cannotEdit(list, at: path) }
     }
-    replaceItems(of: params, with: kept.compactMap { ids[$0] })
+    guard graph.setItems(of: params, to: kept.compactMap({ ids[$0] })) else {
+      throw cannotEdit(params, at: path)
+    }
   }
 
-  private mutating func replaceItems(of list: PickleGraph.Ref, with items: [PickleGraph.Ref]) {
-    if graph.items(of: list) != nil {
-      let tuple = graph.addTuple(items)
-      graph.replace(list, with: graph[tuple])
-    } else if var body = graph.body(of: list) {
-      body.edits = items.map { .append($0) }
-      graph.replaceBody(of: list, with: body)
-    }
+  private func cannotEdit(_ ref: PickleGraph.Ref, at path: String) -> CheckpointError {
+    .cannotEdit(
+      file: self.path, path: path, what: "cannot be numbered anew", holder: summary(of: ref))
   }
 }

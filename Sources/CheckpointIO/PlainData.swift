@@ -29,7 +29,13 @@ extension Checkpoint {
     var open = [graph.root]
     while let ref = open.popLast() {
       guard seen.insert(ref).inserted else { continue }
-      if let change = refusal(of: ref) {
+      if document.format != .torchScript, tensor(of: ref) == nil, isModule(ref) {
+        let path = paths.path(to: ref)
+        let before = summary(of: ref)
+        let stateDict = try moduleStateDict(ref, at: path).stateDict
+        replaceByDict(ref, stateDict.values.map { (graph.addString($0.key), add($0.value)) })
+        changes.append(PlainChange(path: path, what: "\(before) became its state dict"))
+      } else if let change = refusal(of: ref) {
         let path = paths.path(to: ref)
         let before = summary(of: ref)
         let after = replace(ref, by: change)
@@ -191,6 +197,7 @@ extension Checkpoint {
     return "None"
   }
 
+  @discardableResult
   private mutating func replaceByDict(
     _ ref: PickleGraph.Ref, _ entries: [(key: PickleGraph.Ref, value: PickleGraph.Ref)]
   ) -> String {

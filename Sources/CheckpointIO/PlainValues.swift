@@ -27,19 +27,11 @@ extension Checkpoint {
     case .int(let value): return Int(exactly: value).map(PlainValue.int) ?? readValue(ref)
     case .float(let bits): return .float(Double(bitPattern: bits))
     case .string, .byteString: return graph.text(ref).map(PlainValue.string) ?? readValue(ref)
-    case .tuple:
-      return .tuple(
-        try (graph.items(of: ref).map(Array.init) ?? []).map {
-          try plainValue($0, path, depth: depth + 1, &left)
-        })
-    case .object:
-      guard let body = graph.body(of: ref) else { return readValue(ref) }
-      if case .list = body.construction {
-        return .list(
-          try body.edits.compactMap { edit in
-            guard case .append(let item) = edit else { return nil }
-            return try plainValue(item, path, depth: depth + 1, &left)
-          })
+    case .tuple, .object:
+      if let items = graph.sequence(ref), graph.attributes(of: ref).isEmpty {
+        let values = try items.map { try plainValue($0, path, depth: depth + 1, &left) }
+        let isTuple = graph.items(of: ref) != nil || graph.form(of: ref).kind == .record
+        return isTuple ? .tuple(values) : .list(values)
       }
       if let counts = graph.counts(of: ref) {
         return .counter(

@@ -117,8 +117,11 @@ struct TensorReader {
       tensor.requiresGrad = graph.bool(try argument(4)) ?? false
       let last = rebuild == .version2 ? 6 : 7
       if last < arguments.count {
-        let flags = graph.entries(of: arguments[last]) ?? []
-        for (key, value) in flags where graph.bool(value) == true {
+        let flags = graph.entries(of: arguments[last])
+        if flags == nil {
+          guard case .none = graph[arguments[last]] else { throw NotUnderstood() }
+        }
+        for (key, value) in flags ?? [] where graph.bool(value) == true {
           if graph.text(key) == "conj" { tensor.isConjugate = true }
           if graph.text(key) == "neg" { tensor.isNegative = true }
         }

@@ -93,10 +93,10 @@ extension Checkpoint {
 
   /// Everything that lies neither in the state dict nor around it.
   private func objects(beside at: String) throws -> [(path: String, what: String)] {
-    if document.format == .torchScript, graph.entries(of: graph.root) == nil {
-      return [("/", "the module's code and its attributes that are no tensors")]
-    }
     var found: [(path: String, what: String)] = []
+    if isModule(try resolve(at)) {
+      found.append((at, "the module's code and its attributes that are no tensors"))
+    }
     var ref = graph.root
     var done: [String] = []
     for step in ObjectPath(at).steps {

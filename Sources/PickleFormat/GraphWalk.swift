@@ -47,10 +47,13 @@ extension PickleGraph {
   /// The walk needs no recursion, so that the input's depth costs heap only; where objects nest deeper
   /// than `depthLimit` it throws ``PickleError/nestingTooDeep(limit:)``.
   ///
-  /// - Parameter visit: called with each object before what it holds; gives false for an object
-  ///   whose content is not wanted.
+  /// - Parameters:
+  ///   - mention: called with each object that holds another, and that one, as often as it does.
+  ///   - visit: called with each object before what it holds; gives false for an object whose content is not
+  ///     wanted.
   public func walk(
-    from start: Ref, depthLimit: Int = .max, _ visit: (Ref) throws -> Bool
+    from start: Ref, depthLimit: Int = .max, mention: ((Ref, Ref) -> Void)? = nil,
+    _ visit: (Ref) throws -> Bool
   ) throws {
     var seen = [Bool](repeating: false, count: nodes.count)
     var path: [(ref: Ref, slot: Int)] = []
@@ -72,6 +75,7 @@ extension PickleGraph {
       case .empty: path[path.count - 1].slot += 1
       case .ref(let next):
         path[path.count - 1].slot += 1
+        mention?(ref, next)
         try enter(next)
       }
     }

@@ -32,6 +32,7 @@ import many_tensors
 import merges
 import more_formats
 import outputs
+import pickled_forms
 import state_dicts as state_dict_checks
 import training_states
 import whole_models
@@ -404,6 +405,7 @@ def main():
     groups += many_tensors.GROUPS
     groups += more_formats.GROUPS
     groups += outputs.GROUPS
+    groups += pickled_forms.GROUPS
     groups += state_dict_checks.GROUPS
     groups += training_states.GROUPS
     groups += whole_models.GROUPS

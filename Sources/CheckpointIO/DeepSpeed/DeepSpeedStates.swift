@@ -50,8 +50,11 @@ struct DeepSpeedModelState {
       let parts = graph.value(of: "frozen_param_fragments", in: root),
       let entries = graph.entries(of: frozen), !entries.isEmpty
     {
+      guard let fragments = graph.entries(of: parts) else {
+        throw reader.bad("frozen_param_fragments", "is no dict")
+      }
       self.frozen = try reader.parameters(frozen, "frozen_param_shapes")
-      for (key, value) in graph.entries(of: parts) ?? [] {
+      for (key, value) in fragments {
         if let name = graph.text(key), let tensor = document.tensors[value.index] {
           frozenTensors[name] = tensor
         }

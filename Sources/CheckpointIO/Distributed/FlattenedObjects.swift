@@ -17,6 +17,7 @@ struct FlattenedObjects {
   private static let depthLimit = 100
   private static let mappings: Set<String> = [
     "collections.OrderedDict", "collections.defaultdict", "collections.Counter",
+    "collections.UserDict",
   ]
 
   /// - Throws: `CheckpointError` if the root is no mapping, a key is neither text nor a number, two parts
@@ -82,6 +83,7 @@ struct FlattenedObjects {
     guard let body = graph.body(of: ref) else { return false }
     if case .dict = body.construction { return true }
     return graph.className(of: ref).map(Self.mappings.contains) == true
+      && graph.entries(of: ref) != nil
   }
 
   private func list(_ ref: Ref) -> [Ref]? {

@@ -1,0 +1,342 @@
+"""Checks that `ckpt` sees and edits state dicts in every form that Python pickles them in (`fixtures/object_forms.py`),
+whole modules, and objects that stand at several places, beside the same lines of Python."""
+
+import collections
+import copy
+import json
+
+import torch
+import torchvision
+from torch import nn
+
+import object_forms
+from compare import assert_equal
+from harness import check, ckpt
+
+PROTOCOLS = (1, 2, 3, 4, 5)
+
+
+def load(path):
+    return torch.load(path, weights_only=False)
+
+
+def same(got, want, kind):
+    """The same entries in the same order, in an object of the same class."""
+    assert type(got) is kind, f"{type(got)} for {kind}"
+    assert list(got) == list(want), f"{list(got)} for {list(want)}"
+    for key, value in want.items():
+        assert_equal(got[key], value)
+
+
+def mapping(folder, name, made, kind, state, protocol):
+    """What ckpt makes of a state dict in one form, beside what Python makes of a dict."""
+    at = folder / f"{name}_{protocol}.pt"
+    out, plain = folder / "out.pt", folder / "plain.pt"
+    torch.save({"model": made, "epoch": 3}, at, pickle_protocol=protocol)
+    torch.save(dict(state), plain)
+
+    def seen():
+        listing = ckpt("ls", at, "--json")
+        assert listing["at"] == "model" and [t["key"] for t in listing["tensors"]] == list(state)
+        ckpt("diff", at, plain)
+        assert ckpt("hash", at, "--json")["digest"] == ckpt("hash", plain, "--json")["digest"]
+        value = json.loads(ckpt("get", at, "--at", "model"))
+        assert list(value) == list(state)
+
+    def edited(want, *arguments):
+        ckpt(*arguments, "-o", out, "--force")
+        read = load(out)
+        assert read["epoch"] == 3 and list(read) == ["model", "epoch"]
+        same(read["model"], want, kind)
+        if name == "easy":
+            assert vars(read["model"]).keys() == want.keys()
+        if name.endswith("_note"):
+            assert read["model"].note == "kept"
+
+    def changed():
+        stripped = {key.removeprefix("m."): value for key, value in state.items()}
+        edited(stripped, "rename-keys", at, "--strip-prefix", "m.")
+        edited({k: v for k, v in state.items() if "b" not in k}, "filter", at, "--exclude", "b")
+        edited({k: v for k, v in state.items() if k != "m.a"}, "drop", at, "--at", "model/m.a")
+        edited(state | {"m.b": 7}, "set", at, "--at", "model/m.b", "--value", "7")
+        edited(state | {"new": "x"}, "set", at, "--at", "model/new", "--value", '"x"')
+        halves = {key: value.half() for key, value in state.items()}
+        edited(halves, "convert", at, "--at", "model", "--to-dtype", "float16")
+        torch.save(halves, plain)
+        want = {key: value.float() for key, value in halves.items()}
+        torch.save(want, plain)
+        edited(want, "merge", at, plain)
+
+    def alone():
+        ckpt("convert", at, "--extract", "-o", out, "--force")
+        read = torch.load(out, weights_only=True)
+        assert list(read) == list(state)
+        for key, value in state.items():
+            assert_equal(read[key], value)
+
+    check(f"{name}, protocol {protocol}, is seen", seen)
+    check(f"{name}, protocol {protocol}, is changed", changed)
+    check(f"{name}, protocol {protocol}, is written alone", alone)
+
+
+def items(folder, name, made, kind, values, protocol, fixed=False):
+    at, out = folder / f"{name}_{protocol}.pt", folder / "out.pt"
+    torch.save({"x": made}, at, pickle_protocol=protocol)
+    place = "x/0" if name == "tuple_subclass" and protocol > 1 else "x"
+
+    def edited(want, *arguments):
+        ckpt(*arguments, "-o", out, "--force")
+        read = load(out)["x"]
+        assert type(read) is kind, f"{type(read)} for {kind}"
+        got = [getattr(read, f) for f in ("first", "second", "third")] if hasattr(read, "first") else list(read)
+        assert len(got) == len(want)
+        for left, right in zip(got, want):
+            assert_equal(left, right)
+
+    def action():
+        for number in range(len(values)):
+            want = list(values)
+            want[number] = "new"
+            edited(want, "set", at, "--at", f"{place}/{number}", "--value", '"new"')
+            if not fixed:
+                del want[number]
+                edited(want, "drop", at, "--at", f"{place}/{number}")
+        if not fixed:
+            edited(list(values) + [1], "set", at, "--at", f"{place}/{len(values)}", "--value", "1")
+        elif place == "x":
+            assert "has no place" in ckpt("set", at, "--at", "x/3", "--value", "1", "-o", out, "--force", status=65)
+            assert "cannot lose" in ckpt("drop", at, "--at", "x/1", "-o", out, "--force", status=65)
+
+    check(f"{name}, protocol {protocol}", action)
+
+
+def record(folder, name, made, kind, fields, protocol):
+    at, out = folder / f"{name}_{protocol}.pt", folder / "out.pt"
+    torch.save({"x": made}, at, pickle_protocol=protocol)
+
+    def action():
+        for field in fields:
+            ckpt("set", at, "--at", f"x/{field}", "--value", '"new"', "-o", out, "--force")
+            read = load(out)["x"]
+            assert type(read) is kind
+            for other, value in fields.items():
+                assert_equal(getattr(read, other), "new" if other == field else value)
+
+    check(f"{name}, protocol {protocol}", action)
+
+
+def pickled_forms(folder):
+    state = {"m.a": torch.arange(3.0), "m.b": torch.ones(2, 2), "c": torch.tensor(1.5)}
+    values = [torch.arange(2.0), "text", 5]
+    for protocol in PROTOCOLS:
+        for name, (made, kind) in object_forms.mappings(state).items():
+            mapping(folder, name, made, kind, state, protocol)
+        for name, (made, kind) in object_forms.sequences(values).items():
+            items(folder, name, made, kind, values, protocol)
+        for name, (made, kind, named) in object_forms.records(*values).items():
+            if name == "slots" and protocol < 2:
+                continue
+            if named:
+                record(folder, name, made, kind, dict(zip(("first", "second", "third"), values)), protocol)
+            else:
+                items(folder, name, made, kind, values, protocol, fixed=True)
+
+
+class Odd(nn.Module):
+    """Shared modules and parameters, buffers that pass, None entries, lists and dicts of modules."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(2, 2)
+        self.again = self.first
+        self.norm = nn.BatchNorm1d(2)
+        self.instance = nn.InstanceNorm1d(2, affine=True, track_running_stats=True)
+        self.plain = nn.Linear(2, 2, bias=False)
+        self.plain.weight = self.first.weight
+        self.blocks = nn.ModuleList([nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU()) for _ in range(2)])
+        self.named = nn.ModuleDict({"x": nn.Embedding(3, 2), "y": nn.Identity()})
+        self.none = None
+        self.register_module("gone", None)
+        self.register_parameter("no_parameter", None)
+        self.register_buffer("no_buffer", None)
+        self.register_buffer("passing", torch.ones(2), persistent=False)
+        self.register_buffer("steps", torch.tensor(3))
+        self.scale = nn.Parameter(torch.ones(1))
+        self.many = nn.ParameterList([torch.ones(1), torch.zeros(2)])
+
+
+def saved_modules(folder):
+    torch.manual_seed(0)
+    models = {
+        "odd": Odd(),
+        "data_parallel": nn.DataParallel(Odd()),
+        "resnet18": torchvision.models.resnet18(num_classes=3),
+        "mobilenet": torchvision.models.mobilenet_v3_small(num_classes=3),
+        "vit": torchvision.models.VisionTransformer(16, 8, 2, 2, 8, 16, num_classes=3),
+        "attention": nn.Transformer(8, 2, 1, 1, 16),
+        "traced": torch.fx.symbolic_trace(nn.Sequential(nn.Linear(2, 2), nn.ReLU())),
+    }
+    try:
+        from ultralytics.nn.tasks import DetectionModel
+
+        models["yolo"] = DetectionModel("yolov8n.yaml", ch=3, nc=2, verbose=False)
+    except ImportError:
+        pass
+    for name, model in models.items():
+        for protocol in (2, 4):
+            check(f"{name}, saved whole, protocol {protocol}", lambda: whole(folder, model, protocol))
+
+    def scripted():
+        model = torch.jit.script(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
+        model.save(folder / "script.pt")
+        ckpt("filter", folder / "script.pt", "--extract", "-o", folder / "out.pt", "--force")
+        assert_equal(dict(torch.load(folder / "out.pt")), dict(model.state_dict()))
+
+    def hooks():
+        model = nn.Linear(1, 1)
+        model._register_state_dict_hook(hook)
+        torch.save(model, folder / "hooked.pt")
+        assert "hook" in run_with_warnings("ls", folder / "hooked.pt")
+
+    check("a ScriptModule", scripted)
+    check("a module with hooks is told", hooks)
+
+
+def hook(module, state, prefix, metadata):
+    return state
+
+
+def run_with_warnings(*arguments):
+    import subprocess
+
+    import harness
+
+    done = subprocess.run([harness.CKPT, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def whole(folder, model, protocol):
+    at, out, plain = folder / "whole.pt", folder / "out.pt", folder / "plain.pt"
+    want = model.state_dict()
+    torch.save({"epoch": 3, "ema": model, "optimizer": None}, at, pickle_protocol=protocol)
+    torch.save(want, plain)
+    listing = ckpt("ls", at, "--json")
+    assert listing["at"] == "ema"
+    assert [t["key"] for t in listing["tensors"]] == list(want)
+    ckpt("diff", at, plain)
+    ckpt("check", at, "--against", plain)
+    assert ckpt("hash", at, "--json")["digest"] == ckpt("hash", plain, "--json")["digest"]
+    ckpt("filter", at, "--extract", "-o", out, "--force")
+    read = torch.load(out, weights_only=True)
+    assert list(read) == list(want) and type(read) is collections.OrderedDict
+    for key, value in want.items():
+        assert_equal(read[key], value)
+        assert type(read[key]) is torch.Tensor and not read[key].requires_grad
+        assert read[key].untyped_storage().data_ptr() in {
+            read[other].untyped_storage().data_ptr() for other in want if same_storage(want[other], value)
+        }
+    # The versions that PyTorch records of its own classes.
+    for name, entry in read._metadata.items():
+        assert want._metadata[name] == entry, (name, entry)
+    known = {n for n, m in model.named_modules() if type(m).__module__.startswith("torch.nn.modules.")}
+    assert known <= read._metadata.keys(), known - read._metadata.keys()
+    copy.deepcopy(model).load_state_dict(read)
+    for arguments in [
+        ("filter", at, "--exclude", list(want)[0]),
+        ("rename-keys", at, "--add-prefix", "x."),
+        ("convert", at, "--to-dtype", "float16"),
+        ("merge", at, plain),
+    ]:
+        out.unlink(missing_ok=True)
+        assert "--extract" in ckpt(*arguments, "-o", out, status=65)
+        assert not out.exists()
+
+
+def same_storage(left, right):
+    return left.untyped_storage().data_ptr() == right.untyped_storage().data_ptr()
+
+
+def shared_objects(folder):
+    """One object at several places: the one that is named changes, the others stay as they were."""
+    state = collections.OrderedDict(w=torch.arange(4.0), b=torch.ones(2))
+    state["tied"] = state["w"]
+    state._metadata = collections.OrderedDict({"": {"version": 1}, "w": {"version": 1}})
+    inner = {"sd": dict(state), "n": 1}
+    user = collections.UserDict(state)
+    with_metadata = collections.OrderedDict(state)
+    with_metadata._metadata = state._metadata
+    pairs = [[key, value] for key, value in state.items()]
+    cases = {
+        "two names": ({"model": state, "best": state}, "model", ["best"]),
+        "a parent": ({"a": inner, "b": inner}, "a/sd", ["b"]),
+        "in a list": ({"model": state, "all": [1, state]}, "model", ["all/1"]),
+        "of a list": ({"model": [state, state]}, "model/0", ["model/1"]),
+        "in a tuple": ({"model": (state, 1), "best": state}, "model/0", ["best"]),
+        "the wrapper's dict": ({"model": user, "raw": user.data}, "model", ["raw"]),
+        "the wrapper": ({"model": user, "best": user}, "model", ["best"]),
+        "an attribute": ({"x": object_forms.Record(state, 1, state), "y": 2}, "x/first", ["x/third"]),
+        "metadata": ({"model": state, "best": with_metadata}, "model", ["best/_metadata"]),
+        "arguments": (
+            {
+                "model": object_forms.Call(collections.OrderedDict, pairs),
+                "best": object_forms.Call(collections.OrderedDict, pairs),
+            },
+            "model",
+            [],
+        ),
+    }
+
+    def place(value, path):
+        for step in path.split("/"):
+            if isinstance(value, (list, tuple)):
+                value = value[int(step)]
+            elif isinstance(value, object_forms.Record):
+                value = getattr(value, step)
+            else:
+                value = value[step]
+        return value
+
+    def one(name, root, at, others):
+        source, out = folder / "shared.pt", folder / "out.pt"
+        torch.save(root, source)
+        read = load(source)
+        old = {path: dict(place(read, path)) for path in others if "_metadata" not in path}
+        report = ckpt("rename-keys", source, "--at", at, "--add-prefix", "x.", "-o", out, "--force", "--json")
+        assert [entry["from"] for entry in report["separated"]] == ([others] if others else []), report["separated"]
+        read = load(out)
+        got = place(read, at)
+        assert list(got) == [f"x.{key}" for key in state]
+        assert_equal(got["x.w"], state["w"])
+        for path, value in old.items():
+            if "/" not in at or path != at.split("/")[0]:
+                assert_equal(dict(place(read, path)), value)
+        if name == "two names":
+            assert list(read["best"]) == list(state) and list(read["best"]._metadata) == ["", "w"]
+            assert list(got._metadata) == ["", "x.w"] or list(got._metadata) == ["", "x", "x.w"], got._metadata
+            assert same_storage(got["x.w"], read["best"]["w"]) and same_storage(got["x.w"], got["x.tied"])
+        if name == "metadata":
+            assert list(read["best"]._metadata) == ["", "w"]
+        if name == "arguments":
+            assert list(read["best"]) == list(state)
+        # What is set is seen at both places, as in Python.
+        if name == "two names":
+            ckpt("set", source, "--at", "model/n", "--value", "1", "-o", out, "--force")
+            read = load(out)
+            assert read["best"]["n"] == 1 and read["best"] is read["model"]
+
+    for name, (root, at, others) in cases.items():
+        check(f"one object: {name}", lambda: one(name, root, at, others))
+
+    def nothing():
+        source, out = folder / "shared.pt", folder / "out.pt"
+        torch.save({"model": state, "best": state}, source)
+        report = ckpt("filter", source, "--at", "model", "-o", out, "--force", "--json")
+        assert report["separated"] == []
+        read = load(out)
+        assert read["model"] is read["best"]
+
+    check("one object stays one if nothing changes", nothing)
+
+
+GROUPS = [pickled_forms, saved_modules, shared_objects]
