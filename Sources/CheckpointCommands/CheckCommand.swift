@@ -287,7 +287,7 @@ extension ModelReference {
 /// A share for people; 100 % only where it is all.
 func percentText(_ share: Double) -> String {
   guard share < 1, share > 0 else { return share >= 1 ? "100 %" : "0 %" }
-  let tenths = min(max(Int((share * 1000).rounded()), 1), 999)
+  let tenths = min(max(Int(saturating: (share * 1000).rounded()), 1), 999)
   return "\(tenths / 10).\(tenths % 10) %"
 }
 

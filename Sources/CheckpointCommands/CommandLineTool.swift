@@ -105,6 +105,6 @@ func bytesText(_ count: Int) -> String {
     value /= 1000
     unit = next
   }
-  let tenths = Int((value * 10).rounded())
+  let tenths = Int(saturating: (value * 10).rounded())
   return "\(tenths / 10).\(tenths % 10) \(unit)"
 }

@@ -107,7 +107,8 @@ struct ListCommand: ParsableCommand {
   private static func scheme(_ quantization: Quantization) -> Listing.Scheme {
     switch quantization {
     case .perTensor(let scale, let zeroPoint): .init(scale: scale, zero_point: zeroPoint)
-    case .perChannel(let axis, let scales, let zeroPoints):
+    case .perChannel(let axis, let scales, let zeroPoints),
+      .perChannelFloat(let axis, let scales, let zeroPoints):
       .init(axis: axis, scales: scales, zero_points: zeroPoints)
     }
   }
@@ -123,8 +124,11 @@ struct ListCommand: ParsableCommand {
         if !tensor.isContiguous { notes.append("strides \(tensor.strides)") }
         switch tensor.quantization {
         case .perTensor(let scale, let zero)?: notes.append("scale \(scale), zero point \(zero)")
-        case .perChannel(let axis, let scales, let zeros)?:
-          let shown = zip(scales, zeros).prefix(4).map { "\($0)/\(Int($1))" }
+        case .perChannel(let axis, let scales, let zeros)?,
+          .perChannelFloat(let axis, let scales, let zeros)?:
+          let shown = zip(scales, zeros).prefix(4).map { scale, zero in
+            "\(scale)/" + (Int(exactly: zero).map(String.init) ?? "\(zero)")
+          }
           notes.append(
             "axis \(axis), scale/zero point " + shown.joined(separator: " ")
               + (scales.count > 4 ? " …" : ""))

@@ -268,7 +268,7 @@ struct ByteSize: ExpressibleByArgument {
     guard let number = Double(digits.trimmingCharacters(in: .whitespaces)), number > 0,
       number * (unit ?? 1) < 1e18
     else { return nil }
-    count = max(1, Int(number * (unit ?? 1)))
+    count = max(1, Int(saturating: number * (unit ?? 1)))
   }
 }
 
@@ -297,7 +297,7 @@ final class ProgressBar: Sendable {
       guard now >= state.last + .milliseconds(100) else { return }
       state.last = now
       state.isDrawn = true
-      let percent = min(100, Int(Double(state.done) / Double(total) * 100))
+      let percent = min(100, Int(saturating: Double(state.done) / Double(total) * 100))
       FileHandle.standardError.write(
         Data("\r\(percent) %  \(bytesText(state.done)) of \(bytesText(total))   ".utf8))
     }

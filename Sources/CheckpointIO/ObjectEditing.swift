@@ -1,4 +1,5 @@
 internal import PickleFormat
+internal import Platform
 
 /// What became of one object of a checkpoint.
 public struct ObjectChange: Sendable, Hashable {

@@ -27,12 +27,22 @@ private struct ValueWriter {
   /// How many values may still come.
   var left: Int
   /// The objects that are being written, and where.
-  var open: [PickleGraph.Ref: [String]] = [:]
+  private var open: [PickleGraph.Ref: [String]] = [:]
+  /// The objects that were written at least once, and in how many of those it is now.
+  private var written: Set<PickleGraph.Ref> = []
+  private var repeats = 0
+  /// What a value counts that was written before: objects that share others could come to any number of them.
+  private static let repeatCost = 50
   /// Deeper objects are only named: each level is a call here.
-  static let depthLimit = 200
+  private static let depthLimit = 200
+
+  init(checkpoint: Checkpoint, left: Int) {
+    self.checkpoint = checkpoint
+    self.left = left
+  }
 
   mutating func value(_ ref: PickleGraph.Ref, path: [String], depth: Int) -> JSONValue {
-    left -= 1
+    left -= repeats > 0 ? Self.repeatCost : 1
     guard left > 0 else { return .null }
     let graph = checkpoint.graph
     if let tensor = checkpoint.tensor(of: ref) {
@@ -59,7 +69,12 @@ private struct ValueWriter {
       return .string("the same as " + ObjectPath(steps: known).written)
     }
     open[ref] = path
-    defer { open[ref] = nil }
+    let isRepeated = !written.insert(ref).inserted
+    if isRepeated { repeats += 1 }
+    defer {
+      open[ref] = nil
+      if isRepeated { repeats -= 1 }
+    }
     let attributes = graph.attributes(of: ref)
     let isRecord = graph.form(of: ref).kind == .record && !attributes.isEmpty
     if !isRecord, let items = graph.sequence(ref) ?? graph.members(of: ref) {
@@ -119,7 +134,7 @@ private struct ValueWriter {
     return values.map { value in
       switch tensor.elementType {
       case .bool: .bool(value != 0)
-      case .int8, .int16, .int32, .uint8, .uint16, .uint32: .number("\(Int(value))")
+      case .int8, .int16, .int32, .uint8, .uint16, .uint32: .number("\(Int(saturating: value))")
       default: number(value)
       }
     }

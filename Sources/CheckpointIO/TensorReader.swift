@@ -111,7 +111,7 @@ struct TensorReader {
       storage: storage, elementType: type, shape: shape, strides: strides, offset: offset)
     switch rebuild {
     case .quantized:
-      tensor.quantization = quantization(try argument(4))
+      tensor.quantization = try quantization(try argument(4), shape: shape)
       tensor.requiresGrad = graph.bool(try argument(5)) ?? false
     case .version2, .version3:
       tensor.requiresGrad = graph.bool(try argument(4)) ?? false
@@ -141,19 +141,32 @@ struct TensorReader {
     return graph.int(ref).map(Double.init)
   }
 
-  private func quantization(_ ref: Ref) -> Quantization? {
+  /// What `torch._utils._rebuild_qtensor` makes of the parameters; it knows no other schemes.
+  private func quantization(_ ref: Ref, shape: [Int]) throws -> Quantization {
     guard let items = graph.items(of: ref).map(Array.init), let scheme = items.first,
       let name = graph.global(scheme)?.name
-    else { return nil }
-    if name == "per_tensor_affine", items.count == 3 {
-      guard let scale = number(items[1]), let zero = graph.int(items[2]) else { return nil }
+    else { throw NotUnderstood() }
+    switch (name, items.count) {
+    case ("per_tensor_affine", 3):
+      guard let scale = number(items[1]), let zero = graph.int(items[2]) else {
+        throw NotUnderstood()
+      }
       return .perTensor(scale: scale, zeroPoint: zero)
-    }
-    if name.hasPrefix("per_channel_affine"), items.count == 4, let axis = graph.int(items[3]) {
-      guard let scales = numbers(items[1]), let zeros = numbers(items[2]) else { return nil }
+    case ("per_channel_affine", 4), ("per_channel_affine_float_qparams", 4):
+      guard let axis = graph.int(items[3]), let scales = numbers(items[1]),
+        let zeros = numbers(items[2])
+      else { throw NotUnderstood() }
+      guard shape.indices.contains(axis), scales.count == shape[axis], zeros.count == shape[axis]
+      else { throw TensorError.badGeometry("the scales do not fit the quantized tensor") }
+      guard name == "per_channel_affine" else {
+        return .perChannelFloat(axis: axis, scales: scales, zeroPoints: zeros)
+      }
+      guard zeros.allSatisfy({ Int64(exactly: $0) != nil }) else {
+        throw TensorError.badGeometry("a zero point of the quantized tensor is no whole number")
+      }
       return .perChannel(axis: axis, scales: scales, zeroPoints: zeros)
+    default: throw NotUnderstood()
     }
-    return nil
   }
 
   /// The numbers of a small tensor or list.

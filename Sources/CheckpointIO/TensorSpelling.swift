@@ -1,4 +1,5 @@
 internal import PickleFormat
+internal import Platform
 internal import TensorStore
 
 extension Checkpoint {
@@ -136,6 +137,14 @@ private struct TensorSpeller {
     return id
   }
 
+  private mutating func addPerChannel(
+    _ scheme: String, _ axis: Int, _ scales: Tensor?, _ zeroPoints: Tensor?
+  ) -> Ref {
+    let parts = [scales, zeroPoints].map { part in part.map { add($0) } ?? none }
+    let items = [checkpoint.global("torch", scheme)] + parts + [int(axis)]
+    return checkpoint.graph.addTuple(items)
+  }
+
   private mutating func add(_ quantization: Quantization) -> Ref {
     switch quantization {
     case .perTensor(let scale, let zeroPoint):
@@ -145,13 +154,16 @@ private struct TensorSpeller {
       ]
       return checkpoint.graph.addTuple(items)
     case .perChannel(let axis, let scales, let zeroPoints):
-      let shape = [scales.count]
-      let parts = [
-        try? Tensor(scales, shape: shape),
-        try? Tensor(zeroPoints.map { Int64($0) }, shape: shape),
-      ].map { part in part.map { add($0) } ?? none }
-      let items = [checkpoint.global("torch", "per_channel_affine")] + parts + [int(axis)]
-      return checkpoint.graph.addTuple(items)
+      // They were found to be whole numbers when they were read.
+      let whole = zeroPoints.map { Int64(saturating: $0) }
+      return addPerChannel(
+        "per_channel_affine", axis, try? Tensor(scales, shape: [scales.count]),
+        try? Tensor(whole, shape: [whole.count]))
+    case .perChannelFloat(let axis, let scales, let zeroPoints):
+      return addPerChannel(
+        "per_channel_affine_float_qparams", axis,
+        try? Tensor(scales.map { Float($0) }, shape: [scales.count]),
+        try? Tensor(zeroPoints.map { Float($0) }, shape: [zeroPoints.count]))
     }
   }
 }

@@ -147,6 +147,8 @@ public struct GGUFFile: Sendable {
     guard offset.isMultiple(of: alignment) else {
       throw bad("its data begin at byte \(offset), which is no multiple of \(alignment)")
     }
+    // No bytes lie anywhere; a writer need not pad the file up to where they would begin.
+    let offset = bytes == 0 ? 0 : offset
     guard dataStart <= size, offset <= size - dataStart, bytes <= size - dataStart - offset else {
       throw bad("its \(bytes) bytes at \(offset) lie outside the file")
     }

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import Platform
 
 /// The pictures of a page, as SVG in its text.
 enum HTMLPictures {
@@ -11,7 +12,8 @@ enum HTMLPictures {
     var path = "M\(histogram.counts.count == 1 ? width / 2 : 0) \(height)"
     for count in histogram.counts {
       let size =
-        count == 0 ? 0 : max(1, Int((Double(count) / Double(most) * Double(height)).rounded()))
+        count == 0
+        ? 0 : max(1, Int(saturating: (Double(count) / Double(most) * Double(height)).rounded()))
       path += "V\(height - size)h\(step)"
     }
     let high = histogram.low + Double(histogram.counts.count) * histogram.width
@@ -93,9 +95,9 @@ enum HTMLPictures {
     guard value.isFinite else { return "#d32f2f" }
     guard value > 0 else { return "#8883" }
     let place = max(0, min(1, (log10(value) - low) / (high - low))) * Double(anchors.count - 1)
-    let first = min(Int(place), anchors.count - 2)
+    let first = min(Int(saturating: place), anchors.count - 2)
     let part = place - Double(first)
-    func mix(_ a: Double, _ b: Double) -> Int { Int((a + (b - a) * part).rounded()) }
+    func mix(_ a: Double, _ b: Double) -> Int { Int(saturating: (a + (b - a) * part).rounded()) }
     let (a, b) = (anchors[first], anchors[first + 1])
     return "rgb(\(mix(a.0, b.0)),\(mix(a.1, b.1)),\(mix(a.2, b.2)))"
   }

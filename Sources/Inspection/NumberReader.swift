@@ -43,7 +43,8 @@ final class NumberReader {
     case .qint8, .quint8, .qint32:
       switch tensor.quantization {
       case .perTensor(let scale, let zeroPoint): meaning = .scaled(scale, Double(zeroPoint))
-      case .perChannel(let axis, let scales, let zeroPoints):
+      case .perChannel(let axis, let scales, let zeroPoints),
+        .perChannelFloat(let axis, let scales, let zeroPoints):
         guard tensor.shape.indices.contains(axis), scales.count == tensor.shape[axis],
           zeroPoints.count == scales.count
         else { throw TensorError.badGeometry("the scales do not fit the quantized tensor") }
@@ -60,11 +61,18 @@ final class NumberReader {
   /// The same bits as elements of a type whose numbers they are.
   private static func plain(_ tensor: Tensor) throws -> Tensor {
     func view(_ type: ElementType, parts: Int = 1) throws -> Tensor {
+      // Steps that nobody takes, of an empty dimension or one of a single index, may be of any size.
+      func times(_ count: Int) throws -> Int {
+        let (product, overflow) = count.multipliedReportingOverflow(by: parts)
+        guard !overflow else { throw TensorError.tooLarge }
+        return product
+      }
       var numbers = try Tensor(
         storage: tensor.storage, elementType: type,
         shape: tensor.shape + (parts > 1 ? [parts] : []),
-        strides: tensor.strides.map { $0 * parts } + (parts > 1 ? [1] : []),
-        offset: tensor.offset * parts)
+        strides: try zip(tensor.shape, tensor.strides).map { $0 > 1 ? try times($1) : 1 }
+          + (parts > 1 ? [1] : []),
+        offset: tensor.elementCount == 0 ? 0 : try times(tensor.offset))
       numbers.isNegative = tensor.isNegative
       return numbers
     }

@@ -51,7 +51,8 @@ public struct TensorDigest: Sendable, Hashable, CustomStringConvertible {
     switch tensor.quantization {
     case .perTensor(let scale, let zeroPoint)?:
       header += scale.bitPattern.littleEndianBytes + Double(zeroPoint).bitPattern.littleEndianBytes
-    case .perChannel(let axis, let scales, let zeroPoints)?:
+    case .perChannel(let axis, let scales, let zeroPoints)?,
+      .perChannelFloat(let axis, let scales, let zeroPoints)?:
       header += UInt64(bitPattern: Int64(axis)).littleEndianBytes
       for number in scales + zeroPoints { header += number.bitPattern.littleEndianBytes }
     case nil: break

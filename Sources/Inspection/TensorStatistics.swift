@@ -1,3 +1,5 @@
+internal import Platform
+
 /// What a tensor's numbers come to. NaN and infinite ones are counted apart.
 ///
 /// Computed in 64 bits, block by block by Chan, Golub and LeVeque's formula for joined samples, so that it is as

@@ -1,3 +1,4 @@
+internal import Platform
 public import StateDicts
 
 /// The values of a parameter: by key pattern, and over the layers.
@@ -36,7 +37,7 @@ public struct MergeSetting: Sendable {
       if let pattern = rule.pattern, try !matchers.matches(pattern, key) { continue }
       guard let last = rule.values.indices.last else { continue }
       let scaled = min(max(t, 0), 1) * Double(last)
-      let index = Int(scaled)
+      let index = Int(saturating: scaled)
       if isBoolean { return rule.values[index] }
       let fraction = scaled - Double(index)
       return (1 - fraction) * rule.values[index] + fraction * rule.values[min(last, index + 1)]

@@ -1,5 +1,6 @@
 internal import CKernels
 internal import Foundation
+internal import Platform
 
 /// SCE (Wan et al., 2024): the elements that vary most are selected, each task vector weighs by its energy, and the
 /// minority's signs are erased.
@@ -21,7 +22,7 @@ struct SelectCalculateErase: TensorMerge {
         zeros += ck_count_equal(bits, 0, block.count)
         selection.countFirst(bits, block.count)
       }
-      let kept = density <= 0 ? 0 : Int(Double(pass.elementCount - zeros) * density)
+      let kept = density <= 0 ? 0 : Int(saturating: Double(pass.elementCount - zeros) * density)
       if kept == 0 {
         merge.rule = .none
       } else {
@@ -124,7 +125,7 @@ struct ArceeFusion: TensorMerge {
     }
     let count = pass.elementCount
     guard count > 0 else { return Prepared(rowLength: 1, limit: 0) }
-    let quarters = [0.25, 0.5, 0.75].map { Int($0 * Double(count - 1)) }
+    let quarters = [0.25, 0.5, 0.75].map { Int(saturating: $0 * Double(count - 1)) }
     var selection = RankSelection(ranks: quarters)
     var prepared = Prepared(rowLength: rowLength, limit: 0)
     try pass.eachBlock { selection.countFirst(prepared.importance($0), $0.count) }

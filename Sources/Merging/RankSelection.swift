@@ -1,4 +1,5 @@
 internal import CKernels
+internal import Platform
 
 /// Finds numbers by their rank in an order that is never made: by counting, in two passes, with bounded memory.
 ///

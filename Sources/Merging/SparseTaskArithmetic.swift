@@ -1,4 +1,5 @@
 internal import CKernels
+internal import Platform
 
 /// Task vectors (differences to a base) of which only a part is kept, added up, with or without an election of signs.
 ///
@@ -95,11 +96,11 @@ struct SparseTaskArithmetic: TensorMerge {
     case .largest(let density):
       if density >= 1 { return nil }
       if density <= 0 || count == 0 { return 0..<0 }
-      return count - max(1, Int(density * Double(count)))..<count
+      return count - max(1, Int(saturating: density * Double(count)))..<count
     case .withoutOutliers(let density, let gamma):
       if density >= 1 { return nil }
-      let kept = Int(max(density, 0) * Double(count))
-      let largest = Int(min(max(gamma, 0), 1) * Double(count))
+      let kept = Int(saturating: max(density, 0) * Double(count))
+      let largest = Int(saturating: min(max(gamma, 0), 1) * Double(count))
       let start = max(0, count - kept - largest)
       return start..<start + kept
     }
@@ -163,7 +164,7 @@ private struct SparseBlockMerge: BlockMerge {
     case .random(let density):
       if density >= 1 { return }
       draw()
-      ck_keep_below(delta, numbers, UInt64(max(0, density) * 0x1p32), count)
+      ck_keep_below(delta, numbers, UInt64(saturating: max(0, density) * 0x1p32), count)
     case .randomByRank(let density, let epsilon):
       if density >= 1 { return }
       if density <= 0 { return delta.update(repeating: 0, count: count) }

@@ -1,3 +1,4 @@
+internal import Platform
 internal import TensorStore
 
 /// One tensor to be: where it comes from, and where its parameters are found.
@@ -109,7 +110,8 @@ extension TensorPlan {
       let tolerance = try resolver.value(.tolerance) ?? 1e-5
       return AngularCombination(
         vectors: .whole, hasBase: false,
-        factors: AngularMethods.karcher(maxIterations: Int(iterations), tolerance: tolerance))
+        factors: AngularMethods.karcher(
+          maxIterations: Int(saturating: iterations), tolerance: tolerance))
     case .modelStock:
       return AngularCombination(
         vectors: Self.vectors(

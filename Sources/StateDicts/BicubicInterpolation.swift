@@ -1,3 +1,5 @@
+internal import Platform
+
 /// Bicubic interpolation of a grid, as PyTorch's `interpolate(mode="bicubic", antialias=True)` does it
 /// (aten/src/ATen/native/cpu/UpSampleKernel.cpp): a filter with a = -1/2, stretched where the grid shrinks.
 struct Bicubic {
@@ -45,8 +47,8 @@ struct Bicubic {
     let inverse = scale >= 1 ? 1 / scale : 1
     return (0..<output).map { place in
       let center = scale * (Float(place) + 0.5)
-      let first = max(Int(center - support + 0.5), 0)
-      let end = min(Int(center + support + 0.5), input)
+      let first = max(Int(saturating: center - support + 0.5), 0)
+      let end = min(Int(saturating: center + support + 0.5), input)
       var weights = (first..<max(end, first)).map { filter((Float($0) - center + 0.5) * inverse) }
       let sum = weights.reduce(0, +)
       if sum != 0 { weights = weights.map { $0 / sum } }

@@ -195,7 +195,7 @@ extension Tensor {
   /// The square grid of so many places; one of fewer than 2 by 2 must be given.
   private static func square(_ count: Int) -> ResizeMode.GridSize? {
     guard count >= 4 else { return nil }
-    let side = Int(Double(count).squareRoot().rounded())
+    let side = Int(saturating: Double(count).squareRoot().rounded())
     return side * side == count ? .init(height: side, width: side) : nil
   }
 

@@ -40,8 +40,7 @@ public struct Compaction: Sendable {
     for (view, place) in zip(views, places) {
       let slot = layout.slots[place]
       let strides = slot.isDense ? geometries[place].denseStrides(like: view.strides) : view.strides
-      let per = view.elementType.elementsPerByte
-      let start = layout.windows[slot.window].bytes.lowerBound / view.elementType.byteCount * per
+      let start = layout.windows[slot.window].bytes.lowerBound / view.elementType.byteCount
       var moved = try Tensor(
         storage: storages[slot.window], elementType: view.elementType, shape: view.shape,
         strides: strides, offset: slot.isDense || view.elementCount == 0 ? 0 : view.offset - start)
@@ -74,8 +73,7 @@ extension TensorView {
     if elementType.elementsPerByte > 1 {
       // Packed ones are always contiguous.
       let count = shape.reduce(1, *)
-      let first = offset / elementType.elementsPerByte
-      return first..<(elementType.byteCount(ofElements: offset + count) ?? first)
+      return offset..<offset + (elementType.byteCount(ofElements: count) ?? 0)
     }
     return offset * elementType.byteCount..<(last + 1) * elementType.byteCount
   }

@@ -1,19 +1,25 @@
 public import Platform
 
 extension Tensor {
+  /// A tensor of more bytes, that are over 1024 times those of its storage, is not gone through.
+  static let expandedLimit = 4 << 30
+
   /// The elements' bytes in row-major order, little-endian, whatever the strides; nothing is read yet.
   ///
   /// A contiguous tensor gives a part of its storage's source, so that bytes in a file stay a region of it;
   /// any other gives bytes that are gathered block by block. The bits are those in the storage: a conjugate or
   /// negative view is not resolved.
-  /// - Throws: `TensorError.noData` for a meta tensor.
+  /// - Throws: `TensorError.noData` for a meta tensor, `TensorError.expandedTooFar`.
   public func contiguousSource() throws(TensorError) -> ByteSource {
     guard !isMeta else { throw .noData }
     guard elementCount > 0 else { return .bytes([]) }
+    guard byteCount <= Self.expandedLimit || byteCount / 1024 <= storage.byteCount else {
+      throw .expandedTooFar(byteCount: byteCount, storage: storage.byteCount)
+    }
     guard isContiguous || elementType.elementsPerByte > 1 else {
       return .computed(GatheredBytes(self))
     }
-    let start = elementType.byteCount(ofElements: offset) ?? 0
+    let start = offset * elementType.byteCount
     return storage.source.part(start..<start + byteCount)
   }
 

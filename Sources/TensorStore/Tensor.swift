@@ -8,6 +8,8 @@ public enum TensorError: Diagnostic, Equatable {
   case outsideStorage(storage: String, needed: Int, available: Int)
   /// More elements than can be counted.
   case tooLarge
+  /// So many more elements than its storage holds, by dimensions of stride 0, that nobody can go through them.
+  case expandedTooFar(byteCount: Int, storage: Int)
   /// The tensor has no elements in memory or file: it is on the meta device.
   case noData
   /// There is no way from the one type to the other: quantized or packed elements.
@@ -24,6 +26,9 @@ public enum TensorError: Diagnostic, Equatable {
       "the tensor needs \(needed) bytes of its storage, which has \(available)"
         + (storage.isEmpty ? "" : " (record \(storage))")
     case .tooLarge: "the tensor's size is more than can be counted"
+    case .expandedTooFar(let byteCount, let storage):
+      "the tensor shows the \(storage) bytes of its storage again and again, as \(byteCount) bytes: too many "
+        + "to be gone through"
     case .noData: "the tensor is on the meta device and has no elements"
     case .noConversion(let source, let target):
       "elements of type \(source.name) cannot be converted to \(target.name)"
@@ -36,7 +41,10 @@ public indirect enum Quantization: Sendable {
   /// `scale * (q - zeroPoint)`, the same for all elements.
   case perTensor(scale: Double, zeroPoint: Int)
   /// The same with a scale and a zero point for each index of dimension `axis`.
+  /// The zero points are whole numbers.
   case perChannel(axis: Int, scales: [Double], zeroPoints: [Double])
+  /// The same with scales and zero points that are 32-bit floats (`per_channel_affine_float_qparams`).
+  case perChannelFloat(axis: Int, scales: [Double], zeroPoints: [Double])
 }
 
 /// Where a reader found a tensor, so that a writer can put it back as it came.
@@ -63,7 +71,8 @@ public struct Tensor: Sendable {
   public let shape: [Int]
   /// How far apart neighbours of a dimension lie in the storage, in elements.
   public let strides: [Int]
-  /// Where its first element lies in the storage, in elements.
+  /// Where its first element lies in the storage, in elements; in bytes where several elements lie in one, as
+  /// PyTorch's quantized tensors have it (c10::TensorImpl::data counts an element as a byte there).
   public let offset: Int
   /// PyTorch's `requires_grad`. (Whoever changes this or what follows has another tensor than the one
   /// that was read, so the origin goes.)
@@ -100,14 +109,26 @@ public struct Tensor: Sendable {
     for (size, stride) in zip(shape, strides) where size > 0 {
       let (far, overflow) = (size - 1).multipliedReportingOverflow(by: stride)
       let (sum, carry) = last.addingReportingOverflow(far)
-      guard !overflow, !carry, sum < Int.max else { throw .tooLarge }
+      guard !overflow, !carry else { throw .tooLarge }
       last = sum
     }
-    let count = shape.contains(0) ? 0 : last + 1
-    guard let needed = elementType.byteCount(ofElements: count) else { throw .tooLarge }
+    guard last < Int.max else { throw .tooLarge }
     // Written by expansion, a tensor may have more elements than its storage; they must be countable.
-    guard let total = Self.product(shape), elementType.byteCount(ofElements: total) != nil else {
-      throw .tooLarge
+    guard let total = Self.product(shape), let packed = elementType.byteCount(ofElements: total)
+    else { throw .tooLarge }
+    var needed = 0
+    if elementType.elementsPerByte > 1 {
+      guard strides == natural else {
+        throw .badGeometry("a tensor of \(elementType.name) is not contiguous")
+      }
+      let (end, overflow) = offset.addingReportingOverflow(packed)
+      guard !overflow else { throw .tooLarge }
+      needed = total == 0 ? 0 : end
+    } else {
+      guard let end = elementType.byteCount(ofElements: shape.contains(0) ? 0 : last + 1) else {
+        throw .tooLarge
+      }
+      needed = end
     }
     guard isMeta || needed <= storage.byteCount else {
       throw .outsideStorage(storage: storage.name, needed: needed, available: storage.byteCount)
@@ -169,7 +190,7 @@ public struct Tensor: Sendable {
     guard !isMeta else { throw TensorError.noData }
     let width = elementType.byteCount
     if isContiguous || elementType.elementsPerByte > 1 {
-      let start = elementType.byteCount(ofElements: offset) ?? 0
+      let start = offset * width
       return elementCount == 0 ? [] : try storage.bytes(in: start..<start + byteCount)
     }
     let reach = zip(shape, strides).reduce(1) { $0 + ($1.0 - 1) * $1.1 }

@@ -184,8 +184,9 @@ struct ZipDirectory {
   }
 
   private mutating func checkOverlaps() throws {
-    var names = Set<String>(minimumCapacity: entries.count)
-    for entry in entries where !names.insert(entry.name).inserted {
+    // By their bytes: names that Unicode calls equivalent are two names.
+    var names = Set<[UInt8]>(minimumCapacity: entries.count)
+    for entry in entries where !names.insert(Array(entry.name.utf8)).inserted {
       throw ZipError.badEntry(file: file.path, entry: entry.name, "two records have this name")
     }
     let sorted = entries.indices.sorted { entries[$0].headerOffset < entries[$1].headerOffset }

@@ -73,7 +73,8 @@ struct FixtureTests {
     case nil: #expect(expected == nil, "\(key)")
     case .perTensor(let scale, let zeroPoint)?:
       #expect(scale == expected?.scale && zeroPoint == expected?.zero_point, "\(key)")
-    case .perChannel(let axis, let scales, let zeroPoints)?:
+    case .perChannel(let axis, let scales, let zeroPoints)?,
+      .perChannelFloat(let axis, let scales, let zeroPoints)?:
       #expect(axis == expected?.axis && scales == expected?.scales, "\(key)")
       #expect(zeroPoints == expected?.zero_points, "\(key)")
     }

@@ -1,3 +1,4 @@
+internal import Platform
 internal import StateDicts
 
 /// What an expression of sizes comes to, before any model is there.
@@ -175,7 +176,7 @@ struct SizeScope {
       guard arguments.count == 1, case .integer(let square) = try value(first), square >= 0 else {
         throw error("sqrt takes an integer")
       }
-      let root = Int(Double(square).squareRoot())
+      let root = Int(saturating: Double(square).squareRoot())
       guard root * root == square else { throw error("\(square) is no square") }
       return .integer(root)
     default:

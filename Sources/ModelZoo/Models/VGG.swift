@@ -1,3 +1,4 @@
+internal import Platform
 public import TrainingCore
 
 /// torchvision's `VGG`, with its keys (Simonyan and Zisserman, arXiv:1409.1556).
@@ -92,7 +93,7 @@ struct VGGFamily: ModelFamily {
     let widths = convolutions.map { $0[0] }
     let first = try shapes.sizes("classifier.0.weight", rank: 2, for: name)
     let second = try shapes.sizes("classifier.3.weight", rank: 2, for: name)
-    let pooled = Int((Double(first[1]) / Double(widths[12])).squareRoot())
+    let pooled = Int(saturating: (Double(first[1]) / Double(widths[12])).squareRoot())
     guard pooled > 0, pooled <= 64, widths[12] * pooled * pooled == first[1] else {
       throw ZooError.cannotInfer(
         model: name, key: "classifier.0.weight",

@@ -1,3 +1,4 @@
+internal import Platform
 public import TrainingCore
 
 /// A layer of attention and one of two linear maps, each beside its input: torchvision's `EncoderBlock`.
@@ -118,7 +119,7 @@ struct VisionTransformerFamily: ModelFamily {
     let hidden = try shapes.sizes("\(layer)0.mlp.0.weight", rank: 2, for: name)[0]
     var layers = 0
     while shapes["\(layer)\(layers).ln_1.weight"] != nil { layers += 1 }
-    let grid = Int(Double(positions[1] - 1).squareRoot())
+    let grid = Int(saturating: Double(positions[1] - 1).squareRoot())
     guard grid > 0, grid <= 64, grid * grid == positions[1] - 1, stem[2] == stem[3],
       stem[2] <= 64, stem[0] == positions[2]
     else {
