@@ -41,8 +41,8 @@ let package = Package(
       name: "CDeflate", pkgConfig: "libdeflate",
       providers: [.apt(["libdeflate-dev"]), .brew(["libdeflate"])]),
 
-    // Loops over numbers, in C, for the processor that is there.
-    .target(name: "CKernels"),
+    // Loops over numbers, in C, compiled for several instruction sets (include/InstructionSets.h).
+    .target(name: "CKernels", cSettings: [.headerSearchPath(".")]),
 
     // The rooms; each depends only on those above it.
     .target(name: "Platform", dependencies: ["CLinux"], swiftSettings: settings),
@@ -71,8 +71,9 @@ let package = Package(
         "ZipArchive", "TensorStore", "StateDicts",
       ],
       swiftSettings: settings),
-    // Loops of the training core for AVX-512, AVX2 and plain vectors.
-    .target(name: "CTrainingKernels"),
+    // Loops of the training core, in C, compiled for several instruction sets.
+    .target(
+      name: "CTrainingKernels", dependencies: ["CKernels"], cSettings: [.headerSearchPath(".")]),
     .target(
       name: "TrainingCore",
       dependencies: ["CTrainingKernels", "Platform", "TensorStore", "StateDicts"],

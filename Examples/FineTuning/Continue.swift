@@ -46,8 +46,8 @@ struct Continue: ParsableCommand {
     }
     let optimizer = try makeOptimizer(groups)
     let scheduler = try makeScheduler(optimizer)
-    try optimizer.restore(optimizerState)
-    try scheduler.restore(saved.plainValue(at: "scheduler"))
+    try optimizer.load(optimizerState)
+    try scheduler.load(saved.plainValue(at: "scheduler"))
 
     let first = try saved.plainValue(at: "step").int ?? 0
     var (losses, rates): ([Double], [[Double]]) = ([], [])
@@ -64,15 +64,15 @@ struct Continue: ParsableCommand {
     }
     try Checkpoint(
       .dict([
-        "model": PlainValue(module.stateDict()), "optimizer": optimizer.savedState(),
-        "scheduler": scheduler.savedState(), "step": .int(first + steps),
+        "model": PlainValue(module.stateDict()), "optimizer": optimizer.stateDict(),
+        "scheduler": scheduler.stateDict(), "step": .int(first + steps),
         "rates": .list(rates.map { .list($0.map(PlainValue.float)) }),
         "losses": .list(losses.map(PlainValue.float)),
       ])
     ).write(to: out, replacingExisting: true)
   }
 
-  private func makeOptimizer(_ groups: [[Parameter]]) throws -> any Optimizer & Resumable {
+  private func makeOptimizer(_ groups: [[Parameter]]) throws -> any Optimizer {
     switch optimizer {
     case .sgd: try SGD(.init(), groups: groups.map { .init($0) })
     case .adam: try Adam(.init(), groups: groups.map { .init($0) })
@@ -80,17 +80,17 @@ struct Continue: ParsableCommand {
     }
   }
 
-  private func makeScheduler(_ optimizer: any Optimizer) throws -> Scheduler {
+  private func makeScheduler(_ optimizer: any Optimizer) throws -> LRScheduler {
     switch scheduler {
     case .step: try StepLR(optimizer, stepSize: 1)
     case .multiStep: MultiStepLR(optimizer, milestones: [])
     case .exponential: ExponentialLR(optimizer, gamma: 1)
-    case .cosine: try CosineAnnealingLR(optimizer, halfPeriod: 1)
+    case .cosine: try CosineAnnealingLR(optimizer, tMax: 1)
     case .linear: try LinearLR(optimizer)
     case .constant: try ConstantLR(optimizer)
     case .warmUp:
       try SequentialLR(
-        [LinearLR(optimizer), CosineAnnealingLR(optimizer, halfPeriod: 1)], milestones: [1])
+        [LinearLR(optimizer), CosineAnnealingLR(optimizer, tMax: 1)], milestones: [1])
     }
   }
 }

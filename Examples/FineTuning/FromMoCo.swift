@@ -59,8 +59,8 @@ struct FromMoCo: ParsableCommand {
 
     try Checkpoint(
       .dict([
-        "model": PlainValue(model.stateDict()), "optimizer": optimizer.savedState(),
-        "scheduler": scheduler.savedState(), "step": .int(2 * epochs * run.batches.count),
+        "model": PlainValue(model.stateDict()), "optimizer": optimizer.stateDict(),
+        "scheduler": scheduler.stateDict(), "step": .int(2 * epochs * run.batches.count),
         "trainable": .list(run.trainable.map { .list($0.map(PlainValue.string)) }),
         "rates": .list(run.rates.map { .list($0.map(PlainValue.float)) }),
         "losses": .list(run.losses.map(PlainValue.float)),
@@ -92,7 +92,7 @@ struct FromMoCo: ParsableCommand {
           let losses = try model(input).crossEntropy(target, reduction: .none)
           let loss = try losses.mean()
           try loss.backward()
-          try GradientClipping.norm(parameters, most: 5)
+          try parameters.clipGradNorm(maxNorm: 5)
           try optimizer.step()
           total += try loss.item()
         }

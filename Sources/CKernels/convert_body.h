@@ -1,14 +1,51 @@
-// The loops of convert.c, for one variant of the processor; included once for each.
+// The loops of convert.c for one instruction set; see InstructionSets.h.
+
+#if KERNEL_SET >= 1
+static void VARIANT(load_halves)(const uint16_t *source, float *target, size_t count) {
+  size_t i = 0;
+  for (; i + 8 <= count; i += 8) {
+    _mm256_storeu_ps(target + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(source + i))));
+  }
+  for (; i < count; i++) { target[i] = _cvtsh_ss(source[i]); }
+}
+
+static void VARIANT(store_halves)(const float *source, uint16_t *target, size_t count) {
+  size_t i = 0;
+  for (; i + 8 <= count; i += 8) {
+    __m128i halves = _mm256_cvtps_ph(_mm256_loadu_ps(source + i), _MM_FROUND_TO_NEAREST_INT);
+    _mm_storeu_si128((__m128i *)(target + i), halves);
+  }
+  for (; i < count; i++) { target[i] = _cvtss_sh(source[i], _MM_FROUND_TO_NEAREST_INT); }
+}
+#else
+static void VARIANT(load_halves)(const uint16_t *source, float *target, size_t count) {
+#if defined(__aarch64__)
+  const _Float16 *halves = (const _Float16 *)source;
+  for (size_t i = 0; i < count; i++) { target[i] = (float)halves[i]; }
+#else
+  for (size_t i = 0; i < count; i++) { target[i] = ck_from_float16(source[i]); }
+#endif
+}
+
+static void VARIANT(store_halves)(const float *source, uint16_t *target, size_t count) {
+#if defined(__aarch64__)
+  _Float16 *halves = (_Float16 *)target;
+  for (size_t i = 0; i < count; i++) { halves[i] = (_Float16)source[i]; }
+#else
+  for (size_t i = 0; i < count; i++) { target[i] = ck_to_float16(source[i]); }
+#endif
+}
+#endif
 
 #define CK_EACH(S, T, expression) \
   { const S *restrict s = source; T *restrict t = target; \
     for (size_t i = 0; i < count; i++) { S x = s[i]; t[i] = (T)(expression); } return; }
 
-static void CK_NAME(load_float32)(int type, const void *source, float *target, size_t count) {
+static void VARIANT(load_float32)(int type, const void *source, float *target, size_t count) {
   switch (type) {
     case CK_FLOAT64: CK_EACH(double, float, x)
     case CK_FLOAT32: memcpy(target, source, count * sizeof(float)); return;
-    case CK_FLOAT16: CK_NAME(load_halves)(source, target, count); return;
+    case CK_FLOAT16: VARIANT(load_halves)(source, target, count); return;
     case CK_BFLOAT16: CK_EACH(uint16_t, float, ck_from_bfloat16(x))
     case CK_FLOAT8_E4M3FN: CK_EACH(uint8_t, float, ck_from_float8_e4m3fn(x))
     case CK_FLOAT8_E5M2: CK_EACH(uint8_t, float, ck_from_float8_e5m2(x))
@@ -27,7 +64,7 @@ static void CK_NAME(load_float32)(int type, const void *source, float *target, s
   }
 }
 
-static void CK_NAME(load_float64)(int type, const void *source, double *target, size_t count) {
+static void VARIANT(load_float64)(int type, const void *source, double *target, size_t count) {
   switch (type) {
     case CK_FLOAT64: memcpy(target, source, count * sizeof(double)); return;
     case CK_FLOAT32: CK_EACH(float, double, x)
@@ -46,12 +83,12 @@ static void CK_NAME(load_float64)(int type, const void *source, double *target, 
   size_t width = type == CK_FLOAT16 || type == CK_BFLOAT16 ? 2 : 1;
   for (size_t start = 0; start < count; start += 512) {
     size_t part = count - start < 512 ? count - start : 512;
-    CK_NAME(load_float32)(type, (const char *)source + start * width, block, part);
+    VARIANT(load_float32)(type, (const char *)source + start * width, block, part);
     for (size_t i = 0; i < part; i++) { target[start + i] = block[i]; }
   }
 }
 
-static void CK_NAME(load_int64)(int type, const void *source, int64_t *target, size_t count) {
+static void VARIANT(load_int64)(int type, const void *source, int64_t *target, size_t count) {
   switch (type) {
     case CK_INT8: CK_EACH(int8_t, int64_t, x)
     case CK_INT16: CK_EACH(int16_t, int64_t, x)
@@ -65,10 +102,10 @@ static void CK_NAME(load_int64)(int type, const void *source, int64_t *target, s
   }
 }
 
-static void CK_NAME(store_float32)(int type, const float *source, void *target, size_t count) {
+static void VARIANT(store_float32)(int type, const float *source, void *target, size_t count) {
   switch (type) {
     case CK_FLOAT32: memcpy(target, source, count * sizeof(float)); return;
-    case CK_FLOAT16: CK_NAME(store_halves)(source, target, count); return;
+    case CK_FLOAT16: VARIANT(store_halves)(source, target, count); return;
     case CK_BFLOAT16: CK_EACH(float, uint16_t, ck_to_bfloat16(x, 0xFFFF))
     case CK_BFLOAT16_FROM_NARROW: CK_EACH(float, uint16_t, ck_to_bfloat16(x, 0x7FC0))
     case CK_FLOAT8_E4M3FN: CK_EACH(float, uint8_t, ck_to_float8_e4m3fn(x))
@@ -79,7 +116,7 @@ static void CK_NAME(store_float32)(int type, const float *source, void *target, 
   }
 }
 
-static void CK_NAME(store_float64)(int type, const double *source, void *target, size_t count) {
+static void VARIANT(store_float64)(int type, const double *source, void *target, size_t count) {
   switch (type) {
     case CK_FLOAT64: memcpy(target, source, count * sizeof(double)); return;
     case CK_FLOAT32: CK_EACH(double, float, x)
@@ -99,11 +136,11 @@ static void CK_NAME(store_float64)(int type, const double *source, void *target,
   for (size_t start = 0; start < count; start += 512) {
     size_t part = count - start < 512 ? count - start : 512;
     for (size_t i = 0; i < part; i++) { block[i] = (float)source[start + i]; }
-    CK_NAME(store_float32)(type, block, (char *)target + start * width, part);
+    VARIANT(store_float32)(type, block, (char *)target + start * width, part);
   }
 }
 
-static void CK_NAME(store_int64)(int type, const int64_t *source, void *target, size_t count) {
+static void VARIANT(store_int64)(int type, const int64_t *source, void *target, size_t count) {
   switch (type) {
     case CK_INT8:
     case CK_UINT8: CK_EACH(int64_t, uint8_t, x)
@@ -117,7 +154,7 @@ static void CK_NAME(store_int64)(int type, const int64_t *source, void *target, 
   }
 }
 
-static struct ck_losses CK_NAME(count_losses)(
+static struct ck_losses VARIANT(count_losses)(
     const double *before, const double *after, double limit, size_t count) {
   size_t overflowed = 0, vanished = 0;
   for (size_t i = 0; i < count; i++) {
@@ -129,7 +166,7 @@ static struct ck_losses CK_NAME(count_losses)(
   return losses;
 }
 
-static struct ck_losses CK_NAME(count_integer_losses)(
+static struct ck_losses VARIANT(count_integer_losses)(
     const double *before, const double *after, size_t count) {
   size_t overflowed = 0, vanished = 0;
   for (size_t i = 0; i < count; i++) {
@@ -142,15 +179,15 @@ static struct ck_losses CK_NAME(count_integer_losses)(
   return losses;
 }
 
-static void CK_NAME(clear_nan)(double *values, size_t count) {
+static void VARIANT(clear_nan)(double *values, size_t count) {
   for (size_t i = 0; i < count; i++) { values[i] = values[i] == values[i] ? values[i] : 0; }
 }
 
-static void CK_NAME(negate_float32)(float *values, size_t count) {
+static void VARIANT(negate_float32)(float *values, size_t count) {
   for (size_t i = 0; i < count; i++) { values[i] = -values[i]; }
 }
 
-static void CK_NAME(negate_float64)(double *values, size_t count) {
+static void VARIANT(negate_float64)(double *values, size_t count) {
   for (size_t i = 0; i < count; i++) { values[i] = -values[i]; }
 }
 

@@ -3,81 +3,73 @@
 #include <string.h>
 
 #include "CMergeKernels.h"
-#include "simd.h"
+#include "InstructionSets.h"
+#include "float_bits.h"
 
 /// Four numbers that are worked on at once; where the processor has no such registers, the compiler uses others.
 typedef uint64_t ck_lanes __attribute__((vector_size(32)));
 
 #define ck_all(value) ((ck_lanes){(value), (value), (value), (value)})
 
-#define CK_SUFFIX _plain
-#include "merge_body.h"
-#undef CK_SUFFIX
-
-#if CK_X86
-CK_AVX2_BEGIN
-#define CK_SUFFIX _avx2
-#include "merge_body.h"
-#undef CK_SUFFIX
-CK_AVX2_END
-#endif
+#define KERNEL_AVX512 0
+#define KERNEL_BODY "merge_body.h"
+#include "ForEachInstructionSet.h"
 
 void ck_subtract(const double *left, const double *right, double *target, size_t count) {
-  CK_DISPATCH(subtract, left, right, target, count);
+  DISPATCH_AVX2(subtract(left, right, target, count));
 }
 void ck_add_scaled(double *sum, const double *values, double factor, size_t count) {
-  CK_DISPATCH(add_scaled, sum, values, factor, count);
+  DISPATCH_AVX2(add_scaled(sum, values, factor, count));
 }
 void ck_add_products(double *sum, const double *values, const double *factors, size_t count) {
-  CK_DISPATCH(add_products, sum, values, factors, count);
+  DISPATCH_AVX2(add_products(sum, values, factors, count));
 }
-void ck_scale(double *values, double factor, size_t count) { CK_DISPATCH(scale, values, factor, count); }
+void ck_scale(double *values, double factor, size_t count) { DISPATCH_AVX2(scale(values, factor, count)); }
 double ck_dot(const double *left, const double *right, size_t count) {
-  return CK_DISPATCH(dot, left, right, count);
+  return DISPATCH_AVX2(dot(left, right, count));
 }
 double ck_sum_of_magnitudes(const double *values, size_t count) {
-  return CK_DISPATCH(sum_of_magnitudes, values, count);
+  return DISPATCH_AVX2(sum_of_magnitudes(values, count));
 }
-size_t ck_count_nan(const double *values, size_t count) { return CK_DISPATCH(count_nan, values, count); }
+size_t ck_count_nan(const double *values, size_t count) { return DISPATCH_AVX2(count_nan(values, count)); }
 void ck_magnitude_bits(const double *values, uint32_t *bits, size_t count) {
-  CK_DISPATCH(magnitude_bits, values, bits, count);
+  DISPATCH_AVX2(magnitude_bits(values, bits, count));
 }
 void ck_variance_bits(const double *const *rows, size_t rows_count, uint32_t *bits, size_t count) {
-  CK_DISPATCH(variance_bits, rows, rows_count, bits, count);
+  DISPATCH_AVX2(variance_bits(rows, rows_count, bits, count));
 }
 void ck_difference_bits(
     const double *left, const double *right, double factor, uint32_t *bits, size_t count) {
-  CK_DISPATCH(difference_bits, left, right, factor, bits, count);
+  DISPATCH_AVX2(difference_bits(left, right, factor, bits, count));
 }
 size_t ck_count_equal(const uint32_t *bits, uint32_t value, size_t count) {
-  return CK_DISPATCH(count_equal, bits, value, count);
+  return DISPATCH_AVX2(count_equal(bits, value, count));
 }
 void ck_keep_between(double *values, const uint32_t *bits, uint32_t low, uint32_t high, size_t count) {
-  CK_DISPATCH(keep_between, values, bits, low, high, count);
+  DISPATCH_AVX2(keep_between(values, bits, low, high, count));
 }
 void ck_random(uint32_t *numbers, uint64_t start, uint64_t stream, uint64_t key, size_t count) {
-  CK_DISPATCH(random, numbers, start, stream, key, count);
+  DISPATCH_AVX2(random(numbers, start, stream, key, count));
 }
 void ck_keep_below(double *values, const uint32_t *numbers, uint64_t limit, size_t count) {
-  CK_DISPATCH(keep_below, values, numbers, limit, count);
+  DISPATCH_AVX2(keep_below(values, numbers, limit, count));
 }
 void ck_keep_with_probabilities(
     double *values, const uint32_t *numbers, const double *probabilities, size_t count) {
-  CK_DISPATCH(keep_with_probabilities, values, numbers, probabilities, count);
+  DISPATCH_AVX2(keep_with_probabilities(values, numbers, probabilities, count));
 }
 void ck_consensus(
     const double *const *deltas, const double *weights, size_t deltas_count, int weighs, int normalizes,
     double least, double otherwise, double *target, size_t count) {
-  CK_DISPATCH(
-      consensus, deltas, weights, deltas_count, weighs, normalizes, least, otherwise, target, count);
+  DISPATCH_AVX2(consensus(deltas, weights, deltas_count, weighs, normalizes, least, otherwise, target, count));
 }
 void ck_near_swap(const double *left, const double *right, double t, double *target, size_t count) {
-  CK_DISPATCH(near_swap, left, right, t, target, count);
+  DISPATCH_AVX2(near_swap(left, right, t, target, count));
 }
 void ck_choose(
     const double *left, const double *right, const uint32_t *bits, uint32_t limit, double *target,
     size_t count) {
-  CK_DISPATCH(choose, left, right, bits, limit, target, count);
+  DISPATCH_AVX2(choose(left, right, bits, limit, target, count));
 }
 
 // What follows is scalar by nature.

@@ -1,21 +1,21 @@
-// The loops of merge.c, for one variant of the processor; included once for each.
+// The loops of merge.c for one instruction set; see InstructionSets.h.
 
-static void CK_NAME(subtract)(
+static void VARIANT(subtract)(
     const double *restrict left, const double *restrict right, double *restrict target, size_t count) {
   for (size_t i = 0; i < count; i++) { target[i] = left[i] - right[i]; }
 }
 
-static void CK_NAME(add_scaled)(
+static void VARIANT(add_scaled)(
     double *restrict sum, const double *restrict values, double factor, size_t count) {
   for (size_t i = 0; i < count; i++) { sum[i] += values[i] * factor; }
 }
 
-static void CK_NAME(add_products)(
+static void VARIANT(add_products)(
     double *restrict sum, const double *restrict values, const double *restrict factors, size_t count) {
   for (size_t i = 0; i < count; i++) { sum[i] += values[i] * factors[i]; }
 }
 
-static void CK_NAME(scale)(double *values, double factor, size_t count) {
+static void VARIANT(scale)(double *values, double factor, size_t count) {
   for (size_t i = 0; i < count; i++) { values[i] *= factor; }
 }
 
@@ -32,13 +32,13 @@ static void CK_NAME(scale)(double *values, double factor, size_t count) {
   } \
   return lanes[0];
 
-static double CK_NAME(dot)(const double *left, const double *right, size_t count) {
+static double VARIANT(dot)(const double *left, const double *right, size_t count) {
 #define TERM(i) (left[i] * right[i])
   CK_LANES(TERM)
 #undef TERM
 }
 
-static double CK_NAME(sum_of_magnitudes)(const double *values, size_t count) {
+static double VARIANT(sum_of_magnitudes)(const double *values, size_t count) {
 #define TERM(i) __builtin_fabs(values[i])
   CK_LANES(TERM)
 #undef TERM
@@ -46,17 +46,17 @@ static double CK_NAME(sum_of_magnitudes)(const double *values, size_t count) {
 
 #undef CK_LANES
 
-static size_t CK_NAME(count_nan)(const double *values, size_t count) {
+static size_t VARIANT(count_nan)(const double *values, size_t count) {
   size_t found = 0;
   for (size_t i = 0; i < count; i++) { found += values[i] != values[i]; }
   return found;
 }
 
-static void CK_NAME(magnitude_bits)(const double *restrict values, uint32_t *restrict bits, size_t count) {
+static void VARIANT(magnitude_bits)(const double *restrict values, uint32_t *restrict bits, size_t count) {
   for (size_t i = 0; i < count; i++) { bits[i] = ck_bits((float)values[i]) & 0x7FFFFFFF; }
 }
 
-static void CK_NAME(variance_bits)(
+static void VARIANT(variance_bits)(
     const double *const *rows, size_t rows_count, uint32_t *restrict bits, size_t count) {
   for (size_t i = 0; i < count; i++) {
     double mean = 0, sum = 0;
@@ -70,7 +70,7 @@ static void CK_NAME(variance_bits)(
   }
 }
 
-static void CK_NAME(difference_bits)(
+static void VARIANT(difference_bits)(
     const double *restrict left, const double *restrict right, double factor, uint32_t *restrict bits,
     size_t count) {
   for (size_t i = 0; i < count; i++) {
@@ -78,20 +78,20 @@ static void CK_NAME(difference_bits)(
   }
 }
 
-static size_t CK_NAME(count_equal)(const uint32_t *bits, uint32_t value, size_t count) {
+static size_t VARIANT(count_equal)(const uint32_t *bits, uint32_t value, size_t count) {
   size_t found = 0;
   for (size_t i = 0; i < count; i++) { found += bits[i] == value; }
   return found;
 }
 
-static void CK_NAME(keep_between)(
+static void VARIANT(keep_between)(
     double *restrict values, const uint32_t *restrict bits, uint32_t low, uint32_t high, size_t count) {
   for (size_t i = 0; i < count; i++) {
     values[i] = bits[i] >= low && bits[i] <= high ? values[i] : 0;
   }
 }
 
-static void CK_NAME(random)(
+static void VARIANT(random)(
     uint32_t *restrict numbers, uint64_t start, uint64_t stream, uint64_t key, size_t count) {
   const ck_lanes low = ck_all(0xFFFFFFFF), first = {0, 1, 2, 3}, second = {4, 5, 6, 7};
   // Eight counters at a time, in two halves, each counter giving four numbers of 32 bits in lanes of 64.
@@ -128,14 +128,14 @@ static void CK_NAME(random)(
   }
 }
 
-static void CK_NAME(keep_below)(
+static void VARIANT(keep_below)(
     double *restrict values, const uint32_t *restrict numbers, uint64_t limit, size_t count) {
   if (limit > UINT32_MAX) { return; }
   uint32_t bound = (uint32_t)limit;
   for (size_t i = 0; i < count; i++) { values[i] = numbers[i] < bound ? values[i] : 0; }
 }
 
-static void CK_NAME(keep_with_probabilities)(
+static void VARIANT(keep_with_probabilities)(
     double *restrict values, const uint32_t *restrict numbers, const double *restrict probabilities,
     size_t count) {
   for (size_t i = 0; i < count; i++) {
@@ -143,7 +143,7 @@ static void CK_NAME(keep_with_probabilities)(
   }
 }
 
-static void CK_NAME(consensus)(
+static void VARIANT(consensus)(
     const double *const *deltas, const double *weights, size_t deltas_count, int weighs, int normalizes,
     double least, double otherwise, double *restrict target, size_t count) {
   for (size_t start = 0; start < count; start += 64) {
@@ -173,7 +173,7 @@ static void CK_NAME(consensus)(
   }
 }
 
-static void CK_NAME(near_swap)(
+static void VARIANT(near_swap)(
     const double *restrict left, const double *restrict right, double t, double *restrict target,
     size_t count) {
   for (size_t i = 0; i < count; i++) {
@@ -184,7 +184,7 @@ static void CK_NAME(near_swap)(
   }
 }
 
-static void CK_NAME(choose)(
+static void VARIANT(choose)(
     const double *restrict left, const double *restrict right, const uint32_t *restrict bits, uint32_t limit,
     double *restrict target, size_t count) {
   for (size_t i = 0; i < count; i++) { target[i] = bits[i] >= limit ? right[i] : left[i]; }

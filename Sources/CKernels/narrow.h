@@ -4,7 +4,7 @@
 #ifndef CKERNELS_NARROW_H
 #define CKERNELS_NARROW_H
 
-#include "simd.h"
+#include "float_bits.h"
 
 static inline uint32_t ck_select(int condition, uint32_t yes, uint32_t no) {
   return condition ? yes : no;

@@ -1,5 +1,5 @@
 #include "CTrainingKernels.h"
-#include "dispatch.h"
+#include "InstructionSets.h"
 #include "finish.h"
 
 #include <stddef.h>
@@ -13,58 +13,13 @@ static int32_t gradient_pixels(int32_t outputs) {
   return fit > GRADIENT_PIXELS ? GRADIENT_PIXELS : fit < 128 ? 128 : fit;
 }
 
-#define NAME(x) plain_##x
-#define VL 4
-#define MR 4
-#define NV 3
-#define GM 3
-#define GN 4
-#include "convolution_body.h"
-#undef NAME
-#undef VL
-#undef MR
-#undef NV
-#undef GM
-#undef GN
-
-#if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#define NAME(x) avx2_##x
-#define VL 8
-#define MR 6
-#define NV 2
-#define GM 3
-#define GN 4
-#include "convolution_body.h"
-#undef NAME
-#undef VL
-#undef MR
-#undef NV
-#undef GM
-#undef GN
-#pragma clang attribute pop
-
-#pragma clang attribute push(                                                           \
-    __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma"))), apply_to = function)
-#define NAME(x) avx512_##x
-#define VL 16
-#define MR 8
-#define NV 2
-#define GM 4
-#define GN 6
-#include "convolution_body.h"
-#undef NAME
-#undef VL
-#undef MR
-#undef NV
-#undef GM
-#undef GN
-#pragma clang attribute pop
-#endif
+#define KERNEL_AVX512 1
+#define KERNEL_BODY "convolution_body.h"
+#include "ForEachInstructionSet.h"
 
 int32_t ct_panel_rows(void) {
   static const int32_t rows[] = {4, 6, 8};
-  return rows[level()];
+  return rows[instruction_set()];
 }
 
 int64_t ct_packed_count(int32_t rows, int32_t columns) {
@@ -75,7 +30,7 @@ int64_t ct_packed_count(int32_t rows, int32_t columns) {
 void ct_pack_turned(
     const float *weights, int32_t outputs, int32_t channels, int32_t field, int32_t first,
     int32_t last, float *packed) {
-  CHOOSE(pack_turned(weights, outputs, channels, field, first, last, packed));
+  DISPATCH(pack_turned(weights, outputs, channels, field, first, last, packed));
 }
 
 int64_t ct_scratch_count(const ct_convolution *c) {
@@ -88,7 +43,7 @@ void ct_convolve(
     const ct_convolution *c, const float *images, const float *weights, int32_t is_packed,
     const ct_finish *finish, float *output, int64_t first, int64_t last, int32_t first_panel,
     int32_t last_panel, float *scratch) {
-  CHOOSE(convolve(
+  DISPATCH(convolve(
       c, images, weights, is_packed, finish, output, first, last, first_panel, last_panel,
       scratch));
 }
@@ -96,17 +51,17 @@ void ct_convolve(
 void ct_weight_gradient(
     const ct_convolution *c, const float *images, const float *gradient, float *weights,
     int64_t pixels, int32_t first_column, int32_t last_column, float *scratch) {
-  CHOOSE(weight_gradient(
+  DISPATCH(weight_gradient(
       c, images, gradient, weights, pixels, first_column, last_column, scratch));
 }
 
 void ct_depthwise(
     const ct_convolution *c, const float *image, const float *weights, float bias,
     float *output) {
-  CHOOSE(depthwise(c, image, weights, bias, output));
+  DISPATCH(depthwise(c, image, weights, bias, output));
 }
 
 void ct_depthwise_gradient(
     const ct_convolution *c, const float *image, const float *gradient, float *weights) {
-  CHOOSE(depthwise_gradient(c, image, gradient, weights));
+  DISPATCH(depthwise_gradient(c, image, gradient, weights));
 }

@@ -1,20 +1,40 @@
-// Included once for each instruction set, with
-//   NAME(x)  the name of a function of this set
-//   VL       floats in a vector
-//   MR, NV   rows and vectors of an output tile
-//   GM, GN   rows and columns of a tile of weights' gradients
+// The loops of convolution.c for one instruction set (see InstructionSets.h). Sizes fit the number of registers:
+//   VL   floats in a vector
+//   MR   rows of a tile of outputs
+//   NV   vectors of a tile of outputs
+//   GM   rows of a tile of the weights' gradients
+//   GN   columns of a tile of the weights' gradients
+#if KERNEL_SET == 0
+#define VL 4
+#define MR 4
+#define NV 3
+#define GM 3
+#define GN 4
+#elif KERNEL_SET == 1
+#define VL 8
+#define MR 6
+#define NV 2
+#define GM 3
+#define GN 4
+#else
+#define VL 16
+#define MR 8
+#define NV 2
+#define GM 4
+#define GN 6
+#endif
 
-typedef float NAME(vec) __attribute__((vector_size(VL * 4)));
-typedef float NAME(any) __attribute__((vector_size(VL * 4), aligned(4), may_alias));
-typedef int32_t NAME(mask) __attribute__((vector_size(VL * 4)));
-#define vec NAME(vec)
-#define LOAD(p) (*(const NAME(any) *)(p))
-#define STORE(p, v) (*(NAME(any) *)(p) = (v))
+typedef float VARIANT(vec) __attribute__((vector_size(VL * 4)));
+typedef float VARIANT(any) __attribute__((vector_size(VL * 4), aligned(4), may_alias));
+typedef int32_t VARIANT(mask) __attribute__((vector_size(VL * 4)));
+#define vec VARIANT(vec)
+#define LOAD(p) (*(const VARIANT(any) *)(p))
+#define STORE(p, v) (*(VARIANT(any) *)(p) = (v))
 #define NR (NV * VL)
 
 /// Packs the weights of the convolution that takes gradients back: inputs and outputs exchanged, kernels
 /// turned round.
-static void NAME(pack_turned)(
+static void VARIANT(pack_turned)(
     const float *weights, int32_t outputs, int32_t channels, int32_t field, int32_t first,
     int32_t last, float *packed) {
   int32_t panels = (channels + MR - 1) / MR;
@@ -42,16 +62,17 @@ static void NAME(pack_turned)(
   }
 }
 
-/// Where pixels are read, and how the pixels of each vector lie.
-static inline void NAME(place)(
-    const ct_convolution *c, int64_t first, int32_t count, int32_t padded, int32_t *places,
+/// The offsets of pixels in the images, and for each vector whether its pixels are contiguous (1), every second (2) or
+/// neither (0).
+static inline void VARIANT(pixel_offsets)(
+    const ct_convolution *c, int64_t first, int32_t count, int32_t padded, int32_t *offsets,
     uint8_t *kinds) {
   int32_t area = c->output_height * c->output_width;
   int32_t image = (int32_t)(first / area), rest = (int32_t)(first % area);
   int32_t y = rest / c->output_width, x = rest % c->output_width;
   int32_t plane = c->channels * c->height * c->width;
   for (int32_t i = 0; i < count; i++) {
-    places[i] = image * plane + y * c->stride_y * c->width + x * c->stride_x;
+    offsets[i] = image * plane + y * c->stride_y * c->width + x * c->stride_x;
     if (++x == c->output_width) {
       x = 0;
       if (++y == c->output_height) {
@@ -60,9 +81,9 @@ static inline void NAME(place)(
       }
     }
   }
-  for (int32_t i = count; i < padded; i++) places[i] = 0;
+  for (int32_t i = count; i < padded; i++) offsets[i] = 0;
   for (int32_t v = 0; v < padded / VL; v++) {
-    const int32_t *p = places + v * VL;
+    const int32_t *p = offsets + v * VL;
     int32_t step = p[1] - p[0];
     int even = (step == 1 || step == 2) && (v + 1) * VL <= count;
     for (int32_t i = 1; i < VL; i++) even &= p[i] - p[i - 1] == step;
@@ -70,28 +91,28 @@ static inline void NAME(place)(
   }
 }
 
-/// A vector of pixels, whose places are known, from an image moved by a weight's offset.
-static inline vec NAME(pixels)(const float *from, const int32_t *places, uint8_t kind) {
-  if (kind == 1) return LOAD(from + places[0]);
+/// A vector of pixels, whose offsets are known, from an image moved by a weight's offset.
+static inline vec VARIANT(pixels)(const float *from, const int32_t *offsets, uint8_t kind) {
+  if (kind == 1) return LOAD(from + offsets[0]);
 #if VL == 16
   if (kind == 2) {
     // The second load ends with the last pixel, not behind it.
-    vec low = LOAD(from + places[0]), high = LOAD(from + places[0] + 15);
+    vec low = LOAD(from + offsets[0]), high = LOAD(from + offsets[0] + 15);
     return __builtin_shufflevector(
         low, high, 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
   }
 #endif
   vec result;
-  for (int i = 0; i < VL; i++) result[i] = from[places[i]];
+  for (int i = 0; i < VL; i++) result[i] = from[offsets[i]];
   return result;
 }
 
 /// One after the other, the offsets of a convolution's weights in an image.
 typedef struct {
   int32_t offset, x, y, row, plane;
-} NAME(walk);
+} VARIANT(walk);
 
-static inline void NAME(begin)(NAME(walk) *w, const ct_convolution *c, int32_t k) {
+static inline void VARIANT(begin)(VARIANT(walk) *w, const ct_convolution *c, int32_t k) {
   int32_t field = c->kernel_x * c->kernel_y;
   int32_t channel = k / field, rest = k % field;
   w->y = rest / c->kernel_x;
@@ -101,7 +122,7 @@ static inline void NAME(begin)(NAME(walk) *w, const ct_convolution *c, int32_t k
   w->offset = w->row + w->x * c->dilation_x;
 }
 
-static inline void NAME(next)(NAME(walk) *w, const ct_convolution *c) {
+static inline void VARIANT(next)(VARIANT(walk) *w, const ct_convolution *c) {
   if (++w->x < c->kernel_x) {
     w->offset += c->dilation_x;
     return;
@@ -119,7 +140,7 @@ static inline void NAME(next)(NAME(walk) *w, const ct_convolution *c) {
 
 /// acc = Σ a b over `depth` for MR rows and NR columns; a's rows are `across` apart, the last one is repeated
 /// where there are fewer.
-static inline __attribute__((always_inline)) void NAME(tile)(
+static inline __attribute__((always_inline)) void VARIANT(tile)(
     int32_t depth, const float *a, int64_t across, int64_t along, int32_t count, const float *b,
     vec acc[MR][NV]) {
   const float *rows[MR];
@@ -148,7 +169,7 @@ static inline __attribute__((always_inline)) void NAME(tile)(
     for (int v = 0; v < NV; v++) acc[i][v] = sum[i][v];
 }
 
-static void NAME(convolve)(
+static void VARIANT(convolve)(
     const ct_convolution *c, const float *images, const float *weights, int32_t is_packed,
     const ct_finish *finishing, float *output, int64_t first, int64_t last, int32_t first_panel, int32_t last_panel,
     float *scratch) {
@@ -156,21 +177,21 @@ static void NAME(convolve)(
   int32_t area = c->output_height * c->output_width;
   int32_t columns = c->channels * c->kernel_y * c->kernel_x;
   int32_t panels = (c->outputs + MR - 1) / MR;
-  int32_t places[PIXELS];
+  int32_t offsets[PIXELS];
   int64_t targets[PIXELS];
   uint8_t kinds[PIXELS / VL];
   for (int64_t start = first; start < last; start += PIXELS) {
     int32_t count = last - start < PIXELS ? (int32_t)(last - start) : PIXELS;
     int32_t groups = (count + NR - 1) / NR;
-    NAME(place)(c, start, count, groups * NR, places, kinds);
+    VARIANT(pixel_offsets)(c, start, count, groups * NR, offsets, kinds);
     for (int32_t i = 0; i < count; i++) {
       int64_t pixel = start + i;
       targets[i] = pixel / area * area * c->outputs + pixel % area;
     }
     for (int32_t from = 0; from < columns; from += DEPTH) {
       int32_t depth = columns - from < DEPTH ? columns - from : DEPTH;
-      NAME(walk) walk;
-      NAME(begin)(&walk, c, from);
+      VARIANT(walk) walk;
+      VARIANT(begin)(&walk, c, from);
       for (int32_t k = 0; k < depth; k++) {
         const float *image = images + walk.offset;
         float *to = scratch + k * NR;
@@ -178,11 +199,11 @@ static void NAME(convolve)(
 #pragma clang loop unroll(full)
           for (int v = 0; v < NV; v++) {
             int32_t i = group * NV + v;
-            STORE(to + v * VL, NAME(pixels)(image, places + i * VL, kinds[i]));
+            STORE(to + v * VL, VARIANT(pixels)(image, offsets + i * VL, kinds[i]));
           }
           to += (int64_t)depth * NR;
         }
-        NAME(next)(&walk, c);
+        VARIANT(next)(&walk, c);
       }
       for (int32_t panel = first_panel; panel < last_panel; panel++) {
         int32_t rows = c->outputs - panel * MR < MR ? c->outputs - panel * MR : MR;
@@ -191,10 +212,10 @@ static void NAME(convolve)(
           const float *b = scratch + (int64_t)group * depth * NR;
           if (is_packed) {
             const float *a = weights + ((int64_t)from * panels + (int64_t)panel * depth) * MR;
-            NAME(tile)(depth, a, 1, MR, rows, b, acc);
+            VARIANT(tile)(depth, a, 1, MR, rows, b, acc);
           } else {
             const float *a = weights + (int64_t)panel * MR * columns + from;
-            NAME(tile)(depth, a, columns, 1, rows, b, acc);
+            VARIANT(tile)(depth, a, columns, 1, rows, b, acc);
           }
           const int64_t *target = targets + group * NR;
           int32_t width = count - group * NR < NR ? count - group * NR : NR;
@@ -203,18 +224,18 @@ static void NAME(convolve)(
           if (width == NR && target[NR - 1] - target[0] == NR - 1) {
             for (int32_t i = 0; i < rows; i++) {
               int32_t row = panel * MR + i;
-              int64_t place = corner + i * area + target[0];
+              int64_t offset = corner + i * area + target[0];
 #pragma clang loop unroll(full)
-              for (int v = 0; v < NV; v++, place += VL) {
+              for (int v = 0; v < NV; v++, offset += VL) {
                 vec value = acc[i][v];
-                if (from > 0) value += LOAD(output + place);
+                if (from > 0) value += LOAD(output + offset);
                 if (is_last) {
                   if (finish.scale) value *= finish.scale[row];
                   if (finish.shift) value += finish.shift[row];
-                  if (finish.addend) value += LOAD(finish.addend + place);
-                  if (finish.relu) value = (vec)((NAME(mask))value & ~(value < 0.0f));
+                  if (finish.addend) value += LOAD(finish.addend + offset);
+                  if (finish.relu) value = (vec)((VARIANT(mask))value & ~(value < 0.0f));
                 }
-                STORE(output + place, value);
+                STORE(output + offset, value);
               }
             }
           } else {
@@ -222,11 +243,11 @@ static void NAME(convolve)(
               const float *sums = (const float *)acc[i];
               int32_t row = panel * MR + i;
               for (int32_t j = 0; j < width; j++) {
-                int64_t place = corner + i * area + target[j];
+                int64_t offset = corner + i * area + target[j];
                 float value = sums[j];
-                if (from > 0) value += output[place];
-                if (is_last) value = finished(&finish, row, place, value);
-                output[place] = value;
+                if (from > 0) value += output[offset];
+                if (is_last) value = finished(&finish, row, offset, value);
+                output[offset] = value;
               }
             }
           }
@@ -236,7 +257,7 @@ static void NAME(convolve)(
   }
 }
 
-static inline float NAME(total)(vec v) {
+static inline float VARIANT(total)(vec v) {
   float sum = 0;
 #if VL == 16
   typedef float half __attribute__((vector_size(32)));
@@ -249,7 +270,7 @@ static inline float NAME(total)(vec v) {
   return sum;
 }
 
-static void NAME(weight_gradient)(
+static void VARIANT(weight_gradient)(
     const ct_convolution *c, const float *images, const float *gradient, float *weights,
     int64_t pixels, int32_t first_column, int32_t last_column, float *scratch) {
   int32_t area = c->output_height * c->output_width;
@@ -258,12 +279,12 @@ static void NAME(weight_gradient)(
   int32_t rows = (c->outputs + GM - 1) / GM * GM;
   float *slopes = scratch;                       // [rows][length]
   float *right = slopes + (int64_t)rows * most;  // [GN][length]
-  int32_t places[GRADIENT_PIXELS];
+  int32_t offsets[GRADIENT_PIXELS];
   uint8_t kinds[GRADIENT_PIXELS / VL];
   for (int64_t start = 0; start < pixels; start += most) {
     int32_t count = pixels - start < most ? (int32_t)(pixels - start) : most;
     int32_t length = (count + VL - 1) / VL * VL;
-    NAME(place)(c, start, count, length, places, kinds);
+    VARIANT(pixel_offsets)(c, start, count, length, offsets, kinds);
     for (int32_t row = 0; row < rows; row++) {
       float *to = slopes + (int64_t)row * length;
       for (int32_t i = 0; i < length;) {
@@ -282,17 +303,17 @@ static void NAME(weight_gradient)(
     }
     for (int32_t column = first_column; column < last_column; column += GN) {
       int32_t width = last_column - column < GN ? last_column - column : GN;
-      NAME(walk) walk;
-      NAME(begin)(&walk, c, column);
+      VARIANT(walk) walk;
+      VARIANT(begin)(&walk, c, column);
       for (int32_t j = 0; j < GN; j++) {
         float *to = right + (int64_t)j * length;
         const float *image = images + walk.offset;
         for (int32_t v = 0; v < length / VL; v++) {
-          STORE(to + v * VL, NAME(pixels)(image, places + v * VL, kinds[v]));
+          STORE(to + v * VL, VARIANT(pixels)(image, offsets + v * VL, kinds[v]));
         }
         // What is behind the last pixel meets zeros, and must not be a NaN.
         for (int32_t i = count; i < length; i++) to[i] = 0;
-        if (j + 1 < width) NAME(next)(&walk, c);
+        if (j + 1 < width) VARIANT(next)(&walk, c);
       }
       for (int32_t row = 0; row < c->outputs; row += GM) {
         const float *left = slopes + (int64_t)row * length;
@@ -317,7 +338,7 @@ static void NAME(weight_gradient)(
 #pragma clang loop unroll(full)
         for (int i = 0; i < GM; i++)
 #pragma clang loop unroll(full)
-          for (int j = 0; j < GN; j++) sums[i][j] = NAME(total)(sum[i][j]);
+          for (int j = 0; j < GN; j++) sums[i][j] = VARIANT(total)(sum[i][j]);
         for (int i = 0; i < height; i++)
           for (int j = 0; j < width; j++)
           {
@@ -330,7 +351,7 @@ static void NAME(weight_gradient)(
 }
 
 /// One plane by one kernel.
-static void NAME(depthwise)(
+static void VARIANT(depthwise)(
     const ct_convolution *c, const float *image, const float *weights, float bias,
     float *output) {
   uint8_t kind = c->stride_x == 1 ? 1 : c->stride_x == 2 ? 2 : 0;
@@ -338,14 +359,14 @@ static void NAME(depthwise)(
     const float *row = image + (int64_t)y * c->stride_y * c->width;
     int32_t x = 0;
     for (; x + VL <= c->output_width; x += VL) {
-      int32_t places[VL];
-      for (int32_t i = 0; i < VL; i++) places[i] = (x + i) * c->stride_x;
+      int32_t offsets[VL];
+      for (int32_t i = 0; i < VL; i++) offsets[i] = (x + i) * c->stride_x;
       vec sum = bias - (vec){0};
       for (int32_t ky = 0; ky < c->kernel_y; ky++) {
         const float *line = row + (int64_t)ky * c->dilation_y * c->width;
         for (int32_t kx = 0; kx < c->kernel_x; kx++) {
           sum += weights[ky * c->kernel_x + kx] *
-                 NAME(pixels)(line + kx * c->dilation_x, places, kind);
+                 VARIANT(pixels)(line + kx * c->dilation_x, offsets, kind);
         }
       }
       STORE(output + x, sum);
@@ -365,7 +386,7 @@ static void NAME(depthwise)(
 }
 
 /// Adds what one plane gives to the gradients of its kernel.
-static void NAME(depthwise_gradient)(
+static void VARIANT(depthwise_gradient)(
     const ct_convolution *c, const float *image, const float *gradient, float *weights) {
   uint8_t kind = c->stride_x == 1 ? 1 : c->stride_x == 2 ? 2 : 0;
   for (int32_t ky = 0; ky < c->kernel_y; ky++) {
@@ -378,13 +399,13 @@ static void NAME(depthwise_gradient)(
         const float *slopes = gradient + (int64_t)y * c->output_width;
         int32_t x = 0;
         for (; x + VL <= c->output_width; x += VL) {
-          int32_t places[VL];
-          for (int32_t i = 0; i < VL; i++) places[i] = (x + i) * c->stride_x;
-          sums += LOAD(slopes + x) * NAME(pixels)(row, places, kind);
+          int32_t offsets[VL];
+          for (int32_t i = 0; i < VL; i++) offsets[i] = (x + i) * c->stride_x;
+          sums += LOAD(slopes + x) * VARIANT(pixels)(row, offsets, kind);
         }
         for (; x < c->output_width; x++) total += slopes[x] * row[x * c->stride_x];
       }
-      weights[ky * c->kernel_x + kx] += total + NAME(total)(sums);
+      weights[ky * c->kernel_x + kx] += total + VARIANT(total)(sums);
     }
   }
 }
@@ -393,3 +414,8 @@ static void NAME(depthwise_gradient)(
 #undef LOAD
 #undef STORE
 #undef NR
+#undef VL
+#undef MR
+#undef NV
+#undef GM
+#undef GN

@@ -1,17 +1,15 @@
-// Included once for each instruction set, with
-//   NAME(x)  the name of a function of this set
-//   VL       floats in a vector
-// Takes pixels from planes to vectors along the channels, of which a panel has NR.
+// Included by the bodies whose vectors go along the channels, of which a panel has NR: takes pixels from planes to such
+// vectors. VL is the number of floats in a vector.
 
-typedef float NAME(vec) __attribute__((vector_size(VL * 4)));
-typedef float NAME(any) __attribute__((vector_size(VL * 4), aligned(4), may_alias));
-#define vec NAME(vec)
-#define LOAD(p) (*(const NAME(any) *)(p))
-#define STORE(p, v) (*(NAME(any) *)(p) = (v))
+typedef float VARIANT(vec) __attribute__((vector_size(VL * 4)));
+typedef float VARIANT(any) __attribute__((vector_size(VL * 4), aligned(4), may_alias));
+#define vec VARIANT(vec)
+#define LOAD(p) (*(const VARIANT(any) *)(p))
+#define STORE(p, v) (*(VARIANT(any) *)(p) = (v))
 #define NR (2 * VL)
 
 /// Eight columns of VL rows, which are `stride` apart.
-static inline __attribute__((always_inline)) void NAME(columns)(
+static inline __attribute__((always_inline)) void VARIANT(columns)(
     const float *from, int64_t stride, vec to[8]) {
 #if VL == 16
   // As for eight rows, with rows 0 to 7 in the lower halves and rows 8 to 15 in the upper ones.
@@ -59,14 +57,14 @@ static inline __attribute__((always_inline)) void NAME(columns)(
 
 /// Takes pixels of some channels' planes to vectors of a pixel's channels; behind each `width` pixels `gap`
 /// vectors are left out.
-static void NAME(gather)(
+static void VARIANT(gather)(
     const float *planes, int64_t plane, int32_t lanes, int32_t count, int32_t width, int32_t gap,
     float *to) {
   int32_t p = 0, x = 0;
   if (lanes == VL) {
     for (; p + 8 <= count; p += 8) {
       vec pixels[8];
-      NAME(columns)(planes + p, plane, pixels);
+      VARIANT(columns)(planes + p, plane, pixels);
       if (x + 8 <= width) {
 #pragma clang loop unroll(full)
         for (int i = 0; i < 8; i++) STORE(to + i * VL, pixels[i]);

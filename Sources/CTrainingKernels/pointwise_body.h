@@ -1,9 +1,22 @@
-// Included once for each instruction set behind `lanes_body.h`, with
-//   GR       rows of a tile of products
+// The loops of pointwise.c for one instruction set (see InstructionSets.h). Sizes fit the number of registers:
+//   VL   floats in a vector
+//   GR   rows of a tile of the weights' gradients
+#if KERNEL_SET == 0
+#define VL 4
+#define GR 4
+#elif KERNEL_SET == 1
+#define VL 8
+#define GR 4
+#else
+#define VL 16
+#define GR 8
+#endif
+
+#include "lanes_body.h"
 
 /// Pixels of some images, counted over all of them, as vectors: [panel][pixel][NR channels], panels `length` pixels
 /// apart.
-static void NAME(pointwise_panels)(
+static void VARIANT(pointwise_panels)(
     const ct_pointwise *c, const float *planes, int32_t channels, int32_t first_panel,
     int32_t last_panel, int64_t start, int32_t count, int64_t length, float *to) {
   for (int32_t panel = first_panel; panel < last_panel; panel++, to += length * NR) {
@@ -14,7 +27,7 @@ static void NAME(pointwise_panels)(
         int64_t image = (start + done) / c->area, pixel = (start + done) % c->area;
         run = count - done < c->area - pixel ? count - done : (int32_t)(c->area - pixel);
         // Two vectors a pixel: one is left out behind each.
-        NAME(gather)(
+        VARIANT(gather)(
             planes + (image * channels + channel) * c->area + pixel, c->area, lanes, run, 1, 1,
             to + (int64_t)done * NR + half * VL);
       }
@@ -22,7 +35,7 @@ static void NAME(pointwise_panels)(
   }
 }
 
-static void NAME(pointwise_gradient)(
+static void VARIANT(pointwise_gradient)(
     const ct_pointwise *c, const float *images, const float *gradient, float *weights,
     int32_t first_panel, int32_t last_panel, float *scratch) {
   int32_t panels = (c->channels + NR - 1) / NR;
@@ -31,9 +44,9 @@ static void NAME(pointwise_gradient)(
   float *left = right + (int64_t)panels * PIXELS * NR;  // [pixel][NR outputs]
   for (int64_t start = 0; start < pixels; start += PIXELS) {
     int32_t count = pixels - start < PIXELS ? (int32_t)(pixels - start) : PIXELS;
-    NAME(pointwise_panels)(c, images, c->channels, 0, panels, start, count, PIXELS, right);
+    VARIANT(pointwise_panels)(c, images, c->channels, 0, panels, start, count, PIXELS, right);
     for (int32_t output = first_panel; output < last_panel; output++) {
-      NAME(pointwise_panels)(
+      VARIANT(pointwise_panels)(
           c, gradient, c->outputs, output, output + 1, start, count, PIXELS, left);
       for (int32_t panel = 0; panel < panels; panel++) {
         for (int32_t row = 0; row < NR && output * NR + row < c->outputs; row += GR) {
@@ -66,3 +79,7 @@ static void NAME(pointwise_gradient)(
     }
   }
 }
+
+#include "lanes_end.h"
+#undef VL
+#undef GR

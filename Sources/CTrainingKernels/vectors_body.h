@@ -1,49 +1,57 @@
-// Included once for each instruction set, with NAME(x) and VL as in `convolution_body.h`.
+// The loops of vectors.c for one instruction set (see InstructionSets.h):
+//   VL   floats in a vector
+#if KERNEL_SET == 0
+#define VL 4
+#elif KERNEL_SET == 1
+#define VL 8
+#else
+#define VL 16
+#endif
 
-typedef float NAME(f) __attribute__((vector_size(VL * 4)));
-typedef int32_t NAME(i) __attribute__((vector_size(VL * 4)));
-typedef float NAME(u) __attribute__((vector_size(VL * 4), aligned(4), may_alias));
-typedef int32_t NAME(iu) __attribute__((vector_size(VL * 4), aligned(4), may_alias));
-#define vec NAME(f)
-#define ints NAME(i)
-#define LOAD(p) (*(const NAME(u) *)(p))
-#define STORE(p, v) (*(NAME(u) *)(p) = (v))
+typedef float VARIANT(f) __attribute__((vector_size(VL * 4)));
+typedef int32_t VARIANT(i) __attribute__((vector_size(VL * 4)));
+typedef float VARIANT(u) __attribute__((vector_size(VL * 4), aligned(4), may_alias));
+typedef int32_t VARIANT(iu) __attribute__((vector_size(VL * 4), aligned(4), may_alias));
+#define vec VARIANT(f)
+#define ints VARIANT(i)
+#define LOAD(p) (*(const VARIANT(u) *)(p))
+#define STORE(p, v) (*(VARIANT(u) *)(p) = (v))
 #define ALL(x) ((x) - (vec){0})
 #define SELECT(mask, a, b) ((vec)(((ints)(a) & (mask)) | ((ints)(b) & ~(mask))))
 
 /// Σ of a vector, in double precision.
-static inline double NAME(reduce)(vec v) {
+static inline double VARIANT(reduce)(vec v) {
   double sum = 0;
   for (int i = 0; i < VL; i++) sum += v[i];
   return sum;
 }
 
 // Sums go on in single precision over short blocks, in double precision over these.
-enum { NAME(block) = 64 * VL };
+enum { VARIANT(block) = 64 * VL };
 
-static double NAME(sum)(const float *x, int64_t n) {
+static double VARIANT(sum)(const float *x, int64_t n) {
   double total = 0;
   int64_t k = 0;
   while (n - k >= VL) {
     vec a = {0}, b = {0};
-    int64_t end = n - k < NAME(block) ? n : k + NAME(block);
+    int64_t end = n - k < VARIANT(block) ? n : k + VARIANT(block);
     for (; k + 2 * VL <= end; k += 2 * VL) {
       a += LOAD(x + k);
       b += LOAD(x + k + VL);
     }
     for (; k + VL <= end; k += VL) a += LOAD(x + k);
-    total += NAME(reduce)(a + b);
+    total += VARIANT(reduce)(a + b);
   }
   for (; k < n; k++) total += x[k];
   return total;
 }
 
-static double NAME(squared_distance)(const float *x, int64_t n, float center) {
+static double VARIANT(squared_distance)(const float *x, int64_t n, float center) {
   double total = 0;
   int64_t k = 0;
   while (n - k >= VL) {
     vec a = {0}, b = {0};
-    int64_t end = n - k < NAME(block) ? n : k + NAME(block);
+    int64_t end = n - k < VARIANT(block) ? n : k + VARIANT(block);
     for (; k + 2 * VL <= end; k += 2 * VL) {
       vec c = LOAD(x + k) - center, d = LOAD(x + k + VL) - center;
       a += c * c;
@@ -53,26 +61,26 @@ static double NAME(squared_distance)(const float *x, int64_t n, float center) {
       vec c = LOAD(x + k) - center;
       a += c * c;
     }
-    total += NAME(reduce)(a + b);
+    total += VARIANT(reduce)(a + b);
   }
   for (; k < n; k++) total += (double)(x[k] - center) * (x[k] - center);
   return total;
 }
 
-static void NAME(sum_and_product)(
+static void VARIANT(sum_and_product)(
     const float *g, const float *x, int64_t n, float center, double result[2]) {
   double sum = 0, product = 0;
   int64_t k = 0;
   while (n - k >= VL) {
     vec a = {0}, b = {0};
-    int64_t end = n - k < NAME(block) ? n : k + NAME(block);
+    int64_t end = n - k < VARIANT(block) ? n : k + VARIANT(block);
     for (; k + VL <= end; k += VL) {
       vec slope = LOAD(g + k);
       a += slope;
       b += slope * (LOAD(x + k) - center);
     }
-    sum += NAME(reduce)(a);
-    product += NAME(reduce)(b);
+    sum += VARIANT(reduce)(a);
+    product += VARIANT(reduce)(b);
   }
   for (; k < n; k++) {
     sum += g[k];
@@ -82,22 +90,22 @@ static void NAME(sum_and_product)(
   result[1] = product;
 }
 
-static void NAME(rectified_sums)(
+static void VARIANT(relu_sums)(
     const float *g, const float *output, const float *x, float *passed, int64_t n, float center,
     double result[2]) {
   double sum = 0, product = 0;
   int64_t k = 0;
   while (n - k >= VL) {
     vec a = {0}, b = {0};
-    int64_t end = n - k < NAME(block) ? n : k + NAME(block);
+    int64_t end = n - k < VARIANT(block) ? n : k + VARIANT(block);
     for (; k + VL <= end; k += VL) {
       vec slope = SELECT(LOAD(output + k) > 0.0f, LOAD(g + k), ALL(0.0f));
       STORE(passed + k, slope);
       a += slope;
       b += slope * (LOAD(x + k) - center);
     }
-    sum += NAME(reduce)(a);
-    product += NAME(reduce)(b);
+    sum += VARIANT(reduce)(a);
+    product += VARIANT(reduce)(b);
   }
   for (; k < n; k++) {
     passed[k] = output[k] > 0 ? g[k] : 0;
@@ -109,7 +117,7 @@ static void NAME(rectified_sums)(
 }
 
 /// exp(x) to 2 ulp (the polynomial of Cephes' expf); 0 where that is below the smallest normal number.
-static inline vec NAME(exp)(vec x) {
+static inline vec VARIANT(exp)(vec x) {
   vec low = ALL(-87.3f), high = ALL(88.3f);
   vec c = SELECT(x < low, low, x);
   c = SELECT(c > high, high, c);
@@ -131,7 +139,7 @@ static inline vec NAME(exp)(vec x) {
 
 /// erf(x) to a few ulp: an odd rational function up to 4, where erf is 1 in single precision (the
 /// coefficients are those of Eigen's).
-static inline vec NAME(erf)(vec x) {
+static inline vec VARIANT(erf)(vec x) {
   vec low = ALL(-4.0f), high = ALL(4.0f);
   x = SELECT(x < low, low, x);
   x = SELECT(x > high, high, x);
@@ -151,45 +159,45 @@ static inline vec NAME(erf)(vec x) {
   return x * p / q;
 }
 
-static inline vec NAME(one_gelu)(vec x) {
-  return x * 0.5f * (1.0f + NAME(erf)(x * 0.70710678118654752f));
+static inline vec VARIANT(one_gelu)(vec x) {
+  return x * 0.5f * (1.0f + VARIANT(erf)(x * 0.70710678118654752f));
 }
 
-static inline vec NAME(one_gelu_slope)(vec x) {
-  vec below = 0.5f * (1.0f + NAME(erf)(x * 0.70710678118654752f));
-  return below + x * 0.39894228040143268f * NAME(exp)(x * x * -0.5f);
+static inline vec VARIANT(one_gelu_slope)(vec x) {
+  vec below = 0.5f * (1.0f + VARIANT(erf)(x * 0.70710678118654752f));
+  return below + x * 0.39894228040143268f * VARIANT(exp)(x * x * -0.5f);
 }
 
 // 1 + tanh(z) = 2 / (1 + exp(-2z))
-static inline vec NAME(one_gelu_tanh)(vec x) {
+static inline vec VARIANT(one_gelu_tanh)(vec x) {
   vec z = 0.79788456080286536f * (x + 0.044715f * x * x * x);
-  return x / (1.0f + NAME(exp)(z * -2.0f));
+  return x / (1.0f + VARIANT(exp)(z * -2.0f));
 }
 
-static inline vec NAME(one_gelu_tanh_slope)(vec x) {
+static inline vec VARIANT(one_gelu_tanh_slope)(vec x) {
   vec z = 0.79788456080286536f * (x + 0.044715f * x * x * x);
-  vec s = 1.0f / (1.0f + NAME(exp)(z * -2.0f));
+  vec s = 1.0f / (1.0f + VARIANT(exp)(z * -2.0f));
   vec inner = 0.79788456080286536f * (1.0f + 0.134145f * x * x);
   return s + x * 2.0f * s * (1.0f - s) * inner;
 }
 
-static inline vec NAME(one_silu)(vec x) { return x / (1.0f + NAME(exp)(-x)); }
+static inline vec VARIANT(one_silu)(vec x) { return x / (1.0f + VARIANT(exp)(-x)); }
 
-static inline vec NAME(one_silu_slope)(vec x) {
-  vec s = 1.0f / (1.0f + NAME(exp)(-x));
+static inline vec VARIANT(one_silu_slope)(vec x) {
+  vec s = 1.0f / (1.0f + VARIANT(exp)(-x));
   return s * (1.0f + x * (1.0f - s));
 }
 
-static inline vec NAME(one_relu)(vec x) { return SELECT(x < 0.0f, ALL(0.0f), x); }
+static inline vec VARIANT(one_relu)(vec x) { return SELECT(x < 0.0f, ALL(0.0f), x); }
 
 /// The last elements, fewer than a vector, filled up with zeros.
-static inline vec NAME(rest)(const float *x, int64_t count) {
+static inline vec VARIANT(rest)(const float *x, int64_t count) {
   vec v = {0};
   for (int64_t i = 0; i < count; i++) v[i] = x[i];
   return v;
 }
 
-static inline void NAME(put)(float *y, vec v, int64_t count) {
+static inline void VARIANT(put)(float *y, vec v, int64_t count) {
   for (int64_t i = 0; i < count; i++) y[i] = v[i];
 }
 
@@ -201,8 +209,8 @@ static inline void NAME(put)(float *y, vec v, int64_t count) {
     STORE(y + k, (expression));                  \
   }                                              \
   if (k < n) {                                   \
-    vec a = NAME(rest)(first + k, n - k);        \
-    NAME(put)(y + k, (expression), n - k);       \
+    vec a = VARIANT(rest)(first + k, n - k);        \
+    VARIANT(put)(y + k, (expression), n - k);       \
   }
 #define MAP2(expression)                         \
   int64_t k = 0;                                 \
@@ -211,66 +219,66 @@ static inline void NAME(put)(float *y, vec v, int64_t count) {
     STORE(y + k, (expression));                  \
   }                                              \
   if (k < n) {                                   \
-    vec a = NAME(rest)(first + k, n - k);        \
-    vec b = NAME(rest)(second + k, n - k);       \
-    NAME(put)(y + k, (expression), n - k);       \
+    vec a = VARIANT(rest)(first + k, n - k);        \
+    vec b = VARIANT(rest)(second + k, n - k);       \
+    VARIANT(put)(y + k, (expression), n - k);       \
   }
 
-static void NAME(scale)(
+static void VARIANT(scale)(
     const float *first, const float *second, float *y, int64_t n, float center, float factor,
     float shift, int32_t relu) {
   if (second && relu) {
-    MAP2(NAME(one_relu)((a - center) * factor + shift + b))
+    MAP2(VARIANT(one_relu)((a - center) * factor + shift + b))
   } else if (second) {
     MAP2((a - center) * factor + shift + b)
   } else if (relu) {
-    MAP1(NAME(one_relu)((a - center) * factor + shift))
+    MAP1(VARIANT(one_relu)((a - center) * factor + shift))
   } else {
     MAP1((a - center) * factor + shift)
   }
 }
 
-static void NAME(scale_gradient)(
+static void VARIANT(scale_gradient)(
     const float *first, const float *second, float *y, int64_t n, float average, float center,
     float pull, float factor) {
   MAP2((a - average - (b - center) * pull) * factor)
 }
 
-static void NAME(add)(const float *first, const float *second, float *y, int64_t n) {
+static void VARIANT(add)(const float *first, const float *second, float *y, int64_t n) {
   MAP2(a + b)
 }
 
-static void NAME(relu)(const float *first, float *y, int64_t n) { MAP1(NAME(one_relu)(a)) }
+static void VARIANT(relu)(const float *first, float *y, int64_t n) { MAP1(VARIANT(one_relu)(a)) }
 
-static void NAME(relu_gradient)(
+static void VARIANT(relu_gradient)(
     const float *first, const float *second, float *y, int64_t n) {
   MAP2(SELECT(b > 0.0f, a, ALL(0.0f)))
 }
 
-static void NAME(gelu)(const float *first, float *y, int64_t n) { MAP1(NAME(one_gelu)(a)) }
+static void VARIANT(gelu)(const float *first, float *y, int64_t n) { MAP1(VARIANT(one_gelu)(a)) }
 
-static void NAME(gelu_gradient)(
+static void VARIANT(gelu_gradient)(
     const float *first, const float *second, float *y, int64_t n) {
-  MAP2(a * NAME(one_gelu_slope)(b))
+  MAP2(a * VARIANT(one_gelu_slope)(b))
 }
 
-static void NAME(gelu_tanh)(const float *first, float *y, int64_t n) {
-  MAP1(NAME(one_gelu_tanh)(a))
+static void VARIANT(gelu_tanh)(const float *first, float *y, int64_t n) {
+  MAP1(VARIANT(one_gelu_tanh)(a))
 }
 
-static void NAME(gelu_tanh_gradient)(
+static void VARIANT(gelu_tanh_gradient)(
     const float *first, const float *second, float *y, int64_t n) {
-  MAP2(a * NAME(one_gelu_tanh_slope)(b))
+  MAP2(a * VARIANT(one_gelu_tanh_slope)(b))
 }
 
-static void NAME(silu)(const float *first, float *y, int64_t n) { MAP1(NAME(one_silu)(a)) }
+static void VARIANT(silu)(const float *first, float *y, int64_t n) { MAP1(VARIANT(one_silu)(a)) }
 
-static void NAME(silu_gradient)(
+static void VARIANT(silu_gradient)(
     const float *first, const float *second, float *y, int64_t n) {
-  MAP2(a * NAME(one_silu_slope)(b))
+  MAP2(a * VARIANT(one_silu_slope)(b))
 }
 
-static void NAME(sgd)(
+static void VARIANT(sgd)(
     float *p, const float *g, float *momentum, int64_t n, float rate, float sign, float decay,
     float keep, float share, int32_t nesterov) {
   int64_t k = 0;
@@ -294,7 +302,7 @@ static void NAME(sgd)(
   }
 }
 
-static void NAME(softmax)(const float *x, float *y, int64_t n) {
+static void VARIANT(softmax)(const float *x, float *y, int64_t n) {
   float largest = -__builtin_inff();
   for (int64_t i = 0; i < n; i++)
     if (!(x[i] <= largest)) largest = x[i];
@@ -302,34 +310,34 @@ static void NAME(softmax)(const float *x, float *y, int64_t n) {
   vec sums = {0};
   int64_t k = 0;
   for (; k + VL <= n; k += VL) {
-    vec value = NAME(exp)(LOAD(x + k) - largest);
+    vec value = VARIANT(exp)(LOAD(x + k) - largest);
     sums += value;
     STORE(y + k, value);
   }
-  double sum = NAME(reduce)(sums);
+  double sum = VARIANT(reduce)(sums);
   if (k < n) {
-    vec value = NAME(exp)(NAME(rest)(x + k, n - k) - largest);
-    NAME(put)(y + k, value, n - k);
+    vec value = VARIANT(exp)(VARIANT(rest)(x + k, n - k) - largest);
+    VARIANT(put)(y + k, value, n - k);
     for (int64_t i = 0; i < n - k; i++) sum += value[i];
   }
   float factor = (float)(1 / sum);
   for (int64_t i = 0; i < n; i++) y[i] *= factor;
 }
 
-static void NAME(softmax_gradient)(const float *first, const float *second, float *y, int64_t n) {
+static void VARIANT(softmax_gradient)(const float *first, const float *second, float *y, int64_t n) {
   vec products = {0};
   int64_t i = 0;
   for (; i + VL <= n; i += VL) products += LOAD(first + i) * LOAD(second + i);
-  double sum = NAME(reduce)(products);
+  double sum = VARIANT(reduce)(products);
   for (; i < n; i++) sum += (double)first[i] * second[i];
   float product = (float)sum;
   MAP2((a - product) * b)
 }
 
 /// The largest of one window.
-static inline void NAME(max_of)(
+static inline void VARIANT(max_of)(
     const float *plane, int32_t width, int32_t first_line, int32_t last_line, int32_t first,
-    int32_t last, float *value, int32_t *place) {
+    int32_t last, float *value, int32_t *index) {
   int32_t winner = first_line * width + first;
   float best = plane[winner];
   for (int32_t line = first_line; line < last_line; line++) {
@@ -341,11 +349,11 @@ static inline void NAME(max_of)(
     }
   }
   *value = best;
-  *place = winner;
+  *index = winner;
 }
 
 /// Every `stride`th number.
-static inline vec NAME(strided)(const float *from, int32_t stride) {
+static inline vec VARIANT(strided)(const float *from, int32_t stride) {
   if (stride == 1) return LOAD(from);
 #if VL >= 8
   if (stride == 2) {
@@ -364,10 +372,10 @@ static inline vec NAME(strided)(const float *from, int32_t stride) {
   return result;
 }
 
-static void NAME(max_row)(
+static void VARIANT(max_row)(
     const float *plane, int32_t width, int32_t first_line, int32_t last_line,
     const int32_t *first, const int32_t *last, int32_t count, int32_t stride, float *values,
-    int32_t *places) {
+    int32_t *indices) {
   int32_t i = 0;
   while (i < count) {
     // Windows of the same size in even steps go together.
@@ -375,8 +383,8 @@ static void NAME(max_row)(
     int even = i + VL <= count && first[i + VL - 1] - first[i] == (VL - 1) * stride &&
                last[i + VL - 1] - first[i + VL - 1] == size;
     if (!even) {
-      NAME(max_of)(
-          plane, width, first_line, last_line, first[i], last[i], values + i, places + i);
+      VARIANT(max_of)(
+          plane, width, first_line, last_line, first[i], last[i], values + i, indices + i);
       i++;
       continue;
     }
@@ -385,9 +393,9 @@ static void NAME(max_row)(
     for (int l = 0; l < VL; l++) steps[l] = l * stride;
     for (int32_t line = first_line; line < last_line; line++) {
       for (int32_t x = 0; x < size; x++) {
-        int32_t place = line * width + first[i] + x;
-        vec value = NAME(strided)(plane + place, stride);
-        ints at = place + steps;
+        int32_t index = line * width + first[i] + x;
+        vec value = VARIANT(strided)(plane + index, stride);
+        ints at = index + steps;
         if (line == first_line && x == 0) {
           best = value;
           winners = at;
@@ -399,7 +407,7 @@ static void NAME(max_row)(
       }
     }
     STORE(values + i, best);
-    *(NAME(iu) *)(places + i) = winners;
+    *(VARIANT(iu) *)(indices + i) = winners;
     i += VL;
   }
 }
@@ -412,3 +420,4 @@ static void NAME(max_row)(
 #undef SELECT
 #undef MAP1
 #undef MAP2
+#undef VL

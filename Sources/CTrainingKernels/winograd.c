@@ -1,8 +1,8 @@
 // Winograd's convolutions F(4×4, 3×3) (Lavin and Gray, arXiv:1509.09308): a tile of 6 × 6 pixels gives 4 × 4 outputs
-// by 36 multiplications instead of 144. Polynomials are evaluated at 0, ±3/4, ±3/2 and ∞ rather than at
-// 0, ±1, ±2 and ∞: all numbers are still exact, and errors are a third.
+// by 36 multiplications instead of 144. Polynomials are evaluated at 0, ±3/4, ±3/2 and ∞ rather than at 0, ±1, ±2 and
+// ∞: all numbers are still exact, and errors are a third.
 #include "CTrainingKernels.h"
-#include "dispatch.h"
+#include "InstructionSets.h"
 #include "finish.h"
 #include "transpose.h"
 
@@ -21,52 +21,13 @@ enum { STRIP = 24 << 10 };
 
 static inline int32_t tile_count(int32_t pixels) { return (pixels + STEP - 1) / STEP; }
 
-#define NAME(x) plain_##x
-#define VL 4
-#define MR 4
-#define GR 4
-#include "lanes_body.h"
-#include "winograd_body.h"
-#include "lanes_end.h"
-#undef NAME
-#undef VL
-#undef MR
-#undef GR
-
-#if defined(__x86_64__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#define NAME(x) avx2_##x
-#define VL 8
-#define MR 6
-#define GR 4
-#include "lanes_body.h"
-#include "winograd_body.h"
-#include "lanes_end.h"
-#undef NAME
-#undef VL
-#undef MR
-#undef GR
-#pragma clang attribute pop
-
-#pragma clang attribute push(                                                           \
-    __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma"))), apply_to = function)
-#define NAME(x) avx512_##x
-#define VL 16
-#define MR 8
-#define GR 8
-#include "lanes_body.h"
-#include "winograd_body.h"
-#include "lanes_end.h"
-#undef NAME
-#undef VL
-#undef MR
-#undef GR
-#pragma clang attribute pop
-#endif
+#define KERNEL_AVX512 1
+#define KERNEL_BODY "winograd_body.h"
+#include "ForEachInstructionSet.h"
 
 int32_t ct_channel_lanes(void) {
   static const int32_t lanes[] = {8, 16, 32};
-  return lanes[level()];
+  return lanes[instruction_set()];
 }
 
 static int64_t panels_of(int32_t channels) {
@@ -100,7 +61,7 @@ void ct_winograd_kernels(
   int64_t count = ct_winograd_kernels_count(w);
   int32_t panels = (int32_t)panels_of(w->channels);
   for (int32_t panel = first; panel < last; panel++) {
-    CHOOSE(winograd_kernels(
+    DISPATCH(winograd_kernels(
         w, weights, turned, panel, 0, panels, packed + panel * count, count / POINTS));
   }
 }
@@ -109,7 +70,7 @@ void ct_winograd_convolve(
     const ct_winograd *w, const float *images, const float *weights, int32_t turned,
     const float *packed, const ct_finish *finish, float *output, int32_t first, int32_t last,
     int32_t first_panel, int32_t last_panel, int32_t block, float *scratch) {
-  CHOOSE(winograd_convolve(
+  DISPATCH(winograd_convolve(
       w, images, weights, turned, packed, finish, output, first, last, first_panel, last_panel,
       block, scratch));
 }
@@ -117,18 +78,18 @@ void ct_winograd_convolve(
 void ct_winograd_images(
     const ct_winograd *w, const float *images, int32_t first, int32_t last, int64_t length,
     float *to, float *scratch) {
-  CHOOSE(winograd_images(w, images, first, last, length, to, scratch));
+  DISPATCH(winograd_images(w, images, first, last, length, to, scratch));
 }
 
 void ct_winograd_slopes(
     const ct_winograd *w, const float *gradient, int32_t first, int32_t last, int64_t length,
     float *to, float *scratch) {
-  CHOOSE(winograd_slopes(w, gradient, first, last, length, to, scratch));
+  DISPATCH(winograd_slopes(w, gradient, first, last, length, to, scratch));
 }
 
 void ct_winograd_gradient(
     const ct_winograd *w, const float *images, const float *slopes, int32_t tiles, int64_t length,
     int32_t image_panel, int32_t slope_panel, int32_t adds, float *weights, float *scratch) {
-  CHOOSE(winograd_gradient(
+  DISPATCH(winograd_gradient(
       w, images, slopes, tiles, length, image_panel, slope_panel, adds, weights, scratch));
 }

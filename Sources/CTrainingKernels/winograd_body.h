@@ -1,10 +1,27 @@
-// Included once for each instruction set behind `lanes_body.h`, with
-//   MR, GR   rows of a tile of products, and of one of products for gradients
+// The loops of winograd.c for one instruction set (see InstructionSets.h). Sizes fit the number of registers:
+//   VL   floats in a vector
+//   MR   rows of a tile of outputs
+//   GR   rows of a tile of the weights' gradients
+#if KERNEL_SET == 0
+#define VL 4
+#define MR 4
+#define GR 4
+#elif KERNEL_SET == 1
+#define VL 8
+#define MR 6
+#define GR 4
+#else
+#define VL 16
+#define MR 8
+#define GR 8
+#endif
 
-/// Takes vectors of a pixel's channels to the planes of outputs, the first of which goes to `place`.
-static void NAME(scatter)(
+#include "lanes_body.h"
+
+/// Takes vectors of a pixel's channels to the planes of outputs, the first of which goes to `offset`.
+static void VARIANT(scatter)(
     const float *from, int32_t count, const ct_finish *finishing, int32_t channel, int32_t lanes,
-    float *output, int64_t place, int64_t plane) {
+    float *output, int64_t offset, int64_t plane) {
   ct_finish finish = *finishing;
   int32_t p = 0;
 #if VL >= 8
@@ -15,7 +32,7 @@ static void NAME(scatter)(
         transpose(from + p * VL + h * 8, VL, part);
 #pragma clang loop unroll(full)
         for (int i = 0; i < 8; i++) {
-          int64_t to = place + (h * 8 + i) * plane + p;
+          int64_t to = offset + (h * 8 + i) * plane + p;
           eight value = *(const any_eight *)(part + i * 8);
           if (finish.scale) value *= finish.scale[channel + h * 8 + i];
           if (finish.shift) value += finish.shift[channel + h * 8 + i];
@@ -29,7 +46,7 @@ static void NAME(scatter)(
 #endif
   for (; p < count; p++) {
     for (int l = 0; l < lanes; l++) {
-      int64_t to = place + l * plane + p;
+      int64_t to = offset + l * plane + p;
       output[to] = finished(&finish, channel + l, to, from[p * VL + l]);
     }
   }
@@ -38,7 +55,7 @@ static void NAME(scatter)(
 // The transforms in one direction, of vectors `stride` floats apart.
 
 /// Bᵀ d: a tile of an image.
-static inline __attribute__((always_inline)) void NAME(image_points)(const vec d[6], vec v[6]) {
+static inline __attribute__((always_inline)) void VARIANT(image_points)(const vec d[6], vec v[6]) {
   vec even = d[4] - BB * d[2], odd = PA * (d[3] - BB * d[1]);
   v[1] = even + odd;
   v[2] = even - odd;
@@ -50,7 +67,7 @@ static inline __attribute__((always_inline)) void NAME(image_points)(const vec d
 }
 
 /// G g: a kernel.
-static inline __attribute__((always_inline)) void NAME(kernel_points)(const vec g[3], vec u[6]) {
+static inline __attribute__((always_inline)) void VARIANT(kernel_points)(const vec g[3], vec u[6]) {
   vec even = g[0] * (1 / NA) + g[2] * (AA / NA), odd = g[1] * (PA / NA);
   u[1] = even + odd;
   u[2] = even - odd;
@@ -62,7 +79,7 @@ static inline __attribute__((always_inline)) void NAME(kernel_points)(const vec 
 }
 
 /// Gᵀ u: the gradient of a kernel.
-static inline __attribute__((always_inline)) void NAME(kernel_slopes)(const vec u[6], vec g[3]) {
+static inline __attribute__((always_inline)) void VARIANT(kernel_slopes)(const vec u[6], vec g[3]) {
   vec a = u[1] + u[2], b = u[3] + u[4];
   g[0] = u[0] * (1 / AABB) + a * (1 / NA) + b * (1 / NB);
   g[1] = (u[1] - u[2]) * (PA / NA) + (u[3] - u[4]) * (PB / NB);
@@ -70,7 +87,7 @@ static inline __attribute__((always_inline)) void NAME(kernel_slopes)(const vec 
 }
 
 /// Aᵀ m: outputs.
-static inline __attribute__((always_inline)) void NAME(outputs_of)(const vec m[6], vec y[4]) {
+static inline __attribute__((always_inline)) void VARIANT(outputs_of)(const vec m[6], vec y[4]) {
   vec s = m[1] + m[2], d = m[1] - m[2], t = m[3] + m[4], e = m[3] - m[4];
   y[0] = m[0] + s + t;
   y[1] = PA * d + PB * e;
@@ -79,7 +96,7 @@ static inline __attribute__((always_inline)) void NAME(outputs_of)(const vec m[6
 }
 
 /// A y: the outputs' gradients.
-static inline __attribute__((always_inline)) void NAME(slope_points)(const vec y[4], vec m[6]) {
+static inline __attribute__((always_inline)) void VARIANT(slope_points)(const vec y[4], vec m[6]) {
   vec even = y[0] + AA * y[2], odd = PA * (y[1] + AA * y[3]);
   m[1] = even + odd;
   m[2] = even - odd;
@@ -92,7 +109,7 @@ static inline __attribute__((always_inline)) void NAME(slope_points)(const vec y
 
 /// Transforms the kernels from some panels of channels to a panel of outputs:
 /// [point][channel][NR outputs], points `step` floats apart.
-static void NAME(winograd_kernels)(
+static void VARIANT(winograd_kernels)(
     const ct_winograd *w, const float *weights, int32_t turned, int32_t panel, int32_t first,
     int32_t last, float *to, int64_t step) {
   int64_t output_step = turned ? 9 : (int64_t)w->channels * 9;
@@ -104,7 +121,7 @@ static void NAME(winograd_kernels)(
       int32_t lanes = c < w->channels ? w->outputs - output : 0;
       vec taps[9];
       if (lanes >= VL) {
-        NAME(columns)(from, output_step, taps);
+        VARIANT(columns)(from, output_step, taps);
         for (int l = 0; l < VL; l++) taps[8][l] = from[l * output_step + 8];
       } else {
         for (int i = 0; i < 9; i++)
@@ -116,21 +133,21 @@ static void NAME(winograd_kernels)(
         for (int y = 0; y < 3; y++) {
           g[y] = turned ? taps[8 - (y * 3 + x)] : taps[y * 3 + x];
         }
-        NAME(kernel_points)(g, u);
+        VARIANT(kernel_points)(g, u);
         for (int i = 0; i < 6; i++) rows[i][x] = u[i];
       }
-      float *place = to + (int64_t)(c - first * NR) * NR + half * VL;
+      float *offset = to + (int64_t)(c - first * NR) * NR + half * VL;
       for (int i = 0; i < 6; i++) {
         vec u[6];
-        NAME(kernel_points)(rows[i], u);
-        for (int j = 0; j < 6; j++) STORE(place + (i * 6 + j) * step, u[j]);
+        VARIANT(kernel_points)(rows[i], u);
+        for (int j = 0; j < 6; j++) STORE(offset + (i * 6 + j) * step, u[j]);
       }
     }
   }
 }
 
 /// How many rows of tiles are laid out at a time: they are of one image and stay in the nearest caches.
-static inline int32_t NAME(run)(int32_t row, int32_t last, int32_t rows, int32_t width) {
+static inline int32_t VARIANT(run)(int32_t row, int32_t last, int32_t rows, int32_t width) {
   int32_t run = last - row, rest = rows - row % rows;
   if (run > rest) run = rest;
   int32_t most = STRIP / (STEP * width * VL);
@@ -139,7 +156,7 @@ static inline int32_t NAME(run)(int32_t row, int32_t last, int32_t rows, int32_t
 
 /// Transforms the images' tiles in some rows of tiles: [point][panel][tile][NR channels], panels `length`
 /// tiles apart.
-static void NAME(winograd_images)(
+static void VARIANT(winograd_images)(
     const ct_winograd *w, const float *images, int32_t first, int32_t last, int64_t length,
     float *to, float *scratch) {
   int32_t rows = tile_count(w->output_height), tiles = tile_count(w->output_width);
@@ -152,13 +169,13 @@ static void NAME(winograd_images)(
     lanes = lanes > VL ? VL : lanes < 0 ? 0 : lanes;
     float *tile = to + block / 2 * length * NR + block % 2 * VL;
     for (int32_t row = first, run; row < last; row += run) {
-      run = NAME(run)(row, last, rows, width);
+      run = VARIANT(run)(row, last, rows, width);
       int32_t image = row / rows, top = row % rows * STEP - w->padding_y;
       int32_t height = STEP * run + 2;
       int32_t y0 = top < 0 ? 0 : top, y1 = top + height < w->height ? top + height : w->height;
       __builtin_memset(strip, 0, sizeof(float) * VL * width * height);
       if (y1 > y0)
-        NAME(gather)(
+        VARIANT(gather)(
             images + ((int64_t)image * w->channels + block * VL) * plane + y0 * w->width, plane,
             lanes, (y1 - y0) * w->width, w->width, width - w->width,
             strip + ((y0 - top) * width + w->padding_x) * VL);
@@ -166,14 +183,14 @@ static void NAME(winograd_images)(
         for (int32_t x = 0; x < width; x++) {
           vec d[6], v[6];
           for (int i = 0; i < 6; i++) d[i] = LOAD(strip + ((r * STEP + i) * width + x) * VL);
-          NAME(image_points)(d, v);
+          VARIANT(image_points)(d, v);
           for (int i = 0; i < 6; i++) STORE(half_done + (i * width + x) * VL, v[i]);
         }
         for (int32_t t = 0; t < tiles; t++) {
           for (int i = 0; i < 6; i++) {
             vec d[6], v[6];
             for (int j = 0; j < 6; j++) d[j] = LOAD(half_done + (i * width + t * STEP + j) * VL);
-            NAME(image_points)(d, v);
+            VARIANT(image_points)(d, v);
             for (int j = 0; j < 6; j++) STORE(tile + (i * 6 + j) * step, v[j]);
           }
           tile += NR;
@@ -184,7 +201,7 @@ static void NAME(winograd_images)(
 }
 
 /// The same of the outputs' gradients.
-static void NAME(winograd_slopes)(
+static void VARIANT(winograd_slopes)(
     const ct_winograd *w, const float *gradient, int32_t first, int32_t last, int64_t length,
     float *to, float *scratch) {
   int32_t rows = tile_count(w->output_height), tiles = tile_count(w->output_width);
@@ -196,12 +213,12 @@ static void NAME(winograd_slopes)(
     lanes = lanes > VL ? VL : lanes < 0 ? 0 : lanes;
     float *tile = to + block / 2 * length * NR + block % 2 * VL;
     for (int32_t row = first, run; row < last; row += run) {
-      run = NAME(run)(row, last, rows, width);
+      run = VARIANT(run)(row, last, rows, width);
       int32_t image = row / rows, top = row % rows * STEP, height = STEP * run;
       int32_t inside = w->output_height - top < height ? w->output_height - top : height;
       if (inside < height || width > w->output_width)
         __builtin_memset(scratch, 0, sizeof(float) * VL * width * height);
-      NAME(gather)(
+      VARIANT(gather)(
           gradient + ((int64_t)image * w->outputs + block * VL) * plane + top * w->output_width,
           plane, lanes, inside * w->output_width, w->output_width, width - w->output_width, scratch);
       for (int32_t r = 0; r < run; r++) {
@@ -211,12 +228,12 @@ static void NAME(winograd_slopes)(
             vec d[4], v[6];
             for (int i = 0; i < 4; i++)
               d[i] = LOAD(scratch + ((r * STEP + i) * width + t * STEP + x) * VL);
-            NAME(slope_points)(d, v);
+            VARIANT(slope_points)(d, v);
             for (int i = 0; i < 6; i++) half_done[i][x] = v[i];
           }
           for (int i = 0; i < 6; i++) {
             vec v[6];
-            NAME(slope_points)(half_done[i], v);
+            VARIANT(slope_points)(half_done[i], v);
             for (int j = 0; j < 6; j++) STORE(tile + (i * 6 + j) * step, v[j]);
           }
           tile += NR;
@@ -227,7 +244,7 @@ static void NAME(winograd_slopes)(
 }
 
 /// Transforms products back: the outputs of a panel in some rows of tiles.
-static void NAME(winograd_outputs)(
+static void VARIANT(winograd_outputs)(
     const ct_winograd *w, const float *products, int64_t step, int32_t panel, int32_t first,
     int32_t last, const ct_finish *finish, float *output, float *scratch) {
   int32_t rows = tile_count(w->output_height), tiles = tile_count(w->output_width);
@@ -239,7 +256,7 @@ static void NAME(winograd_outputs)(
     if (lanes > VL) lanes = VL;
     const float *tile = products + half * VL;
     for (int32_t row = first, run; row < last; row += run) {
-      run = NAME(run)(row, last, rows, STEP * tiles);
+      run = VARIANT(run)(row, last, rows, STEP * tiles);
       int32_t image = row / rows, top = row % rows * STEP;
       int32_t height = w->output_height - top < STEP * run ? w->output_height - top : STEP * run;
       for (int32_t r = 0; r < run; r++) {
@@ -249,7 +266,7 @@ static void NAME(winograd_outputs)(
           for (int j = 0; j < 6; j++) {
             vec m[6], y[4];
             for (int i = 0; i < 6; i++) m[i] = LOAD(tile + (i * 6 + j) * step);
-            NAME(outputs_of)(m, y);
+            VARIANT(outputs_of)(m, y);
             for (int i = 0; i < 4; i++) half_done[i][j] = y[i];
           }
           float *to = scratch + ((int64_t)r * STEP * width + t * STEP) * VL;
@@ -257,20 +274,20 @@ static void NAME(winograd_outputs)(
           if (down == STEP && right == STEP) {
             for (int i = 0; i < 4; i++) {
               vec y[4];
-              NAME(outputs_of)(half_done[i], y);
+              VARIANT(outputs_of)(half_done[i], y);
               for (int j = 0; j < 4; j++) STORE(to + (i * width + j) * VL, y[j]);
             }
           } else {
             for (int i = 0; i < down; i++) {
               vec y[4];
-              NAME(outputs_of)(half_done[i], y);
+              VARIANT(outputs_of)(half_done[i], y);
               for (int j = 0; j < right; j++) STORE(to + (i * width + j) * VL, y[j]);
             }
           }
           tile += NR;
         }
       }
-      NAME(scatter)(
+      VARIANT(scatter)(
           scratch, height * width, finish, channel, lanes, output,
           ((int64_t)image * w->outputs + channel) * plane + (int64_t)top * width, plane);
     }
@@ -279,7 +296,7 @@ static void NAME(winograd_outputs)(
 
 /// The products of a block of tiles with a panel of kernels, at every point; added to what is there unless
 /// the panels of channels begin with the first.
-static void NAME(winograd_products)(
+static void VARIANT(winograd_products)(
     int32_t tiles, int32_t first, int32_t last, const float *images, int64_t step, int64_t length,
     const float *kernels, int64_t kernel_step, float *products, int64_t product_step) {
   for (int32_t point = 0; point < POINTS; point++) {
@@ -314,7 +331,7 @@ static void NAME(winograd_products)(
   }
 }
 
-static void NAME(winograd_convolve)(
+static void VARIANT(winograd_convolve)(
     const ct_winograd *w, const float *images, const float *weights, int32_t turned,
     const float *packed, const ct_finish *finish, float *output, int32_t first, int32_t last,
     int32_t first_panel, int32_t last_panel, int32_t block, float *scratch) {
@@ -328,27 +345,27 @@ static void NAME(winograd_convolve)(
   float *rest = own + POINTS * own_step;
   for (int32_t row = first; row < last; row += block) {
     int32_t end = last - row < block ? last : row + block, count = (end - row) * tiles;
-    NAME(winograd_images)(w, images, row, end, length, transformed, rest);
+    VARIANT(winograd_images)(w, images, row, end, length, transformed, rest);
     for (int32_t panel = first_panel; panel < last_panel; panel++) {
       if (packed) {
-        NAME(winograd_products)(
+        VARIANT(winograd_products)(
             count, 0, panels, transformed, step, length, packed + panel * POINTS * packed_step,
             packed_step, products, product_step);
       } else {
         for (int32_t c = 0; c < panels; c++) {
-          NAME(winograd_kernels)(w, weights, turned, panel, c, c + 1, own, own_step);
-          NAME(winograd_products)(
+          VARIANT(winograd_kernels)(w, weights, turned, panel, c, c + 1, own, own_step);
+          VARIANT(winograd_products)(
               count, c, c + 1, transformed, step, length, own, own_step, products, product_step);
         }
       }
-      NAME(winograd_outputs)(w, products, product_step, panel, row, end, finish, output, rest);
+      VARIANT(winograd_outputs)(w, products, product_step, panel, row, end, finish, output, rest);
     }
   }
 }
 
 /// The gradients that tiles give the kernels from a panel of channels to a panel of outputs, added to what is
 /// there if `adds`.
-static void NAME(winograd_gradient)(
+static void VARIANT(winograd_gradient)(
     const ct_winograd *w, const float *images, const float *slopes, int32_t tiles, int64_t length,
     int32_t image_panel, int32_t slope_panel, int32_t adds, float *weights, float *scratch) {
   int64_t image_step = ((w->channels + NR - 1) / NR * length + 1) * NR;
@@ -391,13 +408,13 @@ static void NAME(winograd_gradient)(
         vec u[6], g[3];
         for (int i = 0; i < 6; i++)
           u[i] = LOAD(scratch + ((i * 6 + j) * NR + row) * NR + half * VL);
-        NAME(kernel_slopes)(u, g);
+        VARIANT(kernel_slopes)(u, g);
         for (int i = 0; i < 3; i++) half_done[i][j] = g[i];
       }
       float taps[9][VL];
       for (int i = 0; i < 3; i++) {
         vec g[3];
-        NAME(kernel_slopes)(half_done[i], g);
+        VARIANT(kernel_slopes)(half_done[i], g);
         for (int j = 0; j < 3; j++) STORE(taps[i * 3 + j], g[j]);
       }
       float *to = weights + ((int64_t)output * w->channels + channel) * 9;
@@ -418,3 +435,8 @@ static void NAME(winograd_gradient)(
     }
   }
 }
+
+#include "lanes_end.h"
+#undef VL
+#undef MR
+#undef GR

@@ -60,7 +60,7 @@ extension Checkpoint {
   ///
   /// ```swift
   /// let checkpoint = try Checkpoint(
-  ///   .dict(["model": PlainValue(model.stateDict()), "optimizer": optimizer.savedState(), "epoch": .int(5)]))
+  ///   .dict(["model": PlainValue(model.stateDict()), "optimizer": optimizer.stateDict(), "epoch": .int(5)]))
   /// try checkpoint.write(to: "training.pt")
   /// ```
   public init(_ value: PlainValue) throws {

@@ -1,27 +1,27 @@
-public import StateDicts
+package import StateDicts
 internal import TensorStore
-public import TrainingCore
+package import TrainingCore
 
-/// What a model computes from given inputs, to be compared with what PyTorch computes.
-public struct ModelFigures {
-  /// The outputs, by running statistics and without dropout.
-  public let outputs: Variable
+/// What a model computes from given inputs, for a comparison with PyTorch.
+package struct ModelFigures {
+  /// The outputs in evaluation mode.
+  package let outputs: Variable
   /// The loss before each step, in training mode.
-  public private(set) var losses: [Double] = []
-  /// The norms of the gradients before the first step.
-  public private(set) var gradientNorms: [(key: String, norm: Double)] = []
+  package private(set) var losses: [Double] = []
+  /// The Euclidean norm of each parameter's gradient before the first step.
+  package private(set) var gradientNorms: [(key: String, norm: Double)] = []
   /// The weights after the steps; shares memory with the model.
-  public let after: StateDict
+  package let after: StateDict
 
-  /// Runs a model on a batch and trains it by gradient descent with momentum; dropout stays off.
+  /// Runs a model on a batch and trains it by gradient descent with momentum, without dropout.
   ///
   /// - Throws: `TrainingError` if inputs or targets do not fit.
-  public init(
+  package init(
     _ model: ZooModel, input: Variable, targets: Variable, steps: Int = 3,
     learningRate: Double = 0.01, momentum: Double = 0.9
   ) throws {
     let module = model.module
-    outputs = try GradientMode.off { try module.eval()(input) }
+    outputs = try noGrad { try module.eval()(input) }
     for (_, part) in module.train().namedModules where part is Dropout { part.eval() }
     let optimizer = try SGD(module.parameters, learningRate: learningRate, momentum: momentum)
     for step in 0..<max(steps, 0) {
@@ -32,7 +32,7 @@ public struct ModelFigures {
       if step == 0 {
         gradientNorms = try module.namedParameters.compactMap { key, parameter in
           guard parameter.grad != nil else { return nil }
-          return (key, try GradientClipping.totalNorm([parameter]))
+          return (key, try [parameter].totalGradNorm())
         }
       }
       try optimizer.step()
@@ -43,8 +43,8 @@ public struct ModelFigures {
 
   /// All of it as one state dict: `logits`, `losses`, `norms/KEY` and `after/KEY`.
   ///
-  /// - Throws: what making tensors throws.
-  public func stateDict() throws -> StateDict {
+  /// - Throws: `TensorError` if a tensor cannot be described; `TrainingError.outOfMemory`.
+  package func stateDict() throws -> StateDict {
     var result = StateDict()
     result["logits"] =
       outputs.scalarType == .float64

@@ -1,19 +1,22 @@
-/// What is told about a model beyond what its tensors' shapes say.
+/// Hyperparameters of a model that its state dict's shapes do not determine.
 public struct ModelOptions: Sendable, Hashable {
-  /// The values, as they were written.
+  /// The values as text, by the options' names.
   public var values: [String: String]
 
-  /// Nothing is told unless given.
+  /// Options with values as text; none by default.
   public init(_ values: [String: String] = [:]) { self.values = values }
 
-  /// The option that all models with a head of classes have.
+  /// The option of all models with a classification head.
   static var classes: (name: String, explanation: String) {
-    ("classes", "so many classes of a new head; the file's head is left out")
+    ("classes", "the number of classes of a new head; the file's head is left out")
   }
 
-  /// A positive integer; nil if it is not told.
+  /// The value of an option that is a positive integer; nil if the option is not given.
   ///
-  /// - Throws: `ZooError.badOption` if it is something else.
+  /// - Parameters:
+  ///   - name: the option.
+  ///   - model: the model's name, for the error.
+  /// - Throws: `ZooError.badOption` if the value is no positive integer up to 2²⁴.
   public func count(_ name: String, for model: String) throws -> Int? {
     guard let written = values[name] else { return nil }
     guard let value = Int(written), (1...(1 << 24)).contains(value) else {
@@ -23,9 +26,12 @@ public struct ModelOptions: Sendable, Hashable {
     return value
   }
 
-  /// A positive number; nil if it is not told.
+  /// The value of an option that is a positive number; nil if the option is not given.
   ///
-  /// - Throws: `ZooError.badOption` if it is something else.
+  /// - Parameters:
+  ///   - name: the option.
+  ///   - model: the model's name, for the error.
+  /// - Throws: `ZooError.badOption` if the value is no positive number.
   public func number(_ name: String, for model: String) throws -> Double? {
     guard let written = values[name] else { return nil }
     guard let value = Double(written), value > 0, value.isFinite else {
@@ -36,22 +42,22 @@ public struct ModelOptions: Sendable, Hashable {
   }
 }
 
-/// A model as it is asked for: `resnet18`, `llama:heads=32,rope_theta=500000`.
+/// A model by name, with options: `resnet18`, `llama:heads=32,rope_theta=500000`.
 public struct ModelSpec: Sendable, Hashable {
-  /// The model's name.
+  /// The name of the model's family.
   public var name: String
-  /// What is told about it.
+  /// The options.
   public var options: ModelOptions
 
-  /// The model of a name.
+  /// A model by the name of its family.
   public init(name: String, options: ModelOptions = ModelOptions()) {
     self.name = name
     self.options = options
   }
 
-  /// Reads `NAME` or `NAME:OPTION=VALUE,…`.
+  /// Parses `NAME` or `NAME:OPTION=VALUE,…`.
   ///
-  /// - Throws: `ZooError.badOption` for options that are not so written.
+  /// - Throws: `ZooError.badOption` if an option is not written as OPTION=VALUE.
   public init(_ written: String) throws {
     let parts = written.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
     name = parts.first.map(String.init) ?? ""

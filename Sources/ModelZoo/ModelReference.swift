@@ -1,34 +1,37 @@
 public import StateDicts
 internal import TrainingCore
 
-/// A model as state dicts are checked against it: its keys, shapes and types. It is not run, and its
-/// weights are never drawn.
+/// A model against whose keys, shapes and types a state dict is checked. It is not run, and its weights are never
+/// drawn.
 public struct ModelReference {
-  /// Where the model's sizes are from.
+  /// The origin of a model's sizes.
   public enum Sizes: String, Sendable {
     /// From the state dict's shapes.
     case inferred
     /// From the state dict's shapes behind a prefix that the model lacks.
     case inferredBehindPrefix = "inferred_behind_prefix"
-    /// From the model as it was published, since the state dict does not tell them.
+    /// From the model as it was published, since they cannot be inferred from the state dict.
     case published
   }
 
   /// The model.
   public let model: ZooModel
-  /// Where its sizes are from.
+  /// The origin of its sizes.
   public let sizes: Sizes
-  /// What the model would save.
+  /// The state dict of the model.
   public let stateDict: StateDict
 }
 
 extension ModelZoo {
-  /// The model that is asked for, to check a state dict against.
+  /// The model against which a state dict is checked.
   ///
-  /// Sizes are inferred from the state dict as far as it tells them, be it behind a prefix; else they are
-  /// those in which the model was published. So a tensor that is missing, or of another shape than the
-  /// others ask for, is found by `StateDict.validate(against:)`.
-  /// - Throws: `ZooError`, where nothing tells the model's sizes.
+  /// Sizes are inferred from the state dict where that is possible, perhaps behind a prefix; else they are those in
+  /// which the model was published. `StateDict.validate(against:)` then finds tensors that are missing or have
+  /// another shape.
+  /// - Parameters:
+  ///   - spec: the model.
+  ///   - stateDict: the state dict that will be checked.
+  /// - Throws: `ZooError` if there is no such model or its sizes cannot be determined; `TrainingError`.
   public func reference(_ spec: ModelSpec, for stateDict: StateDict) throws -> ModelReference {
     let family = try family(for: spec)
     let random = RandomSource(seed: 0)
@@ -49,7 +52,7 @@ extension ModelZoo {
     }
     for prefix in prefixes where !prefix.isEmpty {
       let shapes = try StateShapes(stateDict, behind: prefix)
-      guard family.recognises(shapes) else { continue }
+      guard family.recognizes(shapes) else { continue }
       if let found = try? make(shapes, .inferredBehindPrefix) { return found }
     }
     guard let published = try family.makePublishedModule(from: random) else {

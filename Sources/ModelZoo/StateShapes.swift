@@ -1,23 +1,22 @@
 public import StateDicts
 internal import TensorStore
 
-/// The shapes of a state dict's tensors, from which models are inferred.
+/// The shapes of a state dict's tensors, from which a model's hyperparameters are inferred.
 public struct StateShapes: Sendable {
   private var shapes: [String: [Int]] = [:]
   private var views: [String: TensorView] = [:]
   /// The keys, in order.
   public private(set) var keys: [String] = []
-  /// The numbers that follow a prefix, such as those of layers.
+  /// The numbers that follow a prefix in keys, such as the layers' numbers.
   private var numbers: [String: Set<Int>] = [:]
 
   /// No shapes at all.
   init() {}
 
-  /// The shapes of a state dict's tensors; those whose keys lack `prefix` are left out, the others are
-  /// known without it.
+  /// The shapes of the tensors whose keys begin with `prefix`, by the keys without it.
   ///
-  /// - Throws: `ZooError.tooLarge` where tensors repeat their storages' elements so often that a model
-  ///   would need far more memory than the file.
+  /// - Throws: `ZooError.tooLarge` if tensors have far more elements than their storages have bytes, so that a
+  ///   model would need far more memory than the file.
   public init(_ stateDict: StateDict, behind prefix: String = "") throws {
     var elements = 0
     for (key, tensor) in stateDict.tensors where key.hasPrefix(prefix) && !tensor.isMeta {
@@ -30,7 +29,7 @@ public struct StateShapes: Sendable {
       note(numbersIn: key)
     }
     let bytes = stateDict.totalByteCount
-    // A byte holds an element at most, and weights may be tied a few times.
+    // An element has at least a byte, and weights may be tied a few times.
     guard elements / 4 - (1 << 20) <= bytes else {
       throw ZooError.tooLarge(elements: elements, bytes: bytes)
     }
@@ -46,10 +45,10 @@ public struct StateShapes: Sendable {
     }
   }
 
-  /// The shape of a key's tensor; nil if there is none.
+  /// The shape of the tensor with a key; nil if there is none.
   public subscript(key: String) -> [Int]? { shapes[key] }
 
-  /// How many modules of consecutive numbers from 0 on follow a prefix such as `encoder.layer.`.
+  /// The number of modules with consecutive numbers from 0 on that follow a prefix such as `encoder.layer.` in keys.
   public func count(behind prefix: String) -> Int {
     guard let found = numbers[prefix] else { return 0 }
     var count = 0
@@ -63,8 +62,12 @@ public struct StateShapes: Sendable {
     return one == other
   }
 
-  /// The sizes of a tensor's dimensions.
+  /// The shape of a tensor that must be there.
   ///
+  /// - Parameters:
+  ///   - key: the tensor's key.
+  ///   - rank: the number of dimensions that it must have.
+  ///   - model: the model's name, for the error.
   /// - Throws: `ZooError.cannotInfer` if there is no such tensor, if it has another number of
   ///   dimensions, or if one of them is empty.
   public func sizes(_ key: String, rank: Int, for model: String) throws -> [Int] {

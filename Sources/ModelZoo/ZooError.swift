@@ -1,19 +1,19 @@
 public import Platform
 
-/// Why there is no such model.
+/// An error in building a model by name.
 public enum ZooError: Diagnostic, Equatable {
-  /// A name that no model has.
+  /// No model has that name.
   case unknownModel(String, known: [String])
-  /// An option that the model does not have, or a value that makes no sense for it.
+  /// The model has no such option, or the value is out of range.
   case badOption(model: String, option: String, problem: String)
-  /// Tensors from which no model of that name can be inferred.
+  /// The model's hyperparameters cannot be inferred from the tensor with that key.
   case cannotInfer(model: String, key: String, problem: String)
-  /// Tensors that look far larger than the file is.
+  /// The tensors have far more elements than their storages have bytes.
   case tooLarge(elements: Int, bytes: Int)
-  /// A model most of which would have to be made up.
+  /// The model lacks too many elements in the state dict for them to be drawn at random.
   case tooManyNew(elements: Int)
 
-  /// How scripts tell it apart.
+  /// The kind of error, by which programs tell errors apart.
   public var kind: DiagnosticKind {
     switch self {
     case .unknownModel, .badOption: .usage

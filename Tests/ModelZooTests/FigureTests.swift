@@ -140,7 +140,7 @@ struct FineTuningTests {
           let each = try module(input).crossEntropy(targets, reduction: .none)
           let loss = try each.mean()
           try loss.backward()
-          try GradientClipping.norm(optimizer.groups.flatMap(\.parameters), most: 5)
+          try optimizer.groups.flatMap(\.parameters).clipGradNorm(maxNorm: 5)
           try optimizer.step()
           total += try loss.item()
         }

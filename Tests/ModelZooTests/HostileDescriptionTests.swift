@@ -14,7 +14,7 @@ struct HostileDescriptionTests {
     let model = try ModelDescription(yaml: yaml, name: "tree.yml").makeModel(
       fitting: StateShapes(StateDict()), ModelOptions(), from: RandomSource(seed: 1))
     let random = RandomSource(seed: 2)
-    _ = try GradientMode.off {
+    _ = try noGrad {
       try model.module.eval()(model.randomInput(count: 2, from: random))
     }
   }

@@ -17,7 +17,8 @@ import TrainingCore
     }
 
     override func forward(_ input: Variable) throws -> Variable {
-      let features = try bn1.rectified(conv1(input)).adaptiveAveragePool2d(1).flattened(from: 1)
+      let features = try bn1.normalized(conv1(input), relu: true).adaptiveAvgPool2d(1).flattened(
+        startDimension: 1)
       return try fc(features)
     }
   }
@@ -49,21 +50,21 @@ import TrainingCore
     for (images, targets) in batches {
       optimizer.zeroGrad()
       try loss(model(images), targets).backward()
-      try GradientClipping.norm(model.parameters, most: 1)
+      try model.parameters.clipGradNorm(maxNorm: 1)
       try optimizer.step()
     }
     scheduler.step()
 
     let checkpoint = try Checkpoint(
       .dict([
-        "model": PlainValue(model.stateDict()), "optimizer": optimizer.savedState(),
-        "scheduler": scheduler.savedState(),
+        "model": PlainValue(model.stateDict()), "optimizer": optimizer.stateDict(),
+        "scheduler": scheduler.stateDict(),
       ]))
     try checkpoint.write(to: path)
     let other = try Classifier(classes: 7)
     try other.load(Checkpoint(path).stateDict(at: "model"))
     #expect(try other.fc.weight.floats() == model.fc.weight.floats())
-    try optimizer.restore(Checkpoint(path).plainValue(at: "optimizer"))
+    try optimizer.load(Checkpoint(path).plainValue(at: "optimizer"))
     #expect(abs(optimizer.learningRates[0] - 0.001) < 1e-9)
     #expect(abs(optimizer.learningRates[1] - 0.01) < 1e-9)
   }

@@ -19,7 +19,8 @@ struct FusedOperationTests {
       inputs, outputs, kernelSize: Pair(size), stride: Pair(stride), padding: Pair(size / 2),
       bias: bias, from: random)
     let norm = try BatchNorm2d(outputs)
-    let data = try Variable.normal([4, outputs, 5, 5], mean: 0.5, deviation: 2, from: random)
+    let data = try Variable.normal(
+      [4, outputs, 5, 5], mean: 0.5, standardDeviation: 2, from: random)
     _ = try norm(data)
     return (convolution, norm)
   }
@@ -34,7 +35,7 @@ struct FusedOperationTests {
   ) throws {
     let sizes = Self.cases[number]
     for isTraining in [true, false] {
-      for (hasAddend, rectifies) in [(true, true), (true, false), (false, true), (false, false)] {
+      for (hasAddend, relu) in [(true, true), (true, false), (false, true), (false, false)] {
         let (convolution, norm) = try Self.layers(
           sizes.inputs, sizes.outputs, sizes.kernel, stride: sizes.stride, bias: !isTraining)
         if !isTraining { norm.eval() }
@@ -48,15 +49,15 @@ struct FusedOperationTests {
 
         var wanted = try norm(mapped)
         if let addend { wanted = try wanted + addend }
-        if rectifies { wanted = try wanted.relu() }
+        if relu { wanted = try wanted.relu() }
         try wanted.backward(gradient: slopes)
         let gradients = leaves.map(\.grad)
         for leaf in leaves { leaf.grad = nil }
 
         func atOnce() throws -> Variable {
-          try convolution.normalized(x, by: norm, adding: addend, rectifies: rectifies)
+          try convolution.normalized(x, by: norm, adding: addend, relu: relu)
         }
-        let what = "training \(isTraining), addend \(hasAddend), rectifier \(rectifies)"
+        let what = "training \(isTraining), addend \(hasAddend), rectifier \(relu)"
         let found = try atOnce()
         try expectClose(found, wanted, "output, \(what)")
         try found.backward(gradient: slopes)
@@ -64,7 +65,7 @@ struct FusedOperationTests {
           try expectClose(leaf.grad, #require(gradient), "gradient, \(what)")
         }
         // Without gradients it is done while outputs are written.
-        try expectClose(GradientMode.off { try atOnce() }, wanted, "output alone, \(what)")
+        try expectClose(noGrad { try atOnce() }, wanted, "output alone, \(what)")
       }
     }
   }

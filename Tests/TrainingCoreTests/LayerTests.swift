@@ -40,14 +40,14 @@ import TrainingCore
     ),
     ("batch_norm2d", { try BatchNorm2d(4) }),
     ("batch_norm2d_eval", { try BatchNorm2d(4).eval() }),
-    ("batch_norm2d_bare", { try BatchNorm2d(4, affine: false, tracksStatistics: false) }),
+    ("batch_norm2d_bare", { try BatchNorm2d(4, affine: false, trackRunningStats: false) }),
     ("batch_norm2d_mean", { try BatchNorm2d(4, epsilon: 1e-3, momentum: nil) }),
     ("batch_norm1d", { try BatchNorm1d(5, momentum: 0.3) }),
     ("batch_norm1d_3d", { try BatchNorm1d(5) }),
     ("layer_norm", { try LayerNorm(9) }),
     ("layer_norm_two", { try LayerNorm([3, 4], epsilon: 1e-6) }),
     ("layer_norm_no_bias", { try LayerNorm([9], bias: false) }),
-    ("layer_norm_bare", { try LayerNorm([9], affine: false) }),
+    ("layer_norm_bare", { try LayerNorm([9], elementwiseAffine: false) }),
     ("rms_norm", { try RMSNorm([8]) }),
     ("rms_norm_eps", { try RMSNorm([2, 4], epsilon: 1e-2) }),
     ("group_norm", { try GroupNorm(3, 6) }),
@@ -56,12 +56,12 @@ import TrainingCore
     ("max_pool2d", { MaxPool2d(3, stride: 2, padding: 1) }),
     (
       "max_pool2d_options",
-      { MaxPool2d(Pair(2, 3), stride: Pair(2, 1), dilation: Pair(2, 1), roundsUp: true) }
+      { MaxPool2d(Pair(2, 3), stride: Pair(2, 1), dilation: Pair(2, 1), ceilMode: true) }
     ),
     ("avg_pool2d", { AvgPool2d(3, stride: 2, padding: 1) }),
     (
       "avg_pool2d_options",
-      { AvgPool2d(3, stride: 2, padding: 1, roundsUp: true, countsPadding: false) }
+      { AvgPool2d(3, stride: 2, padding: 1, ceilMode: true, countIncludePad: false) }
     ),
     ("adaptive_avg_pool2d", { AdaptiveAvgPool2d(Pair(3, 2)) }),
     ("adaptive_avg_pool2d_one", { AdaptiveAvgPool2d(1) }),
@@ -112,13 +112,14 @@ import TrainingCore
   ])
   func `Attention gives PyTorch's outputs and gradients`(name: String) throws {
     let fixture = try TrainingFixture("layers")
-    let attention = try MultiheadAttention(8, heads: 2)
+    let attention = try MultiheadAttention(8, numHeads: 2)
     try attention.load(fixture.dict("attention/param"))
     let inputs = try fixture.inputs(name)
     let all = inputs.count == 1 ? [inputs[0], inputs[0], inputs[0]] : inputs
     let mask = try fixture.variable("\(name)/mask")
     let output = try attention.forward(
-      query: all[0], key: all[1], value: all[2], mask: name == "attention_padded" ? nil : mask,
+      query: all[0], key: all[1], value: all[2],
+      attentionMask: name == "attention_padded" ? nil : mask,
       keyPaddingMask: name == "attention_padded" ? mask : nil)
     try expectClose(output, fixture.need("\(name)/output"), "output")
     try output.backward(gradient: fixture.need("\(name)/gradient"))

@@ -20,13 +20,13 @@ import TrainingCore
     "matmul_column": { try $0[0].matmul($0[1]) },
     "sum": { try $0[0].sum() },
     "sum_dims": { try $0[0].sum([0, 2]) },
-    "sum_keep": { try $0[0].sum([1], keepingDimensions: true) },
+    "sum_keep": { try $0[0].sum([1], keepDimensions: true) },
     "mean_last": { try $0[0].mean([-1]) },
     "mean": { try $0[0].mean() },
     "max": { try $0[0].maximum(dimension: 1).values },
     "exp": { try $0[0].exp() },
     "log": { try $0[0].log() },
-    "sqrt": { try $0[0].squareRoot() },
+    "sqrt": { try $0[0].sqrt() },
     "abs": { try $0[0].abs() },
     "log_softmax": { try $0[0].logSoftmax(dimension: 1) },
     "cat": { try Variable.cat([$0[0], $0[1], $0[0]], dimension: 1) },
@@ -47,14 +47,15 @@ import TrainingCore
       let double = try $0[0] * 2
       return try double.relu() + $0[0].exp() * double
     },
-    "attention": { try Variable.attention(query: $0[0], key: $0[1], value: $0[2]) },
+    "attention": { try Variable.scaledDotProductAttention(query: $0[0], key: $0[1], value: $0[2]) },
     "attention_causal": {
-      try Variable.attention(query: $0[0], key: $0[1], value: $0[2], isCausal: true, scale: 0.3)
+      try Variable.scaledDotProductAttention(
+        query: $0[0], key: $0[1], value: $0[2], isCausal: true, scale: 0.3)
     },
     "attention_mask": {
-      try Variable.attention(
+      try Variable.scaledDotProductAttention(
         query: $0[0], key: $0[1], value: $0[2],
-        mask: TrainingFixture("operations").need("attention_mask/mask"))
+        attentionMask: TrainingFixture("operations").need("attention_mask/mask"))
     },
   ]
 
@@ -70,7 +71,7 @@ import TrainingCore
 
   static let losses: [(name: String, loss: Operation)] =
     Reduction.allCases.flatMap(losses(_:)) + [
-      (name: "kl_batchmean", loss: { @Sendable in try $0[0].klDivergence($0[1], perBatch: true) })
+      (name: "kl_batchmean", loss: { @Sendable in try $0[0].klDiv($0[1], batchMean: true) })
     ]
 
   static func losses(_ reduction: Reduction) -> [(name: String, loss: Operation)] {
@@ -110,13 +111,13 @@ import TrainingCore
         "bce_weight_\(reduction)",
         {
           try $0[0].binaryCrossEntropyWithLogits(
-            $0[1], weight: $0[2], positiveWeight: $0[3], reduction: reduction)
+            $0[1], weight: $0[2], posWeight: $0[3], reduction: reduction)
         }
       ),
-      ("kl_\(reduction)", { try $0[0].klDivergence($0[1], reduction: reduction) }),
+      ("kl_\(reduction)", { try $0[0].klDiv($0[1], reduction: reduction) }),
       (
         "kl_log_\(reduction)",
-        { try $0[0].klDivergence($0[1], logTargets: true, reduction: reduction) }
+        { try $0[0].klDiv($0[1], logTarget: true, reduction: reduction) }
       ),
     ]
   }

@@ -6,7 +6,7 @@ import TrainingCore
 
 /// Optimisers, schedulers and clipping against PyTorch.
 @Suite struct OptimizerTests {
-  typealias Make = @Sendable ([Parameter]) throws -> any Optimizer & Resumable
+  typealias Make = @Sendable ([Parameter]) throws -> any Optimizer
 
   static let optimizers: KeyValuePairs<String, Make> = [
     "sgd": { try SGD($0, learningRate: 0.1) },
@@ -50,7 +50,7 @@ import TrainingCore
         ])
     },
     "adam_amsgrad": { try Adam($0, learningRate: 0.01, amsgrad: true, maximize: true) },
-    "adamw": { try Adam.adamW($0, learningRate: 0.01) },
+    "adamw": { try AdamW($0, learningRate: 0.01) },
     "adamw_options": {
       try Adam(
         .adamW(learningRate: 0.05, betas: .init(0.85, 0.95), weightDecay: 0.3, amsgrad: true),
@@ -110,8 +110,8 @@ import TrainingCore
     }
     let saved = try Checkpoint(
       .dict([
-        "model": PlainValue(model), "optimizer": optimizer.savedState(),
-        "scheduler": scheduler.savedState(), "epoch": .int(5),
+        "model": PlainValue(model), "optimizer": optimizer.stateDict(),
+        "scheduler": scheduler.stateDict(), "epoch": .int(5),
       ]))
     let folder = try TemporaryFolder()
     let path = folder.file("saved.pt")
@@ -136,8 +136,8 @@ import TrainingCore
     }
     let optimizer = try #require(Self.resumed.first { $0.key == name }).value(parameters)
     let scheduler = try StepLR(optimizer, stepSize: 2, gamma: 0.5)
-    try optimizer.restore(checkpoint.plainValue(at: "optimizer"))
-    try scheduler.restore(checkpoint.plainValue(at: "scheduler"))
+    try optimizer.load(checkpoint.plainValue(at: "optimizer"))
+    try scheduler.load(checkpoint.plainValue(at: "scheduler"))
     for step in 5..<10 {
       try Self.setGradients(fixture, step, parameters)
       try optimizer.step()
@@ -155,22 +155,22 @@ import TrainingCore
     let parameters = try Self.start(fixture)
     let one = try SGD(parameters, momentum: 0.9)
     #expect(throws: TrainingError.self) {
-      try one.restore(checkpoint.plainValue(at: "optimizer"))
+      try one.load(checkpoint.plainValue(at: "optimizer"))
     }
     let swapped = try SGD(
       .init(), groups: [.init([parameters[1], parameters[0]]), .init([parameters[2]])])
     #expect(throws: TrainingError.self) {
-      try swapped.restore(checkpoint.plainValue(at: "optimizer"))
+      try swapped.load(checkpoint.plainValue(at: "optimizer"))
     }
-    #expect(throws: TrainingError.self) { try one.restore(.none) }
+    #expect(throws: TrainingError.self) { try one.load(.none) }
   }
 
   @Test(arguments: [("l2", 2.0), ("l1", 1), ("inf", .infinity), ("l3", 3)])
-  func `Clipping by norm gives PyTorch's gradients`(name: String, power: Double) throws {
+  func `Clipping by norm gives PyTorch's gradients`(name: String, normType: Double) throws {
     let fixture = try TrainingFixture("optimizers")
     let parameters = try Self.start(fixture)
     try Self.setGradients(fixture, 0, parameters)
-    let total = try GradientClipping.norm(parameters, most: 1.5, power: power)
+    let total = try parameters.clipGradNorm(maxNorm: 1.5, normType: normType)
     #expect(abs(total / (try fixture.need("clip_\(name)/total").item()) - 1) < 1e-5)
     for (i, parameter) in parameters.enumerated() {
       try expectClose(parameter.grad, fixture.need("clip_\(name)/\(i)"), "gradient \(i)")
@@ -181,30 +181,30 @@ import TrainingCore
     let fixture = try TrainingFixture("optimizers")
     let parameters = try Self.start(fixture)
     try Self.setGradients(fixture, 0, parameters)
-    try GradientClipping.value(parameters, most: 0.4)
+    try parameters.clipGradValue(clipValue: 0.4)
     for (i, parameter) in parameters.enumerated() {
       try expectClose(parameter.grad, fixture.need("clip_value/\(i)"), "gradient \(i)")
     }
   }
 
-  static let schedulers: KeyValuePairs<String, @Sendable (any Optimizer) throws -> Scheduler> = [
+  static let schedulers: KeyValuePairs<String, @Sendable (any Optimizer) throws -> LRScheduler> = [
     "step": { try StepLR($0, stepSize: 3, gamma: 0.1) },
     "step_each": { try StepLR($0, stepSize: 1, gamma: 0.7) },
     "multi_step": { MultiStepLR($0, milestones: [2, 5, 5, 9], gamma: 0.5) },
     "exponential": { ExponentialLR($0, gamma: 0.9) },
-    "cosine": { try CosineAnnealingLR($0, halfPeriod: 5, least: 0.001) },
-    "linear": { try LinearLR($0, startFactor: 0.25, endFactor: 0.8, epochs: 6) },
-    "constant": { try ConstantLR($0, factor: 0.25, epochs: 4) },
+    "cosine": { try CosineAnnealingLR($0, tMax: 5, etaMin: 0.001) },
+    "linear": { try LinearLR($0, startFactor: 0.25, endFactor: 0.8, totalIters: 6) },
+    "constant": { try ConstantLR($0, factor: 0.25, totalIters: 4) },
     "sequential": {
       try SequentialLR(
         [
-          LinearLR($0, startFactor: 0.1, epochs: 4), CosineAnnealingLR($0, halfPeriod: 8),
+          LinearLR($0, startFactor: 0.1, totalIters: 4), CosineAnnealingLR($0, tMax: 8),
         ], milestones: [4])
     },
     "sequential_three": {
       try SequentialLR(
         [
-          ConstantLR($0, factor: 0.1, epochs: 2), ExponentialLR($0, gamma: 0.9),
+          ConstantLR($0, factor: 0.1, totalIters: 2), ExponentialLR($0, gamma: 0.9),
           StepLR($0, stepSize: 2, gamma: 0.5),
         ], milestones: [3, 7])
     },
@@ -220,7 +220,7 @@ import TrainingCore
     let scheduler = try #require(Self.schedulers.first { $0.key == name }).value(optimizer)
     for (epoch, wanted) in try #require(rates[name]).enumerated() {
       if epoch > 0 { scheduler.step() }
-      for (found, wanted) in zip(scheduler.lastRates, wanted) {
+      for (found, wanted) in zip(scheduler.lastLearningRates, wanted) {
         #expect(abs(found - wanted) <= 1e-12, "epoch \(epoch)")
       }
     }
@@ -236,24 +236,24 @@ import TrainingCore
     let (first, second) = (try optimizer(), try optimizer())
     let (whole, resumed) = (try make(first), try make(second))
     for _ in 0..<5 { whole.step() }
-    try second.restore(first.savedState())
-    try resumed.restore(whole.savedState())
+    try second.load(first.stateDict())
+    try resumed.load(whole.stateDict())
     for _ in 0..<6 {
       whole.step()
       resumed.step()
-      #expect(whole.lastRates == resumed.lastRates)
+      #expect(whole.lastLearningRates == resumed.lastLearningRates)
     }
   }
 
   /// Schedulers of the same kinds with other options, which a state overrides.
-  static let others: KeyValuePairs<String, @Sendable (any Optimizer) throws -> Scheduler> = [
+  static let others: KeyValuePairs<String, @Sendable (any Optimizer) throws -> LRScheduler> = [
     "step": { try StepLR($0, stepSize: 7) }, "step_each": { try StepLR($0, stepSize: 7) },
     "multi_step": { MultiStepLR($0, milestones: [1, 6]) },
     "exponential": { ExponentialLR($0, gamma: 0.1) },
-    "cosine": { try CosineAnnealingLR($0, halfPeriod: 2) }, "linear": { try LinearLR($0) },
+    "cosine": { try CosineAnnealingLR($0, tMax: 2) }, "linear": { try LinearLR($0) },
     "constant": { try ConstantLR($0) },
     "sequential": {
-      try SequentialLR([LinearLR($0), CosineAnnealingLR($0, halfPeriod: 1)], milestones: [1])
+      try SequentialLR([LinearLR($0), CosineAnnealingLR($0, tMax: 1)], milestones: [1])
     },
     "sequential_three": {
       try SequentialLR(
@@ -275,7 +275,7 @@ import TrainingCore
         .init([Parameter([1], .constant(0))]) { $0.learningRate = 0.5 },
       ])
     let scheduler = try #require(Self.others.first { $0.key == name }).value(optimizer)
-    try scheduler.restore(theirs.plainValue(at: name))
+    try scheduler.load(theirs.plainValue(at: name))
     optimizer.learningRates = rates[5]
 
     // What is saved here is the same, too, but for rates that nobody reads.
@@ -287,14 +287,14 @@ import TrainingCore
         return ["int", "float"].contains($0.type) ? "\(path) number" : "\(path) \($0.summary)"
       }
     }
-    let saved = try Checkpoint(.dict(["other": .none, name: scheduler.savedState()]))
+    let saved = try Checkpoint(.dict(["other": .none, name: scheduler.stateDict()]))
     let wanted = try outline(theirs, name + "/")
     #expect(wanted.count > 5)
     #expect(try outline(saved, name + "/") == wanted)
 
     for (epoch, wanted) in rates.enumerated().dropFirst(6) {
       scheduler.step()
-      for (found, wanted) in zip(scheduler.lastRates, wanted) {
+      for (found, wanted) in zip(scheduler.lastLearningRates, wanted) {
         #expect(abs(found - wanted) <= 1e-12, "epoch \(epoch)")
       }
     }
@@ -305,7 +305,7 @@ import TrainingCore
     let scheduler = MultiStepLR(optimizer, milestones: [2, 5, 5, 9], gamma: 0.5)
     let folder = try TemporaryFolder()
     let path = folder.file("scheduler.pt")
-    try Checkpoint(scheduler.savedState()).write(to: path)
+    try Checkpoint(scheduler.stateDict()).write(to: path)
     guard case .counter(let counts) = try Checkpoint(path).plainValue(at: "milestones") else {
       Issue.record("no Counter")
       return
@@ -322,14 +322,14 @@ import TrainingCore
     let sequence = try SequentialLR(
       [ConstantLR(optimizer), ExponentialLR(optimizer, gamma: 1)], milestones: [1])
     func refused(
-      _ scheduler: Scheduler, _ key: String, _ value: PlainValue,
+      _ scheduler: LRScheduler, _ key: String, _ value: PlainValue,
       sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
-      guard case .dict(let entries) = try scheduler.savedState() else { return }
+      guard case .dict(let entries) = scheduler.stateDict() else { return }
       let changed = PlainValue.dict(
         entries.filter { $0.key.text != key } + [(.string(key), value)])
       #expect(throws: TrainingError.self, sourceLocation: sourceLocation) {
-        try scheduler.restore(changed)
+        try scheduler.load(changed)
       }
     }
     try refused(multiStep, "milestones", .none)
@@ -346,13 +346,13 @@ import TrainingCore
     try refused(sequence, "_schedulers", .list([.none, .none]))
     try refused(sequence, "last_epoch", .int(-2))
     // So many milestones are neither listed nor added up as whole numbers.
-    try multiStep.restore(
+    try multiStep.load(
       .dict([
         "milestones": .counter([(.int(1), .max), (.int(-1), .max)]), "gamma": .float(0.5),
         "last_epoch": .int(0), "base_lrs": .list([.float(1)]),
       ]))
     multiStep.step()
-    #expect(multiStep.lastRates == [0])
+    #expect(multiStep.lastLearningRates == [0])
   }
 
   private static func start(_ fixture: TrainingFixture) throws -> [Parameter] {

@@ -116,18 +116,18 @@ import TrainingCore
       { try image.conv2d(Variable.ones([2, 3, 1, 1]), stride: 0) },
       { try image.conv2d(Variable.ones([2, 3, 1, 1]), padding: Pair(-1, 1 << 40)) },
       { try image.maxPool2d(0) }, { try image.maxPool2d(9) },
-      { try image.averagePool2d(3, padding: 2) },
+      { try image.avgPool2d(3, padding: 2) },
       { try BatchNorm2d(5)(image) }, { try BatchNorm2d(3)(x) }, { try LayerNorm(4)(x) },
       { try GroupNorm(2, 3)(image) }, { try Embedding(3, 2)(Variable(indices: [3])) },
       { try Embedding(3, 2)(Variable(indices: [-1])) }, { try Embedding(3, 2)(x) },
       { try x.crossEntropy(Variable(indices: [0, 3])) },
       { try x.crossEntropy(Variable(indices: [0])) },
       { try x + Variable(doubles: [1], shape: []) }, { try x.dropout(2) }, { try Module()(x) },
-      { try MultiheadAttention(6, heads: 4)(x) }, { try MultiheadAttention(6, heads: 3)(x) },
+      { try MultiheadAttention(6, numHeads: 4)(x) }, { try MultiheadAttention(6, numHeads: 3)(x) },
       { try Variable.cat([x, image]) }, { try x.reshaped([1 << 40, 1 << 40, -1]) },
       { try Variable.ones([1]).expanded(to: [1 << 40, 1 << 40]) },
       { try image.convTranspose2d(Variable.ones([3, 4, 1, 1]), groups: 1 << 62) },
-      { try MultiheadAttention(1 << 62, heads: 1)(x) }, { try Variable.cat([]) },
+      { try MultiheadAttention(1 << 62, numHeads: 1)(x) }, { try Variable.cat([]) },
       { try x.softmax(dimension: 2) },
     ]
     for (i, operation) in wrong.enumerated() {
@@ -147,7 +147,7 @@ import TrainingCore
     }
 
     override func forward(_ input: Variable) throws -> Variable {
-      let pooled = try bn1(conv1(input)).relu().adaptiveAveragePool2d(1).flattened(from: 1)
+      let pooled = try bn1(conv1(input)).relu().adaptiveAvgPool2d(1).flattened(startDimension: 1)
       return try layers[1](layers[0](pooled).relu())
     }
   }

@@ -28,7 +28,7 @@ enum Cases {
         try EncoderLayer(768, heads: 12, inner: 3072, normalizesFirst: false)
       }
       return try trainer(
-        Sequential(layers + [Linear(768, 10), Flatten(from: 0, to: 1)]),
+        Sequential(layers + [Linear(768, 10), Flatten(startDimension: 0, endDimension: 1)]),
         Variable.normal([2, 128, 768]), labels(256))
     default: throw TrainingError.badArgument(operation: "benchmark", problem: "no case \(name)")
     }
@@ -54,7 +54,7 @@ enum Cases {
 
   private static func forward(_ model: Module, _ x: Variable) throws -> Step {
     model.eval()
-    return { _ = try GradientMode.off { try model(x) } }
+    return { _ = try noGrad { try model(x) } }
   }
 
   /// A convolution alone, both ways: inputs, outputs, size, kernel, stride.

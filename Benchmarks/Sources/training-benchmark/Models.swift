@@ -34,11 +34,11 @@ final class Block: Module {
 
   override func forward(_ input: Variable) throws -> Variable {
     let beside =
-      try shortcut.map { try $0.0.normalized(input, by: $0.1, rectifies: false) } ?? input
+      try shortcut.map { try $0.0.normalized(input, by: $0.1, relu: false) } ?? input
     var value = input
     for (i, unit) in body.enumerated() {
       value = try unit.0.normalized(
-        value, by: unit.1, adding: i < body.count - 1 ? nil : beside, rectifies: true)
+        value, by: unit.1, adding: i < body.count - 1 ? nil : beside, relu: true)
     }
     return value
   }
@@ -81,7 +81,7 @@ final class EncoderLayer: Module {
   let normalizesFirst: Bool
 
   init(_ width: Int, heads: Int, inner: Int, normalizesFirst: Bool) throws {
-    selfAttn = try MultiheadAttention(width, heads: heads)
+    selfAttn = try MultiheadAttention(width, numHeads: heads)
     linear1 = try Linear(width, inner)
     linear2 = try Linear(inner, width)
     norm1 = try LayerNorm(width)
@@ -115,7 +115,7 @@ final class VisionTransformer: Module {
   init(width: Int) throws {
     convProj = try Conv2d(3, width, kernelSize: 16, stride: 16)
     classToken = try Parameter([1, 1, width], .constant(0))
-    posEmbedding = try Parameter([1, 197, width], .normal(mean: 0, deviation: 0.02))
+    posEmbedding = try Parameter([1, 197, width], .normal(mean: 0, standardDeviation: 0.02))
     layers = try (0..<12).map { _ in
       try EncoderLayer(width, heads: width / 64, inner: 4 * width, normalizesFirst: true)
     }
@@ -124,7 +124,7 @@ final class VisionTransformer: Module {
   }
 
   override func forward(_ input: Variable) throws -> Variable {
-    let patches = try convProj(input).flattened(from: 2).transposed(1, 2)
+    let patches = try convProj(input).flattened(startDimension: 2).transposed(1, 2)
     let token = try classToken.expanded(to: [input.shape[0], 1, patches.shape[2]])
     var value = try Variable.cat([token, patches], dimension: 1) + posEmbedding
     for layer in layers { value = try layer(value) }

@@ -40,7 +40,7 @@ func firstForward(_ path: String) throws {
   let model = try resnet(depth: 18)
   try model.load(Checkpoint(path).stateDict())
   model.eval()
-  let output = try GradientMode.off { try model(Variable.full([1, 3, 224, 224], 0.1)) }
+  let output = try noGrad { try model(Variable.full([1, 3, 224, 224], 0.1)) }
   print(try output.argmax().item())
 }
 

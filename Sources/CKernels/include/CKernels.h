@@ -1,5 +1,5 @@
-// Loops over numbers that must be fast on every processor: compiled once for the machine's baseline and once
-// for AVX2 with F16C, chosen at run time. No function here allocates, and none keeps state.
+// Loops over numbers: each is compiled for the baseline and for AVX2; the better one that the processor has is
+// called. All give the same results on every processor. No function allocates or keeps state.
 
 #ifndef CKERNELS_H
 #define CKERNELS_H

@@ -36,7 +36,7 @@ final class DescribedModule: Module {
   let account: RunAccount
   /// How many numbers the last dimension of the whole model's outputs must have; nil for a part of it.
   var classes: Int?
-  private let places: [String: Int]
+  private let indices: [String: Int]
 
   init(
     _ parts: [(key: String, line: Int, part: Part)], inputs: [String] = ["x"], steps: [Step]?,
@@ -48,7 +48,7 @@ final class DescribedModule: Module {
     self.sizes = sizes
     self.origin = origin
     self.account = account
-    places = Dictionary(
+    indices = Dictionary(
       parts.enumerated().map { ($1.key, $0) }, uniquingKeysWith: { first, _ in first })
   }
 
@@ -65,21 +65,21 @@ final class DescribedModule: Module {
 
   /// A part by its key.
   func part(_ key: String) -> (key: String, line: Int, part: Part)? {
-    places[key].map { parts[$0] }
+    indices[key].map { parts[$0] }
   }
 
   /// What a path of keys leads to: a part of this module or of one inside; also a layer's parameter.
   func part(at path: [String]) -> (owner: DescribedModule, key: String, part: Part)? {
     var module = self
-    for (place, key) in path.enumerated() {
+    for (depth, key) in path.enumerated() {
       guard let (_, _, found) = module.part(key) else { return nil }
-      if place == path.count - 1 { return (module, key, found) }
+      if depth == path.count - 1 { return (module, key, found) }
       switch found {
       case .module(let inner): module = inner
       case .layer(let layer):
-        guard place == path.count - 2 else { return nil }
-        for case (path[place + 1], .parameter(let parameter)) in layer.module.members {
-          return (module, path[place + 1], .parameter(parameter))
+        guard depth == path.count - 2 else { return nil }
+        for case (path[depth + 1], .parameter(let parameter)) in layer.module.members {
+          return (module, path[depth + 1], .parameter(parameter))
         }
         return nil
       default: return nil
@@ -124,24 +124,24 @@ final class DescribedModule: Module {
   /// The parts one behind the other.
   func runInOrder(_ input: Variable) throws -> Variable {
     var value = input
-    var place = 0
-    while place < parts.count {
+    var index = 0
+    while index < parts.count {
       // A rectifier behind a batch norm is done with it.
-      if case .layer(let layer) = parts[place].part, let norm = layer.module as? BatchNorm,
-        place + 1 < parts.count, case .layer(let next) = parts[place + 1].part, next.module is ReLU
+      if case .layer(let layer) = parts[index].part, let norm = layer.module as? BatchNorm,
+        index + 1 < parts.count, case .layer(let next) = parts[index + 1].part, next.module is ReLU
       {
         do {
           try account.take(layer.outputShape(value.shape))
-          value = try norm.rectified(value)
-        } catch { throw failure(parts[place].line, parts[place].key, error) }
-        place += 2
+          value = try norm.normalized(value, relu: true)
+        } catch { throw failure(parts[index].line, parts[index].key, error) }
+        index += 2
         continue
       }
-      switch parts[place].part {
-      case .layer, .module: value = try call(parts[place].key, [value])
+      switch parts[index].part {
+      case .layer, .module: value = try call(parts[index].key, [value])
       case .parameter, .buffer: break
       }
-      place += 1
+      index += 1
     }
     return value
   }
@@ -163,7 +163,7 @@ final class DescribedModule: Module {
         }
         let shape = try layer.outputShape(values[0].shape)
         if let block = layer.module as? TransformerEncoderLayer {
-          try account.take([shape[0], block.selfAttn.headCount, shape[1], shape[1]])
+          try account.take([shape[0], block.selfAttn.numHeads, shape[1], shape[1]])
           try account.take(shape.dropLast() + [block.linear1.weight.shape[0]])
         }
         try account.take(shape)
@@ -187,22 +187,22 @@ final class DescribedModule: Module {
     guard key.shape == value.shape, key.shape[0] == query.shape[0] else {
       throw LayerError("the shapes of queries, keys and values do not fit each other")
     }
-    try account.take([query.shape[0], attention.headCount, query.shape[1], key.shape[1]])
+    try account.take([query.shape[0], attention.numHeads, query.shape[1], key.shape[1]])
     return try attention.forward(query: query, key: key, value: value, isCausal: isCausal)
   }
 
   /// An error with its place.
   private func failure(_ line: Int, _ key: String?, _ error: any Error) -> any Error {
-    let place = DescriptionError.Place(file: origin.file, line: line)
+    let location = DescriptionError.Location(file: origin.file, line: line)
     let module = [origin.path, key ?? ""].filter { !$0.isEmpty }.joined(separator: ".")
     switch error {
     case let error as LayerError:
-      return DescriptionError.cannotRun(place, module: module, problem: error.problem)
+      return DescriptionError.cannotRun(location, module: module, problem: error.problem)
     case let error as ExpressionError:
-      return DescriptionError.cannotRun(place, module: module, problem: error.problem)
+      return DescriptionError.cannotRun(location, module: module, problem: error.problem)
     case TrainingError.noBLAS, TrainingError.outOfMemory: return error
     case let error as TrainingError:
-      return DescriptionError.cannotRun(place, module: module, problem: error.description)
+      return DescriptionError.cannotRun(location, module: module, problem: error.description)
     default: return error
     }
   }

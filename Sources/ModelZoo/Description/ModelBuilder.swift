@@ -64,13 +64,13 @@ struct ModelBuilder {
   ) throws -> DescribedModule.Part {
     guard depth <= Self.deepest else {
       throw DescriptionError.tooLarge(
-        parser.place(node.line),
+        parser.location(node.line),
         problem: "modules lie in one another more than \(Self.deepest) deep")
     }
     do {
       try allowance.takeModule()
     } catch let error as LayerError {
-      throw DescriptionError.tooLarge(parser.place(node.line), problem: error.problem)
+      throw DescriptionError.tooLarge(parser.location(node.line), problem: error.problem)
     }
     switch node.content {
     case .call(let name, let arguments):
@@ -101,7 +101,7 @@ struct ModelBuilder {
     do {
       try allowance.takeSteps(module.steps?.count ?? 0)
     } catch let error as LayerError {
-      throw DescriptionError.tooLarge(parser.place(node.line), problem: error.problem)
+      throw DescriptionError.tooLarge(parser.location(node.line), problem: error.problem)
     }
     var names = Set(module.inputs)
     for step in module.steps ?? [] {
@@ -231,6 +231,6 @@ struct ModelBuilder {
     }
     try allowance.take(shape)
     return .parameter(
-      try Parameter(shape, .normal(mean: 0, deviation: 0.02), from: random))
+      try Parameter(shape, .normal(mean: 0, standardDeviation: 0.02), from: random))
   }
 }

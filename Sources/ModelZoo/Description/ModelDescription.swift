@@ -3,9 +3,9 @@ internal import Platform
 public import StateDicts
 public import TrainingCore
 
-/// A model that is described in YAML rather than known by name.
+/// A model that a YAML file describes.
 ///
-/// Keys of the description are parts of keys of the state dict; layers are written as PyTorch prints them.
+/// The description's keys are parts of the state dict's keys; layers are written as PyTorch prints them.
 /// ```swift
 /// let description = try ModelDescription(
 ///   yaml: """
@@ -18,20 +18,20 @@ public import TrainingCore
 ///     """)
 /// let result = try ModelVerification(of: stateDict, as: description)
 /// ```
-/// `docs/models.md` has the whole language. A description is data: it is bounded in size, depth, modules,
-/// tensors and in what a pass computes, whoever wrote it.
+/// `docs/models.md` documents the language. A description may come from anywhere: its size, depth, modules and tensors
+/// are bounded, and so is what a forward pass computes.
 public struct ModelDescription: ModelFamily {
-  /// The file's path, or whatever it was called: what a ``ModelSpec`` asks for it by.
+  /// The name by which a ``ModelSpec`` refers to it: the file's path, or the name that was given.
   public let name: String
-  /// The key of the first weight.
+  /// The key of the first parameter.
   public let anchor: String
-  /// The sizes, each of which may be told otherwise, and the classes.
+  /// The options: the number of classes, and each size of the description.
   public let options: [(name: String, explanation: String)]
 
   private let parser: DescriptionParser
   private let model: ModuleNode
   private let blocks: [String: BlockNode]
-  /// Names for sizes, in order; each may use those before it.
+  /// The named sizes in order; each may use those before it.
   private let sizes: [Size]
   private let classes: Classes
   private let input: (value: Expression, line: Int)?
@@ -55,11 +55,11 @@ public struct ModelDescription: ModelFamily {
     "input", "classes", "sizes", "blocks", "model", "head", "ignore", "unused",
   ]
 
-  /// Reads a description.
+  /// Parses a description.
   ///
   /// - Parameters:
   ///   - yaml: the text.
-  ///   - name: what errors and reports call it.
+  ///   - name: its name in errors and reports.
   /// - Throws: `DescriptionError`, with the line.
   public init(yaml: String, name: String = "model.yml") throws {
     let parser = DescriptionParser(file: name)
@@ -127,9 +127,9 @@ public struct ModelDescription: ModelFamily {
     anchor = Self.firstKey(self.model, blocks) ?? ""
   }
 
-  /// Reads a description from a file.
+  /// Reads and parses a description.
   ///
-  /// - Throws: `FileError`; `DescriptionError`, with the line.
+  /// - Throws: `FileError` if the file cannot be read; `DescriptionError`, with the line, if it is no description.
   public init(path: String) throws {
     let file = try File(readingFrom: path)
     guard file.size <= PlainYAML.largestSize else {
@@ -145,13 +145,17 @@ public struct ModelDescription: ModelFamily {
     try self.init(yaml: text, name: path)
   }
 
-  /// Any that have the anchor: a description is asked for, not guessed.
-  public func recognises(_ shapes: StateShapes) -> Bool { true }
+  /// Always true: descriptions are asked for by name and not matched.
+  public func recognizes(_ shapes: StateShapes) -> Bool { true }
 
-  /// Makes the model that is described; its weights are new.
+  /// Builds the described model with new weights.
   ///
-  /// - Throws: `DescriptionError` with the line; `ZooError.cannotInfer` where a tensor that tells a size is
-  ///   not there, and nothing says what to take then.
+  /// - Parameters:
+  ///   - shapes: the shapes of a state dict, from which sizes are taken.
+  ///   - options: sizes in place of those of the description.
+  ///   - random: the source of the initial weights.
+  /// - Throws: `DescriptionError` with the line; `ZooError.cannotInfer` if the tensor that determines a size is missing
+  ///   and the description has no alternative; `ZooError.badOption`.
   public func makeModel(
     fitting shapes: StateShapes, _ options: ModelOptions, from random: RandomSource
   ) throws -> ZooModel {
@@ -199,7 +203,7 @@ public struct ModelDescription: ModelFamily {
     return result
   }
 
-  /// A size as an option tells it, or as it is described.
+  /// The value of a size: that of an option, or that of the description.
   private func value(of size: Size, _ options: ModelOptions, _ scope: SizeScope) throws -> SizeValue
   {
     if let written = options.values[size.name] {
@@ -272,7 +276,7 @@ public struct ModelDescription: ModelFamily {
     }
   }
 
-  /// The key of the first weight, as far as it can be told without sizes.
+  /// The key of the first parameter, as far as it is known without sizes.
   private static func firstKey(_ model: ModuleNode, _ blocks: [String: BlockNode]) -> String? {
     let kinds = LayerKind.all()
     var budget = 10_000
@@ -311,8 +315,8 @@ public struct ModelDescription: ModelFamily {
 }
 
 extension ModelZoo {
-  /// The zoo in which what is asked for is to be found: a name that ends in `.yml` or `.yaml` is a
-  /// description's path, and that description is added.
+  /// A zoo that has the model of a spec: if the spec's name ends in `.yml` or `.yaml`, it is the path of a description,
+  /// which is added.
   ///
   /// - Throws: `ZooError.unknownModel`; what ``ModelDescription/init(path:)`` throws.
   public func including(_ spec: ModelSpec) throws -> ModelZoo {
@@ -325,10 +329,14 @@ extension ModelZoo {
 }
 
 extension ModelVerification {
-  /// Loads a state dict into the model that is described, and runs it.
+  /// Loads a state dict into a described model, inspects the weights, and runs the model on a random batch.
   ///
-  /// - Throws: `ZooError` and `DescriptionError` where no such model can be built or run; what reading
-  ///   throws.
+  /// - Parameters:
+  ///   - stateDict: the weights.
+  ///   - description: the model.
+  ///   - sizes: sizes in place of those of the description.
+  ///   - options: how the model is run.
+  /// - Throws: `ZooError` and `DescriptionError` if no such model can be built or run; what reading tensors throws.
   public init(
     of stateDict: StateDict, as description: ModelDescription,
     sizes: ModelOptions = ModelOptions(), _ options: Options = Options()

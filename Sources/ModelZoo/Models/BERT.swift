@@ -14,17 +14,17 @@ final class BERTEmbeddings: Module {
     positionEmbeddings = try Embedding(sizes.positions, sizes.width, from: random)
     tokenTypeEmbeddings = try Embedding(sizes.types, sizes.width, from: random)
     for table in [wordEmbeddings, positionEmbeddings, tokenTypeEmbeddings] {
-      try table.weight.initializing(by: .normal(mean: 0, deviation: 0.02), from: random)
+      try table.weight.initializing(by: .normal(mean: 0, standardDeviation: 0.02), from: random)
     }
     layerNorm = try LayerNorm(sizes.width, epsilon: 1e-12)
   }
 
   override func forward(_ input: Variable) throws -> Variable {
-    let places = try positionEmbeddings(Variable.range(input.shape[1]))
+    let positions = try positionEmbeddings(Variable.arange(input.shape[1]))
     let type = try tokenTypeEmbeddings(Variable(indices: [0]))
-    // Token 0 fills rows up and does not learn.
-    let words = try wordEmbeddings.weight.rows(at: input, paddingIndex: 0)
-    return try layerNorm(words + type + places)
+    // Token 0 is padding, which gets no gradient.
+    let words = try input.embedding(wordEmbeddings.weight, paddingIndex: 0)
+    return try layerNorm(words + type + positions)
   }
 }
 
@@ -47,14 +47,14 @@ final class BERTSelfAttention: Module {
   }
 
   override func forward(_ input: Variable) throws -> Variable {
-    try Variable.attention(
+    try Variable.scaledDotProductAttention(
       query: query(input).split(heads: heads), key: key(input).split(heads: heads),
       value: value(input).split(heads: heads)
     ).joined()
   }
 }
 
-/// A linear map, added to what was there before and normalised: transformers' `BertOutput`.
+/// A linear layer, a residual connection and a layer norm: transformers' `BertOutput`.
 final class BERTOutput: Module {
   let dense: Linear
   let layerNorm: LayerNorm
@@ -101,7 +101,7 @@ final class BERTLayer: Module {
   }
 }
 
-/// transformers' `BertModel`: from tokens to what is known of each, and of the first one.
+/// transformers' `BertModel`: from tokens to hidden states, and a pooled one.
 final class BERTTrunk: Module {
   let embeddings: BERTEmbeddings
   private let layers: [BERTLayer]
@@ -131,14 +131,14 @@ final class BERTTrunk: Module {
     return value
   }
 
-  /// What is known of the first token, through the pooler if there is one.
+  /// The hidden state of the first token, through the pooler if there is one.
   func pooled(_ value: Variable) throws -> Variable {
     let first = try value.selected(0, dimension: 1)
     return try pooler.map { try $0(first).tanh() } ?? first
   }
 }
 
-/// What guesses hidden tokens: transformers' `BertLMPredictionHead`.
+/// The head for masked tokens: transformers' `BertLMPredictionHead`.
 final class BERTPredictions: Module {
   private let dense: Linear
   private let norm: LayerNorm
@@ -146,7 +146,7 @@ final class BERTPredictions: Module {
   private let bias: Parameter
   private let hasDecoder: Bool
 
-  /// - Parameter vectors: what the logits are products with.
+  /// - Parameter vectors: the matrix whose products with hidden states are the logits, of shape [vocabulary, width].
   init(_ width: Int, vectors: Parameter, hasDecoder: Bool, from random: RandomSource) throws {
     dense = try BERT.linear(width, width, from: random)
     norm = try LayerNorm(width, epsilon: 1e-12)
@@ -175,35 +175,35 @@ final class BERTPredictions: Module {
 /// transformers' `BertModel`, `BertForSequenceClassification`, `BertForMaskedLM` and `BertForPreTraining`, with
 /// their keys (Devlin et al., arXiv:1810.04805).
 public final class BERT: Module {
-  /// What the model has on top.
+  /// The head of the model.
   public enum Head: Sendable, Hashable {
-    /// Nothing: what is known of the first token is given.
+    /// No head: the pooled hidden state of the first token is the output.
     case none
-    /// Classes of the whole text, under `classifier`.
+    /// Sequence classification into that many classes, under `classifier`.
     case classes(Int)
-    /// The hidden tokens, under `cls.predictions`; perhaps with keys of the decoder of its own, and with
-    /// the guess whether a sentence follows the other.
+    /// Prediction of masked tokens, under `cls.predictions`; perhaps with keys for the decoder, and with next-sentence
+    /// prediction under `cls.seq_relationship`.
     case tokens(hasDecoder: Bool, isTied: Bool, hasRelation: Bool)
   }
 
-  /// The hyper-parameters.
+  /// The hyperparameters.
   public struct Sizes: Sendable, Hashable {
-    /// How many tokens there are.
+    /// The number of tokens in the vocabulary.
     public var vocabulary: Int
-    /// How many tokens may stand in a row.
+    /// The largest number of tokens in a sequence.
     public var positions: Int
-    /// How many kinds of sentences there are.
+    /// The number of segment types.
     public var types: Int
-    /// How long the vectors are.
+    /// The width of hidden states.
     public var width: Int
-    /// How many layers there are.
+    /// The number of layers.
     public var layers: Int
-    /// How many heads of attention each has.
+    /// The number of attention heads of each.
     public var heads: Int
-    /// How long vectors are inside a layer.
+    /// The width of the feed-forward network.
     public var hidden: Int
 
-    /// A model of those sizes.
+    /// Hyperparameters of a model.
     public init(
       vocabulary: Int, positions: Int, types: Int = 2, width: Int, layers: Int, heads: Int,
       hidden: Int
@@ -225,9 +225,15 @@ public final class BERT: Module {
   private let predictions: BERTPredictions?
   private let relation: Linear?
 
-  /// A model with its keys.
+  /// A model with new weights.
   ///
-  /// - Parameter hasPrefix: whether the trunk's keys begin with `bert.`.
+  /// - Parameters:
+  ///   - sizes: the hyperparameters.
+  ///   - head: the head.
+  ///   - hasPrefix: whether the trunk's keys begin with `bert.`.
+  ///   - hasPooler: whether the first token's hidden state goes through a pooler.
+  ///   - random: the source of the initial weights.
+  /// - Throws: `TrainingError` for sizes that no model has.
   public init(
     _ sizes: Sizes, head: Head, hasPrefix: Bool, hasPooler: Bool = true,
     from random: RandomSource = .shared
@@ -244,7 +250,7 @@ public final class BERT: Module {
         isTied
         ? trunk.embeddings.wordEmbeddings.weight
         : try Parameter(
-          [sizes.vocabulary, sizes.width], .normal(mean: 0, deviation: 0.02), from: random)
+          [sizes.vocabulary, sizes.width], .normal(mean: 0, standardDeviation: 0.02), from: random)
       predictions = try BERTPredictions(
         sizes.width, vectors: vectors, hasDecoder: hasDecoder, from: random)
       relation = try hasRelation ? Self.linear(sizes.width, 2, from: random) : nil
@@ -252,6 +258,7 @@ public final class BERT: Module {
     (self.classifier, self.predictions, self.relation) = (classifier, predictions, relation)
   }
 
+  /// The parts with their keys.
   override public var members: [(key: String, member: Member)] {
     var result = hasPrefix ? [("bert", Member.module(trunk))] : trunk.members
     result.append(("dropout", .module(dropout)))
@@ -264,6 +271,12 @@ public final class BERT: Module {
     return result
   }
 
+  /// The logits of each input.
+  ///
+  /// - Parameter input: token indices of shape [batch, tokens], of type int64.
+  /// - Returns: logits of shape [batch, classes], or [batch, tokens, vocabulary] for masked tokens; without a head
+  ///   the pooled hidden state [batch, width].
+  /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit.
   override public func forward(_ input: Variable) throws -> Variable {
     let value = try trunk(input)
     if let predictions { return try predictions(value) }
@@ -273,20 +286,20 @@ public final class BERT: Module {
 
   static func linear(_ inputs: Int, _ outputs: Int, from random: RandomSource) throws -> Linear {
     let result = try Linear(inputs, outputs, from: random)
-    try result.weight.initializing(by: .normal(mean: 0, deviation: 0.02), from: random)
+    try result.weight.initializing(by: .normal(mean: 0, standardDeviation: 0.02), from: random)
     try result.bias?.initializing(by: .constant(0), from: random)
     return result
   }
 }
 
-/// BERTs of any size, with the heads named in ``BERT``. The number of heads of attention leaves no trace in
-/// the shapes: the width divided by 64, as in all that were published with the paper, unless told.
+/// BERT of any size, with the heads of ``BERT/Head``. Shapes do not determine the number of attention heads: it is the
+/// width divided by 64, as in all models published with the paper, unless given.
 struct BERTFamily: ModelFamily {
   var name: String { "bert" }
   var anchor: String { "encoder.layer.0.attention.self.query.weight" }
   var optionalPrefix: String? { "bert." }
   var options: [(name: String, explanation: String)] {
-    [ModelOptions.classes, ("heads", "so many heads of attention; width / 64 unless told")]
+    [ModelOptions.classes, ("heads", "the number of attention heads; width / 64 unless given")]
   }
 
   func makePublishedModule(from random: RandomSource) throws -> Module? {
@@ -296,7 +309,7 @@ struct BERTFamily: ModelFamily {
       head: .none, hasPrefix: false, from: random)
   }
 
-  func recognises(_ shapes: StateShapes) -> Bool { true }
+  func recognizes(_ shapes: StateShapes) -> Bool { true }
 
   func makeModel(
     fitting shapes: StateShapes, _ options: ModelOptions, from random: RandomSource
@@ -304,7 +317,7 @@ struct BERTFamily: ModelFamily {
     let hasPrefix = shapes["bert.embeddings.word_embeddings.weight"] != nil
     let trunk = hasPrefix ? "bert." : ""
     let tokens = try shapes.sizes("\(trunk)embeddings.word_embeddings.weight", rank: 2, for: name)
-    let places = try shapes.sizes(
+    let positions = try shapes.sizes(
       "\(trunk)embeddings.position_embeddings.weight", rank: 2, for: name)
     let types = try shapes.sizes(
       "\(trunk)embeddings.token_type_embeddings.weight", rank: 2, for: name)
@@ -312,7 +325,7 @@ struct BERTFamily: ModelFamily {
     let hidden = try shapes.sizes("\(layer)0.intermediate.dense.weight", rank: 2, for: name)[0]
     let width = tokens[1]
     let sizes = BERT.Sizes(
-      vocabulary: tokens[0], positions: places[0], types: types[0], width: width,
+      vocabulary: tokens[0], positions: positions[0], types: types[0], width: width,
       layers: shapes.count(behind: layer),
       heads: try options.count("heads", for: name) ?? max(width / 64, 1), hidden: hidden)
     let (head, classes) = try head(shapes, options, sizes, trunk)
@@ -328,7 +341,7 @@ struct BERTFamily: ModelFamily {
         ("layers", sizes.layers), ("heads", sizes.heads), ("hidden", hidden), ("classes", classes),
       ], head: ["classifier", "cls"])
     result.ignorable = ["embeddings.position_ids"]
-    // Keys' biases change nothing; what gradient they have is rounding.
+    // The keys' biases do not change the outputs; their gradient is rounding error.
     result.withoutGradient = ["attention.self.key.bias"]
     if case .tokens = head {
       result.withoutGradient += ["pooler.dense.weight", "pooler.dense.bias"]

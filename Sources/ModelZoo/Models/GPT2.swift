@@ -1,13 +1,13 @@
 public import TrainingCore
 
-/// A linear map whose weight is stored the other way round: transformers' `Conv1D`.
+/// A linear layer whose weight is stored transposed: transformers' `Conv1D`.
 final class TransposedLinear: Module {
   let weight: Parameter
   let bias: Parameter
 
-  init(_ inputs: Int, _ outputs: Int, deviation: Double, from random: RandomSource) throws {
+  init(_ inputs: Int, _ outputs: Int, standardDeviation: Double, from random: RandomSource) throws {
     weight = try Parameter(
-      [inputs, outputs], .normal(mean: 0, deviation: deviation), from: random)
+      [inputs, outputs], .normal(mean: 0, standardDeviation: standardDeviation), from: random)
     bias = try Parameter([outputs], .constant(0), from: random)
   }
 
@@ -16,7 +16,7 @@ final class TransposedLinear: Module {
   }
 }
 
-/// Attention that looks back only: transformers' `GPT2Attention`.
+/// Causal self-attention: transformers' `GPT2Attention`.
 final class CausalSelfAttention: Module {
   let cAttn: TransposedLinear
   let cProj: TransposedLinear
@@ -28,14 +28,14 @@ final class CausalSelfAttention: Module {
         operation: "attention", problem: "\(heads) heads for a width of \(width)")
     }
     self.heads = heads
-    cAttn = try TransposedLinear(width, 3 * width, deviation: 0.02, from: random)
+    cAttn = try TransposedLinear(width, 3 * width, standardDeviation: 0.02, from: random)
     cProj = try TransposedLinear(
-      width, width, deviation: GPT2.residualDeviation(layers), from: random)
+      width, width, standardDeviation: GPT2.residualStandardDeviation(layers), from: random)
   }
 
   override func forward(_ input: Variable) throws -> Variable {
     let parts = try cAttn(input).chunked(3, dimension: 2).map { try $0.split(heads: heads) }
-    let joined = try Variable.attention(
+    let joined = try Variable.scaledDotProductAttention(
       query: parts[0], key: parts[1], value: parts[2], isCausal: true)
     return try cProj(joined.joined())
   }
@@ -53,15 +53,15 @@ extension Variable {
   }
 }
 
-/// The part of a block behind attention: transformers' `GPT2MLP`.
+/// The feed-forward network of a block: transformers' `GPT2MLP`.
 final class GPT2FeedForward: Module {
   let cFc: TransposedLinear
   let cProj: TransposedLinear
 
   init(_ width: Int, hidden: Int, layers: Int, from random: RandomSource) throws {
-    cFc = try TransposedLinear(width, hidden, deviation: 0.02, from: random)
+    cFc = try TransposedLinear(width, hidden, standardDeviation: 0.02, from: random)
     cProj = try TransposedLinear(
-      hidden, width, deviation: GPT2.residualDeviation(layers), from: random)
+      hidden, width, standardDeviation: GPT2.residualStandardDeviation(layers), from: random)
   }
 
   override func forward(_ input: Variable) throws -> Variable {
@@ -93,7 +93,7 @@ final class GPT2Block: Module {
   }
 }
 
-/// transformers' `GPT2Model`: from tokens to what is known of each.
+/// transformers' `GPT2Model`: from tokens to hidden states.
 final class GPT2Trunk: Module {
   let wte: Embedding
   let wpe: Embedding
@@ -104,7 +104,7 @@ final class GPT2Trunk: Module {
     wte = try Embedding(sizes.vocabulary, sizes.width, from: random)
     wpe = try Embedding(sizes.positions, sizes.width, from: random)
     for table in [wte, wpe] {
-      try table.weight.initializing(by: .normal(mean: 0, deviation: 0.02), from: random)
+      try table.weight.initializing(by: .normal(mean: 0, standardDeviation: 0.02), from: random)
     }
     h = ModuleList(try (0..<sizes.layers).map { _ in try GPT2Block(sizes, from: random) })
     lnF = try LayerNorm(sizes.width)
@@ -114,31 +114,31 @@ final class GPT2Trunk: Module {
     guard input.rank == 2 else {
       throw TrainingError.badShape(operation: "gpt2", problem: "tokens of shape \(input.shape)")
     }
-    var value = try wte(input) + wpe(Variable.range(input.shape[1]))
+    var value = try wte(input) + wpe(Variable.arange(input.shape[1]))
     for block in h.modules { value = try block(value) }
     return try lnF(value)
   }
 }
 
-/// transformers' `GPT2LMHeadModel` and, without the prefix `transformer.`, its `GPT2Model`; the logits are
-/// products with the tokens' vectors in both.
-public final class GPT2: Module {
-  /// The hyper-parameters.
+/// transformers' `GPT2LMHeadModel` and, without the prefix `transformer.`, its `GPT2Model`, with their keys (Radford et
+/// al., 2019). Both give logits, which are products with the token embeddings.
+public final class GPT2: CausalLanguageModel {
+  /// The hyperparameters.
   public struct Sizes: Sendable, Hashable {
-    /// How many tokens there are.
+    /// The number of tokens in the vocabulary.
     public var vocabulary: Int
-    /// How many tokens may stand in a row.
+    /// The largest number of tokens in a sequence.
     public var positions: Int
-    /// How long the vectors are.
+    /// The width of hidden states.
     public var width: Int
-    /// How many blocks there are.
+    /// The number of blocks.
     public var layers: Int
-    /// How many heads of attention each has.
+    /// The number of attention heads of each.
     public var heads: Int
-    /// How long vectors are inside a block.
+    /// The width of the feed-forward network.
     public var hidden: Int
 
-    /// A model of those sizes.
+    /// Hyperparameters of a model.
     public init(
       vocabulary: Int, positions: Int, width: Int, layers: Int, heads: Int, hidden: Int
     ) {
@@ -151,55 +151,39 @@ public final class GPT2: Module {
     }
   }
 
-  private let trunk: GPT2Trunk
-  private let head: Parameter
-  private let hasPrefix: Bool
-  private let hasHead: Bool
-
-  /// A model with its keys.
+  /// A model with new weights.
   ///
   /// - Parameters:
+  ///   - sizes: the hyperparameters.
   ///   - hasPrefix: whether the trunk's keys begin with `transformer.`.
   ///   - hasHead: whether there is a key `lm_head.weight`.
-  ///   - isTied: whether that is the tokens' vectors.
+  ///   - isTied: whether that is the token embeddings.
+  ///   - random: the source of the initial weights.
+  /// - Throws: `TrainingError` for sizes that no model has.
   public init(
     _ sizes: Sizes, hasPrefix: Bool = true, hasHead: Bool = true, isTied: Bool = true,
     from random: RandomSource = .shared
   ) throws {
-    trunk = try GPT2Trunk(sizes, from: random)
-    head =
-      isTied || !hasHead
-      ? trunk.wte.weight
-      : try Parameter(
-        [sizes.vocabulary, sizes.width], .normal(mean: 0, deviation: 0.02), from: random)
-    self.hasPrefix = hasPrefix
-    self.hasHead = hasHead
+    let trunk = try GPT2Trunk(sizes, from: random)
+    try super.init(
+      trunk, under: hasPrefix ? "transformer" : nil, embeddings: trunk.wte.weight,
+      hasHead: hasHead, isTied: isTied, from: random)
   }
 
-  override public var members: [(key: String, member: Member)] {
-    let inner = hasPrefix ? [("transformer", Member.module(trunk))] : trunk.members
-    return hasHead
-      ? inner + [("lm_head", .module(ModuleDict([("weight", .parameter(head))])))] : inner
-  }
-
-  override public func forward(_ input: Variable) throws -> Variable {
-    try trunk(input).linear(head)
-  }
-
-  /// The deviation that maps back to the blocks' sum begin with.
-  static func residualDeviation(_ layers: Int) -> Double {
+  /// The initial standard deviation of the projections that are added to the residual stream.
+  static func residualStandardDeviation(_ layers: Int) -> Double {
     0.02 / (2 * Double(max(layers, 1))).squareRoot()
   }
 }
 
-/// GPT-2 of any size. The number of heads leaves no trace in the shapes: the width divided by 64, as in all
-/// four that were published, unless told.
+/// GPT-2 of any size. Shapes do not determine the number of heads: it is the width divided by 64, as in all four
+/// published models, unless given.
 struct GPT2Family: ModelFamily {
   var name: String { "gpt2" }
   var anchor: String { "h.0.attn.c_attn.weight" }
   var optionalPrefix: String? { "transformer." }
   var options: [(name: String, explanation: String)] {
-    [("heads", "so many heads of attention; width / 64 unless told")]
+    [("heads", "the number of attention heads; width / 64 unless given")]
   }
 
   func makePublishedModule(from random: RandomSource) throws -> Module? {
@@ -209,7 +193,7 @@ struct GPT2Family: ModelFamily {
       from: random)
   }
 
-  func recognises(_ shapes: StateShapes) -> Bool { true }
+  func recognizes(_ shapes: StateShapes) -> Bool { true }
 
   func makeModel(
     fitting shapes: StateShapes, _ options: ModelOptions, from random: RandomSource
@@ -236,9 +220,9 @@ struct GPT2Family: ModelFamily {
         ("vocabulary", sizes.vocabulary), ("positions", sizes.positions), ("width", width),
         ("layers", sizes.layers), ("heads", sizes.heads), ("hidden", hidden),
       ], head: ["lm_head"])
-    // Masks that were once saved as buffers.
+    // Masks that older versions saved as buffers.
     result.ignorable = [".attn.bias", ".attn.masked_bias"]
-    result.initialDeviations = [GPT2.residualDeviation(sizes.layers)]
+    result.initialStandardDeviations = [GPT2.residualStandardDeviation(sizes.layers)]
     result.attentionBiases = (0..<sizes.layers).map { number in
       let key = "\(trunk)h.\(number).attn.c_attn.bias"
       return AttentionBiases(

@@ -1,7 +1,8 @@
 internal import Foundation
 public import TrainingCore
 
-/// Attention with rotated queries and keys, of which several may share one: transformers' `LlamaAttention`.
+/// Causal self-attention with rotary position embeddings, in which several query heads may share a key head:
+/// transformers' `LlamaAttention`.
 final class RotaryAttention: Module {
   let qProj: Linear
   let kProj: Linear
@@ -36,7 +37,7 @@ final class RotaryAttention: Module {
         .expanded(to: [batch, sizes.keyHeads, times, tokens, sizes.headWidth])
         .reshaped([batch, sizes.heads, tokens, sizes.headWidth])
     }
-    let joined = try Variable.attention(
+    let joined = try Variable.scaledDotProductAttention(
       query: rotated(qProj(input).split(heads: sizes.heads)),
       key: shared(rotated(kProj(input).split(heads: sizes.keyHeads))),
       value: shared(vProj(input).split(heads: sizes.keyHeads)), isCausal: true)
@@ -44,7 +45,7 @@ final class RotaryAttention: Module {
   }
 }
 
-/// Two maps, one of which lets the other through: transformers' `LlamaMLP`.
+/// A gated feed-forward network, SwiGLU: transformers' `LlamaMLP` (Shazeer, arXiv:2002.05202).
 final class GatedFeedForward: Module {
   let gateProj: Linear
   let upProj: Linear
@@ -82,7 +83,7 @@ final class LlamaLayer: Module {
   }
 }
 
-/// transformers' `LlamaModel`: from tokens to what is known of each.
+/// transformers' `LlamaModel`: from tokens to hidden states.
 final class LlamaTrunk: Module {
   let embedTokens: Embedding
   let layers: [Module]
@@ -93,7 +94,7 @@ final class LlamaTrunk: Module {
   init(_ sizes: Llama.Sizes, from random: RandomSource) throws {
     self.sizes = sizes
     embedTokens = try Embedding(sizes.vocabulary, sizes.width, from: random)
-    try embedTokens.weight.initializing(by: .normal(mean: 0, deviation: 0.02), from: random)
+    try embedTokens.weight.initializing(by: .normal(mean: 0, standardDeviation: 0.02), from: random)
     blocks = try (0..<sizes.layers).map { _ in try LlamaLayer(sizes, from: random) }
     layers = blocks
     norm = try RMSNorm([sizes.width], epsilon: sizes.epsilon)
@@ -116,16 +117,17 @@ final class LlamaTrunk: Module {
     return try norm(value)
   }
 
-  /// The cosines and sines by which pairs of a head's numbers are turned at each place: angle
-  /// place / θ^(2i / width), each twice in a row (Su et al., arXiv:2104.09864).
+  /// The cosines and sines of rotary position embeddings, each of shape [tokens, head width]: the angle of pair i at
+  /// a position is position / θ^(2i / head width), and each row has the pairs' angles twice (Su et al.,
+  /// arXiv:2104.09864).
   private func angles(_ tokens: Int, _ type: ScalarType) throws -> (Variable, Variable) {
     let half = sizes.headWidth / 2
     var (cosines, sines): ([Double], [Double]) = ([], [])
-    for place in 0..<tokens {
+    for position in 0..<tokens {
       let row = (0..<half).map { pair in
         let frequency = Float(1) / Float(pow(sizes.theta, 2 * Double(pair) / Double(2 * half)))
-        // PyTorch has 32-bit angles.
-        return Double(Float(place) * frequency)
+        // PyTorch computes angles in float32.
+        return Double(Float(position) * frequency)
       }
       for angle in row + row {
         cosines.append(cos(angle))
@@ -140,33 +142,33 @@ final class LlamaTrunk: Module {
   }
 }
 
-/// transformers' `LlamaForCausalLM` and, without the prefix `model.`, its `LlamaModel`; logits of the latter
-/// are products with the tokens' vectors.
-public final class Llama: Module {
-  /// The hyper-parameters.
+/// transformers' `LlamaForCausalLM` and, without the prefix `model.`, its `LlamaModel`, with their keys (Touvron et
+/// al., arXiv:2302.13971). Both give logits; those of the latter are products with the token embeddings.
+public final class Llama: CausalLanguageModel {
+  /// The hyperparameters.
   public struct Sizes: Sendable, Hashable {
-    /// How many tokens there are.
+    /// The number of tokens in the vocabulary.
     public var vocabulary: Int
-    /// How long the vectors are.
+    /// The width of hidden states.
     public var width: Int
-    /// How many layers there are.
+    /// The number of layers.
     public var layers: Int
-    /// How many heads of queries each has.
+    /// The number of query heads of each.
     public var heads: Int
-    /// How many heads of keys and values each has.
+    /// The number of key and value heads of each.
     public var keyHeads: Int
-    /// How long a head's vectors are.
+    /// The width of a head.
     public var headWidth: Int
-    /// How long vectors are inside a layer.
+    /// The width of the feed-forward network.
     public var hidden: Int
-    /// Whether queries, keys and values have biases.
+    /// Whether the projections to queries, keys and values have biases.
     public var hasBias: Bool
-    /// The base of the frequencies by which places are told.
+    /// The base θ of the rotary position embeddings' frequencies.
     public var theta: Double
-    /// What normalisations add to the mean square.
+    /// Added to the mean square in normalizations.
     public var epsilon: Double
 
-    /// A model of those sizes.
+    /// Hyperparameters of a model.
     public init(
       vocabulary: Int, width: Int, layers: Int, heads: Int, keyHeads: Int, headWidth: Int,
       hidden: Int, hasBias: Bool = false, theta: Double = 10_000, epsilon: Double = 1e-6
@@ -184,66 +186,50 @@ public final class Llama: Module {
     }
   }
 
-  private let trunk: LlamaTrunk
-  private let head: Parameter
-  private let hasPrefix: Bool
-  private let hasHead: Bool
-
-  /// A model with its keys.
+  /// A model with new weights.
   ///
   /// - Parameters:
+  ///   - sizes: the hyperparameters.
   ///   - hasPrefix: whether the trunk's keys begin with `model.`.
   ///   - hasHead: whether there is a key `lm_head.weight`.
-  ///   - isTied: whether that is the tokens' vectors.
+  ///   - isTied: whether that is the token embeddings.
+  ///   - random: the source of the initial weights.
+  /// - Throws: `TrainingError` for sizes that no model has.
   public init(
     _ sizes: Sizes, hasPrefix: Bool = true, hasHead: Bool = true, isTied: Bool = false,
     from random: RandomSource = .shared
   ) throws {
-    trunk = try LlamaTrunk(sizes, from: random)
-    head =
-      isTied || !hasHead
-      ? trunk.embedTokens.weight
-      : try Parameter(
-        [sizes.vocabulary, sizes.width], .normal(mean: 0, deviation: 0.02), from: random)
-    self.hasPrefix = hasPrefix
-    self.hasHead = hasHead
-  }
-
-  override public var members: [(key: String, member: Member)] {
-    let inner = hasPrefix ? [("model", Member.module(trunk))] : trunk.members
-    return hasHead
-      ? inner + [("lm_head", .module(ModuleDict([("weight", .parameter(head))])))] : inner
-  }
-
-  override public func forward(_ input: Variable) throws -> Variable {
-    try trunk(input).linear(head)
+    let trunk = try LlamaTrunk(sizes, from: random)
+    try super.init(
+      trunk, under: hasPrefix ? "model" : nil, embeddings: trunk.embedTokens.weight,
+      hasHead: hasHead, isTied: isTied, from: random)
   }
 
   static func linear(_ inputs: Int, _ outputs: Int, bias: Bool, from random: RandomSource) throws
     -> Linear
   {
     let result = try Linear(inputs, outputs, bias: bias, from: random)
-    try result.weight.initializing(by: .normal(mean: 0, deviation: 0.02), from: random)
+    try result.weight.initializing(by: .normal(mean: 0, standardDeviation: 0.02), from: random)
     try result.bias?.initializing(by: .constant(0), from: random)
     return result
   }
 }
 
-/// Llamas of any size, with shared keys or not. How wide a head is leaves no trace in the shapes (unless an
-/// old file has the frequencies): 128 for widths from 3072 on, else 64, unless the number of heads is told.
+/// Llamas of any size, with shared keys or not. Shapes do not determine the width of a head, unless an older file has
+/// the rotary frequencies: it is 128 for widths from 3072 on, else 64, unless the number of heads is given.
 struct LlamaFamily: ModelFamily {
   var name: String { "llama" }
   var anchor: String { "layers.0.self_attn.q_proj.weight" }
   var optionalPrefix: String? { "model." }
   var options: [(name: String, explanation: String)] {
     [
-      ("heads", "so many heads of queries; of 128 numbers, or 64 in small models, unless told"),
-      ("rope_theta", "the base of the places' frequencies; 10000 unless told"),
-      ("epsilon", "what normalisations add; 1e-6 unless told"),
+      ("heads", "the number of query heads; of width 128, or 64 in small models, unless given"),
+      ("rope_theta", "the base of the rotary frequencies; 10000 unless given"),
+      ("epsilon", "added in normalizations; 1e-6 unless given"),
     ]
   }
 
-  func recognises(_ shapes: StateShapes) -> Bool { true }
+  func recognizes(_ shapes: StateShapes) -> Bool { true }
 
   func makeModel(
     fitting shapes: StateShapes, _ options: ModelOptions, from random: RandomSource
@@ -255,7 +241,7 @@ struct LlamaFamily: ModelFamily {
     var queries = try shapes.sizes("\(layer).self_attn.q_proj.weight", rank: 2, for: name)[0]
     var keys = try shapes.sizes("\(layer).self_attn.k_proj.weight", rank: 2, for: name)[0]
     let values = try shapes.sizes("\(layer).self_attn.v_proj.weight", rank: 2, for: name)[0]
-    // Keys are as many as values: where the queries are, the two have changed places.
+    // There are as many keys as values: if the queries are as many instead, the two are swapped.
     if keys != values, queries == values { swap(&queries, &keys) }
     let hidden = try shapes.sizes("\(layer).mlp.gate_proj.weight", rank: 2, for: name)[0]
     let headWidth: Int
@@ -271,7 +257,7 @@ struct LlamaFamily: ModelFamily {
     else {
       throw ZooError.cannotInfer(
         model: name, key: "\(layer).self_attn.k_proj.weight",
-        problem: "\(queries) and \(keys) outputs are no heads of \(headWidth) numbers; tell heads=N"
+        problem: "\(queries) and \(keys) outputs are no heads of width \(headWidth); give heads=N"
       )
     }
     let sizes = Llama.Sizes(

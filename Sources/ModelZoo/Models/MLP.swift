@@ -1,42 +1,48 @@
 public import TrainingCore
 
-/// Linear layers with rectifiers between them, under any keys.
+/// A multilayer perceptron: linear layers with rectifiers between them, under any keys.
 public final class MLP: Module {
   private let layers: [(key: String, layer: Linear)]
 
-  /// Layers under their keys, in order.
+  /// Layers with their keys, in order.
   public init(_ layers: [(key: String, layer: Linear)]) { self.layers = layers }
 
+  /// The parts with their keys.
   override public var members: [(key: String, member: Member)] {
     layers.map { ($0.key, .module($0.layer)) }
   }
 
+  /// The logits of each input.
+  ///
+  /// - Parameter input: of shape [..., inputs].
+  /// - Returns: a variable of shape [..., outputs].
+  /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit.
   override public func forward(_ input: Variable) throws -> Variable {
     var value = input
-    for (place, layer) in layers.enumerated() {
-      value = try place > 0 ? layer.layer(value.relu()) : layer.layer(value)
+    for (index, layer) in layers.enumerated() {
+      value = try index > 0 ? layer.layer(value.relu()) : layer.layer(value)
     }
     return value
   }
 }
 
-/// State dicts of linear layers alone, each of which takes what the one before gives.
+/// State dicts of linear layers alone, in which each layer's inputs are as many as the outputs of the one before.
 struct MLPFamily: ModelFamily {
   var name: String { "mlp" }
   // Any key may be the first.
   var anchor: String { "" }
   var options: [(name: String, explanation: String)] { [ModelOptions.classes] }
 
-  /// A chain of more layers than this is no model that anybody made.
+  /// The largest number of layers.
   private static let layerLimit = 1000
 
-  /// The modules in the file's order.
+  /// The keys of the layers, in the file's order.
   private func layers(_ shapes: StateShapes) -> [String] {
     shapes.keys.filter { $0.hasSuffix(".weight") && shapes[$0]?.count == 2 }
       .map { String($0.dropLast(7)) }
   }
 
-  func recognises(_ shapes: StateShapes) -> Bool {
+  func recognizes(_ shapes: StateShapes) -> Bool {
     let layers = layers(shapes)
     let own = Set(layers.flatMap { ["\($0).weight", "\($0).bias"] })
     let chained = zip(layers, layers.dropFirst()).allSatisfy {

@@ -2,16 +2,16 @@ public import TrainingCore
 
 /// torchvision's `MobileNetV2`, with its keys (Sandler et al., arXiv:1801.04381).
 public final class MobileNetV2: Module {
-  /// One inverted residual.
+  /// An inverted residual block.
   public struct Block: Sendable, Hashable {
-    /// The channels between the convolutions.
+    /// The number of channels between the convolutions.
     public var hidden: Int
-    /// The channels that come out.
+    /// The number of output channels.
     public var outputs: Int
-    /// Whether a convolution widens the input first.
+    /// Whether a 1×1 convolution widens the input first.
     public var expands: Bool
 
-    /// A block of those channels.
+    /// A block.
     public init(hidden: Int, outputs: Int, expands: Bool) {
       self.hidden = hidden
       self.outputs = outputs
@@ -19,23 +19,28 @@ public final class MobileNetV2: Module {
     }
   }
 
-  /// The blocks before which an image becomes half as wide.
+  /// The numbers of the blocks with a stride of 2.
   static let halving: Set<Int> = [1, 3, 6, 13]
 
   let features: Sequential
   let classifier: Sequential
 
-  /// A network of seventeen blocks.
+  /// A network with new weights.
   ///
   /// - Parameters:
-  ///   - stem: the channels that come out of the first convolution.
-  ///   - last: the channels that come out of the last one.
+  ///   - inputs: the number of input channels.
+  ///   - stem: the number of output channels of the first convolution.
+  ///   - blocks: the blocks, seventeen in the published network.
+  ///   - last: the number of output channels of the last convolution.
+  ///   - classes: the number of classes.
+  ///   - random: the source of the initial weights.
+  /// - Throws: `TrainingError` for sizes that no model has.
   public init(
     inputs: Int = 3, stem: Int, blocks: [Block], last: Int, classes: Int,
     from random: RandomSource = .shared
   ) throws {
     var layers: [Module] = [
-      try Self.normalised(inputs, stem, 3, stride: 2, isRectified: true, from: random)
+      try Self.normalized(inputs, stem, 3, stride: 2, relu6: true, from: random)
     ]
     var channels = stem
     for (number, block) in blocks.enumerated() {
@@ -43,32 +48,38 @@ public final class MobileNetV2: Module {
       layers.append(try InvertedResidual(channels, block, stride: stride, from: random))
       channels = block.outputs
     }
-    layers.append(try Self.normalised(channels, last, 1, isRectified: true, from: random))
+    layers.append(try Self.normalized(channels, last, 1, relu6: true, from: random))
     features = Sequential(layers)
     let head = try Linear(last, classes, from: random)
-    try head.weight.initializing(by: .normal(mean: 0, deviation: 0.01), from: random)
+    try head.weight.initializing(by: .normal(mean: 0, standardDeviation: 0.01), from: random)
     classifier = Sequential(Dropout(0.2, from: random), head)
   }
 
+  /// The logits of each input.
+  ///
+  /// - Parameter input: of shape [batch, channels, height, width].
+  /// - Returns: a variable of shape [batch, classes].
+  /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit.
   override public func forward(_ input: Variable) throws -> Variable {
-    try classifier(features(input).adaptiveAveragePool2d(1).flattened(from: 1))
+    try classifier(features(input).adaptiveAvgPool2d(1).flattened(startDimension: 1))
   }
 
-  /// A convolution without a bias, a batch normalisation and perhaps a rectifier.
-  static func normalised(
+  /// A convolution without a bias, a batch norm and perhaps a ReLU6: torchvision's `Conv2dNormActivation`.
+  static func normalized(
     _ inputs: Int, _ outputs: Int, _ size: Int, stride: Int = 1, groups: Int = 1,
-    isRectified: Bool, from random: RandomSource
+    relu6: Bool, from random: RandomSource
   ) throws -> Sequential {
     let convolution = try Conv2d(
       inputs, outputs, kernelSize: Pair(size), stride: Pair(stride), padding: Pair(size / 2),
       groups: groups, bias: false, from: random)
     try convolution.weight.initializing(by: .kaimingNormalFanOut, from: random)
     let norm = try BatchNorm2d(outputs)
-    return isRectified ? Sequential(convolution, norm, ReLU6()) : Sequential(convolution, norm)
+    return relu6 ? Sequential(convolution, norm, ReLU6()) : Sequential(convolution, norm)
   }
 }
 
-/// A depthwise convolution between two of one pixel, beside the input where it has the output's shape.
+/// A depthwise convolution between two 1×1 convolutions, with a residual connection if shapes allow it: torchvision's
+/// `InvertedResidual`.
 final class InvertedResidual: Module {
   let conv: Sequential
   private let isResidual: Bool
@@ -77,14 +88,14 @@ final class InvertedResidual: Module {
     var layers: [Module] = []
     if block.expands {
       layers.append(
-        try MobileNetV2.normalised(inputs, block.hidden, 1, isRectified: true, from: random))
+        try MobileNetV2.normalized(inputs, block.hidden, 1, relu6: true, from: random))
     }
     layers.append(
-      try MobileNetV2.normalised(
-        block.hidden, block.hidden, 3, stride: stride, groups: block.hidden, isRectified: true,
+      try MobileNetV2.normalized(
+        block.hidden, block.hidden, 3, stride: stride, groups: block.hidden, relu6: true,
         from: random))
-    let narrow = try MobileNetV2.normalised(
-      block.hidden, block.outputs, 1, isRectified: false, from: random)
+    let narrow = try MobileNetV2.normalized(
+      block.hidden, block.outputs, 1, relu6: false, from: random)
     conv = Sequential(layers + [narrow[0], narrow[1]])
     isResidual = stride == 1 && inputs == block.outputs
   }
@@ -100,7 +111,7 @@ struct MobileNetV2Family: ModelFamily {
   var anchor: String { "features.1.conv.0.0.weight" }
 
   func makePublishedModule(from random: RandomSource) throws -> Module? {
-    // How many blocks give so many channels: table 2 of the paper.
+    // The number of blocks and their output channels: table 2 of the paper.
     let widths = [(1, 16), (2, 24), (3, 32), (4, 64), (3, 96), (3, 160), (1, 320)].flatMap {
       [Int](repeating: $1, count: $0)
     }
@@ -112,7 +123,7 @@ struct MobileNetV2Family: ModelFamily {
     return try MobileNetV2(stem: 32, blocks: blocks, last: 1280, classes: 1000, from: random)
   }
 
-  func recognises(_ shapes: StateShapes) -> Bool {
+  func recognizes(_ shapes: StateShapes) -> Bool {
     shapes.count(behind: "features.") == 19 && shapes["features.2.conv.3.running_mean"] != nil
   }
 

@@ -1,6 +1,6 @@
 public import TrainingCore
 
-/// Two 3×3 convolutions beside a shortcut: torchvision's `BasicBlock`.
+/// A residual block of two 3×3 convolutions: torchvision's `BasicBlock`.
 final class BasicBlock: Module {
   let conv1: Conv2d
   let bn1: BatchNorm2d
@@ -18,14 +18,13 @@ final class BasicBlock: Module {
   }
 
   override func forward(_ input: Variable) throws -> Variable {
-    let value = try conv1.normalized(input, by: bn1, rectifies: true)
+    let value = try conv1.normalized(input, by: bn1, relu: true)
     return try conv2.normalized(
-      value, by: bn2, adding: downsample?(input) ?? input, rectifies: true)
+      value, by: bn2, adding: downsample?(input) ?? input, relu: true)
   }
 }
 
-/// A 3×3 convolution between two that change the number of channels, beside a shortcut: torchvision's
-/// `Bottleneck`.
+/// A residual block of a 3×3 convolution between two 1×1 convolutions: torchvision's `Bottleneck`.
 final class Bottleneck: Module {
   let conv1: Conv2d
   let bn1: BatchNorm2d
@@ -48,28 +47,28 @@ final class Bottleneck: Module {
   }
 
   override func forward(_ input: Variable) throws -> Variable {
-    var value = try conv1.normalized(input, by: bn1, rectifies: true)
-    value = try conv2.normalized(value, by: bn2, rectifies: true)
+    var value = try conv1.normalized(input, by: bn1, relu: true)
+    value = try conv2.normalized(value, by: bn2, relu: true)
     return try conv3.normalized(
-      value, by: bn3, adding: downsample?(input) ?? input, rectifies: true)
+      value, by: bn3, adding: downsample?(input) ?? input, relu: true)
   }
 }
 
 /// torchvision's `ResNet`, with its keys (He et al., arXiv:1512.03385; the stride of a bottleneck is in its
 /// 3×3 convolution).
 public final class ResNet: Module {
-  /// Blocks of the same width.
+  /// A stage: blocks of the same width.
   public struct Stage: Sendable, Hashable {
-    /// How many blocks.
+    /// The number of blocks.
     public var blocks: Int
-    /// The channels between the convolutions.
+    /// The number of channels between the convolutions.
     public var width: Int
-    /// The channels that come out.
+    /// The number of output channels.
     public var outputs: Int
-    /// In how many groups the 3×3 convolution of a bottleneck works.
+    /// The number of groups of a bottleneck's 3×3 convolution.
     public var groups: Int
 
-    /// So many blocks of those channels.
+    /// A stage of blocks.
     public init(blocks: Int, width: Int, outputs: Int, groups: Int = 1) {
       self.blocks = blocks
       self.width = width
@@ -87,13 +86,18 @@ public final class ResNet: Module {
   let layer4: Sequential
   let fc: Linear
 
-  /// A network of four stages.
+  /// A network of four stages with new weights.
   ///
   /// - Parameters:
-  ///   - stem: the channels that come out of the first convolution.
-  ///   - stemKernel: its size. One of 3×3 has a stride of 1 and no pooling behind it, as is usual for
-  ///     small images; any other has torchvision's stride of 2 and pooling.
-  /// - Throws: `ZooError.cannotInfer` unless there are four stages.
+  ///   - inputs: the number of input channels.
+  ///   - stem: the number of output channels of the first convolution.
+  ///   - stemKernel: the kernel size of the first convolution, in pixels. With 3 it has a stride of 1 and no
+  ///     pooling, as is usual for small images; else torchvision's stride of 2 and pooling.
+  ///   - stages: the four stages.
+  ///   - hasBottlenecks: whether blocks are bottlenecks rather than basic blocks.
+  ///   - classes: the number of classes.
+  ///   - random: the source of the initial weights.
+  /// - Throws: `ZooError.cannotInfer` unless there are four stages; `TrainingError` for sizes that no model has.
   public init(
     inputs: Int = 3, stem: Int = 64, stemKernel: Int = 7, stages: [Stage], hasBottlenecks: Bool,
     classes: Int, from random: RandomSource = .shared
@@ -121,14 +125,20 @@ public final class ResNet: Module {
     fc = try Linear(channels, classes, from: random)
   }
 
+  /// The logits of each input.
+  ///
+  /// - Parameter input: of shape [batch, channels, height, width].
+  /// - Returns: a variable of shape [batch, classes].
+  /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit.
   override public func forward(_ input: Variable) throws -> Variable {
-    var value = try conv1.normalized(input, by: bn1, rectifies: true)
+    var value = try conv1.normalized(input, by: bn1, relu: true)
     if let maxpool { value = try maxpool(value) }
     for layer in [layer1, layer2, layer3, layer4] { value = try layer(value) }
-    return try fc(value.adaptiveAveragePool2d(1).flattened(from: 1))
+    return try fc(value.adaptiveAvgPool2d(1).flattened(startDimension: 1))
   }
 
-  /// A convolution as ResNets have it: without a bias, its weights drawn for the outputs.
+  /// A convolution as in torchvision's ResNets: without a bias, initialized by Kaiming's normal distribution by
+  /// fan-out.
   static func convolution(
     _ inputs: Int, _ outputs: Int, _ size: Int, stride: Int = 1, groups: Int = 1,
     from random: RandomSource
@@ -150,7 +160,7 @@ public final class ResNet: Module {
   }
 }
 
-/// ResNets of one depth; all widths, groups and the classes are inferred.
+/// ResNets of one depth; widths, groups and classes are inferred.
 struct ResNetFamily: ModelFamily {
   let name: String
   let blocks: [Int]
@@ -165,7 +175,7 @@ struct ResNetFamily: ModelFamily {
       }, hasBottlenecks: hasBottlenecks, classes: 1000, from: random)
   }
 
-  func recognises(_ shapes: StateShapes) -> Bool {
+  func recognizes(_ shapes: StateShapes) -> Bool {
     (1...4).map { shapes.count(behind: "layer\($0).") } == blocks
       && (shapes["layer1.0.conv3.weight"] != nil) == hasBottlenecks
   }

@@ -7,14 +7,20 @@ public final class VGG: Module {
   let avgpool: AdaptiveAvgPool2d
   let classifier: Sequential
 
-  /// After which convolutions of VGG-16 there is pooling.
+  /// The numbers of the convolutions that are followed by pooling in VGG-16.
   static let pooled: Set<Int> = [1, 3, 6, 9, 12]
 
-  /// VGG-16 with thirteen convolutions of those widths.
+  /// VGG-16 with new weights.
   ///
   /// - Parameters:
-  ///   - pooledSize: how many pixels wide the images are that the classifier sees.
-  /// - Throws: `ZooError.cannotInfer` unless there are thirteen widths.
+  ///   - inputs: the number of input channels.
+  ///   - widths: the numbers of output channels of the thirteen convolutions.
+  ///   - hasBatchNorm: whether a batch norm follows each convolution.
+  ///   - pooledSize: the height and width to which features are pooled before the classifier, in pixels.
+  ///   - hidden: the widths of the classifier's hidden layers.
+  ///   - classes: the number of classes.
+  ///   - random: the source of the initial weights.
+  /// - Throws: `ZooError.cannotInfer` unless there are thirteen widths; `TrainingError` for sizes that no model has.
   public init(
     inputs: Int = 3, widths: [Int], hasBatchNorm: Bool = false, pooledSize: Int = 7,
     hidden: (Int, Int) = (4096, 4096), classes: Int, from random: RandomSource = .shared
@@ -42,12 +48,17 @@ public final class VGG: Module {
       Dropout(from: random), try Linear(hidden.1, classes, from: random))
   }
 
+  /// The logits of each input.
+  ///
+  /// - Parameter input: of shape [batch, channels, height, width].
+  /// - Returns: a variable of shape [batch, classes].
+  /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit.
   override public func forward(_ input: Variable) throws -> Variable {
-    try classifier(avgpool(features(input)).flattened(from: 1))
+    try classifier(avgpool(features(input)).flattened(startDimension: 1))
   }
 }
 
-/// VGG-16, with batch normalisation or without; widths and classes are inferred.
+/// VGG-16 with batch norms or without; widths and classes are inferred.
 struct VGGFamily: ModelFamily {
   var name: String { "vgg16" }
   var anchor: String { "features.0.weight" }
@@ -73,7 +84,7 @@ struct VGGFamily: ModelFamily {
       from: random)
   }
 
-  func recognises(_ shapes: StateShapes) -> Bool {
+  func recognizes(_ shapes: StateShapes) -> Bool {
     let numbers = convolutions(hasBatchNorm: hasBatchNorm(shapes))
     let last = numbers[12]
     return numbers.allSatisfy { shapes["features.\($0).weight"]?.count == 4 }

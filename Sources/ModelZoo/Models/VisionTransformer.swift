@@ -1,7 +1,7 @@
 internal import Platform
 public import TrainingCore
 
-/// A layer of attention and one of two linear maps, each beside its input: torchvision's `EncoderBlock`.
+/// Self-attention and a feed-forward network, each with a residual connection: torchvision's `EncoderBlock`.
 final class VisionEncoderBlock: Module {
   let ln1: LayerNorm
   let selfAttention: MultiheadAttention
@@ -12,14 +12,14 @@ final class VisionEncoderBlock: Module {
 
   init(_ width: Int, heads: Int, hidden: Int, from random: RandomSource) throws {
     ln1 = try LayerNorm(width, epsilon: 1e-6)
-    selfAttention = try MultiheadAttention(width, heads: heads, from: random)
+    selfAttention = try MultiheadAttention(width, numHeads: heads, from: random)
     ln2 = try LayerNorm(width, epsilon: 1e-6)
     let (widen, narrow) = (
       try Linear(width, hidden, from: random), try Linear(hidden, width, from: random)
     )
     try widen.weight.initializing(by: .xavierUniform, from: random)
     try narrow.weight.initializing(by: .xavierUniform, from: random)
-    // Dropout is there for the keys' numbers; torchvision's rate is 0.
+    // The dropouts keep the layers' numbers in the keys; torchvision's probability is 0.
     mlp = Sequential(
       widen, GELU(), Dropout(0, from: random), narrow, Dropout(0, from: random))
   }
@@ -30,7 +30,7 @@ final class VisionEncoderBlock: Module {
   }
 }
 
-/// torchvision's `Encoder` of a vision transformer.
+/// The encoder of a vision transformer: torchvision's `Encoder`.
 final class VisionEncoder: Module {
   let posEmbedding: Parameter
   let layers: Sequential
@@ -40,7 +40,7 @@ final class VisionEncoder: Module {
     throws
   {
     posEmbedding = try Parameter(
-      [1, tokens, width], .normal(mean: 0, deviation: 0.02), from: random)
+      [1, tokens, width], .normal(mean: 0, standardDeviation: 0.02), from: random)
     self.layers = Sequential(
       named: try (0..<layers).map {
         (
@@ -64,7 +64,19 @@ public final class VisionTransformer: Module {
   let heads: Sequential
   private let tokens: Int
 
-  /// A transformer over `grid` times `grid` patches.
+  /// A transformer with new weights.
+  ///
+  /// - Parameters:
+  ///   - inputs: the number of input channels.
+  ///   - patch: the height and width of a patch, in pixels.
+  ///   - grid: the number of patches in each direction.
+  ///   - width: the width of hidden states.
+  ///   - layers: the number of layers.
+  ///   - heads: the number of attention heads.
+  ///   - hidden: the width of the feed-forward networks.
+  ///   - classes: the number of classes.
+  ///   - random: the source of the initial weights.
+  /// - Throws: `TrainingError` for sizes that no model has.
   public init(
     inputs: Int = 3, patch: Int, grid: Int, width: Int, layers: Int, heads: Int, hidden: Int,
     classes: Int, from random: RandomSource = .shared
@@ -78,8 +90,13 @@ public final class VisionTransformer: Module {
     self.heads = Sequential(named: [("head", try Linear(width, classes, from: random))])
   }
 
+  /// The logits of each input.
+  ///
+  /// - Parameter input: of shape [batch, channels, grid · patch, grid · patch].
+  /// - Returns: a variable of shape [batch, classes].
+  /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit.
   override public func forward(_ input: Variable) throws -> Variable {
-    let patches = try convProj(input).flattened(from: 2).transposed(1, 2)
+    let patches = try convProj(input).flattened(startDimension: 2).transposed(1, 2)
     guard patches.shape[1] == tokens else {
       throw TrainingError.badShape(
         operation: "vision_transformer",
@@ -91,13 +108,13 @@ public final class VisionTransformer: Module {
   }
 }
 
-/// Vision transformers whose patches, width, depth and classes are inferred. The number of heads leaves no
-/// trace in the shapes: it is the width divided by 64, as in all of torchvision's but one (`vit_h_14`).
+/// Vision transformers whose patches, width, depth and classes are inferred. Shapes do not determine the number of
+/// heads: it is the width divided by 64, as in all of torchvision's but `vit_h_14`, unless given.
 struct VisionTransformerFamily: ModelFamily {
   var name: String { "vit_b_16" }
   var anchor: String { "conv_proj.weight" }
   var options: [(name: String, explanation: String)] {
-    [ModelOptions.classes, ("heads", "so many heads of attention; width / 64 unless told")]
+    [ModelOptions.classes, ("heads", "the number of attention heads; width / 64 unless given")]
   }
 
   func makePublishedModule(from random: RandomSource) throws -> Module? {
@@ -106,7 +123,7 @@ struct VisionTransformerFamily: ModelFamily {
       from: random)
   }
 
-  func recognises(_ shapes: StateShapes) -> Bool {
+  func recognizes(_ shapes: StateShapes) -> Bool {
     shapes["class_token"] != nil && shapes["encoder.pos_embedding"] != nil
   }
 

@@ -2,7 +2,7 @@ internal import Foundation
 public import StateDicts
 internal import TrainingCore
 
-/// Whether weights are those of a model that works: they are loaded and run.
+/// The result of loading weights into a model and running it: whether they are those of a model that works.
 ///
 /// ```swift
 /// let state = try Checkpoint("resnet18.pth").stateDict()
@@ -12,54 +12,60 @@ internal import TrainingCore
 public struct ModelVerification {
   /// How the model is run.
   public struct Options: Sendable, Hashable {
-    /// How many steps are trained on one batch.
+    /// The number of training steps on one batch.
     public var steps = 5
-    /// What inputs, labels and new layers are drawn from.
+    /// The seed for inputs, labels and new layers.
     public var seed: UInt64 = 0
-    /// How many inputs there are in the batch; as suits the model unless given.
+    /// The number of inputs in the batch; 4, or 2 for large inputs, unless given.
     public var batchSize: Int?
 
-    /// Five steps unless changed.
+    /// Five steps from seed 0.
     public init() {}
   }
 
-  /// The model; its weights have been moved by the steps.
+  /// The model after the training steps.
   public let model: ZooModel
-  /// Which keys were taken and which not.
+  /// The keys that were loaded, and those that were not.
   public let report: LoadReport
-  /// How many keys the model has.
+  /// The number of the model's keys.
   public let keyCount: Int
-  /// All that is off.
+  /// What is wrong with the weights.
   public private(set) var problems: [WeightProblem] = []
-  /// What is worth knowing, but not off.
+  /// Observations that are not problems.
   public private(set) var notes: [String] = []
-  /// What was fed, and what came out; nil if the model was not run.
+  /// The results of running the model; nil if it was not run.
   public private(set) var run: Run?
 
-  /// What came out of running the model.
+  /// The results of running a model.
   public struct Run: Sendable, Hashable {
-    /// The mean loss over all labels, as random ones have it, by running statistics; nil where the
-    /// model has no classes.
+    /// The expected cross entropy of random labels, in evaluation mode; nil if the model has no classes.
     public var lossOfRandomLabels: Double?
-    /// The logarithm of the number of classes: what a model that knows nothing has.
+    /// The natural logarithm of the number of classes: the cross entropy of a uniform guess; nil if the model has no
+    /// classes.
     public var chance: Double?
-    /// How many parameters have gradients that are finite and not all zero.
+    /// The number of parameters whose gradients are finite and not all zero.
     public var reached = 0
-    /// How many parameters there are.
+    /// The number of parameters.
     public var parameters = 0
-    /// The norm of all gradients together.
+    /// The Euclidean norm of all gradients together.
     public var gradientNorm = 0.0
     /// The loss on the batch before each step and after the last.
     public var losses: [Double] = []
   }
 
-  /// Whether nothing is off.
+  /// Whether there are no problems.
   public var isSound: Bool { problems.isEmpty }
 
-  /// Loads a state dict into the model that is asked for, and runs it.
+  /// Loads a state dict into a model, inspects the weights, and runs the model on a random batch.
   ///
-  /// - Throws: `ZooError` where no such model can be built; `TrainingError` where it cannot be run; what
-  ///   reading throws. What is off about the weights is not thrown but told by ``problems``.
+  /// Problems of the weights are not thrown; they are in ``problems``.
+  /// - Parameters:
+  ///   - stateDict: the weights.
+  ///   - spec: the model.
+  ///   - zoo: where the model is looked up.
+  ///   - options: how the model is run.
+  /// - Throws: `ZooError` if no such model can be built; `TrainingError` if it cannot be run; what reading tensors
+  ///   throws.
   public init(
     of stateDict: StateDict, as spec: ModelSpec, in zoo: ModelZoo = .standard,
     _ options: Options = Options()
@@ -87,10 +93,10 @@ public struct ModelVerification {
     try judgeRun(options, random)
   }
 
-  /// A new head has at most so many elements: they are drawn, and take memory.
+  /// The largest number of elements of a new head, which are drawn and take memory.
   static let mostNewElements = 1 << 28
 
-  /// Tells what does not fit; gives whether the model can be run all the same.
+  /// Finds the problems with keys and shapes; returns whether the model can be run.
   private mutating func judgeKeys(hasNewHead: Bool, _ zoo: ModelZoo, _ stateDict: StateDict)
     -> Bool
   {
@@ -167,7 +173,7 @@ public struct ModelVerification {
     let size = options.batchSize ?? (model.isLarge ? 2 : 4)
     let input = try model.randomInput(count: size, from: random)
     var run = Run()
-    let outputs = try GradientMode.off { try module.eval()(input) }
+    let outputs = try noGrad { try module.eval()(input) }
     guard try outputs.floats().allSatisfy(\.isFinite) else {
       problems.append(WeightProblem(.forward, "the outputs are not finite"))
       self.run = run
@@ -195,9 +201,9 @@ public struct ModelVerification {
     self.run = run
   }
 
-  /// By how much random labels' loss may exceed the logarithm of the number of classes. Below that it
-  /// cannot be (Gibbs' inequality); how far above depends on how sure a model is of itself, so the limit
-  /// is generous and finds only outputs that have exploded.
+  /// By how much the expected loss of random labels may exceed the logarithm of the number of classes. It is never
+  /// below (Gibbs' inequality); how far above depends on the model's confidence, so the limit is generous and finds
+  /// only outputs that are far too large.
   static let mostAboveChance = 30.0
 
   private mutating func judgeGradients(_ input: Variable, _ targets: Variable, _ run: inout Run)
@@ -233,8 +239,8 @@ public struct ModelVerification {
     }
   }
 
-  /// Steps along the gradient, each as long as would take away a part of the loss if it were linear
-  /// (Polyak's step), a smaller part whenever the loss has grown. No rate has to be known for that.
+  /// Takes steps of gradient descent with Polyak's step length: the rate at which a part of the loss would vanish if it
+  /// were linear. The part is halved whenever the loss has grown, so that no learning rate has to be chosen.
   private mutating func train(
     _ input: Variable, _ targets: Variable, _ steps: Int, _ run: inout Run
   ) throws {
@@ -250,7 +256,7 @@ public struct ModelVerification {
       run.losses.append(value)
       guard wantsStep, value.isFinite else { break }
       try loss.backward()
-      let norm = try GradientClipping.totalNorm(module.parameters)
+      let norm = try module.parameters.totalGradNorm()
       guard norm.isFinite, norm > 0 else { break }
       optimizer.groups[0].options.learningRate = part * value / (norm * norm)
       try optimizer.step()
@@ -273,7 +279,7 @@ public struct ModelVerification {
 }
 
 extension ZooModel {
-  /// Whether inputs take so long that few must do.
+  /// Whether inputs are so large that a batch has few of them.
   fileprivate var isLarge: Bool {
     switch input {
     case .images(_, let size): size > 96

@@ -77,7 +77,7 @@ struct WeightInspection {
       }
       guard parameter.rank >= 2, found.count >= 64, found.zeros < found.count else { continue }
       let known = DefaultInitialization.known(
-        for: parameter.shape, others: model.initialDeviations)
+        for: parameter.shape, others: model.initialStandardDeviations)
       let fits = known.filter { $0.fits(found) }
       if model.isHead(key) {
         if let first = fits.first, first.isCertain(found) {
@@ -143,13 +143,13 @@ struct WeightInspection {
     for (found, fits) in candidates {
       // Of several that fit, the one that is nearest; a wrong one would blur the sum.
       let nearest = fits.min {
-        (found.rootMeanSquare / $0.deviation - 1).magnitude
-          < (found.rootMeanSquare / $1.deviation - 1).magnitude
+        (found.rootMeanSquare / $0.standardDeviation - 1).magnitude
+          < (found.rootMeanSquare / $1.standardDeviation - 1).magnitude
       }
       guard let nearest else { return false }
       nearest.shape == .uniform
-        ? uniform.add(found, deviation: nearest.deviation)
-        : normal.add(found, deviation: nearest.deviation)
+        ? uniform.add(found, standardDeviation: nearest.standardDeviation)
+        : normal.add(found, standardDeviation: nearest.standardDeviation)
     }
     return uniform.fits && normal.fits
   }

@@ -53,22 +53,25 @@ struct DefaultInitialization: Hashable {
 
   let name: String
   let shape: Shape
-  let deviation: Double
+  let standardDeviation: Double
 
   /// How the libraries may have begun a weight of those sizes.
   static func known(for sizes: [Int], others: [Double]) -> [DefaultInitialization] {
-    func normal(_ name: String, _ deviation: Double) -> Self {
-      Self(name: name, shape: .normal, deviation: deviation)
+    func normal(_ name: String, _ standardDeviation: Double) -> Self {
+      Self(name: name, shape: .normal, standardDeviation: standardDeviation)
     }
     func uniform(_ name: String, _ initialization: Initialization) -> Self {
-      Self(name: name, shape: .uniform, deviation: initialization.deviation(for: sizes))
+      Self(
+        name: name, shape: .uniform, standardDeviation: initialization.standardDeviation(for: sizes)
+      )
     }
-    let kaiming = Initialization.kaimingUniform(a: 0).deviation(for: sizes)
+    let kaiming = Initialization.kaimingUniform(a: 0).standardDeviation(for: sizes)
     return [
       uniform("PyTorch's default", .kaimingUniform(a: 5.0.squareRoot())),
       uniform("Xavier's uniform", .xavierUniform),
       normal(
-        "Kaiming's normal by fan-out", Initialization.kaimingNormalFanOut.deviation(for: sizes)),
+        "Kaiming's normal by fan-out",
+        Initialization.kaimingNormalFanOut.standardDeviation(for: sizes)),
       normal("Kaiming's normal by fan-in", kaiming),
       normal("the normal by fan-in", kaiming * 0.5.squareRoot()),
       normal("the normal of deviation 0.02", 0.02),
@@ -80,17 +83,17 @@ struct DefaultInitialization: Hashable {
   /// Whether the elements may be a sample of this distribution: mean, second and fourth moment are
   /// within five of their own deviations, and nothing lies beyond a uniform distribution's bound.
   func fits(_ statistics: WeightStatistics) -> Bool {
-    guard deviation > 0, statistics.notFinite == 0 else { return false }
+    guard standardDeviation > 0, statistics.notFinite == 0 else { return false }
     var sample = PooledSample(shape: shape)
-    sample.add(statistics, deviation: deviation)
+    sample.add(statistics, standardDeviation: standardDeviation)
     // Training pushes some of the weights near the bound across it, even by little; half types round.
-    let bound = deviation * 3.0.squareRoot() * (1 + 0x1p-8)
+    let bound = standardDeviation * 3.0.squareRoot() * (1 + 0x1p-8)
     return sample.fits && (shape == .normal || statistics.largest <= bound)
   }
 
   /// By what part of itself the root mean square is off.
   func distance(to statistics: WeightStatistics) -> Double {
-    let distance = (statistics.rootMeanSquare / deviation - 1).magnitude
+    let distance = (statistics.rootMeanSquare / standardDeviation - 1).magnitude
     return distance.isFinite ? distance : 1
   }
 
@@ -108,10 +111,10 @@ struct PooledSample {
 
   init(shape: DefaultInitialization.Shape) { self.shape = shape }
 
-  mutating func add(_ statistics: WeightStatistics, deviation: Double) {
-    let square = deviation * deviation
+  mutating func add(_ statistics: WeightStatistics, standardDeviation: Double) {
+    let square = standardDeviation * standardDeviation
     count += Double(statistics.count)
-    sums.0 += statistics.sums.0 / deviation
+    sums.0 += statistics.sums.0 / standardDeviation
     sums.1 += statistics.sums.1 / square
     sums.2 += statistics.sums.2 / (square * square)
   }

@@ -1,16 +1,19 @@
 internal import Synchronization
 
-/// Whether operations remember what they did.
-public enum GradientMode {
-  @TaskLocal static var isRecording = true
-
-  /// Runs `body` without remembering anything for gradients, as `torch.no_grad()` does.
-  public static func off<Result>(_ body: () throws -> Result) rethrows -> Result {
-    try $isRecording.withValue(false, operation: body)
-  }
+/// Runs `body` without recording operations for gradients: PyTorch's `torch.no_grad()`.
+///
+/// - Returns: what `body` returns.
+/// - Throws: what `body` throws.
+public func noGrad<Result>(_ body: () throws -> Result) rethrows -> Result {
+  try GradientMode.$isRecording.withValue(false, operation: body)
 }
 
-/// An operation that was done, with what is needed to find its inputs' gradients.
+/// Whether operations are recorded for gradients in the current task.
+enum GradientMode {
+  @TaskLocal static var isRecording = true
+}
+
+/// A recorded operation, with the rule that gives its inputs' gradients: a node of the autograd graph.
 final class Node {
   typealias Rule = (_ gradient: Variable) throws -> [Variable?]
 
@@ -21,7 +24,7 @@ final class Node {
   }
 
   private static let counter = Atomic<UInt64>(0)
-  /// Grows from operation to operation, so that descending order is an order to go back in.
+  /// Increases from operation to operation, so that descending order is a valid order for the backward pass.
   let number: UInt64
   let name: StaticString
   fileprivate(set) var inputs: [Input]
@@ -55,10 +58,10 @@ final class Node {
 }
 
 extension Variable {
-  /// Remembers, if anybody wants gradients, that `self` was computed from `inputs`.
+  /// Records that `self` was computed from `inputs`, if gradients are recorded and an input requires one.
   ///
-  /// - Parameter rule: gives for `self`'s gradient those of the inputs, in their order; nil where
-  ///   none is wanted. What it captures is held until gradients have been found.
+  /// - Parameter rule: computes from the gradient of `self` those of the inputs, in their order; nil for inputs that
+  ///   require none. What it captures is kept until the backward pass.
   func computed(
     by name: StaticString, from inputs: [Variable], _ rule: @escaping Node.Rule
   ) -> Variable {
@@ -67,8 +70,8 @@ extension Variable {
     return self
   }
 
-  /// How many operations ``backward(gradient:retainGraph:)`` would go through: only those that lead to a
-  /// leaf that wants gradients are remembered.
+  /// The number of operations that ``backward(gradient:retainGraph:)`` would go through. Only operations that lead to
+  /// a leaf that requires gradients are recorded.
   public var recordedOperationCount: Int {
     var seen = Set<ObjectIdentifier>()
     var open = node.map { [$0] } ?? []
@@ -79,17 +82,18 @@ extension Variable {
     return seen.count
   }
 
-  /// Finds the gradients of all leaves that this variable was computed from and adds them to their
-  /// ``grad``.
+  /// Computes the gradients of all leaves from which this variable was computed, and adds them to their ``grad``:
+  /// PyTorch's `backward()`.
   ///
   /// - Parameters:
-  ///   - gradient: this variable's own gradient; 1 for a single number.
-  ///   - retainGraph: whether what operations remember is kept, so that gradients can be found again;
-  ///     by default it is freed on the way.
-  /// - Throws: `TrainingError.noGraph` if nothing here wants gradients or they were found already.
+  ///   - gradient: the gradient of this variable, of its shape; 1 for a variable of one element.
+  ///   - retainGraph: whether recorded operations are kept, so that `backward` can be called again; by default they are
+  ///     freed on the way.
+  /// - Throws: `TrainingError.noGraph` if nothing here requires gradients, if the operations were freed, or if
+  ///   `gradient` is missing; `TrainingError.badShape` if its shape or type differs; what the operations' rules throw.
   public func backward(gradient: Variable? = nil, retainGraph: Bool = false) throws {
     guard requiresGrad else {
-      throw TrainingError.noGraph("nothing that this was computed from wants gradients")
+      throw TrainingError.noGraph("nothing that this was computed from requires gradients")
     }
     guard gradient != nil || count == 1 else {
       throw TrainingError.noGraph("a gradient must be given unless there is one element (\(shape))")
@@ -98,7 +102,7 @@ extension Variable {
       throw TrainingError.badShape(
         operation: "backward", problem: "a gradient of shape \(gradient.shape) for \(shape)")
     }
-    try GradientMode.off {
+    try noGrad {
       var pass = BackwardPass()
       try pass.add(gradient ?? Variable.ones(shape, scalarType), to: self)
       try pass.run(retainGraph: retainGraph)
@@ -106,9 +110,9 @@ extension Variable {
   }
 }
 
-/// Goes from a result back to the leaves.
+/// Goes from a result back to the leaves and sums their gradients.
 private struct BackwardPass {
-  /// A sum of gradients, and whether its memory is nobody else's.
+  /// A sum of gradients, and whether nothing else uses its memory.
   struct Sum {
     var value: Variable
     var isOwned = false
@@ -161,7 +165,8 @@ private struct BackwardPass {
     while let node = pop() {
       guard let gradient = sums.removeValue(forKey: node.number)?.value else { continue }
       guard let rule = node.rule else {
-        throw TrainingError.noGraph("gradients were found already; call it with retainGraph: true")
+        throw TrainingError.noGraph(
+          "the operations were freed by the first backward pass; call it with retainGraph: true")
       }
       let results = try rule(gradient)
       let inputs = node.inputs

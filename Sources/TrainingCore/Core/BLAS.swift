@@ -1,11 +1,10 @@
 internal import Platform
 internal import Synchronization
 
-/// Matrix products: `cblas.h`'s two functions, in OpenBLAS or Accelerate.
+/// Matrix products by OpenBLAS or Accelerate: `cblas_sgemm` and `cblas_dgemm`.
 ///
-/// The library is loaded at the first product, since loading it costs about 6 ms, which a command that
-/// only edits checkpoints must not pay. Its own threads are switched off; operations use threads
-/// around products.
+/// The library is loaded at the first product, since loading it takes about 6 ms, which a command that only edits
+/// checkpoints must not spend. Its own threads are turned off; operations share products among threads themselves.
 struct BLAS: Sendable {
   private typealias Single =
     @convention(c) (

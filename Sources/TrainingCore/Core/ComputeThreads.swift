@@ -1,11 +1,11 @@
 internal import Platform
 internal import Synchronization
 
-/// How many threads operations use.
+/// The number of threads that operations use, `torch.set_num_threads`.
 public enum ComputeThreads {
   private static let wanted = Atomic<Int>(0)
 
-  /// The number of threads; the machine's processors unless set.
+  /// The number of threads; by default the number of processors.
   public static var count: Int {
     get {
       let value = wanted.load(ordering: .relaxed)
@@ -14,8 +14,8 @@ public enum ComputeThreads {
     set { wanted.store(max(newValue, 1), ordering: .relaxed) }
   }
 
-  /// Runs `body` on ranges that together make `0..<count`, on several threads where that is worth
-  /// while: no range is shorter than `grain` (the last one apart).
+  /// Calls `body` with ranges that together make `0..<count`, on several threads if there is enough work: no range is
+  /// shorter than `grain`, unless there is only one.
   static func split(_ count: Int, grain: Int = 1, _ body: (Range<Int>) -> Void) {
     let parts = min(self.count, count / max(grain, 1))
     guard parts > 1 else {
@@ -27,7 +27,7 @@ public enum ComputeThreads {
     }
   }
 
-  /// Runs `body` once for each number below `count`, each on a thread of its own.
+  /// Calls `body` with each number below `count`, each on a thread of its own.
   ///
   /// The closures write to disjoint memory through pointers, which the compiler cannot see.
   static func workers(_ count: Int, _ body: (Int) -> Void) {

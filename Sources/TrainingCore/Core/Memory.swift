@@ -74,22 +74,24 @@ private struct MemoryBytes: ComputedBytes {
 
   var isRandomAccess: Bool { true }
 
-  func makeReader(at offset: Int) throws -> any ByteReader { Reader(memory: memory, place: offset) }
+  func makeReader(at offset: Int) throws -> any ByteReader {
+    Reader(memory: memory, offset: offset)
+  }
 
   private final class Reader: ByteReader {
     let memory: Memory
-    var place: Int
+    var offset: Int
 
-    init(memory: Memory, place: Int) {
+    init(memory: Memory, offset: Int) {
       self.memory = memory
-      self.place = place
+      self.offset = offset
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws {
-      precondition(place + buffer.count <= memory.byteCount)
+      precondition(offset + buffer.count <= memory.byteCount)
       buffer.copyMemory(
-        from: UnsafeRawBufferPointer(start: memory.pointer + place, count: buffer.count))
-      place += buffer.count
+        from: UnsafeRawBufferPointer(start: memory.pointer + offset, count: buffer.count))
+      offset += buffer.count
     }
   }
 }

@@ -1,20 +1,21 @@
 internal import Foundation
 internal import Synchronization
 
-/// Random numbers that a seed determines, on every platform (SplitMix64).
+/// A source of pseudorandom numbers that are the same for a seed on every platform (SplitMix64; Steele et al., 2014):
+/// the counterpart of `torch.Generator`, with other numbers.
 public final class RandomSource: Sendable {
   private let state: Mutex<UInt64>
 
-  /// What is used unless another source is given; seeded with 0 until ``seed(_:)`` is called.
+  /// The source that is used unless another is given; its seed is 0 until ``manualSeed(_:)`` is called.
   public static let shared = RandomSource(seed: 0)
 
-  /// The source of that seed.
+  /// A source with a seed.
   public init(seed: UInt64) { state = Mutex(seed) }
 
-  /// Starts anew from a seed.
-  public func seed(_ seed: UInt64) { state.withLock { $0 = seed } }
+  /// Starts again from a seed: `torch.manual_seed`.
+  public func manualSeed(_ seed: UInt64) { state.withLock { $0 = seed } }
 
-  /// The next 64 bits.
+  /// The next 64 random bits.
   public func next() -> UInt64 {
     state.withLock { state in
       state &+= 0x9E37_79B9_7F4A_7C15
@@ -22,20 +23,20 @@ public final class RandomSource: Sendable {
     }
   }
 
-  /// Numbers from the normal distribution (mean 0, deviation 1).
+  /// Numbers from the standard normal distribution.
   func normals(_ count: Int) -> [Double] {
     var random = SplitMix(state: next())
     return (0..<count).map { _ in random.normal() }
   }
 
-  /// A permutation of the numbers below `count`.
+  /// A random permutation of the integers from 0 to `count - 1`: `torch.randperm`.
   public func permutation(_ count: Int) -> [Int] {
     var random = SplitMix(state: next())
     return Array(0..<max(count, 0)).shuffled(using: &random)
   }
 }
 
-/// The generator for one run of numbers.
+/// SplitMix64, for one sequence of numbers.
 struct SplitMix: RandomNumberGenerator {
   var state: UInt64
 
@@ -51,10 +52,10 @@ struct SplitMix: RandomNumberGenerator {
     return z ^ (z >> 31)
   }
 
-  /// Evenly spread over [0, 1).
+  /// From the uniform distribution over [0, 1).
   mutating func uniform() -> Double { Double(next() >> 11) * 0x1p-53 }
 
-  /// From the normal distribution, by Box and Muller.
+  /// From the standard normal distribution, by the Box–Muller transform.
   mutating func normal() -> Double {
     let radius = (-2 * Foundation.log(1 - uniform())).squareRoot()
     return radius * Foundation.cos(2 * .pi * uniform())

@@ -1,18 +1,18 @@
 internal import Foundation
 public import TensorStore
 
-/// What the elements of a ``Variable`` are.
+/// The element type of a ``Variable``, `torch.dtype`.
 public enum ScalarType: String, Sendable, CaseIterable {
-  /// The type that is trained in.
+  /// The type for training; 4 bytes.
   case float32
-  /// For gradient checks.
+  /// The type for gradient checks; 8 bytes.
   case float64
-  /// Class numbers, token numbers, counters.
+  /// The type for class and token indices and counters; 8 bytes.
   case int64
-  /// Masks; one byte an element.
+  /// The type for masks; 1 byte.
   case bool
 
-  /// How many bytes one element takes.
+  /// The size of an element in bytes.
   public var byteCount: Int {
     switch self {
     case .float64, .int64: 8
@@ -21,10 +21,10 @@ public enum ScalarType: String, Sendable, CaseIterable {
     }
   }
 
-  /// Whether numbers of this type can have gradients.
+  /// Whether variables of this type can require gradients.
   public var isFloatingPoint: Bool { self == .float32 || self == .float64 }
 
-  /// The same type in a file.
+  /// The same type for tensors of checkpoints.
   public var elementType: ElementType {
     switch self {
     case .float32: .float32
@@ -35,7 +35,7 @@ public enum ScalarType: String, Sendable, CaseIterable {
   }
 }
 
-/// The floating-point types that are computed in.
+/// The floating-point types in which operations compute.
 protocol Scalar: BinaryFloatingPoint, Sendable {
   static var scalarType: ScalarType { get }
   static func exp(_ x: Self) -> Self

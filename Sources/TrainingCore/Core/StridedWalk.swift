@@ -33,11 +33,11 @@ struct StridedWalk {
     }
   }
 
-  /// Calls `body` for each row with its place in the row-major order, where it starts in each operand,
-  /// how long it is and the operands' steps in it. Rows go to several threads.
+  /// Calls `body` for each row with its position in row-major order, its offset in each operand, its length and each
+  /// operand's stride in it. Rows are shared among threads.
   func rows(
     grain: Int,
-    _ body: (_ place: Int, _ starts: [Int], _ length: Int, _ steps: [Int]) -> Void
+    _ body: (_ position: Int, _ starts: [Int], _ length: Int, _ steps: [Int]) -> Void
   ) {
     guard let length = shape.last, !shape.contains(0) else { return }
     let steps = strides.map { $0[shape.count - 1] }

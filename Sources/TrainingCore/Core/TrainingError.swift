@@ -1,30 +1,30 @@
 public import Platform
 public import StateDicts
 
-/// What cannot be computed, and why.
+/// An error of an operation, a module or an optimizer.
 public enum TrainingError: Diagnostic, Equatable {
-  /// Shapes that an operation cannot take.
+  /// The shapes of the operands do not fit the operation.
   case badShape(operation: String, problem: String)
-  /// A number or option that makes no sense.
+  /// An argument is out of range.
   case badArgument(operation: String, problem: String)
-  /// An operation between elements of different types, or of a type that it does not know.
+  /// The element types differ, or the operation is not defined for them.
   case badType(operation: String, problem: String)
-  /// More memory than the machine gives.
+  /// The system has no memory of that size, in bytes.
   case outOfMemory(byteCount: Int)
-  /// The library of matrix products is not installed.
+  /// The library for matrix products (OpenBLAS or Accelerate) cannot be loaded.
   case noBLAS
-  /// `backward()` where there is nothing to go back through.
+  /// `backward()` was called without recorded operations or without a gradient.
   case noGraph(String)
-  /// A module that has no rule for a single input.
+  /// The module has no forward pass for a single input.
   case notCallable(module: String)
-  /// A state dict that does not fit the module: everything that stands in the way.
+  /// The state dict does not fit the module: the missing and unexpected keys, and the shapes that differ.
   case cannotLoad(missing: [String], unexpected: [String], mismatched: [ShapeMismatch])
-  /// A pattern that matches no parameter.
+  /// The pattern matches no parameter.
   case noSuchParameter(pattern: String)
-  /// A saved state that does not fit the optimiser or scheduler.
+  /// The state does not fit the optimizer or scheduler.
   case badState(String)
 
-  /// How scripts tell it apart.
+  /// The kind of error, by which programs tell errors apart.
   public var kind: DiagnosticKind {
     switch self {
     case .noBLAS: .cannotOpen

@@ -1,8 +1,8 @@
-/// A strided tensor in memory that remembers how it was computed, so that gradients can be found.
+/// A strided tensor in memory that records how it was computed, so that gradients can be computed: PyTorch's
+/// `torch.Tensor`. (The name keeps it apart from `Tensor`, the lazily read tensor of a checkpoint.)
 ///
-/// What `torch.Tensor` is in PyTorch; the name keeps it apart from the lazy ``Tensor`` of a file.
-/// Views (``reshaped(_:)``, ``permuted(_:)``, slices) share memory. Not to be used by several threads
-/// at once; operations use threads themselves.
+/// Views, such as results of ``reshaped(_:)`` and ``permuted(_:)``, share memory. A variable must not be used by
+/// several threads at once; operations use several threads themselves.
 ///
 /// ```swift
 /// let x = try Variable([1, 2, 3], shape: [3], requiresGrad: true)
@@ -11,16 +11,16 @@
 /// ```
 public class Variable {
   var memory: Memory
-  /// What its elements are.
+  /// The element type, `dtype` in PyTorch.
   public internal(set) var scalarType: ScalarType
-  /// The sizes of its dimensions.
+  /// The sizes of the dimensions.
   public let shape: [Int]
   let strides: [Int]
   let offset: Int
-  /// The operation that it came from; nil for a leaf.
+  /// The operation that computed it; nil for a leaf.
   var node: Node?
   private var wantsGrad = false
-  /// The sum of the gradients that ``backward(gradient:retainGraph:)`` found for this leaf.
+  /// The sum of the gradients that ``backward(gradient:retainGraph:)`` computed for this leaf; nil before.
   public var grad: Variable?
 
   /// A view of `memory`.
@@ -34,7 +34,7 @@ public class Variable {
     self.offset = offset
   }
 
-  /// A contiguous variable with whatever is in its memory.
+  /// A contiguous variable whose elements are not initialized.
   convenience init(empty shape: [Int], _ scalarType: ScalarType) throws {
     let byteCount = try Self.byteCount(shape, scalarType)
     try self.init(memory: Memory(byteCount: byteCount), scalarType: scalarType, shape: shape)
@@ -63,19 +63,19 @@ public class Variable {
     return strides
   }
 
-  /// How many dimensions it has.
+  /// The number of dimensions.
   public var rank: Int { shape.count }
-  /// How many elements it has.
+  /// The number of elements.
   public var count: Int { shape.reduce(1, *) }
 
-  /// Whether gradients are wanted for it. Only leaves can be told; whatever is computed from such a
-  /// leaf wants them too.
+  /// Whether gradients are computed for it. It is set on leaves of floating-point types; what is computed from such a
+  /// leaf requires gradients, too.
   public var requiresGrad: Bool {
     get { wantsGrad || node != nil }
     set { wantsGrad = newValue && scalarType.isFloatingPoint }
   }
 
-  /// Whether it was made by hand rather than computed from what wants gradients.
+  /// Whether it was not computed from variables that require gradients.
   public var isLeaf: Bool { node == nil }
 
   var isContiguous: Bool {
@@ -87,48 +87,56 @@ public class Variable {
     return true
   }
 
-  /// Where its first element is. The variable must be kept alive while the pointer is used.
+  /// A pointer to the first element; the variable must be kept alive while it is used.
   func pointer<T>(_: T.Type) -> UnsafeMutablePointer<T> {
     memory.pointer.assumingMemoryBound(to: T.self) + offset
   }
 
-  /// The number of a dimension, counted from the end where negative.
-  func dimension(_ number: Int, _ operation: String) throws -> Int {
-    let dimension = number < 0 ? number + rank : number
-    guard shape.indices.contains(dimension) else {
+  /// The index of a dimension; negative numbers count from the end.
+  func axis(_ dimension: Int, _ operation: String) throws -> Int {
+    let axis = dimension < 0 ? dimension + rank : dimension
+    guard shape.indices.contains(axis) else {
       throw TrainingError.badArgument(
-        operation: operation, problem: "no dimension \(number) in the shape \(shape)")
+        operation: operation, problem: "no dimension \(dimension) in the shape \(shape)")
     }
-    return dimension
+    return axis
   }
 }
 
-/// Keeps objects alive to here while only pointers into them are used.
+/// Keeps variables alive up to this call while only pointers into them are used.
 @inline(never)
 func keepAlive(_ objects: Variable?...) {}
 
 // MARK: - Making variables
 
 extension Variable {
-  /// A new 32-bit variable of those numbers, in row-major order.
+  /// A float32 variable of numbers in row-major order.
+  ///
+  /// - Throws: `TrainingError.badShape` if the shape has another number of elements; `TrainingError.outOfMemory`.
   public convenience init(_ values: [Float], shape: [Int], requiresGrad: Bool = false) throws {
     try self.init(raw: values, .float32, shape)
     self.requiresGrad = requiresGrad
   }
 
-  /// A new 64-bit variable of those numbers, in row-major order.
+  /// A float64 variable of numbers in row-major order.
+  ///
+  /// - Throws: `TrainingError.badShape` if the shape has another number of elements; `TrainingError.outOfMemory`.
   public convenience init(doubles values: [Double], shape: [Int], requiresGrad: Bool = false) throws
   {
     try self.init(raw: values, .float64, shape)
     self.requiresGrad = requiresGrad
   }
 
-  /// A new variable of integers, such as class or token numbers; a list unless `shape` says else.
+  /// An int64 variable of integers in row-major order, such as class or token indices; of one dimension by default.
+  ///
+  /// - Throws: `TrainingError.badShape` if the shape has another number of elements; `TrainingError.outOfMemory`.
   public convenience init(indices: [Int], shape: [Int]? = nil) throws {
     try self.init(raw: indices.map { Int64($0) }, .int64, shape ?? [indices.count])
   }
 
-  /// A new mask, in row-major order.
+  /// A variable of type bool, in row-major order.
+  ///
+  /// - Throws: `TrainingError.badShape` if the shape has another number of elements; `TrainingError.outOfMemory`.
   public convenience init(mask: [Bool], shape: [Int]) throws {
     try self.init(raw: mask.map { $0 ? UInt8(1) : 0 }, .bool, shape)
   }
@@ -145,7 +153,9 @@ extension Variable {
     }
   }
 
-  /// Every element is `value`.
+  /// A variable whose elements are all `value`: `torch.full`.
+  ///
+  /// - Throws: `TrainingError.badShape` for sizes that no tensor has; `TrainingError.outOfMemory`.
   public static func full(
     _ shape: [Int], _ value: Double, _ scalarType: ScalarType = .float32
   ) throws -> Variable {
@@ -154,33 +164,44 @@ extension Variable {
     return result
   }
 
-  /// Every element is 0.
+  /// A variable whose elements are all 0: `torch.zeros`.
+  ///
+  /// - Throws: `TrainingError.badShape` for sizes that no tensor has; `TrainingError.outOfMemory`.
   public static func zeros(_ shape: [Int], _ scalarType: ScalarType = .float32) throws -> Variable {
     try full(shape, 0, scalarType)
   }
 
-  /// Every element is 1.
+  /// A variable whose elements are all 1: `torch.ones`.
+  ///
+  /// - Throws: `TrainingError.badShape` for sizes that no tensor has; `TrainingError.outOfMemory`.
   public static func ones(_ shape: [Int], _ scalarType: ScalarType = .float32) throws -> Variable {
     try full(shape, 1, scalarType)
   }
 
-  /// Numbers from the normal distribution.
+  /// A variable of numbers from the normal distribution: `torch.normal`.
+  ///
+  /// - Throws: `TrainingError.badShape` for sizes that no tensor has; `TrainingError.outOfMemory`.
   public static func normal(
-    _ shape: [Int], mean: Double = 0, deviation: Double = 1, _ scalarType: ScalarType = .float32,
+    _ shape: [Int], mean: Double = 0, standardDeviation: Double = 1,
+    _ scalarType: ScalarType = .float32,
     from random: RandomSource = .shared
   ) throws -> Variable {
-    let values = random.normals(try byteCount(shape, .int64) / 8).map { mean + deviation * $0 }
+    let values = random.normals(try byteCount(shape, .int64) / 8).map {
+      mean + standardDeviation * $0
+    }
     return scalarType == .float64
       ? try Variable(doubles: values, shape: shape)
       : try Variable(values.map(Float.init), shape: shape)
   }
 
-  /// 0, 1, 2, … as integers.
-  public static func range(_ count: Int) throws -> Variable {
+  /// The integers from 0 on, up to but not including `count`: `torch.arange`.
+  ///
+  /// - Throws: `TrainingError.badShape` for sizes that no tensor has; `TrainingError.outOfMemory`.
+  public static func arange(_ count: Int) throws -> Variable {
     try Variable(indices: Array(0..<max(count, 0)))
   }
 
-  /// Sets every element of a contiguous variable; no gradient flows through this.
+  /// Sets every element of a contiguous variable, without gradients.
   func fill(_ value: Double) {
     let count = count
     switch scalarType {
@@ -197,13 +218,17 @@ extension Variable {
 // MARK: - Looking at elements
 
 extension Variable {
-  /// The elements as 32-bit floats, in row-major order.
+  /// The elements as float32, in row-major order.
+  ///
+  /// - Throws: `TrainingError.outOfMemory`.
   public func floats() throws -> [Float] {
     if scalarType == .float32 { return try elements(Float.self) }
     return try doubles().map { Float($0) }
   }
 
-  /// The elements as 64-bit floats, in row-major order.
+  /// The elements as float64, in row-major order.
+  ///
+  /// - Throws: `TrainingError.outOfMemory`.
   public func doubles() throws -> [Double] {
     switch scalarType {
     case .float32: try elements(Float.self).map(Double.init)
@@ -213,7 +238,9 @@ extension Variable {
     }
   }
 
-  /// The elements as integers, in row-major order; those of a float type are refused.
+  /// The elements of a variable of type int64 or bool, in row-major order.
+  ///
+  /// - Throws: `TrainingError.badType` for floating-point types; `TrainingError.outOfMemory`.
   public func integers() throws -> [Int] {
     switch scalarType {
     case .int64: return try elements(Int64.self).map { Int($0) }
@@ -224,7 +251,9 @@ extension Variable {
     }
   }
 
-  /// The only element.
+  /// The element of a variable that has one: `item()`.
+  ///
+  /// - Throws: `TrainingError.badShape` unless there is exactly one element.
   public func item() throws -> Double {
     guard count == 1 else {
       throw TrainingError.badShape(operation: "item", problem: "the shape is \(shape)")
@@ -238,23 +267,23 @@ extension Variable {
     return Array(UnsafeBufferPointer(start: source.pointer(T.self), count: count))
   }
 
-  /// The same elements and memory, without the way that they were computed.
+  /// A view of the same elements that is a leaf without gradients: `detach()`.
   public func detached() -> Variable {
     Variable(
       memory: memory, scalarType: scalarType, shape: shape, strides: strides, offset: offset)
   }
 }
 
-/// A variable that a module learns; gradients are wanted unless it is frozen.
+/// A variable that a module learns, which requires gradients unless it is frozen: PyTorch's `nn.Parameter`.
 public final class Parameter: Variable {
-  /// How its elements were drawn; nil for one that was made otherwise.
+  /// The distribution from which its elements were drawn; nil if it was made otherwise.
   public internal(set) var initialization: Initialization?
 }
 
-/// A variable that belongs to a module's state but is not learnt, such as running statistics.
+/// A variable that belongs to a module's state but is not learned, such as running statistics: PyTorch's `nn.Buffer`.
 public final class Buffer: Variable {
   /// Whether it is part of the state dict.
   public internal(set) var isPersistent = true
-  /// What every element was at first, if that was one number.
+  /// The number with which all elements were initialized, if it was one.
   var initialValue: Double?
 }

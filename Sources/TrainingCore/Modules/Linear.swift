@@ -1,68 +1,43 @@
 internal import Foundation
 
-/// `x Wᵀ + b`: `nn.Linear`.
+/// A linear layer, `x Wᵀ + b`: PyTorch's `nn.Linear`.
 public final class Linear: Module {
-  /// Of shape [outputs, inputs].
+  /// The weight, of shape [outputs, inputs].
   public let weight: Parameter
-  /// Of shape [outputs].
+  /// The bias, of shape [outputs]; nil without one.
   public let bias: Parameter?
 
-  /// A map from `inputs` numbers to `outputs`.
+  /// A layer with PyTorch's initialization: uniform within 1 / √inputs.
   ///
-  /// - Throws: `TrainingError` for sizes that make no sense.
+  /// - Parameters:
+  ///   - inFeatures: the size of the input's last dimension.
+  ///   - outFeatures: the size of the output's last dimension.
+  ///   - bias: whether there is a bias.
+  ///   - random: the source of the initial values.
+  /// - Throws: `TrainingError.badShape` for sizes that no tensor has; `TrainingError.outOfMemory`.
   public init(
-    _ inputs: Int, _ outputs: Int, bias: Bool = true, from random: RandomSource = .shared
+    _ inFeatures: Int, _ outFeatures: Int, bias: Bool = true, from random: RandomSource = .shared
   ) throws {
-    weight = try Parameter([outputs, inputs], .kaimingUniform(a: 5.0.squareRoot()), from: random)
-    self.bias = try bias ? Parameter([outputs], .bias(inputs: inputs), from: random) : nil
+    weight = try Parameter(
+      [outFeatures, inFeatures], .kaimingUniform(a: 5.0.squareRoot()), from: random)
+    self.bias = try bias ? Parameter([outFeatures], .bias(inputs: inFeatures), from: random) : nil
   }
 
+  /// The layer applied to the last dimension of `input`.
+  ///
+  /// - Parameter input: of shape [..., inputs].
+  /// - Returns: a variable of shape [..., outputs].
+  /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or without a library for
+  ///   matrix products.
   override public func forward(_ input: Variable) throws -> Variable {
     try input.linear(weight, bias)
   }
 }
 
 extension Initialization {
-  /// What PyTorch gives the bias of a layer with so many inputs per output: within 1 / √inputs.
+  /// PyTorch's initialization of the bias of a layer with that fan-in: uniform within 1 / √inputs.
   static func bias(inputs: Int) -> Initialization {
     let bound = inputs > 0 ? 1 / Double(inputs).squareRoot() : 0
     return .uniform(-bound, bound)
-  }
-}
-
-/// A table of vectors looked up by number: `nn.Embedding`.
-public final class Embedding: Module {
-  /// Of shape [count, width].
-  public let weight: Parameter
-  /// The row that is zero at first and never learns.
-  public let paddingIndex: Int?
-
-  /// A table of `count` vectors of `width` numbers.
-  public init(
-    _ count: Int, _ width: Int, paddingIndex: Int? = nil, from random: RandomSource = .shared
-  ) throws {
-    if let paddingIndex, !(0..<max(count, 0)).contains(paddingIndex) {
-      throw TrainingError.badArgument(
-        operation: "embedding", problem: "padding index \(paddingIndex) of \(count) rows")
-    }
-    let shape = [count, width]
-    // Impossible shapes are refused before a row's place is worked out.
-    _ = try Variable.byteCount(shape, .float32)
-    let start = (paddingIndex ?? 0) * width
-    weight = try Parameter(
-      shape, .normal(mean: 0, deviation: 1),
-      zeroing: start..<start + (paddingIndex == nil ? 0 : width), from: random)
-    self.paddingIndex = paddingIndex
-  }
-
-  /// Sets the padding row to zero.
-  func clearPadding() throws {
-    guard let paddingIndex else { return }
-    let row = try weight.detached().selected(paddingIndex)
-    try row.assign(Variable.zeros(row.shape, row.scalarType))
-  }
-
-  override public func forward(_ input: Variable) throws -> Variable {
-    try weight.rows(at: input, paddingIndex: paddingIndex)
   }
 }

@@ -1,10 +1,10 @@
 public import StateDicts
 
-/// A part of a model with parameters, buffers and modules in it: PyTorch's `nn.Module`.
+/// A model or a part of one, with parameters, buffers and modules in it: PyTorch's `nn.Module`.
 ///
-/// Stored properties that are parameters, buffers, modules or arrays of modules are found by
-/// themselves, in the order in which they are declared. Their keys are their names in snake case
-/// (`numBatchesTracked` is `num_batches_tracked`), unless ``keyNames`` says another.
+/// Stored properties that are parameters, buffers, modules or arrays of modules are registered by themselves, in the
+/// order of their declaration. Their keys are the properties' names in snake case (`numBatchesTracked` has the key
+/// `num_batches_tracked`), unless ``keyNames`` has another name.
 ///
 /// ```swift
 /// final class Perceptron: Module {
@@ -22,27 +22,29 @@ public import StateDicts
 /// }
 /// ```
 open class Module {
-  /// Whether the module is being trained, which dropout and batch normalisation ask. ``train(_:)`` sets
-  /// it for the modules inside as well.
+  /// Whether the module is in training mode, which matters for dropout and batch normalization. ``train(_:)`` sets it
+  /// for the modules inside as well.
   public internal(set) var isTraining = true
 
-  /// A module without any parts.
+  /// A module without parts of its own.
   public init() {}
 
-  /// What the module makes of one input.
+  /// Computes the module's output; a subclass overrides it. To be called as a function: `module(input)`.
   ///
-  /// - Throws: `TrainingError` if the input does not fit; `.notCallable` unless a subclass has a rule.
+  /// - Throws: `TrainingError` if the input does not fit; `TrainingError.notCallable` unless a subclass overrides it.
   open func forward(_ input: Variable) throws -> Variable {
     throw TrainingError.notCallable(module: "\(type(of: self))")
   }
 
-  /// What the module makes of one input.
+  /// Computes the module's output for one input.
+  ///
+  /// - Throws: what ``forward(_:)`` throws.
   public final func callAsFunction(_ input: Variable) throws -> Variable { try forward(input) }
 
-  /// Keys of properties that are not the property's name in snake case.
+  /// Keys of properties, by the properties' names, where they are not those names in snake case.
   open class var keyNames: [String: String] { [:] }
 
-  /// Something with a key.
+  /// A part of a module.
   public enum Member {
     /// A parameter.
     case parameter(Parameter)
@@ -52,8 +54,7 @@ open class Module {
     case module(Module)
   }
 
-  /// What the module consists of, with the keys. A container whose parts are not its properties
-  /// overrides this.
+  /// The module's parts with their keys. A container whose parts are not its properties overrides this.
   open var members: [(key: String, member: Member)] {
     var levels: [Mirror] = []
     var next: Mirror? = Mirror(reflecting: self)
@@ -93,10 +94,10 @@ open class Module {
   }
 }
 
-// MARK: - Going through
+// MARK: - Parts
 
 extension Module {
-  /// This module (key "") and all inside, each once, with their keys.
+  /// This module (with the key "") and all modules inside, each once, with their keys: `named_modules()`.
   public var namedModules: [(key: String, module: Module)] {
     var result: [(String, Module)] = []
     var seen = Set<ObjectIdentifier>()
@@ -106,8 +107,8 @@ extension Module {
     return result
   }
 
-  /// Visits this module and all inside, parents first, with their members; a module that has two keys
-  /// is visited twice. The walk does not recurse.
+  /// Calls `body` with this module and all inside, parents first, and their members; a module that has two keys is
+  /// visited twice. The walk does not recurse.
   private func walk(_ body: (String, Module, [(key: String, member: Member)]) -> Void) {
     var open: [(String, Module)] = [("", self)]
     while let (prefix, module) = open.popLast() {
@@ -121,7 +122,7 @@ extension Module {
     }
   }
 
-  /// The parameters with their keys, each once, in PyTorch's order.
+  /// The parameters with their keys, each once, in PyTorch's order: `named_parameters()`.
   public var namedParameters: [(key: String, parameter: Parameter)] {
     var result: [(String, Parameter)] = []
     var seen = Set<ObjectIdentifier>()
@@ -134,10 +135,10 @@ extension Module {
     return result
   }
 
-  /// The parameters, each once, in PyTorch's order.
+  /// The parameters, each once, in PyTorch's order: `parameters()`.
   public var parameters: [Parameter] { namedParameters.map(\.parameter) }
 
-  /// The buffers with their keys, each once, in PyTorch's order.
+  /// The buffers with their keys, each once, in PyTorch's order: `named_buffers()`.
   public var namedBuffers: [(key: String, buffer: Buffer)] {
     var result: [(String, Buffer)] = []
     var seen = Set<ObjectIdentifier>()
@@ -150,16 +151,16 @@ extension Module {
     return result
   }
 
-  /// The parameters that gradients are wanted for, with their keys.
+  /// The parameters with `requiresGrad`, with their keys.
   public var trainableParameters: [(key: String, parameter: Parameter)] {
     namedParameters.filter { $0.parameter.requiresGrad }
   }
 
-  /// The module of a key; nil if there is none.
+  /// The module with a key such as `layer1.0.conv1`; nil if there is none: `get_submodule`.
   public func module(at key: String) -> Module? {
     var module = self
     var rest = key[...]
-    // A key may itself contain dots, so the longest member that fits is taken at each step.
+    // A member's key may contain dots itself, so the longest one that fits is taken at each step.
     while !rest.isEmpty {
       var best: (length: Int, module: Module)?
       for case (let name, .module(let child)) in module.members
@@ -175,7 +176,7 @@ extension Module {
 
   /// The parameters whose keys match a pattern, such as `under:fc` or `in:backbone`.
   ///
-  /// - Throws: `TrainingError.noSuchParameter` if there is none.
+  /// - Throws: `TrainingError.noSuchParameter` if there is none; `StateDictError` if the pattern cannot be parsed.
   public func parameters(matching pattern: KeyPattern) throws -> [Parameter] {
     let matches = try pattern.matcher()
     let found = namedParameters.filter { matches($0.key) }.map(\.parameter)
@@ -185,7 +186,8 @@ extension Module {
 
   /// The parameters whose keys do not match a pattern.
   ///
-  /// - Throws: `TrainingError.noSuchParameter` if none does.
+  /// - Throws: `TrainingError.noSuchParameter` if no parameter matches it; `StateDictError` if the pattern cannot be
+  ///   parsed.
   public func parameters(notMatching pattern: KeyPattern) throws -> [Parameter] {
     let matched = Set(try parameters(matching: pattern).map(ObjectIdentifier.init))
     return parameters.filter { !matched.contains(ObjectIdentifier($0)) }
@@ -195,23 +197,25 @@ extension Module {
 // MARK: - Changing
 
 extension Module {
-  /// Tells this module and all inside whether they are trained.
+  /// Sets training mode, or evaluation mode, of this module and all inside: `train()`.
   @discardableResult
   public func train(_ isTraining: Bool = true) -> Self {
     for (_, module) in namedModules { module.isTraining = isTraining }
     return self
   }
 
-  /// Tells this module and all inside that they are used rather than trained.
+  /// Sets evaluation mode of this module and all inside: `eval()`.
   @discardableResult
   public func eval() -> Self { train(false) }
 
-  /// Freezes parameters: no gradients are computed for them, nor for what only leads to them.
+  /// Sets `requiresGrad` of parameters to false: no gradients are computed for them, nor for operations that lead only
+  /// to them.
   ///
   /// - Parameters:
-  ///   - pattern: which, by key; all unless given.
-  ///   - exception: which not.
-  /// - Returns: how many parameters are trainable now.
+  ///   - pattern: the keys of the parameters; all unless given.
+  ///   - exception: keys of parameters that are left as they are.
+  /// - Returns: the number of parameters that are trainable afterwards.
+  /// - Throws: `TrainingError.noSuchParameter` if a pattern matches none; `StateDictError` if it cannot be parsed.
   @discardableResult
   public func freeze(_ pattern: KeyPattern? = nil, except exception: KeyPattern? = nil) throws
     -> Int
@@ -219,12 +223,13 @@ extension Module {
     try setRequiresGrad(false, pattern, exception)
   }
 
-  /// Lets parameters be trained again.
+  /// Sets `requiresGrad` of parameters to true.
   ///
   /// - Parameters:
-  ///   - pattern: which, by key; all unless given.
-  ///   - exception: which not.
-  /// - Returns: how many parameters are trainable now.
+  ///   - pattern: the keys of the parameters; all unless given.
+  ///   - exception: keys of parameters that are left as they are.
+  /// - Returns: the number of parameters that are trainable afterwards.
+  /// - Throws: `TrainingError.noSuchParameter` if a pattern matches none; `StateDictError` if it cannot be parsed.
   @discardableResult
   public func unfreeze(_ pattern: KeyPattern? = nil, except exception: KeyPattern? = nil) throws
     -> Int
@@ -251,10 +256,11 @@ extension Module {
     return named.count { $0.parameter.requiresGrad }
   }
 
-  /// Draws all parameters inside anew and resets running statistics, as when the module was made: with
-  /// PyTorch's default initialisation of each layer.
+  /// Draws all parameters inside again, as when the module was made, and resets running statistics: `reset_parameters`
+  /// of each layer.
   ///
-  /// `model.module(at: "fc")?.resetParameters()` begins a classifier anew.
+  /// `try model.module(at: "fc")?.resetParameters()` makes a new head.
+  /// - Throws: `TrainingError.outOfMemory`.
   public func resetParameters(from random: RandomSource = .shared) throws {
     for parameter in parameters { parameter.reset(from: random) }
     for (_, buffer) in namedBuffers { buffer.reset() }
@@ -263,12 +269,14 @@ extension Module {
     }
   }
 
-  /// Forgets all gradients.
+  /// Sets the gradients of all parameters to nil: `zero_grad()`.
   public func zeroGrad() {
     for parameter in parameters { parameter.grad = nil }
   }
 
-  /// Converts parameters and floating-point buffers in place, such as to 64 bits for gradient checks.
+  /// Converts parameters and floating-point buffers in place, for example to float64 for gradient checks: `to(dtype)`.
+  ///
+  /// - Throws: `TrainingError.badType` unless `type` is a floating-point type; `TrainingError.outOfMemory`.
   @discardableResult
   public func convert(to type: ScalarType) throws -> Self {
     guard type.isFloatingPoint else {

@@ -1,6 +1,6 @@
 internal import CTrainingKernels
 
-/// PyTorch's elementwise functions.
+/// max(x, 0).
 enum ReLUFunction: UnaryFunction {
   static var name: StaticString { "relu" }
   static var slopeFromValue: Bool { true }
@@ -24,6 +24,16 @@ enum ReLUFunction: UnaryFunction {
   }
 }
 
+/// min(max(x, 0), 6).
+enum ReLU6Function: UnaryFunction {
+  static var name: StaticString { "relu6" }
+  static var slopeFromValue: Bool { true }
+  // A NaN stays one, as in PyTorch.
+  static func value<T: Scalar>(_ x: T) -> T { x < 0 ? 0 : (x > 6 ? 6 : x) }
+  static func slope<T: Scalar>(_ y: T) -> T { y > 0 && y < 6 ? 1 : 0 }
+}
+
+/// 1 / (1 + exp(-x)).
 enum SigmoidFunction: UnaryFunction {
   static var name: StaticString { "sigmoid" }
   static var slopeFromValue: Bool { true }
@@ -31,6 +41,7 @@ enum SigmoidFunction: UnaryFunction {
   static func slope<T: Scalar>(_ y: T) -> T { y * (1 - y) }
 }
 
+/// The hyperbolic tangent.
 enum TanhFunction: UnaryFunction {
   static var name: StaticString { "tanh" }
   static var slopeFromValue: Bool { true }
@@ -38,6 +49,7 @@ enum TanhFunction: UnaryFunction {
   static func slope<T: Scalar>(_ y: T) -> T { 1 - y * y }
 }
 
+/// The exponential function.
 enum ExpFunction: UnaryFunction {
   static var name: StaticString { "exp" }
   static var slopeFromValue: Bool { true }
@@ -45,6 +57,7 @@ enum ExpFunction: UnaryFunction {
   static func slope<T: Scalar>(_ y: T) -> T { y }
 }
 
+/// The natural logarithm.
 enum LogFunction: UnaryFunction {
   static var name: StaticString { "log" }
   static var slopeFromValue: Bool { false }
@@ -52,6 +65,7 @@ enum LogFunction: UnaryFunction {
   static func slope<T: Scalar>(_ x: T) -> T { 1 / x }
 }
 
+/// The square root.
 enum SquareRootFunction: UnaryFunction {
   static var name: StaticString { "sqrt" }
   static var slopeFromValue: Bool { true }
@@ -59,6 +73,7 @@ enum SquareRootFunction: UnaryFunction {
   static func slope<T: Scalar>(_ y: T) -> T { 1 / (2 * y) }
 }
 
+/// The absolute value.
 enum AbsFunction: UnaryFunction {
   static var name: StaticString { "abs" }
   static var slopeFromValue: Bool { false }
@@ -66,6 +81,7 @@ enum AbsFunction: UnaryFunction {
   static func slope<T: Scalar>(_ x: T) -> T { x > 0 ? 1 : (x < 0 ? -1 : 0) }
 }
 
+/// x / (1 + exp(-x)).
 enum SiLUFunction: UnaryFunction {
   static var name: StaticString { "silu" }
   static var slopeFromValue: Bool { false }
@@ -91,7 +107,7 @@ enum SiLUFunction: UnaryFunction {
   }
 }
 
-/// x Φ(x) with the normal distribution's own Φ.
+/// x Φ(x), where Φ is the distribution function of the standard normal distribution.
 enum GELUFunction: UnaryFunction {
   static var name: StaticString { "gelu" }
   static var slopeFromValue: Bool { false }
@@ -150,32 +166,77 @@ enum TanhGELUFunction: UnaryFunction {
 }
 
 extension Variable {
-  /// max(x, 0).
+  /// max(x, 0): `torch.relu`.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
   public func relu() throws -> Variable { try apply(ReLUFunction.self) }
-  /// 1 / (1 + exp(-x)).
+  /// min(max(x, 0), 6): `F.relu6`.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  public func relu6() throws -> Variable { try apply(ReLU6Function.self) }
+  /// 1 / (1 + exp(-x)): `torch.sigmoid`.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
   public func sigmoid() throws -> Variable { try apply(SigmoidFunction.self) }
-  /// The hyperbolic tangent.
+  /// The hyperbolic tangent: `torch.tanh`.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
   public func tanh() throws -> Variable { try apply(TanhFunction.self) }
-  /// The exponential function.
+  /// The exponential function: `torch.exp`.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
   public func exp() throws -> Variable { try apply(ExpFunction.self) }
-  /// The natural logarithm.
+  /// The natural logarithm: `torch.log`.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
   public func log() throws -> Variable { try apply(LogFunction.self) }
-  /// The square root.
-  public func squareRoot() throws -> Variable { try apply(SquareRootFunction.self) }
-  /// The magnitude.
+  /// The square root: `torch.sqrt`.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  public func sqrt() throws -> Variable { try apply(SquareRootFunction.self) }
+  /// The absolute value: `torch.abs`.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
   public func abs() throws -> Variable { try apply(AbsFunction.self) }
-  /// x sigmoid(x), also called swish.
+  /// x / (1 + exp(-x)), also called swish: `F.silu`.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
   public func silu() throws -> Variable { try apply(SiLUFunction.self) }
+  /// max(x, 0) + slope · min(x, 0): `F.leaky_relu`.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  public func leakyReLU(negativeSlope: Double = 0.01) throws -> Variable {
+    try relu() - (-self).relu() * negativeSlope
+  }
+  /// x min(max(x + 3, 0), 6) / 6: `F.hardswish`.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  public func hardswish() throws -> Variable {
+    try self * (self + 3).relu6() * (1.0 / 6)
+  }
+  /// min(max(x + 3, 0), 6) / 6: `F.hardsigmoid`.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  public func hardsigmoid() throws -> Variable { try (self + 3).relu6() * (1.0 / 6) }
 
-  /// x Φ(x), exact or approximated by tanh.
-  public func gelu(_ approximation: GELU.Approximation = .none) throws -> Variable {
-    switch approximation {
+  /// x Φ(x), where Φ is the distribution function of the standard normal distribution, exact or approximated by tanh:
+  /// `F.gelu`.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  public func gelu(_ approximate: GELU.Approximation = .none) throws -> Variable {
+    switch approximate {
     case .none: try apply(GELUFunction.self)
     case .tanh: try apply(TanhGELUFunction.self)
     }
   }
 
-  /// The elements, each zeroed with the given probability and the others scaled up to keep the mean.
+  /// Each element is set to zero with a probability p; the others are multiplied by 1 / (1 - p) so that the mean is
+  /// kept: `F.dropout` in training mode.
+  ///
+  /// - Parameters:
+  ///   - probability: p, from 0 to 1.
+  ///   - random: the source that decides which.
+  /// - Throws: `TrainingError.badArgument` if p is not between 0 and 1; `TrainingError.outOfMemory`.
   public func dropout(_ probability: Double, from random: RandomSource = .shared) throws -> Variable
   {
     guard (0...1).contains(probability) else {

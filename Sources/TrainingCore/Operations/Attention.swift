@@ -1,17 +1,22 @@
 extension Variable {
-  /// PyTorch's `scaled_dot_product_attention`: softmax(q kᵀ scale + mask) v.
+  /// softmax(q kᵀ · scale + mask) v: `F.scaled_dot_product_attention` (Vaswani et al., arXiv:1706.03762).
   ///
   /// - Parameters:
   ///   - query: of shape [..., targets, width].
   ///   - key: of shape [..., sources, width].
   ///   - value: of shape [..., sources, value width].
-  ///   - mask: broadcast to [..., targets, sources]: of type bool, true where a target may look at a
-  ///     source; or numbers to be added.
-  ///   - isCausal: whether a target looks only at sources that are not behind it.
-  ///   - scale: 1 / √width unless given.
-  public static func attention(
-    query: Variable, key: Variable, value: Variable, mask: Variable? = nil, isCausal: Bool = false,
-    dropout: Double = 0, scale: Double? = nil, from random: RandomSource = .shared
+  ///   - attentionMask: broadcast to [..., targets, sources], `attn_mask` in PyTorch: of type bool, true where a target
+  ///     may attend to a source; or numbers that are added to the scores.
+  ///   - dropout: the probability with which attention weights are set to zero.
+  ///   - isCausal: whether targets attend only to sources of the same or a lower index.
+  ///   - scale: the factor of the scores; 1 / √width unless given.
+  ///   - random: the source that decides about dropout.
+  /// - Returns: a variable of shape [..., targets, value width].
+  /// - Throws: `TrainingError` if shapes or element types do not fit.
+  public static func scaledDotProductAttention(
+    query: Variable, key: Variable, value: Variable, attentionMask: Variable? = nil,
+    dropout: Double = 0, isCausal: Bool = false, scale: Double? = nil,
+    from random: RandomSource = .shared
   ) throws -> Variable {
     guard query.rank >= 2, key.rank >= 2, value.rank >= 2,
       query.shape.last == key.shape.last,
@@ -28,15 +33,15 @@ extension Variable {
       scores = try scores.maskedFill(
         causalMask(query.shape[query.rank - 2], key.shape[key.rank - 2]), -.infinity)
     }
-    if let mask {
+    if let mask = attentionMask {
       scores =
         mask.scalarType == .bool
-        ? try scores.maskedFill(mask.inverted(), -.infinity) : try scores + mask
+        ? try scores.maskedFill(mask.logicalNot(), -.infinity) : try scores + mask
     }
     return try scores.softmax().dropout(dropout, from: random).matmul(value)
   }
 
-  /// True where a source is behind a target, and so not to be looked at.
+  /// A mask [targets, sources] that is true where a source has a higher index than the target.
   static func causalMask(_ targets: Int, _ sources: Int) throws -> Variable {
     var mask = [Bool](repeating: false, count: targets * sources)
     for target in 0..<targets {
@@ -45,8 +50,10 @@ extension Variable {
     return try Variable(mask: mask, shape: [targets, sources])
   }
 
-  /// True where this mask is false.
-  public func inverted() throws -> Variable {
+  /// True where this mask is false: `torch.logical_not`.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are of type bool.
+  public func logicalNot() throws -> Variable {
     guard scalarType == .bool else {
       throw TrainingError.badType(operation: "not", problem: "a mask of \(scalarType.rawValue)")
     }

@@ -1,18 +1,18 @@
 internal import CTrainingKernels
 
-/// A function of one number, with its slope.
+/// A function of one number, with its derivative.
 protocol UnaryFunction {
   static var name: StaticString { get }
-  /// Whether the slope is computed from the function's value rather than from its argument.
+  /// Whether the derivative is computed from the function's value rather than from its argument.
   static var slopeFromValue: Bool { get }
   static func value<T: Scalar>(_ x: T) -> T
-  /// The slope; `saved` is the value or the argument.
+  /// The derivative; `saved` is the value or the argument.
   static func slope<T: Scalar>(_ saved: T) -> T
-  /// Writes the values of `count` floats; false if there is no fast way.
+  /// Computes `count` values by a C kernel; false if there is none.
   static func write(
     _ x: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>, _ count: Int
   ) -> Bool
-  /// Writes gradients times slopes of `count` floats; false if there is no fast way.
+  /// Computes `count` gradients times derivatives by a C kernel; false if there is none.
   static func writeSlopes(
     _ g: UnsafePointer<Float>, _ saved: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>,
     _ count: Int
@@ -40,7 +40,7 @@ enum Subtract: BinaryFunction { static func value<T: Scalar>(_ a: T, _ b: T) -> 
 enum Multiply: BinaryFunction { static func value<T: Scalar>(_ a: T, _ b: T) -> T { a * b } }
 enum Divide: BinaryFunction { static func value<T: Scalar>(_ a: T, _ b: T) -> T { a / b } }
 
-/// Work on fewer elements than this is not worth a second thread.
+/// The number of elements below which elementwise work stays on one thread.
 let elementGrain = 16384
 
 extension Variable {
@@ -137,8 +137,8 @@ extension Variable {
       let walk = StridedWalk(
         shape: shape,
         strides: [left.strides(broadcastTo: shape), right.strides(broadcastTo: shape)])
-      walk.rows(grain: elementGrain) { place, starts, length, steps in
-        let to = to + place
+      walk.rows(grain: elementGrain) { position, starts, length, steps in
+        let to = to + position
         let a = a + starts[0]
         let b = b + starts[1]
         switch (steps[0], steps[1]) {
@@ -199,7 +199,9 @@ extension Variable {
 // MARK: - Arithmetic
 
 extension Variable {
-  /// The sum, broadcast.
+  /// The elementwise sum. Shapes are broadcast by PyTorch's rules.
+  ///
+  /// - Throws: `TrainingError` if shapes do not broadcast, or element types differ or are not floating-point types.
   public static func + (left: Variable, right: Variable) throws -> Variable {
     let (first, second) = (left.shape, right.shape)
     return try combine(Add.self, left, right, "add").computed(by: "add", from: [left, right]) {
@@ -207,7 +209,9 @@ extension Variable {
     }
   }
 
-  /// The difference, broadcast.
+  /// The elementwise difference. Shapes are broadcast by PyTorch's rules.
+  ///
+  /// - Throws: `TrainingError` if shapes do not broadcast, or element types differ or are not floating-point types.
   public static func - (left: Variable, right: Variable) throws -> Variable {
     let (first, second) = (left.shape, right.shape)
     let needsSecond = right.requiresGrad
@@ -221,7 +225,9 @@ extension Variable {
     }
   }
 
-  /// The product of elements, broadcast.
+  /// The elementwise product. Shapes are broadcast by PyTorch's rules.
+  ///
+  /// - Throws: `TrainingError` if shapes do not broadcast, or element types differ or are not floating-point types.
   public static func * (left: Variable, right: Variable) throws -> Variable {
     let (first, second) = (left.shape, right.shape)
     let a = right.requiresGrad ? left : nil
@@ -236,7 +242,9 @@ extension Variable {
     }
   }
 
-  /// The quotient of elements, broadcast.
+  /// The elementwise quotient. Shapes are broadcast by PyTorch's rules.
+  ///
+  /// - Throws: `TrainingError` if shapes do not broadcast, or element types differ or are not floating-point types.
   public static func / (left: Variable, right: Variable) throws -> Variable {
     let (first, second) = (left.shape, right.shape)
     let (needsFirst, needsSecond) = (left.requiresGrad, right.requiresGrad)
@@ -256,28 +264,46 @@ extension Variable {
     }
   }
 
-  /// The negative.
+  /// Each element with the opposite sign.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
   public static prefix func - (operand: Variable) throws -> Variable { try operand * -1 }
 
-  /// Each element and a number.
+  /// Each element plus a number.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
   public static func + (left: Variable, right: Double) throws -> Variable {
     try left + left.constant(right)
   }
-  /// Each element less a number.
+
+  /// Each element minus a number.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
   public static func - (left: Variable, right: Double) throws -> Variable {
     try left - left.constant(right)
   }
-  /// A number less each element.
+
+  /// A number minus each element.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
   public static func - (left: Double, right: Variable) throws -> Variable {
     try right.constant(left) - right
   }
+
   /// Each element times a number.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
   public static func * (left: Variable, right: Double) throws -> Variable {
     try left * left.constant(right)
   }
+
   /// A number times each element.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
   public static func * (left: Double, right: Variable) throws -> Variable { try right * left }
   /// Each element divided by a number.
+  ///
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
   public static func / (left: Variable, right: Double) throws -> Variable {
     try left / left.constant(right)
   }

@@ -1,8 +1,16 @@
 extension Variable {
-  /// The rows of this table (its dimension 0) whose numbers `indices` tells: PyTorch's `embedding`.
+  /// The rows of a table that these indices name: `F.embedding`.
   ///
-  /// - Parameter paddingIndex: the row that gets no gradient.
-  public func rows(at indices: Variable, paddingIndex: Int? = nil) throws -> Variable {
+  /// - Parameters:
+  ///   - weight: the table; its dimension 0 is indexed.
+  ///   - paddingIndex: a row that gets no gradient; nil for none.
+  /// - Returns: a variable of this variable's shape followed by the shape of a row.
+  /// - Throws: `TrainingError` unless this variable has the type int64 and all its elements are rows of the table.
+  public func embedding(_ weight: Variable, paddingIndex: Int? = nil) throws -> Variable {
+    try weight.rows(at: self, paddingIndex: paddingIndex)
+  }
+
+  private func rows(at indices: Variable, paddingIndex: Int?) throws -> Variable {
     guard rank >= 1, indices.scalarType == .int64 else {
       throw TrainingError.badShape(
         operation: "embedding", problem: "indices into a table of shape \(shape)")
@@ -38,12 +46,17 @@ extension Variable {
     }
   }
 
-  /// Where the element `index` of the elements in memory begins, as bytes.
+  /// The first byte of the element at `index`, counted from this variable's first element in memory.
   private func pointer(_: UInt8.Type, at index: Int) -> UnsafeMutablePointer<UInt8> {
     memory.pointer.assumingMemoryBound(to: UInt8.self) + (offset + index) * scalarType.byteCount
   }
 
-  /// The elements, with `value` where `mask` (of type bool, broadcast) is true.
+  /// The elements, with `value` where `mask` is true: `torch.masked_fill`.
+  ///
+  /// - Parameters:
+  ///   - mask: of type bool; broadcast to this variable's shape.
+  ///   - value: the number to put there.
+  /// - Throws: `TrainingError` if the shapes or element types do not fit.
   public func maskedFill(_ mask: Variable, _ value: Double) throws -> Variable {
     guard mask.scalarType == .bool else {
       throw TrainingError.badType(
@@ -66,8 +79,8 @@ extension Variable {
       let (from, hides, to) = (
         pointer(T.self), mask.pointer(UInt8.self), result.pointer(T.self)
       )
-      walk.rows(grain: elementGrain) { place, starts, length, steps in
-        let (from, hides, to) = (from + starts[0], hides + starts[1], to + place)
+      walk.rows(grain: elementGrain) { position, starts, length, steps in
+        let (from, hides, to) = (from + starts[0], hides + starts[1], to + position)
         for i in 0..<length {
           to[i] = hides[i * steps[1]] != 0 ? T(value) : from[i * steps[0]]
         }

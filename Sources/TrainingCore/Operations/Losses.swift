@@ -1,6 +1,6 @@
-/// What is done with a batch's losses.
+/// How the losses of a batch become the result.
 public enum Reduction: String, Sendable, CaseIterable {
-  /// They are given as they are.
+  /// A loss for each target.
   case none
   /// Their mean.
   case mean
@@ -17,12 +17,14 @@ extension Variable {
     }
   }
 
-  /// PyTorch's `nll_loss`: minus the log-probability of the class that is right.
+  /// The negative log-likelihood of targets, given log-probabilities: `F.nll_loss`.
   ///
   /// - Parameters:
-  ///   - targets: class numbers, of this variable's shape without its dimension 1.
-  ///   - weight: a weight for each class; the mean is then a weighted mean.
-  ///   - ignoreIndex: targets of this number count for nothing.
+  ///   - targets: class indices, of this variable's shape without its dimension 1.
+  ///   - weight: a weight for each class, of shape [classes]; the mean is then a weighted mean.
+  ///   - ignoreIndex: targets of this class index do not contribute.
+  ///   - reduction: how the losses become the result.
+  /// - Throws: `TrainingError` if shapes or element types do not fit, or a target is no class.
   public func nllLoss(
     _ targets: Variable, weight: Variable? = nil, ignoreIndex: Int = -100,
     reduction: Reduction = .mean
@@ -31,14 +33,17 @@ extension Variable {
       targets, weight: weight, ignoreIndex: ignoreIndex, smoothing: 0, reduction, "nll_loss")
   }
 
-  /// PyTorch's `cross_entropy` between logits and class numbers.
+  /// The cross entropy between these logits, of shape [batch, classes, ...] or [classes], and targets:
+  /// `F.cross_entropy`.
   ///
   /// - Parameters:
-  ///   - targets: class numbers, of this variable's shape without its dimension 1; or probabilities
-  ///     of this variable's shape.
-  ///   - weight: a weight for each class; the mean is then a weighted mean.
-  ///   - ignoreIndex: targets of this number count for nothing.
-  ///   - labelSmoothing: the part of a target's probability that is spread evenly over all classes.
+  ///   - targets: class indices, of this variable's shape without the dimension of the classes; or probabilities of
+  ///     this variable's shape.
+  ///   - weight: a weight for each class, of shape [classes]; the mean is then a weighted mean.
+  ///   - ignoreIndex: targets of this class index do not contribute.
+  ///   - labelSmoothing: the part of a target's probability that is spread evenly over all classes, from 0 to 1.
+  ///   - reduction: how the losses become the result.
+  /// - Throws: `TrainingError` if shapes or element types do not fit, or a target is no class.
   public func crossEntropy(
     _ targets: Variable, weight: Variable? = nil, ignoreIndex: Int = -100,
     labelSmoothing: Double = 0, reduction: Reduction = .mean
@@ -71,7 +76,7 @@ extension Variable {
       "cross_entropy")
   }
 
-  /// The loss of log-probabilities for class numbers.
+  /// The loss of log-probabilities for class indices.
   private func classLoss(
     _ targets: Variable, weight: Variable?, ignoreIndex: Int, smoothing: Double,
     _ reduction: Reduction, _ operation: String
@@ -154,32 +159,39 @@ extension Variable {
     }
   }
 
-  /// (x - y)².
+  /// The squared error (x - y)²: `F.mse_loss`.
+  ///
+  /// - Throws: `TrainingError` if shapes or element types differ.
   public func mseLoss(_ targets: Variable, reduction: Reduction = .mean) throws -> Variable {
     try requireShape(of: targets, "mse_loss")
     let distance = try self - targets
     return try (distance * distance).reduced(reduction)
   }
 
-  /// |x - y|.
+  /// The absolute error |x - y|: `F.l1_loss`.
+  ///
+  /// - Throws: `TrainingError` if shapes or element types differ.
   public func l1Loss(_ targets: Variable, reduction: Reduction = .mean) throws -> Variable {
     try requireShape(of: targets, "l1_loss")
     return try (self - targets).abs().reduced(reduction)
   }
 
-  /// PyTorch's `kl_div` of log-probabilities from targets: y (log y - x).
+  /// The Kullback-Leibler divergence y (log y - x) of targets y from these log-probabilities x: `F.kl_div`.
   ///
   /// - Parameters:
-  ///   - targets: probabilities, or their logarithms if `logTargets`.
-  ///   - perBatch: whether the sum is divided by the batch's size (`batchmean`), which overrides
-  ///     `reduction`.
-  public func klDivergence(
-    _ targets: Variable, logTargets: Bool = false, reduction: Reduction = .mean,
-    perBatch: Bool = false
+  ///   - targets: probabilities of this variable's shape, or their logarithms if `logTarget`.
+  ///   - logTarget: whether targets are logarithms.
+  ///   - reduction: how the losses become the result.
+  ///   - batchMean: whether the sum is divided by the size of dimension 0 (PyTorch's `reduction="batchmean"`);
+  ///     overrides `reduction`.
+  /// - Throws: `TrainingError` if shapes or element types differ.
+  public func klDiv(
+    _ targets: Variable, logTarget: Bool = false, reduction: Reduction = .mean,
+    batchMean: Bool = false
   ) throws -> Variable {
     try requireShape(of: targets, "kl_div")
     let losses: Variable
-    if logTargets {
+    if logTarget {
       losses = try targets.exp() * (targets - self)
     } else {
       // 0 log 0 is 0.
@@ -188,25 +200,28 @@ extension Variable {
       ).converted(to: scalarType)
       losses = try entropy - targets * self
     }
-    if perBatch { return try losses.sum() / Double(shape.first ?? 1) }
+    if batchMean { return try losses.sum() / Double(shape.first ?? 1) }
     return try losses.reduced(reduction)
   }
 
-  /// PyTorch's `binary_cross_entropy_with_logits`.
+  /// The binary cross entropy between these logits and probabilities: `F.binary_cross_entropy_with_logits`.
   ///
   /// - Parameters:
   ///   - targets: probabilities, of this variable's shape.
-  ///   - weight: a factor for each loss, broadcast.
-  ///   - positiveWeight: a factor for what the positive class adds, broadcast.
+  ///   - weight: a factor for each loss, broadcast to this variable's shape.
+  ///   - posWeight: a factor for the term of the positive class, broadcast to this variable's shape; `pos_weight` in
+  ///     PyTorch.
+  ///   - reduction: how the losses become the result.
+  /// - Throws: `TrainingError` if shapes or element types do not fit.
   public func binaryCrossEntropyWithLogits(
-    _ targets: Variable, weight: Variable? = nil, positiveWeight: Variable? = nil,
+    _ targets: Variable, weight: Variable? = nil, posWeight: Variable? = nil,
     reduction: Reduction = .mean
   ) throws -> Variable {
     try requireShape(of: targets, "binary_cross_entropy_with_logits")
     // -log sigmoid(-x) is softplus(x), and log sigmoid(x) = x - softplus(x).
     let soft = try apply(SoftplusFunction.self)
     var positive = try targets * (soft - self)
-    if let positiveWeight { positive = try positive * positiveWeight }
+    if let posWeight { positive = try positive * posWeight }
     var losses = try positive + (1 - targets) * soft
     if let weight { losses = try losses * weight }
     return try losses.reduced(reduction)

@@ -1,11 +1,13 @@
 // MARK: - Linear maps
 
 extension Variable {
-  /// `x Wᵀ + b` for the last dimension of `x`: PyTorch's `linear`.
+  /// `x Wᵀ + b` over the last dimension of this variable x, of shape [..., inputs]: `F.linear`.
   ///
   /// - Parameters:
-  ///   - weight: of shape [outputs, inputs].
-  ///   - bias: of shape [outputs], or nil.
+  ///   - weight: W, of shape [outputs, inputs].
+  ///   - bias: b, of shape [outputs]; nil for none.
+  /// - Returns: a variable of shape [..., outputs].
+  /// - Throws: `TrainingError` if shapes or element types do not fit, or without a library for matrix products.
   public func linear(_ weight: Variable, _ bias: Variable? = nil) throws -> Variable {
     try requireFloats("linear")
     guard weight.rank == 2, let inputs = shape.last, weight.shape[1] == inputs,
@@ -79,8 +81,10 @@ extension Variable {
 // MARK: - Products of matrices
 
 extension Variable {
-  /// PyTorch's `matmul`: the product of the last two dimensions, the others broadcast; a variable of
-  /// one dimension is a row on the left and a column on the right.
+  /// The matrix product over the last two dimensions, the others broadcast: `torch.matmul`. A variable of one dimension
+  /// is a row on the left and a column on the right.
+  ///
+  /// - Throws: `TrainingError` if shapes or element types do not fit, or without a library for matrix products.
   public func matmul(_ other: Variable) throws -> Variable {
     try requireFloats("matmul")
     try other.requireType(of: self, "matmul")
@@ -101,7 +105,7 @@ extension Variable {
     }
   }
 
-  /// The product without gradients; transposed operands are read as they lie.
+  /// The product without gradients; transposed operands are not copied.
   private static func product(_ left: Variable, _ right: Variable) throws -> Variable {
     let (m, k, n) = (
       left.shape[left.rank - 2], left.shape[left.rank - 1], right.shape[right.rank - 1]
@@ -126,11 +130,11 @@ extension Variable {
       if count == 1 {
         return blas.multiplyInParallel(m, n, k, left.matrix(a), right.matrix(b), to: to, n)
       }
-      walk.rows(grain: max(1, (1 << 15) / max(m * n * k, 1))) { place, starts, length, steps in
+      walk.rows(grain: max(1, (1 << 15) / max(m * n * k, 1))) { position, starts, length, steps in
         for i in 0..<length {
           blas.multiply(
             m, n, k, left.matrix(a + starts[0] + i * steps[0]),
-            right.matrix(b + starts[1] + i * steps[1]), to: to + (place + i) * m * n, n)
+            right.matrix(b + starts[1] + i * steps[1]), to: to + (position + i) * m * n, n)
         }
       }
     }
@@ -139,7 +143,7 @@ extension Variable {
     return result
   }
 
-  /// Itself if rows or columns of its matrices lie as a product can read them, else a copy.
+  /// The variable itself if rows or columns of its matrices are contiguous, as BLAS needs them; else a copy.
   private func readableByProduct() throws -> Variable {
     let (rows, columns) = (strides[rank - 2], strides[rank - 1])
     let (height, width) = (shape[rank - 2], shape[rank - 1])

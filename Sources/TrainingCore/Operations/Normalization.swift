@@ -1,17 +1,22 @@
 // MARK: - Over the batch
 
 extension Variable {
-  /// PyTorch's `batch_norm` over [batch, channels, …].
+  /// Each channel normalized to mean 0 and variance 1 over a variable of shape [batch, channels, ...]:
+  /// `F.batch_norm`, with an addition and a rectifier behind it.
   ///
   /// - Parameters:
-  ///   - mean: the running mean, used when not training, moved when training; nil for none.
-  ///   - variance: the running variance, likewise.
-  ///   - momentum: how far running statistics move towards those of the batch.
-  ///   - addend: added to what comes out, of the same shape; nil for nothing.
-  ///   - rectifies: whether what comes out then is not below 0, as by `relu` behind it.
+  ///   - weight: scales of shape [channels]; nil for none.
+  ///   - bias: shifts of shape [channels]; nil for none.
+  ///   - mean: the running means, of shape [channels]: used when not training, updated when training; nil for none.
+  ///   - variance: the running variances, likewise.
+  ///   - isTraining: whether the statistics of the batch are used.
+  ///   - momentum: how far running statistics move towards those of the batch, from 0 to 1.
+  ///   - epsilon: added to the variance.
+  ///   - addend: added to the result, of the same shape; nil for nothing.
+  ///   - relu: whether `max(x, 0)` is applied at the end.
   func batchNorm(
     weight: Variable?, bias: Variable?, mean: Variable?, variance: Variable?, isTraining: Bool,
-    momentum: Double, epsilon: Double, adding addend: Variable? = nil, rectifies: Bool = false
+    momentum: Double, epsilon: Double, adding addend: Variable? = nil, relu: Bool = false
   ) throws -> Variable {
     try requireFloats("batch_norm")
     guard rank >= 2 else {
@@ -44,7 +49,7 @@ extension Variable {
     let source = try contiguous()
     let other = try addend?.contiguous()
     let result = try Variable(empty: shape, scalarType)
-    // Each channel's mean and 1 / √(variance + ε), for the way back.
+    // Each channel's mean and 1 / √(variance + ε), for the backward pass.
     let center = try Variable(empty: [channels], scalarType)
     let inverses = try Variable(empty: [channels], scalarType)
     func forward<T: Scalar>(_: T.Type) {
@@ -82,7 +87,7 @@ extension Variable {
             let start = (image * channels + channel) * area
             writeScaled(
               x + start, adding: added.map { $0 + start }, y + start, area, center: T(m),
-              factor: factor, shift: shift, rectifies: rectifies)
+              factor: factor, shift: shift, relu: relu)
           }
         }
       }
@@ -93,20 +98,20 @@ extension Variable {
     let wants = (requiresGrad, weight?.requiresGrad ?? false, bias?.requiresGrad ?? false)
     let wantsAddend = addend?.requiresGrad ?? false
     let saved = source.detached()
-    let output = rectifies ? result.detached() : nil
+    let output = relu ? result.detached() : nil
     let inputs = [self] + [weight, bias, addend].compactMap(\.self)
     let hasWeight = weight != nil
     let hasBias = bias != nil
     let hasAddend = addend != nil
     return result.computed(by: "batch_norm", from: inputs) { gradient in
       let gradient = try gradient.contiguous()
-      // Behind a rectifier, what goes on is what it lets through. Where nobody else wants that, it is kept
-      // where the input's gradient will be.
-      let needsMemory = wants.0 || rectifies
+      // With a rectifier, the gradient that passes it is needed. Unless the addend wants it, it is kept in the
+      // memory of the input's gradient.
+      let needsMemory = wants.0 || relu
       let input = needsMemory ? try Variable(empty: gradient.shape, gradient.scalarType) : nil
       let passed =
-        rectifies && wantsAddend
-        ? try Variable(empty: gradient.shape, gradient.scalarType) : rectifies ? input : nil
+        relu && wantsAddend
+        ? try Variable(empty: gradient.shape, gradient.scalarType) : relu ? input : nil
       let slopes = try Variable(empty: [channels], gradient.scalarType)
       let shifts = try Variable(empty: [channels], gradient.scalarType)
       func backward<T: Scalar>(_: T.Type) {
@@ -120,7 +125,7 @@ extension Variable {
               let start = (image * channels + channel) * area
               let (total, dot) =
                 if let output, let passed {
-                  rectifiedSums(
+                  reluSums(
                     g + start, output.pointer(T.self) + start, x + start,
                     into: passed.pointer(T.self) + start, area, from: m)
                 } else {
@@ -158,8 +163,8 @@ extension Variable {
 // MARK: - Over rows
 
 extension Variable {
-  /// Each row of the last `length` elements less its mean (unless it is the root mean square that is
-  /// meant), divided by its deviation.
+  /// Each row of `length` elements minus its mean, if `centers`, and divided by √(mean square + `epsilon`) of what is
+  /// left.
   func rowsNormalized(_ length: Int, epsilon: Double, centers: Bool) throws -> Variable {
     try requireFloats("normalize")
     let rows = length > 0 ? count / length : 0
@@ -207,7 +212,14 @@ extension Variable {
     }
   }
 
-  /// PyTorch's `layer_norm` over the last dimensions, which have the shape `over`.
+  /// The last dimensions normalized to mean 0 and variance 1, times `weight`, plus `bias`: `F.layer_norm`.
+  ///
+  /// - Parameters:
+  ///   - over: the sizes of the last dimensions, `normalized_shape` in PyTorch.
+  ///   - weight: scales of shape `over`; nil for none.
+  ///   - bias: shifts of shape `over`; nil for none.
+  ///   - epsilon: added to the variance.
+  /// - Throws: `TrainingError` if shapes or element types do not fit.
   public func layerNorm(
     over: [Int], weight: Variable? = nil, bias: Variable? = nil, epsilon: Double = 1e-5
   ) throws -> Variable {
@@ -221,7 +233,13 @@ extension Variable {
     return result
   }
 
-  /// PyTorch's `rms_norm` over the last dimensions, which have the shape `over`.
+  /// The last dimensions divided by their root mean square, times `weight`: `F.rms_norm`.
+  ///
+  /// - Parameters:
+  ///   - over: the sizes of the last dimensions, `normalized_shape` in PyTorch.
+  ///   - weight: scales of shape `over`; nil for none.
+  ///   - epsilon: added to the mean square; the element type's machine epsilon unless given.
+  /// - Throws: `TrainingError` if shapes or element types do not fit.
   public func rmsNorm(
     over: [Int], weight: Variable? = nil, epsilon: Double? = nil
   ) throws -> Variable {
@@ -236,7 +254,15 @@ extension Variable {
     return try result * weight
   }
 
-  /// PyTorch's `group_norm` over [batch, channels, …].
+  /// Groups of channels normalized to mean 0 and variance 1, times `weight`, plus `bias`, over a variable of shape
+  /// [batch, channels, ...]: `F.group_norm`.
+  ///
+  /// - Parameters:
+  ///   - groups: the number of groups, which divides the channels.
+  ///   - weight: scales of shape [channels]; nil for none.
+  ///   - bias: shifts of shape [channels]; nil for none.
+  ///   - epsilon: added to the variance.
+  /// - Throws: `TrainingError` if shapes or element types do not fit.
   public func groupNorm(
     groups: Int, weight: Variable? = nil, bias: Variable? = nil, epsilon: Double = 1e-5
   ) throws -> Variable {

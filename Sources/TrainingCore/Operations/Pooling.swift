@@ -13,7 +13,7 @@ struct PoolingGeometry {
   var outputWidth: Int
 
   init(
-    _ shape: [Int], kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, roundsUp: Bool,
+    _ shape: [Int], kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceilMode: Bool,
     operation: String
   ) throws {
     let most = 1 << 24
@@ -33,9 +33,9 @@ struct PoolingGeometry {
     func output(_ size: Int, _ kernel: Int, _ stride: Int, _ padding: Int, _ dilation: Int) -> Int {
       let room = size + 2 * padding - dilation * (kernel - 1) - 1
       guard room >= 0 else { return 0 }
-      var count = (room + (roundsUp ? stride - 1 : 0)) / stride + 1
+      var count = (room + (ceilMode ? stride - 1 : 0)) / stride + 1
       // The last window must begin inside the image or its padding on the near side.
-      if roundsUp, (count - 1) * stride >= size + padding { count -= 1 }
+      if ceilMode, (count - 1) * stride >= size + padding { count -= 1 }
       return count
     }
     planes = shape[0] * shape[1]
@@ -68,15 +68,25 @@ extension PoolingGeometry {
 }
 
 extension Variable {
-  /// PyTorch's `max_pool2d` over images of shape [batch, channels, height, width].
+  /// The largest element of each window of images of shape [batch, channels, height, width]: `F.max_pool2d`. A NaN in a
+  /// window is its result.
+  ///
+  /// - Parameters:
+  ///   - kernelSize: the height and width of a window, in pixels.
+  ///   - stride: the distance between windows, in pixels; the size of a window unless given.
+  ///   - padding: the pixels added on each side, which never are the largest; at most half of the window.
+  ///   - dilation: the distance between the pixels of a window.
+  ///   - ceilMode: whether a last window that reaches beyond the image counts.
+  /// - Returns: a variable of shape [batch, channels, output height, output width].
+  /// - Throws: `TrainingError` if the shape or the element type does not fit, or for windows that make no sense.
   public func maxPool2d(
-    _ kernel: Pair, stride: Pair? = nil, padding: Pair = 0, dilation: Pair = 1,
-    roundsUp: Bool = false
+    _ kernelSize: Pair, stride: Pair? = nil, padding: Pair = 0, dilation: Pair = 1,
+    ceilMode: Bool = false
   ) throws -> Variable {
     try requireFloats("max_pool2d")
     let p = try PoolingGeometry(
-      shape, kernel: kernel, stride: stride ?? kernel, padding: padding, dilation: dilation,
-      roundsUp: roundsUp, operation: "max_pool2d")
+      shape, kernel: kernelSize, stride: stride ?? kernelSize, padding: padding, dilation: dilation,
+      ceilMode: ceilMode, operation: "max_pool2d")
     let source = try contiguous()
     let result = try Variable(
       empty: [shape[0], shape[1], p.outputHeight, p.outputWidth], scalarType)
@@ -90,7 +100,7 @@ extension Variable {
     let firsts = columns.map { Int32($0.lowerBound) }
     let lasts = columns.map { Int32($0.upperBound) }
     let missesSome = p.dilation != (1, 1) || (rows + columns).contains(where: \.isEmpty)
-    // The winners' places in their planes.
+    // The offset of each window's largest element in its plane; -1 if the window has none.
     let winners = try Memory(byteCount: result.count * 4)
     func forward<T: Scalar>(_: T.Type) {
       let (x, y) = (source.pointer(T.self), result.pointer(T.self))
@@ -107,24 +117,24 @@ extension Variable {
               i += columns.count
               continue
             }
-            for places in columns {
+            for span in columns {
               // A window may miss the image, if it is dilated: then nothing wins.
-              var (best, place) = (-T.infinity, -1)
+              var (best, position) = (-T.infinity, -1)
               var line = lines.lowerBound
               while line < lines.upperBound {
-                var column = places.lowerBound
-                while column < places.upperBound {
+                var column = span.lowerBound
+                while column < span.upperBound {
                   let value = x[line * p.width + column]
-                  if value > best || place < 0 || value.isNaN {
+                  if value > best || position < 0 || value.isNaN {
                     best = value
-                    place = line * p.width + column
+                    position = line * p.width + column
                   }
                   column += p.dilation.1
                 }
                 line += p.dilation.0
               }
               y[i] = best
-              winning[i] = Int32(truncatingIfNeeded: place)
+              winning[i] = Int32(truncatingIfNeeded: position)
               i += 1
             }
           }
@@ -139,13 +149,13 @@ extension Variable {
       let input = try Variable(empty: own, gradient.scalarType)
       func backward<T: Scalar>(_: T.Type) {
         let (g, to) = (gradient.pointer(T.self), input.pointer(T.self))
-        let places = winners.pointer.assumingMemoryBound(to: Int32.self)
+        let positions = winners.pointer.assumingMemoryBound(to: Int32.self)
         ComputeThreads.split(p.planes, grain: max(1, elementGrain / max(area, 1))) { planes in
           for plane in planes {
             let to = to + plane * p.height * p.width
             to.update(repeating: 0, count: p.height * p.width)
-            for i in plane * area..<(plane + 1) * area where places[i] >= 0 {
-              to[Int(places[i])] += g[i]
+            for i in plane * area..<(plane + 1) * area where positions[i] >= 0 {
+              to[Int(positions[i])] += g[i]
             }
           }
         }
@@ -156,25 +166,31 @@ extension Variable {
     }
   }
 
-  /// PyTorch's `avg_pool2d` over images of shape [batch, channels, height, width].
+  /// The mean of each window of images of shape [batch, channels, height, width]: `F.avg_pool2d`.
   ///
   /// - Parameters:
-  ///   - countsPadding: whether the padding's zeros count when the mean is taken.
-  public func averagePool2d(
-    _ kernel: Pair, stride: Pair? = nil, padding: Pair = 0, roundsUp: Bool = false,
-    countsPadding: Bool = true
+  ///   - kernelSize: the height and width of a window, in pixels.
+  ///   - stride: the distance between windows, in pixels; the size of a window unless given.
+  ///   - padding: the pixels of zeros added on each side; at most half of the window.
+  ///   - ceilMode: whether a last window that reaches beyond the image counts.
+  ///   - countIncludePad: whether the padding's zeros count for the mean.
+  /// - Returns: a variable of shape [batch, channels, output height, output width].
+  /// - Throws: `TrainingError` if the shape or the element type does not fit, or for windows that make no sense.
+  public func avgPool2d(
+    _ kernelSize: Pair, stride: Pair? = nil, padding: Pair = 0, ceilMode: Bool = false,
+    countIncludePad: Bool = true
   ) throws -> Variable {
     try requireFloats("avg_pool2d")
     let p = try PoolingGeometry(
-      shape, kernel: kernel, stride: stride ?? kernel, padding: padding, dilation: 1,
-      roundsUp: roundsUp, operation: "avg_pool2d")
+      shape, kernel: kernelSize, stride: stride ?? kernelSize, padding: padding, dilation: 1,
+      ceilMode: ceilMode, operation: "avg_pool2d")
     func window(_ index: Int, _ size: Int, _ kernel: Int, _ stride: Int, _ padding: Int)
       -> (Range<Int>, Int)
     {
       let start = index * stride - padding
       let end = min(start + kernel, size + padding)
       let inside = max(start, 0)..<max(min(end, size), max(start, 0))
-      return (inside, countsPadding ? end - start : inside.count)
+      return (inside, countIncludePad ? end - start : inside.count)
     }
     return try pooled(
       by: "avg_pool2d",
@@ -186,8 +202,14 @@ extension Variable {
       })
   }
 
-  /// PyTorch's `adaptive_avg_pool2d`: windows are chosen so that the output has the given size.
-  public func adaptiveAveragePool2d(_ output: Pair) throws -> Variable {
+  /// The means of windows that are chosen to give an output of a certain size, over images of shape [batch, channels,
+  /// height, width]: `F.adaptive_avg_pool2d`.
+  ///
+  /// - Parameter outputSize: the height and width of the output, in pixels.
+  /// - Returns: a variable of shape [batch, channels, output height, output width].
+  /// - Throws: `TrainingError` if the shape or the element type does not fit.
+  public func adaptiveAvgPool2d(_ outputSize: Pair) throws -> Variable {
+    let output = outputSize
     try requireFloats("adaptive_avg_pool2d")
     guard rank == 4, output.first > 0, output.second > 0, shape[2] > 0, shape[3] > 0,
       max(output.first, output.second) < 1 << 24
@@ -223,10 +245,10 @@ extension Variable {
           let x = x + plane * height * width
           var to = y + plane * rows.count * columns.count
           for (lines, lineCount) in rows {
-            for (places, placeCount) in columns {
+            for (span, columnCount) in columns {
               var sum: T = 0
-              for line in lines { for i in places { sum += x[line * width + i] } }
-              to.pointee = sum / T(lineCount * placeCount)
+              for line in lines { for i in span { sum += x[line * width + i] } }
+              to.pointee = sum / T(lineCount * columnCount)
               to += 1
             }
           }
@@ -246,9 +268,9 @@ extension Variable {
             let to = to + plane * height * width
             var from = g + plane * rows.count * columns.count
             for (lines, lineCount) in rows {
-              for (places, placeCount) in columns {
-                let share = from.pointee / T(lineCount * placeCount)
-                for line in lines { for i in places { to[line * width + i] += share } }
+              for (span, columnCount) in columns {
+                let share = from.pointee / T(lineCount * columnCount)
+                for line in lines { for i in span { to[line * width + i] += share } }
                 from += 1
               }
             }

@@ -1,20 +1,30 @@
 extension Variable {
-  /// The sum over some dimensions, all unless told.
-  public func sum(_ dimensions: [Int]? = nil, keepingDimensions: Bool = false) throws -> Variable {
+  /// The sum over some dimensions, over all by default: `torch.sum`.
+  ///
+  /// - Parameters:
+  ///   - dimensions: the dimensions; negative ones count from the end.
+  ///   - keepDimensions: whether summed dimensions stay with size 1, `keepdim` in PyTorch.
+  /// - Throws: `TrainingError` if there is no such dimension or the elements are not floating-point numbers.
+  public func sum(_ dimensions: [Int]? = nil, keepDimensions: Bool = false) throws -> Variable {
     try requireFloats("sum")
-    let reduced = Set(try dimensions?.map { try dimension($0, "sum") } ?? Array(shape.indices))
+    let reduced = Set(try dimensions?.map { try axis($0, "sum") } ?? Array(shape.indices))
     let kept = shape.indices.map { reduced.contains($0) ? 1 : shape[$0] }
     let final =
-      keepingDimensions ? kept : shape.indices.filter { !reduced.contains($0) }.map { shape[$0] }
+      keepDimensions ? kept : shape.indices.filter { !reduced.contains($0) }.map { shape[$0] }
     let own = shape
     return try rowSums(of: reduced, shape: final).computed(by: "sum", from: [self]) {
       [try $0.reshaped(kept).expanded(to: own)]
     }
   }
 
-  /// The mean over some dimensions, all unless told.
-  public func mean(_ dimensions: [Int]? = nil, keepingDimensions: Bool = false) throws -> Variable {
-    let total = try sum(dimensions, keepingDimensions: keepingDimensions)
+  /// The mean over some dimensions, over all by default: `torch.mean`.
+  ///
+  /// - Parameters:
+  ///   - dimensions: the dimensions; negative ones count from the end.
+  ///   - keepDimensions: whether averaged dimensions stay with size 1, `keepdim` in PyTorch.
+  /// - Throws: `TrainingError` if there is no such dimension or the elements are not floating-point numbers.
+  public func mean(_ dimensions: [Int]? = nil, keepDimensions: Bool = false) throws -> Variable {
+    let total = try sum(dimensions, keepDimensions: keepDimensions)
     return try total * (Double(total.count) / Double(count))
   }
 
@@ -25,7 +35,7 @@ extension Variable {
     let length = reduced.reduce(1) { $0 * shape[$1] }
     let result = try Variable(empty: final, scalarType)
     let rows = result.count
-    // Where the first dimensions alone are reduced, rows are added to each other as they lie.
+    // If only the first dimensions are reduced, rows are added to each other as they are in memory.
     if isContiguous, rows > 0, reduced == Set(0..<reduced.count), reduced.count < rank {
       func go<T: Scalar>(_: T.Type) {
         let from = pointer(T.self)
@@ -68,17 +78,21 @@ extension Variable {
     return try rowSums(of: reduced, shape: shape)
   }
 
-  /// The largest element along a dimension and its index.
-  public func maximum(dimension number: Int) throws -> (values: Variable, indices: Variable) {
+  /// The largest elements along a dimension and their indices: `torch.max(dim)`.
+  ///
+  /// - Returns: both of this shape without the dimension; indices of type int64.
+  /// - Throws: `TrainingError` if there is no such dimension, if it is empty, or if the elements are not floating-point
+  ///   numbers.
+  public func maximum(dimension: Int) throws -> (values: Variable, indices: Variable) {
     try requireFloats("max")
-    let place = try dimension(number, "maximum")
-    let length = shape[place]
+    let axis = try axis(dimension, "max")
+    let length = shape[axis]
     guard length > 0 else {
-      throw TrainingError.badShape(operation: "max", problem: "dimension \(place) has size 0")
+      throw TrainingError.badShape(operation: "max", problem: "dimension \(axis) has size 0")
     }
-    let outer = shape[..<place].reduce(1, *)
-    let inner = shape[(place + 1)...].reduce(1, *)
-    let final = Array(shape[..<place]) + Array(shape[(place + 1)...])
+    let outer = shape[..<axis].reduce(1, *)
+    let inner = shape[(axis + 1)...].reduce(1, *)
+    let final = Array(shape[..<axis]) + Array(shape[(axis + 1)...])
     let source = try contiguous()
     let values = try Variable(empty: final, scalarType)
     let indices = try Variable(empty: final, .int64)
@@ -122,7 +136,11 @@ extension Variable {
     return (result, indices)
   }
 
-  /// The index of the largest element along a dimension.
+  /// The indices of the largest elements along a dimension: `torch.argmax`.
+  ///
+  /// - Returns: indices of type int64, of this shape without the dimension.
+  /// - Throws: `TrainingError` if there is no such dimension, if it is empty, or if the elements are not floating-point
+  ///   numbers.
   public func argmax(dimension: Int = -1) throws -> Variable {
     try maximum(dimension: dimension).indices
   }

@@ -1,23 +1,27 @@
 internal import CTrainingKernels
 
 extension Variable {
-  /// exp(x) / Σ exp(x) along a dimension.
+  /// exp(x) / Σ exp(x) along a dimension: `torch.softmax`.
+  ///
+  /// - Throws: `TrainingError` if there is no such dimension or the elements are not floating-point numbers.
   public func softmax(dimension: Int = -1) throws -> Variable {
     try alongLast(dimension, "softmax") { try $0.rowSoftmax(logarithm: false) }
   }
 
-  /// x - log Σ exp(x) along a dimension.
+  /// x - log Σ exp(x) along a dimension: `torch.log_softmax`.
+  ///
+  /// - Throws: `TrainingError` if there is no such dimension or the elements are not floating-point numbers.
   public func logSoftmax(dimension: Int = -1) throws -> Variable {
     try alongLast(dimension, "log_softmax") { try $0.rowSoftmax(logarithm: true) }
   }
 
-  /// Applies what works on the last dimension to another one.
+  /// Applies a function of the last dimension to another one.
   private func alongLast(
-    _ number: Int, _ operation: String, _ body: (Variable) throws -> Variable
+    _ dimension: Int, _ operation: String, _ body: (Variable) throws -> Variable
   ) throws -> Variable {
-    let place = try dimension(number, operation)
-    if place == rank - 1 { return try body(self) }
-    return try body(transposed(place, -1)).transposed(place, -1)
+    let axis = try axis(dimension, operation)
+    if axis == rank - 1 { return try body(self) }
+    return try body(transposed(axis, -1)).transposed(axis, -1)
   }
 
   private func rowSoftmax(logarithm: Bool) throws -> Variable {

@@ -1,7 +1,7 @@
 internal import CTrainingKernels
 
-// Loops over runs of elements: by `CTrainingKernels` for 32-bit floats, in Swift for 64-bit ones, which are there
-// for gradient checks.
+// Loops over contiguous elements: kernels of `CTrainingKernels` for float32, Swift for float64, which is used for
+// gradient checks.
 
 /// The same pointer, if its elements are 32-bit floats.
 @inline(__always)
@@ -57,25 +57,25 @@ func sumAndProduct<T: Scalar>(
   return (sum, product)
 }
 
-/// `y = (x - center) factor + shift + addend`, not below 0 if `rectifies`.
+/// `y = (x - center) factor + shift + addend`, not below 0 if `relu`.
 func writeScaled<T: Scalar>(
   _ x: UnsafePointer<T>, adding addend: UnsafePointer<T>? = nil, _ y: UnsafeMutablePointer<T>,
-  _ count: Int, center: T, factor: T, shift: T, rectifies: Bool = false
+  _ count: Int, center: T, factor: T, shift: T, relu: Bool = false
 ) {
   if let x = asFloats(x), let y = asFloats(y) {
     return ct_scale(
       x, addend.flatMap { asFloats($0) }, y, Int64(count), Float(center), Float(factor),
-      Float(shift), rectifies ? 1 : 0)
+      Float(shift), relu ? 1 : 0)
   }
   for i in 0..<count {
     let value = (x[i] - center) * factor + shift + (addend?[i] ?? 0)
-    y[i] = rectifies ? ReLUFunction.value(value) : value
+    y[i] = relu ? ReLUFunction.value(value) : value
   }
 }
 
 /// `passed = g` where a rectifier's output is positive, else 0; the sum of that and of `passed (x - center)`,
 /// in double precision.
-func rectifiedSums<T: Scalar>(
+func reluSums<T: Scalar>(
   _ g: UnsafePointer<T>, _ output: UnsafePointer<T>, _ x: UnsafePointer<T>,
   into passed: UnsafeMutablePointer<T>, _ count: Int, from center: T
 ) -> (sum: Double, product: Double) {
@@ -84,7 +84,7 @@ func rectifiedSums<T: Scalar>(
   {
     var result = (0.0, 0.0)
     withUnsafeMutableBytes(of: &result) {
-      ct_rectified_sums(
+      ct_relu_sums(
         g, output, x, passed, Int64(count), Float(center),
         $0.baseAddress?.assumingMemoryBound(to: Double.self))
     }

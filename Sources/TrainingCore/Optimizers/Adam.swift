@@ -1,24 +1,24 @@
-/// Steps by the gradient's running mean over the root of its running square, as `torch.optim.Adam` and
-/// `torch.optim.AdamW` do it (Kingma and Ba, arXiv:1412.6980; Loshchilov and Hutter, arXiv:1711.05101).
-public final class Adam: Optimizer {
-  /// How parameters are moved.
-  public struct Options: Sendable, Hashable, DefaultConstructible {
-    /// How far a step goes.
+/// Adam: PyTorch's `torch.optim.Adam`, whose documentation has the formulas (Kingma and Ba, arXiv:1412.6980).
+/// ``AdamW`` is the same with decoupled weight decay.
+public class Adam: Optimizer {
+  /// The hyperparameters of a parameter group.
+  public struct Options: OptimizerOptions, Sendable, Hashable {
+    /// The learning rate, `lr` in PyTorch.
     public var learningRate: Double
-    /// How much of the running mean and of the running square is kept.
+    /// The decay rates of the running averages of the gradient and of its square.
     public var betas: Betas
-    /// Added to the root of the running square.
+    /// Added to the denominator for numerical stability, `eps` in PyTorch.
     public var epsilon: Double
-    /// How much of the parameter is added to the gradient, or taken from the parameter itself.
+    /// The factor of the L2 penalty, or of the decoupled weight decay.
     public var weightDecay: Double
-    /// Whether the largest running square so far is used.
+    /// Whether the largest running average of the square so far is used (AMSGrad).
     public var amsgrad: Bool
-    /// Whether the loss is to grow rather than to fall.
+    /// Whether the objective is maximized instead of minimized.
     public var maximize: Bool
-    /// Whether weight decay acts on the parameter itself, as in AdamW.
+    /// Whether weight decay shrinks the parameter itself instead of changing the gradient, as in AdamW.
     public var decoupledWeightDecay: Bool
 
-    /// Adam's defaults in PyTorch unless told.
+    /// Hyperparameters; PyTorch's defaults of Adam where nothing is given.
     public init(
       learningRate: Double = 0.001, betas: Betas = Betas(0.9, 0.999), epsilon: Double = 1e-8,
       weightDecay: Double = 0, amsgrad: Bool = false, maximize: Bool = false,
@@ -33,10 +33,10 @@ public final class Adam: Optimizer {
       self.decoupledWeightDecay = decoupledWeightDecay
     }
 
-    /// Adam's defaults in PyTorch.
+    /// PyTorch's default hyperparameters of Adam.
     public init() { self.init(learningRate: 0.001) }
 
-    /// AdamW's defaults in PyTorch unless told.
+    /// Hyperparameters; PyTorch's defaults of AdamW where nothing is given.
     public static func adamW(
       learningRate: Double = 0.001, betas: Betas = Betas(0.9, 0.999), epsilon: Double = 1e-8,
       weightDecay: Double = 0.01, amsgrad: Bool = false, maximize: Bool = false
@@ -47,35 +47,35 @@ public final class Adam: Optimizer {
     }
   }
 
-  /// How much of the running mean and of the running square is kept.
+  /// The decay rates β₁ and β₂ of Adam's running averages.
   public struct Betas: Sendable, Hashable {
-    /// For the mean.
-    public var mean: Double
-    /// For the square.
-    public var square: Double
+    /// β₁: how much of the running average of the gradient is kept in each step.
+    public var beta1: Double
+    /// β₂: how much of the running average of the squared gradient is kept in each step.
+    public var beta2: Double
 
-    /// For the mean and for the square.
-    public init(_ mean: Double, _ square: Double) {
-      self.mean = mean
-      self.square = square
+    /// β₁ and β₂, both from 0 on and below 1.
+    public init(_ beta1: Double, _ beta2: Double) {
+      self.beta1 = beta1
+      self.beta2 = beta2
     }
   }
 
-  /// What is kept for a parameter.
+  /// What is kept for a parameter, under PyTorch's names.
   struct State {
     var step: Double
-    var mean: Variable
-    var square: Variable
-    var largestSquare: Variable?
+    var expAvg: Variable
+    var expAvgSq: Variable
+    var maxExpAvgSq: Variable?
   }
 
-  /// The param groups; their options may be changed between steps.
+  /// The parameter groups; their options may be changed between steps.
   public var groups: [ParameterGroup<Options>]
   var states: [ObjectIdentifier: State] = [:]
 
-  /// An optimiser of one group.
+  /// An optimizer of one parameter group.
   ///
-  /// - Throws: `TrainingError.badArgument` for options that make no sense.
+  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch refuses, and if there are no parameters.
   public convenience init(
     _ parameters: [Parameter], learningRate: Double = 0.001, betas: Betas = Betas(0.9, 0.999),
     epsilon: Double = 1e-8, weightDecay: Double = 0, amsgrad: Bool = false, maximize: Bool = false
@@ -86,10 +86,13 @@ public final class Adam: Optimizer {
         amsgrad: amsgrad, maximize: maximize), groups: [.init(parameters)])
   }
 
-  /// An optimiser of several groups, each with options of its own that fall back to `defaults`.
+  /// An optimizer of several parameter groups.
   ///
-  /// `Adam(.adamW(learningRate: 1e-3), groups: [.init(model.parameters)])` is PyTorch's AdamW.
-  /// - Throws: `TrainingError.badArgument` for options that make no sense.
+  /// - Parameters:
+  ///   - defaults: the hyperparameters of groups that do not change them.
+  ///   - groups: the parameters, each group with its changes to `defaults`.
+  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch refuses, if there are no parameters, and if
+  ///   one is in two groups.
   public init(_ defaults: Options, groups: [ParameterGroup<Options>]) throws {
     self.groups = groups.map { $0.completed(from: defaults) }
     try checkGroups(groups.map(\.parameters), "Adam")
@@ -97,46 +100,18 @@ public final class Adam: Optimizer {
       try checkNotNegative(
         [
           "the learning rate": options.learningRate, "epsilon": options.epsilon,
-          "weight decay": options.weightDecay, "beta 1": options.betas.mean,
-          "beta 2": options.betas.square,
+          "weight decay": options.weightDecay, "beta 1": options.betas.beta1,
+          "beta 2": options.betas.beta2,
         ], "Adam")
-      guard options.betas.mean < 1, options.betas.square < 1 else {
+      guard options.betas.beta1 < 1, options.betas.beta2 < 1 else {
         throw TrainingError.badArgument(operation: "Adam", problem: "a beta is not below 1")
       }
     }
   }
 
-  /// PyTorch's AdamW: weight decay acts on the parameters themselves.
+  /// Updates every parameter that has a gradient, in place.
   ///
-  /// - Throws: `TrainingError.badArgument` for options that make no sense.
-  public static func adamW(
-    _ parameters: [Parameter], learningRate: Double = 0.001, betas: Betas = Betas(0.9, 0.999),
-    epsilon: Double = 1e-8, weightDecay: Double = 0.01, amsgrad: Bool = false
-  ) throws -> Adam {
-    try Adam(
-      .adamW(
-        learningRate: learningRate, betas: betas, epsilon: epsilon, weightDecay: weightDecay,
-        amsgrad: amsgrad), groups: [.init(parameters)])
-  }
-
-  /// The rate of each group.
-  public var learningRates: [Double] {
-    get { groups.map(\.options.learningRate) }
-    set { for (i, rate) in zip(groups.indices, newValue) { groups[i].options.learningRate = rate } }
-  }
-
-  /// The rate that each group began with, once a scheduler has been made.
-  public var initialLearningRates: [Double?] {
-    get { groups.map(\.initialLearningRate) }
-    set { for (i, rate) in zip(groups.indices, newValue) { groups[i].initialLearningRate = rate } }
-  }
-
-  /// Forgets the gradients of all parameters.
-  public func zeroGrad() {
-    for parameter in groups.lazy.flatMap(\.parameters) { parameter.grad = nil }
-  }
-
-  /// Moves every parameter that has a gradient.
+  /// - Throws: `TrainingError.outOfMemory` where memory for the running averages cannot be had.
   public func step() throws {
     for group in groups {
       for parameter in group.parameters {
@@ -145,8 +120,8 @@ public final class Adam: Optimizer {
         func zeros() throws -> Variable {
           try Variable.zeros(parameter.shape, parameter.scalarType)
         }
-        var state = try states[id] ?? State(step: 0, mean: zeros(), square: zeros())
-        if group.options.amsgrad, state.largestSquare == nil { state.largestSquare = try zeros() }
+        var state = try states[id] ?? State(step: 0, expAvg: zeros(), expAvgSq: zeros())
+        if group.options.amsgrad, state.maxExpAvgSq == nil { state.maxExpAvgSq = try zeros() }
         state.step += 1
         states[id] = state
         parameter.scalarType == .float64
@@ -160,16 +135,16 @@ public final class Adam: Optimizer {
     _: T.Type, _ parameter: Parameter, _ gradient: Variable, _ state: State, _ options: Options
   ) {
     let (p, g) = (parameter.pointer(T.self), gradient.pointer(T.self))
-    let (mean, square) = (state.mean.pointer(T.self), state.square.pointer(T.self))
-    let largest = options.amsgrad ? state.largestSquare?.pointer(T.self) : nil
+    let (mean, square) = (state.expAvg.pointer(T.self), state.expAvgSq.pointer(T.self))
+    let largest = options.amsgrad ? state.maxExpAvgSq?.pointer(T.self) : nil
     let sign: T = options.maximize ? -1 : 1
     let decay = T(options.decoupledWeightDecay ? 0 : options.weightDecay)
     let shrink = T(
       options.decoupledWeightDecay ? 1 - options.learningRate * options.weightDecay : 1)
-    let (keepMean, keepSquare) = (T(options.betas.mean), T(options.betas.square))
-    let (newMean, newSquare) = (T(1 - options.betas.mean), T(1 - options.betas.square))
-    let size = T(options.learningRate / (1 - power(options.betas.mean, state.step)))
-    let root = T((1 - power(options.betas.square, state.step)).squareRoot())
+    let (keepMean, keepSquare) = (T(options.betas.beta1), T(options.betas.beta2))
+    let (newMean, newSquare) = (T(1 - options.betas.beta1), T(1 - options.betas.beta2))
+    let size = T(options.learningRate / (1 - power(options.betas.beta1, state.step)))
+    let root = T((1 - power(options.betas.beta2, state.step)).squareRoot())
     let epsilon = T(options.epsilon)
     ComputeThreads.split(parameter.count, grain: elementGrain) { range in
       for i in range {
@@ -185,7 +160,7 @@ public final class Adam: Optimizer {
         p[i] = old - size * mean[i] / (under.squareRoot() / root + epsilon)
       }
     }
-    keepAlive(parameter, gradient, state.mean, state.square, state.largestSquare)
+    keepAlive(parameter, gradient, state.expAvg, state.expAvgSq, state.maxExpAvgSq)
   }
 
   /// `base` to a whole power.
@@ -199,5 +174,24 @@ public final class Adam: Optimizer {
       rest >>= 1
     }
     return result
+  }
+}
+
+/// Adam with decoupled weight decay: PyTorch's `torch.optim.AdamW` (Loshchilov and Hutter, arXiv:1711.05101).
+///
+/// For several parameter groups: `AdamW(.adamW(learningRate: 1e-3), groups: …)`.
+public final class AdamW: Adam {
+  /// An optimizer of one parameter group.
+  ///
+  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch refuses, and if there are no parameters.
+  public convenience init(
+    _ parameters: [Parameter], learningRate: Double = 0.001, betas: Betas = Betas(0.9, 0.999),
+    epsilon: Double = 1e-8, weightDecay: Double = 0.01, amsgrad: Bool = false,
+    maximize: Bool = false
+  ) throws {
+    try self.init(
+      .adamW(
+        learningRate: learningRate, betas: betas, epsilon: epsilon, weightDecay: weightDecay,
+        amsgrad: amsgrad, maximize: maximize), groups: [.init(parameters)])
   }
 }

@@ -1,62 +1,69 @@
 internal import Foundation
 
-/// Limits on gradients before a step.
-public enum GradientClipping {
-  /// Scales all gradients together so that their common norm is at most `most`: `clip_grad_norm_`.
+extension Collection where Element == Parameter {
+  /// Scales all gradients by one factor so that their total norm is at most `maxNorm`, in place: PyTorch's
+  /// `torch.nn.utils.clip_grad_norm_`. The factor is `maxNorm / (total norm + 1e-6)`.
   ///
   /// - Parameters:
-  ///   - power: which norm: 2 for the Euclidean, infinity for the largest magnitude.
-  /// - Returns: the norm before.
-  /// - Throws: `TrainingError.badArgument` for a norm that makes no sense.
+  ///   - maxNorm: the largest total norm that is left as it is.
+  ///   - normType: the order p of the norm: 2 for the Euclidean norm, infinity for the largest magnitude.
+  /// - Returns: the total norm before.
+  /// - Throws: `TrainingError.badArgument` for a negative `maxNorm` or a `normType` that is not positive.
   @discardableResult
-  public static func norm(_ parameters: [Parameter], most: Double, power: Double = 2) throws
-    -> Double
-  {
-    guard power > 0, most >= 0 else {
+  public func clipGradNorm(maxNorm: Double, normType: Double = 2) throws -> Double {
+    guard normType > 0, maxNorm >= 0 else {
       throw TrainingError.badArgument(
-        operation: "clip_grad_norm", problem: "the norm \(power) of at most \(most)")
+        operation: "clip_grad_norm", problem: "the norm \(normType) of at most \(maxNorm)")
     }
-    let total = try totalNorm(parameters, power: power)
-    let factor = most / (total + 1e-6)
+    let total = try totalGradNorm(normType: normType)
+    let factor = maxNorm / (total + 1e-6)
     if factor < 1 || factor.isNaN {
-      for gradient in parameters.compactMap(\.grad) { try gradient.scale(by: factor) }
+      for gradient in compactMap(\.grad) { gradient.scale(by: factor) }
     }
     return total
   }
 
-  /// The common norm of all gradients.
-  public static func totalNorm(_ parameters: [Parameter], power: Double = 2) throws -> Double {
+  /// The norm of all gradients as if they were one vector: PyTorch's `torch.nn.utils.get_total_norm`.
+  ///
+  /// - Parameter normType: the order p of the norm: 2 for the Euclidean norm, infinity for the largest magnitude.
+  /// - Returns: (Σ |g|^p)^(1/p) in double precision; 0 if no parameter has a gradient.
+  /// - Throws: `TrainingError.outOfMemory` where a gradient that is not contiguous cannot be copied.
+  public func totalGradNorm(normType: Double = 2) throws -> Double {
     var total = 0.0
-    for gradient in parameters.compactMap(\.grad) {
+    for gradient in compactMap(\.grad) {
       for value in try gradient.doubles() {
         let size = value.magnitude
-        if power == .infinity {
+        if normType == .infinity {
           total = size > total || size.isNaN ? size : total
-        } else if power == 2 {
+        } else if normType == 2 {
           total += size * size
-        } else if power == 1 {
+        } else if normType == 1 {
           total += size
         } else {
-          total += Foundation.pow(size, power)
+          total += Foundation.pow(size, normType)
         }
       }
     }
-    if power == .infinity || power == 1 { return total }
-    return power == 2 ? total.squareRoot() : Foundation.pow(total, 1 / power)
+    if normType == .infinity || normType == 1 { return total }
+    return normType == 2 ? total.squareRoot() : Foundation.pow(total, 1 / normType)
   }
 
-  /// Brings every element of every gradient into `-most...most`: `clip_grad_value_`.
-  public static func value(_ parameters: [Parameter], most: Double) throws {
-    guard most >= 0 else {
-      throw TrainingError.badArgument(operation: "clip_grad_value", problem: "at most \(most)")
+  /// Limits every element of every gradient to `-clipValue...clipValue`, in place: PyTorch's
+  /// `torch.nn.utils.clip_grad_value_`.
+  ///
+  /// - Parameter clipValue: the largest magnitude that is left as it is.
+  /// - Throws: `TrainingError.badArgument` if `clipValue` is negative.
+  public func clipGradValue(clipValue: Double) throws {
+    guard clipValue >= 0 else {
+      throw TrainingError.badArgument(operation: "clip_grad_value", problem: "at most \(clipValue)")
     }
-    for gradient in parameters.compactMap(\.grad) { try gradient.clamp(to: most) }
+    for gradient in compactMap(\.grad) { gradient.clamp(to: clipValue) }
   }
 }
 
 extension Variable {
-  /// Multiplies every element in place; no gradients.
-  func scale(by factor: Double) throws {
+  /// Multiplies every element by `factor`, in place and without gradients.
+  fileprivate func scale(by factor: Double) {
     func go<T: Scalar>(_: T.Type) {
       let to = pointer(T.self)
       for i in 0..<count { to[i] *= T(factor) }
@@ -64,10 +71,11 @@ extension Variable {
     scalarType == .float64 ? go(Double.self) : go(Float.self)
   }
 
-  fileprivate func clamp(to most: Double) throws {
+  /// Limits every element to `-limit...limit`, in place and without gradients.
+  fileprivate func clamp(to limit: Double) {
     func go<T: Scalar>(_: T.Type) {
       let to = pointer(T.self)
-      let limit = T(most)
+      let limit = T(limit)
       for i in 0..<count { to[i] = to[i] > limit ? limit : to[i] < -limit ? -limit : to[i] }
     }
     scalarType == .float64 ? go(Double.self) : go(Float.self)

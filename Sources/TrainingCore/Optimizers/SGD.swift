@@ -1,23 +1,23 @@
 internal import CTrainingKernels
 
-/// Gradient descent with momentum, as `torch.optim.SGD` does it.
+/// Stochastic gradient descent with momentum: PyTorch's `torch.optim.SGD`, whose documentation has the formulas.
 public final class SGD: Optimizer {
-  /// How parameters are moved.
-  public struct Options: Sendable, Hashable, DefaultConstructible {
-    /// How far along the direction.
+  /// The hyperparameters of a parameter group.
+  public struct Options: OptimizerOptions, Sendable, Hashable {
+    /// The learning rate, `lr` in PyTorch.
     public var learningRate: Double
-    /// How much of the last direction is kept.
+    /// The factor by which the momentum buffer is kept from step to step; 0 for no momentum.
     public var momentum: Double
-    /// How much of the gradient is left out of the direction.
+    /// The part of the gradient that does not enter the momentum buffer.
     public var dampening: Double
-    /// How much of the parameter is added to the gradient.
+    /// The factor of the L2 penalty: `weightDecay` times the parameter is added to its gradient.
     public var weightDecay: Double
-    /// Whether the direction is looked at from where momentum leads (Nesterov).
+    /// Whether Nesterov's momentum is used.
     public var nesterov: Bool
-    /// Whether the loss is to grow rather than to fall.
+    /// Whether the objective is maximized instead of minimized.
     public var maximize: Bool
 
-    /// PyTorch's defaults unless told.
+    /// Hyperparameters; PyTorch's defaults where nothing is given.
     public init(
       learningRate: Double = 0.001, momentum: Double = 0, dampening: Double = 0,
       weightDecay: Double = 0, nesterov: Bool = false, maximize: Bool = false
@@ -30,18 +30,18 @@ public final class SGD: Optimizer {
       self.maximize = maximize
     }
 
-    /// PyTorch's defaults.
+    /// PyTorch's default hyperparameters.
     public init() { self.init(learningRate: 0.001) }
   }
 
-  /// The param groups; their options may be changed between steps.
+  /// The parameter groups; their options may be changed between steps.
   public var groups: [ParameterGroup<Options>]
-  /// The last direction of each parameter that has been moved with momentum.
-  var momenta: [ObjectIdentifier: Variable] = [:]
+  /// The momentum buffer of each parameter that has been updated with momentum.
+  var momentumBuffers: [ObjectIdentifier: Variable] = [:]
 
-  /// An optimiser of one group.
+  /// An optimizer of one parameter group.
   ///
-  /// - Throws: `TrainingError.badArgument` for options that make no sense.
+  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch refuses, and if there are no parameters.
   public convenience init(
     _ parameters: [Parameter], learningRate: Double = 0.001, momentum: Double = 0,
     dampening: Double = 0, weightDecay: Double = 0, nesterov: Bool = false, maximize: Bool = false
@@ -53,9 +53,13 @@ public final class SGD: Optimizer {
       groups: [.init(parameters)])
   }
 
-  /// An optimiser of several groups, each with options of its own that fall back to `defaults`.
+  /// An optimizer of several parameter groups.
   ///
-  /// - Throws: `TrainingError.badArgument` for options that make no sense.
+  /// - Parameters:
+  ///   - defaults: the hyperparameters of groups that do not change them.
+  ///   - groups: the parameters, each group with its changes to `defaults`.
+  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch refuses, if there are no parameters, and if
+  ///   one is in two groups.
   public init(_ defaults: Options, groups: [ParameterGroup<Options>]) throws {
     self.groups = groups.map { $0.completed(from: defaults) }
     try checkGroups(groups.map(\.parameters), "SGD")
@@ -72,35 +76,20 @@ public final class SGD: Optimizer {
     }
   }
 
-  /// The rate of each group.
-  public var learningRates: [Double] {
-    get { groups.map(\.options.learningRate) }
-    set { for (i, rate) in zip(groups.indices, newValue) { groups[i].options.learningRate = rate } }
-  }
-
-  /// The rate that each group began with, once a scheduler has been made.
-  public var initialLearningRates: [Double?] {
-    get { groups.map(\.initialLearningRate) }
-    set { for (i, rate) in zip(groups.indices, newValue) { groups[i].initialLearningRate = rate } }
-  }
-
-  /// Forgets the gradients of all parameters.
-  public func zeroGrad() {
-    for parameter in groups.lazy.flatMap(\.parameters) { parameter.grad = nil }
-  }
-
-  /// Moves every parameter that has a gradient.
+  /// Updates every parameter that has a gradient, in place.
+  ///
+  /// - Throws: `TrainingError.outOfMemory` where memory for a momentum buffer cannot be had.
   public func step() throws {
     for group in groups {
       for parameter in group.parameters {
         guard let gradient = try parameter.grad?.contiguous() else { continue }
         let id = ObjectIdentifier(parameter)
         var isFirst = false
-        if group.options.momentum != 0, momenta[id] == nil {
-          momenta[id] = try Variable.zeros(parameter.shape, parameter.scalarType)
+        if group.options.momentum != 0, momentumBuffers[id] == nil {
+          momentumBuffers[id] = try Variable.zeros(parameter.shape, parameter.scalarType)
           isFirst = true
         }
-        let momentum = group.options.momentum != 0 ? momenta[id] : nil
+        let momentum = group.options.momentum != 0 ? momentumBuffers[id] : nil
         parameter.scalarType == .float64
           ? move(Double.self, parameter, gradient, momentum, isFirst, group.options)
           : move(Float.self, parameter, gradient, momentum, isFirst, group.options)

@@ -1,0 +1,32 @@
+internal import TrainingCore
+
+/// A layer that descriptions may name, with PyTorch's name and PyTorch's parameters in their order.
+struct LayerKind: Sendable {
+  let name: String
+  let parameters: [String]
+  /// The number of first parameters that must be given.
+  let required: Int
+  /// Whether it has parameters or buffers.
+  let hasTensors: Bool
+  let make: @Sendable (LayerArguments, Allowance, RandomSource) throws -> DescribedLayer
+
+  init(
+    _ name: String, _ parameters: String, required: Int = 0, hasTensors: Bool = false,
+    _ make: @escaping @Sendable (LayerArguments, Allowance, RandomSource) throws -> DescribedLayer
+  ) {
+    self.name = name
+    self.parameters = parameters.split(separator: " ").map(String.init)
+    self.required = required
+    self.hasTensors = hasTensors
+    self.make = make
+  }
+
+  /// All kinds by name.
+  static func all() -> [String: LayerKind] {
+    Dictionary(
+      (weighted + normalizations + attention + activations + pooling + reshaping).map {
+        ($0.name, $0)
+      },
+      uniquingKeysWith: { first, _ in first })
+  }
+}

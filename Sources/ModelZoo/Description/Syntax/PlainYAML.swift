@@ -1,0 +1,195 @@
+internal import Foundation
+internal import Platform
+internal import StateDicts
+internal import Yams
+
+/// The plain part of YAML that models are described in: mappings, lists and words, each with its line.
+///
+/// Anchors, aliases and tags are not taken: they are not needed, and can make a small file huge. How deep
+/// a file nests is bounded before it is parsed, since the parser recurses.
+struct PlainYAML: Sendable {
+  /// What stands somewhere.
+  enum Content: Sendable {
+    case word(String)
+    case list([PlainYAML])
+    case mapping([Entry])
+  }
+
+  /// A key of a mapping and what stands behind it.
+  struct Entry: Sendable {
+    let key: String
+    let line: Int
+    let value: PlainYAML
+  }
+
+  let content: Content
+  let line: Int
+
+  static let largestSize = 256 << 10
+  /// How deep brackets may nest, and how far a line's first word may be indented.
+  static let deepest = (brackets: 16, columns: 120)
+
+  /// Reads a text; an empty one is an empty mapping.
+  ///
+  /// - Throws: `DescriptionError.malformed`.
+  init(_ text: String, file: String) throws {
+    func bad(_ problem: String, _ line: Int?, hint: String? = nil) -> DescriptionError {
+      .malformed(.init(file: file, line: line), problem: problem, hint: hint)
+    }
+    guard text.utf8.count <= Self.largestSize else {
+      throw bad("a description has at most \(Self.largestSize >> 10) KB", nil)
+    }
+    if let (line, problem, hint) = PlainYAMLScanner.findFault(in: Array(text.utf8)) {
+      throw bad(problem, line, hint: hint)
+    }
+    do {
+      guard let node = try Yams.compose(yaml: text) else {
+        (content, line) = (.mapping([]), 1)
+        return
+      }
+      self = try Self.convert(node, file: file)
+    } catch let error as YamlError {
+      switch error {
+      case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+        .composer(_, let problem, let mark, _):
+        throw bad("is not YAML: \(problem)", mark.line)
+      case .duplicatedKeysInMapping(let keys, let context):
+        let names = Set(keys).sorted().joined(separator: ", ")
+        throw bad("a key stands here twice: \(names)", context.mark.line)
+      default: throw bad("is not YAML", nil)
+      }
+    }
+  }
+
+  private init(_ content: Content, line: Int) {
+    self.content = content
+    self.line = line
+  }
+
+  /// As deep as the scanner allows.
+  private static func convert(_ node: Node, file: String) throws -> PlainYAML {
+    let line = node.mark?.line ?? 1
+    switch node {
+    case .scalar(let scalar): return PlainYAML(.word(scalar.string), line: line)
+    case .sequence(let items):
+      return PlainYAML(.list(try items.map { try convert($0, file: file) }), line: line)
+    case .mapping(let entries):
+      return PlainYAML(
+        .mapping(
+          try entries.map { key, value in
+            guard let name = key.scalar?.string, !name.isEmpty else {
+              throw DescriptionError.malformed(
+                .init(file: file, line: key.mark?.line), problem: "a name should stand here",
+                hint: nil)
+            }
+            return Entry(
+              key: name, line: key.mark?.line ?? line, value: try convert(value, file: file))
+          }), line: line)
+    case .alias:
+      throw DescriptionError.malformed(
+        .init(file: file, line: line), problem: "aliases are not taken", hint: nil)
+    }
+  }
+}
+
+/// Looks through a text for what plain YAML does not have, and for what would nest too deeply.
+///
+/// Every count is at least what the parser will see, whatever tricks are played with quotation marks and
+/// comments: both may hold nothing that could be taken for structure.
+private enum PlainYAMLScanner {
+  static let aliasHint =
+    "what is used several times stands under \"blocks\"; a product has a space on either side of *"
+
+  static func findFault(in text: [UInt8]) -> (line: Int, problem: String, hint: String?)? {
+    var line = 1
+    var brackets = 0
+    var column = 0
+    var isAtStart = true
+    var offset = 0
+    var last = UInt8(ascii: "\n")
+    while offset < text.count {
+      let byte = text[offset]
+      let next = offset + 1 < text.count ? text[offset + 1] : UInt8(ascii: "\n")
+      // Line breaks that only some readers know would end a comment for them.
+      if byte == 0xC2 && next == 0x85
+        || byte == 0xE2 && next == 0x80
+          && offset + 2 < text.count && [0xA8, 0xA9].contains(text[offset + 2])
+      {
+        return (line, "a line ends in a character of Unicode for it", nil)
+      }
+      switch byte {
+      case UInt8(ascii: "#"):
+        if isBlank(last) {
+          while offset + 1 < text.count, !isBreak(text[offset + 1]) {
+            let (here, behind) = (text[offset + 1], offset + 2)
+            if here == 0xC2 || here == 0xE2, behind < text.count,
+              here == 0xC2 && text[behind] == 0x85
+                || here == 0xE2 && text[behind] == 0x80 && behind + 1 < text.count
+                  && [0xA8, 0xA9].contains(text[behind + 1])
+            {
+              return (line, "a line ends in a character of Unicode for it", nil)
+            }
+            offset += 1
+          }
+        } else if ",[]{}\"'".utf8.contains(last) {
+          return (line, "a comment has a space before #", nil)
+        }
+      case UInt8(ascii: "\""), UInt8(ascii: "'"):
+        var end = offset + 1
+        while end < text.count, isWordPart(text[end]) { end += 1 }
+        guard end > offset + 1, end < text.count, text[end] == byte else {
+          return (
+            line, "quotation marks hold letters, digits and . _ - + / only, and are not needed", nil
+          )
+        }
+        isAtStart = false
+        offset = end
+      case UInt8(ascii: "["), UInt8(ascii: "{"):
+        brackets += 1
+        isAtStart = false
+        if brackets > PlainYAML.deepest.brackets { return (line, "brackets nest too deeply", nil) }
+      case UInt8(ascii: "]"), UInt8(ascii: "}"):
+        brackets = max(brackets - 1, 0)
+        isAtStart = false
+      case UInt8(ascii: "*"), UInt8(ascii: "&"), UInt8(ascii: "!"):
+        isAtStart = false
+        // "*name", "&name" and "!name" mean something only where a word could begin.
+        if isBlank(last) || ",[{:".utf8.contains(last), !isBlank(next), next != UInt8(ascii: "=") {
+          return (line, "anchors, aliases and tags are not taken", aliasHint)
+        }
+      case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "-"), UInt8(ascii: "?"),
+        UInt8(ascii: ":"):
+        break
+      case UInt8(ascii: "\n"), UInt8(ascii: "\r"):
+        if byte == UInt8(ascii: "\n") || next != UInt8(ascii: "\n") { line += 1 }
+        isAtStart = true
+        column = -1
+      default: isAtStart = false
+      }
+      column += 1
+      if isAtStart, column > PlainYAML.deepest.columns {
+        return (line, "is indented too far", nil)
+      }
+      last = text[min(offset, text.count - 1)]
+      offset += 1
+    }
+    return nil
+  }
+
+  private static func isBreak(_ byte: UInt8) -> Bool {
+    byte == UInt8(ascii: "\n") || byte == UInt8(ascii: "\r")
+  }
+
+  private static func isBlank(_ byte: UInt8) -> Bool {
+    byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") || isBreak(byte)
+  }
+
+  private static func isWordPart(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"):
+      true
+    default: "._-+/".utf8.contains(byte)
+    }
+  }
+}
