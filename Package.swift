@@ -41,8 +41,9 @@ let package = Package(
       name: "CDeflate", pkgConfig: "libdeflate",
       providers: [.apt(["libdeflate-dev"]), .brew(["libdeflate"])]),
 
-    // Loops over numbers, in C, compiled for several instruction sets (include/InstructionSets.h).
-    .target(name: "CKernels", cSettings: [.headerSearchPath(".")]),
+    // Loops over numbers, in C, compiled for several instruction sets (variants/InstructionSets.h).
+    .target(
+      name: "CKernels", cSettings: [.headerSearchPath("."), .headerSearchPath("variants")]),
 
     // The rooms; each depends only on those above it.
     .target(name: "Platform", dependencies: ["CLinux"], swiftSettings: settings),
@@ -73,7 +74,8 @@ let package = Package(
       swiftSettings: settings),
     // Loops of the training core, in C, compiled for several instruction sets.
     .target(
-      name: "CTrainingKernels", dependencies: ["CKernels"], cSettings: [.headerSearchPath(".")]),
+      name: "CTrainingKernels",
+      cSettings: [.headerSearchPath("."), .headerSearchPath("../CKernels/variants")]),
     .target(
       name: "TrainingCore",
       dependencies: ["CTrainingKernels", "Platform", "TensorStore", "StateDicts"],

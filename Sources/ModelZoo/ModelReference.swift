@@ -42,7 +42,7 @@ extension ModelZoo {
     let prefixes = family.prefixes(in: stateDict.keys)
     var failure: ZooError?
     do {
-      // Where the model's first weight stands behind a prefix only, shapes are looked up behind it first.
+      // If the anchor occurs only behind a prefix, shapes behind that prefix are tried first.
       if prefixes.isEmpty || prefixes.contains("") {
         return try make(StateShapes(stateDict), .inferred)
       }

@@ -82,7 +82,7 @@ struct FigureTests {
   }
 
   @Test("every fixture's keys are told to be its model's", arguments: cases)
-  func recognised(_ each: (fixture: String, model: String)) throws {
+  func recognized(_ each: (fixture: String, model: String)) throws {
     let state = try ModelFixture(each.fixture).state("state")
     let name = try ModelSpec(each.model).name
     let found = try ModelZoo.standard.matches(state)

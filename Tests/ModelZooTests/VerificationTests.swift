@@ -1,4 +1,5 @@
 import ModelZoo
+import Platform
 import StateDictKit
 import StateDicts
 import TensorStore
@@ -47,6 +48,28 @@ struct VerificationTests {
     #expect(try verify(trained).run == verify(trained).run)
   }
 
+  @Test("a verification that is cancelled ends with an error")
+  func cancelled() async throws {
+    let cancellation = Cancellation()
+    cancellation.cancel()
+    #expect(throws: CancelledError()) {
+      try ModelVerification(
+        of: trained, as: ModelSpec("resnet18"), cancellation: cancellation)
+    }
+    let trained = trained
+    let task = Task {
+      withUnsafeCurrentTask { $0?.cancel() }
+      return try await ModelVerification.verify(trained, as: ModelSpec("resnet18")).isSound
+    }
+    await #expect(throws: CancelledError()) { try await task.value }
+  }
+
+  @Test("the asynchronous form gives the same figures")
+  func asynchronous() async throws {
+    let found = try await ModelVerification.verify(trained, as: ModelSpec("resnet18"))
+    #expect(try found.run == verify(trained).run)
+  }
+
   @Test("a layer of zeros is named, and where no gradient gets")
   func zeros() throws {
     let key = "layer3.0.conv1.weight"
@@ -63,7 +86,7 @@ struct VerificationTests {
     #expect(found.problems.contains { $0.kind == .forward })
   }
 
-  @Test("a backbone left at its initialisation is recognised, and the initialisation named")
+  @Test("a backbone left at its initialization is recognized, and the initialization named")
   func backbone() throws {
     let random = RandomSource(seed: 5)
     let fresh = try ModelZoo.standard.makeModel(
@@ -81,7 +104,7 @@ struct VerificationTests {
     #expect(!found.problems.contains { $0.kind == .untouchedStatistics })
   }
 
-  @Test("layers that PyTorch began by default are recognised one by one, the head's only noted")
+  @Test("layers that PyTorch began by default are recognized one by one, the head's only noted")
   func layers() throws {
     var state = StateDict()
     let random = RandomSource(seed: 6)
@@ -209,7 +232,7 @@ struct VerificationTests {
   func specs() throws {
     #expect(throws: ZooError.self) { try verify(trained, as: "resnet19") }
     #expect(throws: ZooError.self) { try verify(trained, as: "resnet18:classes=none") }
-    #expect(throws: ZooError.self) { try verify(trained, as: "resnet18:colour=blue") }
+    #expect(throws: ZooError.self) { try verify(trained, as: "resnet18:color=blue") }
     #expect(throws: ZooError.self) { try ModelSpec("resnet18:classes") }
     #expect(throws: ZooError.self) { try verify(trained, as: "bert") }
   }

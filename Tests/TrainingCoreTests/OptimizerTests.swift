@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import TrainingCore
 
-/// Optimisers, schedulers and clipping against PyTorch.
+/// Optimizers, schedulers and clipping against PyTorch.
 @Suite struct OptimizerTests {
   typealias Make = @Sendable ([Parameter]) throws -> any Optimizer
 
@@ -59,7 +59,7 @@ import TrainingCore
   ]
 
   @Test(arguments: optimizers.map(\.key))
-  func `Ten steps of an optimiser give PyTorch's parameters`(name: String) throws {
+  func `Ten steps of an optimizer give PyTorch's parameters`(name: String) throws {
     let fixture = try TrainingFixture("optimizers")
     let parameters = try Self.start(fixture)
     let optimizer = try #require(Self.optimizers.first { $0.key == name }).value(parameters)

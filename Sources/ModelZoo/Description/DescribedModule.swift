@@ -1,6 +1,7 @@
 internal import TrainingCore
 
-/// A module of a description: named parts, one behind the other, or as the steps of its forward pass say.
+/// A module that a description defines: named parts that are applied one after another, or by the steps of its forward
+/// pass.
 final class DescribedModule: Module {
   /// A part of a module.
   enum Part {
@@ -12,13 +13,13 @@ final class DescribedModule: Module {
 
   /// A step of a forward pass.
   struct Step {
-    /// What the result is called from then on; several names take a list apart.
+    /// The names for the result; several names are for the items of a list.
     let targets: [String]
     let value: Expression
     let line: Int
   }
 
-  /// Where it stands, and its key.
+  /// The location of a module in its description, and its key.
   struct Origin {
     let file: String
     let line: Int
@@ -26,15 +27,15 @@ final class DescribedModule: Module {
   }
 
   let parts: [(key: String, line: Int, part: Part)]
-  /// What the forward pass calls its inputs.
+  /// The names of the inputs in the forward pass.
   let inputs: [String]
-  /// nil for parts that follow each other.
+  /// The steps of the forward pass; nil if the parts are applied one after another.
   let steps: [Step]?
-  /// Sizes that the steps may name.
+  /// The sizes that the steps may use, by name.
   let sizes: [String: SizeValue]
   let origin: Origin
   let account: RunAccount
-  /// How many numbers the last dimension of the whole model's outputs must have; nil for a part of it.
+  /// The size that the last dimension of the outputs must have; nil except for the model itself.
   var classes: Int?
   private let indices: [String: Int]
 
@@ -63,12 +64,13 @@ final class DescribedModule: Module {
     }
   }
 
-  /// A part by its key.
+  /// The part with a key; nil if there is none.
   func part(_ key: String) -> (key: String, line: Int, part: Part)? {
     indices[key].map { parts[$0] }
   }
 
-  /// What a path of keys leads to: a part of this module or of one inside; also a layer's parameter.
+  /// The part at a path of keys, with the module that it belongs to: a part of this module, of one inside, or a layer's
+  /// parameter.
   func part(at path: [String]) -> (owner: DescribedModule, key: String, part: Part)? {
     var module = self
     for (depth, key) in path.enumerated() {
@@ -90,7 +92,7 @@ final class DescribedModule: Module {
 
   override func forward(_ input: Variable) throws -> Variable { try run([input]) }
 
-  /// What the module makes of its inputs.
+  /// Computes the module's output for its inputs.
   func run(_ values: [Variable]) throws -> Variable {
     account.begin()
     defer { account.end() }
@@ -121,12 +123,12 @@ final class DescribedModule: Module {
     } catch { throw failure(steps.last?.line ?? origin.line, nil, error) }
   }
 
-  /// The parts one behind the other.
+  /// Applies the parts one after another.
   func runInOrder(_ input: Variable) throws -> Variable {
     var value = input
     var index = 0
     while index < parts.count {
-      // A rectifier behind a batch norm is done with it.
+      // A rectifier that follows a batch norm is computed with it.
       if case .layer(let layer) = parts[index].part, let norm = layer.module as? BatchNorm,
         index + 1 < parts.count, case .layer(let next) = parts[index + 1].part, next.module is ReLU
       {
@@ -146,7 +148,7 @@ final class DescribedModule: Module {
     return value
   }
 
-  /// Gives values to a part.
+  /// Computes the output of a part for its inputs.
   func call(_ key: String, _ values: [Variable], isCausal: Bool = false) throws -> Variable {
     guard let (_, line, part) = part(key) else {
       throw failure(origin.line, key, LayerError("there is no such part"))
@@ -174,7 +176,7 @@ final class DescribedModule: Module {
     }
   }
 
-  /// Queries alone, or queries, keys and values.
+  /// Computes attention for one input, or for queries, keys and values.
   private func attend(
     _ attention: MultiheadAttention, _ layer: DescribedLayer, _ values: [Variable], isCausal: Bool
   ) throws -> Variable {
@@ -191,7 +193,7 @@ final class DescribedModule: Module {
     return try attention.forward(query: query, key: key, value: value, isCausal: isCausal)
   }
 
-  /// An error with its place.
+  /// The error with its location.
   private func failure(_ line: Int, _ key: String?, _ error: any Error) -> any Error {
     let location = DescriptionError.Location(file: origin.file, line: line)
     let module = [origin.path, key ?? ""].filter { !$0.isEmpty }.joined(separator: ".")

@@ -1,18 +1,18 @@
 internal import StateDicts
 internal import TrainingCore
 
-/// Makes modules of what is described, now that sizes are known.
+/// Builds modules from a description when its sizes are known.
 struct ModelBuilder {
   let parser: DescriptionParser
   let blocks: [String: BlockNode]
-  /// What every part may name.
+  /// The sizes that every part may use.
   let sizes: SizeScope
   let random: RandomSource
   let allowance = Allowance()
   let account = RunAccount()
   private let kinds = LayerKind.all()
 
-  /// How deep modules may lie in one another, blocks that call blocks included.
+  /// The largest depth of nested modules, including blocks that use blocks.
   static let deepest = 24
 
   init(
@@ -25,7 +25,7 @@ struct ModelBuilder {
     self.random = random
   }
 
-  /// The whole model.
+  /// Builds the model.
   func model(_ node: ModuleNode) throws -> DescribedModule {
     switch try part(node, path: "", values: sizes.values, depth: 0) {
     case .module(let module): return module
@@ -38,7 +38,7 @@ struct ModelBuilder {
     }
   }
 
-  /// Lets errors name file and line.
+  /// Runs `body` and adds file and line to its errors.
   private func located<T>(_ line: Int, _ body: () throws -> T) throws -> T {
     do {
       return try body()

@@ -1,4 +1,5 @@
 internal import Foundation
+public import Platform
 public import StateDicts
 internal import TrainingCore
 
@@ -64,12 +65,14 @@ public struct ModelVerification {
   ///   - spec: the model.
   ///   - zoo: where the model is looked up.
   ///   - options: how the model is run.
-  /// - Throws: `ZooError` if no such model can be built; `TrainingError` if it cannot be run; what reading tensors
-  ///   throws.
+  ///   - cancellation: stops the work between two passes of the model.
+  /// - Throws: `ZooError` if no such model can be built; `TrainingError` if it cannot be run; `CancelledError`; what
+  ///   reading tensors throws.
   public init(
     of stateDict: StateDict, as spec: ModelSpec, in zoo: ModelZoo = .standard,
-    _ options: Options = Options()
+    _ options: Options = Options(), cancellation: Cancellation? = nil
   ) throws {
+    try cancellation?.check()
     let random = RandomSource(seed: options.seed)
     let model = try zoo.makeModel(spec, fitting: stateDict, from: random)
     self.model = model
@@ -90,7 +93,29 @@ public struct ModelVerification {
     let new = model.module.stateShapes.filter { missing.contains($0.key) }
       .reduce(0) { $0 + $1.shape.reduce(1, *) }
     guard new <= Self.mostNewElements else { throw ZooError.tooManyNew(elements: new) }
-    try judgeRun(options, random)
+    try judgeRun(options, random, cancellation)
+  }
+
+  /// Loads a state dict into a model, inspects the weights, and runs the model on a random batch; if the task is
+  /// cancelled, the work stops between two passes of the model.
+  ///
+  /// - Parameters:
+  ///   - stateDict: the weights.
+  ///   - spec: the model.
+  ///   - zoo: where the model is looked up.
+  ///   - options: how the model is run.
+  /// - Throws: `ZooError` if no such model can be built; `TrainingError` if it cannot be run; `CancelledError` if
+  ///   the task is cancelled; what reading tensors throws.
+  public static func verify(
+    _ stateDict: StateDict, as spec: ModelSpec, in zoo: ModelZoo = .standard,
+    _ options: Options = Options()
+  ) async throws -> ModelVerification {
+    let cancellation = Cancellation()
+    return try await withTaskCancellationHandler {
+      try ModelVerification(of: stateDict, as: spec, in: zoo, options, cancellation: cancellation)
+    } onCancel: {
+      cancellation.cancel()
+    }
   }
 
   /// The largest number of elements of a new head, which are drawn and take memory.
@@ -168,7 +193,10 @@ public struct ModelVerification {
 
   // MARK: - Running
 
-  private mutating func judgeRun(_ options: Options, _ random: RandomSource) throws {
+  private mutating func judgeRun(
+    _ options: Options, _ random: RandomSource, _ cancellation: Cancellation?
+  ) throws {
+    try cancellation?.check()
     let module = model.module
     let size = options.batchSize ?? (model.isLarge ? 2 : 4)
     let input = try model.randomInput(count: size, from: random)
@@ -196,8 +224,9 @@ public struct ModelVerification {
     let targets = try model.randomTargets(for: outputs.shape, from: random)
     // Dropout would hide whether the loss falls.
     for (_, part) in module.train().namedModules where part is Dropout { part.eval() }
+    try cancellation?.check()
     try judgeGradients(input, targets, &run)
-    try train(input, targets, options.steps, &run)
+    try train(input, targets, options.steps, &run, cancellation)
     self.run = run
   }
 
@@ -242,12 +271,14 @@ public struct ModelVerification {
   /// Takes steps of gradient descent with Polyak's step length: the rate at which a part of the loss would vanish if it
   /// were linear. The part is halved whenever the loss has grown, so that no learning rate has to be chosen.
   private mutating func train(
-    _ input: Variable, _ targets: Variable, _ steps: Int, _ run: inout Run
+    _ input: Variable, _ targets: Variable, _ steps: Int, _ run: inout Run,
+    _ cancellation: Cancellation?
   ) throws {
     let module = model.module
     let optimizer = try SGD(module.parameters, learningRate: 0)
     var part = 0.2
     for step in 0...max(steps, 0) {
+      try cancellation?.check()
       let wantsStep = step < steps
       optimizer.zeroGrad()
       let loss = try model.loss(module(input), targets)

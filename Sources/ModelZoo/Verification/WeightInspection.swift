@@ -1,9 +1,9 @@
 internal import TrainingCore
 
-/// Looks at loaded weights without running the model.
+/// Finds problems of loaded weights without running the model.
 struct WeightInspection {
   let model: ZooModel
-  /// The keys that came from the state dict; what is new is not judged.
+  /// The keys that were loaded; new weights are not inspected.
   let loaded: Set<String>
   private(set) var problems: [WeightProblem] = []
   private(set) var notes: [String] = []
@@ -18,7 +18,7 @@ struct WeightInspection {
     try findSwappedBiases()
   }
 
-  /// Parameters and buffers that hold something else than finite numbers, or nothing.
+  /// Finds parameters and buffers with elements that are not finite, and weights that are all zero.
   private mutating func findOddElements() throws {
     var notFinite: [(key: String, count: Int)] = []
     var zeros: [String] = []
@@ -44,7 +44,7 @@ struct WeightInspection {
     }
   }
 
-  /// Running means of 0 and variances of 1 throughout: no batch has gone through.
+  /// Finds batch norms whose running means are all 0 and variances all 1, as before the first batch.
   private mutating func findUntouchedStatistics() throws {
     var untouched: [String] = []
     for (key, module) in model.module.namedModules {
@@ -72,7 +72,7 @@ struct WeightInspection {
     for (key, parameter) in model.module.namedParameters where loaded.contains(key) {
       guard let found = statistics[key] else { continue }
       if parameter.rank == 1, key.hasSuffix("weight"), !model.isHead(key) {
-        // The scales of normalisations begin at 1 and leave it in the first step.
+        // The scales of normalizations begin at 1 and leave it in the first step.
         if !(found.isConstant && found.mean == 1) { scalesAreNew = false }
       }
       guard parameter.rank >= 2, found.count >= 64, found.zeros < found.count else { continue }
@@ -130,12 +130,11 @@ struct WeightInspection {
     }
   }
 
-  /// By what part of itself the root mean square of trained weights is off from that of the nearest
-  /// initialisation, in the median of a model's weights: 0.11 and more in pretrained models, below 0.04
-  /// after some dozen steps.
+  /// The relative difference between the root mean square of trained weights and that of the nearest initialization, in
+  /// the median of a model's weights: 0.11 and more in pretrained models, below 0.04 after a few dozen steps.
   static let distanceOfTraining = 0.06
 
-  /// Whether layers that each look new also do so together, where small deviations show.
+  /// Whether layers whose weights each have an initial distribution also have it pooled, where small differences show.
   private func isNew(
     _ candidates: [(statistics: WeightStatistics, fits: [DefaultInitialization])]
   ) -> Bool {
@@ -154,8 +153,9 @@ struct WeightInspection {
     return uniform.fits && normal.fits
   }
 
-  /// Keys' biases add the same to all scores of a query, which softmax takes away: no training moves
-  /// them from zero. Where they are large and the queries' are not, the two have changed places.
+  /// Finds attention layers whose queries and keys are swapped. The keys' biases add the same number to all scores of a
+  /// query, which softmax ignores, so training leaves them at zero. If they are large and those of the queries are not,
+  /// the two are swapped.
   private mutating func findSwappedBiases() throws {
     var parameters: [String: Parameter] = [:]
     for (key, parameter) in model.module.namedParameters { parameters[key] = parameter }

@@ -1,7 +1,7 @@
 internal import Foundation
 internal import TrainingCore
 
-/// The moments of a tensor's elements, and what is odd about them.
+/// The moments of a tensor's elements, and the counts of unusual ones.
 struct WeightStatistics {
   let count: Int
   private(set) var notFinite = 0
@@ -31,18 +31,18 @@ struct WeightStatistics {
   }
 
   var mean: Double { sums.0 / Double(max(count, 1)) }
-  /// The root of the mean square, which is the deviation where the mean is 0.
+  /// The root mean square, which is the standard deviation if the mean is 0.
   var rootMeanSquare: Double { (sums.1 / Double(max(count, 1))).squareRoot() }
 }
 
-/// A way in which the libraries begin a layer's weights, and whether weights still look like it.
+/// A distribution from which libraries draw a layer's initial weights, and a test whether weights still have it.
 struct DefaultInitialization: Hashable {
   enum Shape: Hashable {
     case uniform
     case normal
 
-    /// The mean fourth power of a distribution of deviation 1, and the variances of the sample's second
-    /// and fourth moments about 0 times its size: μ₄ - 1 and μ₈ - μ₄².
+    /// For standard deviation 1: the fourth moment μ₄, and the variances of a sample's second and fourth moments
+    /// about 0 times the sample's size, μ₄ - 1 and μ₈ - μ₄².
     var moments: (fourth: Double, secondVariance: Double, fourthVariance: Double) {
       switch self {
       case .uniform: (1.8, 0.8, 9 - 1.8 * 1.8)
@@ -55,7 +55,7 @@ struct DefaultInitialization: Hashable {
   let shape: Shape
   let standardDeviation: Double
 
-  /// How the libraries may have begun a weight of those sizes.
+  /// The distributions that libraries have for a weight of that shape.
   static func known(for sizes: [Int], others: [Double]) -> [DefaultInitialization] {
     func normal(_ name: String, _ standardDeviation: Double) -> Self {
       Self(name: name, shape: .normal, standardDeviation: standardDeviation)
@@ -80,8 +80,8 @@ struct DefaultInitialization: Hashable {
     ] + others.map { normal("the normal of deviation " + String(format: "%.3g", $0), $0) }
   }
 
-  /// Whether the elements may be a sample of this distribution: mean, second and fourth moment are
-  /// within five of their own deviations, and nothing lies beyond a uniform distribution's bound.
+  /// Whether the elements may be a sample of this distribution: mean, second and fourth moment are within five standard
+  /// deviations of the sample's, and no element is beyond a uniform distribution's bound.
   func fits(_ statistics: WeightStatistics) -> Bool {
     guard standardDeviation > 0, statistics.notFinite == 0 else { return false }
     var sample = PooledSample(shape: shape)
@@ -91,19 +91,20 @@ struct DefaultInitialization: Hashable {
     return sample.fits && (shape == .normal || statistics.largest <= bound)
   }
 
-  /// By what part of itself the root mean square is off.
+  /// The relative difference between the root mean square and the standard deviation.
   func distance(to statistics: WeightStatistics) -> Double {
     let distance = (statistics.rootMeanSquare / standardDeviation - 1).magnitude
     return distance.isFinite ? distance : 1
   }
 
-  /// Whether weights of this sample alone prove it: enough of them, or a bound that training breaks.
+  /// Whether a sample of this size suffices as proof: large ones do, and smaller ones of a uniform distribution, whose
+  /// bound training exceeds.
   func isCertain(_ statistics: WeightStatistics) -> Bool {
     statistics.count >= (shape == .uniform ? 256 : 1 << 16)
   }
 }
 
-/// Weights of several layers, each divided by the deviation that it should have.
+/// The weights of several layers, each divided by the standard deviation of its initialization.
 struct PooledSample {
   let shape: DefaultInitialization.Shape
   private(set) var count = 0.0
@@ -119,7 +120,7 @@ struct PooledSample {
     sums.2 += statistics.sums.2 / (square * square)
   }
 
-  /// Whether mean, second and fourth moment are those of the distribution, within five deviations.
+  /// Whether mean, second and fourth moment are those of the distribution, within five standard deviations.
   var fits: Bool {
     guard count > 0 else { return true }
     let moments = shape.moments

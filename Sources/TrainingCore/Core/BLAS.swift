@@ -19,8 +19,8 @@ struct BLAS: Sendable {
 
   private let single: Single
   private let double: Both
-  /// Whether several threads may call it at once. OpenBLAS built without threads hands one scratch buffer
-  /// to two callers, and the products are silently wrong: seen with Debian's libopenblas0-serial.
+  /// Whether several threads may call the library at once. OpenBLAS built without threads uses one scratch buffer for
+  /// all callers, and products are silently wrong: seen with Debian's libopenblas0-serial.
   private let isThreadSafe: Bool
 
   private static let turn = Mutex(())
@@ -37,7 +37,9 @@ struct BLAS: Sendable {
     return BLAS(single: single, double: double, isThreadSafe: parallel != 0)
   }()
 
-  /// The library; loaded when first asked for.
+  /// The library, which is loaded at the first call.
+  ///
+  /// - Throws: `TrainingError.noBLAS`.
   static func shared() throws -> BLAS {
     guard let loaded else { throw TrainingError.noBLAS }
     return loaded
@@ -90,7 +92,7 @@ struct BLAS: Sendable {
     }
   }
 
-  /// The same on several threads, which share the rows or the columns of `c`.
+  /// The same product on several threads, which share the rows or the columns of `c`.
   func multiplyInParallel<T: Scalar>(
     _ m: Int, _ n: Int, _ k: Int, _ a: Matrix<T>, _ b: Matrix<T>, adding beta: T = 0,
     to c: UnsafeMutablePointer<T>, _ cStride: Int

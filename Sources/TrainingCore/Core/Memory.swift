@@ -3,60 +3,78 @@ internal import Platform
 internal import Synchronization
 internal import TensorStore
 
-/// The one owner of a run of elements in memory, aligned to 64 bytes; variables look into it.
-///
-/// It may be filled only when somebody first looks at it: weights that are loaded from a file are
-/// never initialised at random before.
-final class Memory: @unchecked Sendable {
+/// The owner of a block of memory, aligned to 64 bytes, which returns to the ``MemoryPool`` when the owner is
+/// destroyed.
+struct AlignedBytes: ~Copyable {
+  let base: UnsafeMutableRawPointer
   let byteCount: Int
-  private let base: UnsafeMutableRawPointer
-  /// What fills it; until then its bytes mean nothing. Changed under the lock alone.
+
+  /// A block whose bytes are not initialized.
+  ///
+  /// - Throws: `TrainingError.outOfMemory`.
+  init(byteCount: Int) throws {
+    guard let base = MemoryPool.take(byteCount) else {
+      throw TrainingError.outOfMemory(byteCount: byteCount)
+    }
+    self.base = base
+    self.byteCount = byteCount
+  }
+
+  deinit { MemoryPool.give(base, byteCount) }
+}
+
+/// The elements of variables in memory, aligned to 64 bytes; views share them.
+///
+/// They may be initialized lazily, when they are first read: weights that are loaded from a file are never drawn at
+/// random before.
+final class Memory: @unchecked Sendable {
+  private let bytes: AlignedBytes
+  /// Initializes the bytes, which mean nothing before. Changed only under the lock.
   private var filler: ((UnsafeMutableRawPointer) -> Void)?
   private let isToBeFilled: Atomic<Bool>
   private let filling = Mutex(())
-  /// The storage by which state dicts see it: one as long as any is in use, so that tied weights stay
-  /// tied. (It holds the memory, so the memory must not hold it.)
+  /// The storage of tensors that share these bytes: the same one as long as any is in use, so that tied weights stay
+  /// tied. (It retains the memory, so the memory must not retain it.)
   private let shared = Mutex(Weak())
 
   private struct Weak: Sendable {
     weak var storage: Storage?
   }
 
-  /// Memory that `filler` fills when it is first looked at; without one, with whatever is in it.
+  /// The number of bytes.
+  var byteCount: Int { bytes.byteCount }
+
+  /// Memory that `filler` initializes when it is first read; without a filler it is not initialized.
+  ///
+  /// - Throws: `TrainingError.outOfMemory`.
   init(byteCount: Int, filler: ((UnsafeMutableRawPointer) -> Void)? = nil) throws {
-    guard let base = MemoryPool.take(byteCount) else {
-      throw TrainingError.outOfMemory(byteCount: byteCount)
-    }
-    self.byteCount = byteCount
-    self.base = base
+    bytes = try AlignedBytes(byteCount: byteCount)
     self.filler = filler
     isToBeFilled = Atomic(filler != nil)
   }
 
-  deinit { MemoryPool.give(base, byteCount) }
-
-  /// Where its bytes are; valid as long as the object is.
+  /// The address of the first byte, after lazy initialization; valid as long as the object is.
   var pointer: UnsafeMutableRawPointer {
     if isToBeFilled.load(ordering: .acquiring) {
       filling.withLock { _ in
-        filler?(base)
+        filler?(bytes.base)
         filler = nil
         isToBeFilled.store(false, ordering: .releasing)
       }
     }
-    return base
+    return bytes.base
   }
 
-  /// Where its bytes are, to be overwritten all.
+  /// The address of the first byte, for overwriting all bytes: lazy initialization is skipped.
   var pointerToOverwrite: UnsafeMutableRawPointer {
     filling.withLock { _ in
       filler = nil
       isToBeFilled.store(false, ordering: .releasing)
     }
-    return base
+    return bytes.base
   }
 
-  /// The storage that shares these bytes.
+  /// The storage of tensors that share these bytes.
   var storage: Storage {
     shared.withLock { shared in
       if let storage = shared.storage { return storage }
@@ -67,7 +85,7 @@ final class Memory: @unchecked Sendable {
   }
 }
 
-/// A memory's bytes as a state dict's storage has them: no copy; later changes are seen.
+/// The bytes of a memory as the source of a storage, without a copy: later changes are seen.
 private struct MemoryBytes: ComputedBytes {
   let memory: Memory
   let byteCount: Int

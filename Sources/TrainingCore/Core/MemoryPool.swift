@@ -1,8 +1,8 @@
 internal import Foundation
 internal import Synchronization
 
-/// Keeps blocks that were given back, for the next step: a training step asks for the same sizes again
-/// and again, and fresh pages from the system cost more than many operations on them.
+/// Keeps freed blocks for the next step: training steps ask for the same sizes again and again, and new pages from the
+/// system take longer than many operations on them.
 enum MemoryPool {
   private struct Shelf: @unchecked Sendable {
     var blocks: [Int: [UnsafeMutableRawPointer]] = [:]
@@ -12,10 +12,10 @@ enum MemoryPool {
   }
 
   private static let shelf = Mutex(Shelf())
-  /// Smaller blocks come from the system's allocator, which is quick for them.
+  /// The smallest size in bytes that is kept; the system's allocator is fast for smaller blocks.
   private static let smallest = 1 << 14
 
-  /// The size of the block that serves a request: eight sizes between powers of two.
+  /// The size of the block for a request: there are eight sizes between powers of two.
   private static func blockSize(_ byteCount: Int) -> Int? {
     guard byteCount >= 0, byteCount < 1 << 46 else { return nil }
     let least = max(byteCount, 64)
@@ -23,7 +23,7 @@ enum MemoryPool {
     return (least + step - 1) / step * step
   }
 
-  /// A block of at least that size, aligned to 64 bytes; nil if the system has none.
+  /// A block of at least that size in bytes, aligned to 64 bytes; nil if the system has none.
   static func take(_ byteCount: Int) -> UnsafeMutableRawPointer? {
     guard let size = blockSize(byteCount) else { return nil }
     let kept: UnsafeMutableRawPointer? = shelf.withLock { shelf in
@@ -44,7 +44,7 @@ enum MemoryPool {
     return block
   }
 
-  /// Gives a block back that `take` gave for that size.
+  /// Returns a block that `take` gave for that size.
   static func give(_ block: UnsafeMutableRawPointer, _ byteCount: Int) {
     guard let size = blockSize(byteCount) else { return }
     let isKept: Bool = shelf.withLock { shelf in
@@ -60,7 +60,7 @@ enum MemoryPool {
     if !isKept { free(block) }
   }
 
-  /// Gives everything that is kept back to the system.
+  /// Returns all kept blocks to the system.
   static func empty() {
     let blocks: [UnsafeMutableRawPointer] = shelf.withLock { shelf in
       nonisolated(unsafe) let all = shelf.blocks.values.flatMap(\.self)
@@ -72,6 +72,6 @@ enum MemoryPool {
     for block in blocks { free(block) }
   }
 
-  /// How many bytes variables hold now, and the most that they held at a time.
+  /// The bytes in use, and the most that were in use at a time.
   static var usage: (inUse: Int, peak: Int) { shelf.withLock { ($0.inUse, $0.peak) } }
 }

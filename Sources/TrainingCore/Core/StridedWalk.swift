@@ -1,6 +1,6 @@
-/// Goes through a shape in row-major order and tells where each row lies in several strided operands.
+/// Visits the rows of a shape in row-major order, with their offsets in several strided operands.
 ///
-/// Neighbouring dimensions are merged where all operands allow it, so that rows are long.
+/// Adjacent dimensions are merged if the strides of all operands allow it, so that rows are long.
 struct StridedWalk {
   private var shape: [Int] = []
   /// The strides of each operand.

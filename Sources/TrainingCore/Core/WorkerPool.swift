@@ -2,15 +2,14 @@ internal import CTrainingKernels
 internal import Foundation
 internal import Synchronization
 
-/// Threads that wait for parts of an operation: for a moment in a loop, since the next operation is near,
-/// then asleep. To wake a thread by the system for each of a step's hundreds of operations would cost
-/// more than some of them.
+/// Threads that wait for parts of operations: first in a loop, since the next operation comes soon, then asleep. Waking
+/// threads by the system for each of a step's hundreds of operations would take longer than some of the operations.
 final class WorkerPool: @unchecked Sendable {
   static let shared = WorkerPool()
 
-  /// A thread with what it is told.
+  /// The state of a thread.
   private final class Worker: Sendable {
-    /// Grows by one for each part.
+    /// Increases by one for each part.
     let ticket = Atomic<Int>(0)
     let isAsleep = Atomic<Bool>(false)
     let alarm = DispatchSemaphore(value: 0)
@@ -22,11 +21,11 @@ final class WorkerPool: @unchecked Sendable {
   private var body: ((Int) -> Void)?
   private var workers: [Worker] = []
 
-  /// How often a thread looks for work before it goes to sleep: some 50 µs.
+  /// The number of times that a thread looks for work before it sleeps: about 50 µs.
   private static let patience = 2000
 
-  /// Runs `body` once for each number below `count`, 0 on this thread; false, and nothing is run, if
-  /// another thread is using the pool.
+  /// Calls `body` with each number below `count`, with 0 on this thread; returns false without calling it if another
+  /// thread is using the pool.
   func run(_ count: Int, _ body: (Int) -> Void) -> Bool {
     guard
       isBusy.compareExchange(

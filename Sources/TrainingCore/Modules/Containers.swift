@@ -31,7 +31,7 @@ public final class Sequential: Module {
     var value = input
     var index = 0
     while index < modules.count {
-      // A batch norm behind a convolution and a rectifier behind a batch norm are computed together with it.
+      // A batch norm after a convolution and a rectifier after a batch norm are computed together with it.
       func next<M: Module>(_ distance: Int, _: M.Type) -> M? {
         index + distance < modules.count ? modules[index + distance].module as? M : nil
       }

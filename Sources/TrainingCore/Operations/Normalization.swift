@@ -105,7 +105,7 @@ extension Variable {
     let hasAddend = addend != nil
     return result.computed(by: "batch_norm", from: inputs) { gradient in
       let gradient = try gradient.contiguous()
-      // With a rectifier, the gradient that passes it is needed. Unless the addend wants it, it is kept in the
+      // With a rectifier, the gradient that passes it is needed. Unless the addend requires it, it is kept in the
       // memory of the input's gradient.
       let needsMemory = wants.0 || relu
       let input = needsMemory ? try Variable(empty: gradient.shape, gradient.scalarType) : nil

@@ -1,6 +1,6 @@
 internal import CTrainingKernels
 
-/// A window's sizes over an image.
+/// The sizes and options of windows over an image.
 struct PoolingGeometry {
   var planes: Int
   var height: Int
@@ -34,7 +34,7 @@ struct PoolingGeometry {
       let room = size + 2 * padding - dilation * (kernel - 1) - 1
       guard room >= 0 else { return 0 }
       var count = (room + (ceilMode ? stride - 1 : 0)) / stride + 1
-      // The last window must begin inside the image or its padding on the near side.
+      // The last window must begin inside the image or in the padding before it.
       if ceilMode, (count - 1) * stride >= size + padding { count -= 1 }
       return count
     }

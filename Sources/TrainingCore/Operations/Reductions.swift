@@ -28,7 +28,7 @@ extension Variable {
     return try total * (Double(total.count) / Double(count))
   }
 
-  /// Sums without gradients: what is reduced goes to the end, then rows are summed in double.
+  /// Sums without gradients, in double precision; reduced dimensions are moved to the end unless they are the first.
   private func rowSums(of reduced: Set<Int>, shape final: [Int]) throws -> Variable {
     let order =
       shape.indices.filter { !reduced.contains($0) } + shape.indices.filter { reduced.contains($0) }

@@ -2,10 +2,10 @@ internal import Foundation
 internal import StateDicts
 internal import TrainingCore
 
-/// The functions that forward passes may call, under PyTorch's names and with its arguments. The tensor may
-/// stand before the name, too: `x.flatten(1)` is `flatten(x, 1)`.
+/// The functions that forward passes may call, with PyTorch's names and arguments. They may also be called as methods
+/// of the tensor: `x.flatten(1)` is `flatten(x, 1)`.
 enum ForwardFunctions {
-  /// Functions that are layers without weights, with the layers' arguments behind the tensor.
+  /// Functions that are layers without weights: the tensor is followed by the layer's arguments.
   static let layers = [
     "relu": "ReLU", "relu6": "ReLU6", "gelu": "GELU", "silu": "SiLU", "sigmoid": "Sigmoid",
     "tanh": "Tanh", "hardswish": "Hardswish", "hardsigmoid": "Hardsigmoid", "softmax": "Softmax",
@@ -14,8 +14,8 @@ enum ForwardFunctions {
     "adaptive_avg_pool1d": "AdaptiveAvgPool1d", "adaptive_avg_pool2d": "AdaptiveAvgPool2d",
   ]
 
-  /// The other functions' parameters; the first is the tensor, or what stands in its place. A parameter with
-  /// a star takes all further values.
+  /// The parameters of the other functions; the first is the tensor or tensors. A parameter with a star takes all
+  /// further values.
   static let parameters: [String: [String]] = [
     "exp": ["input"], "log": ["input"], "sqrt": ["input"], "abs": ["input"],
     "flatten": ["input", "start_dim", "end_dim"], "transpose": ["input", "dim0", "dim1"],
@@ -29,7 +29,7 @@ enum ForwardFunctions {
     "size": ["input", "dim"],
   ]
 
-  /// Functions that take a module by its name.
+  /// Functions of modules.
   static let ofModules = ["iterate", "sequential"]
 
   static let names = layers.keys.sorted() + parameters.keys.sorted() + ofModules
@@ -54,7 +54,7 @@ enum ForwardFunctions {
     return try result(of: name, bound, pass.module.account, pass)
   }
 
-  /// Arguments under their parameters' names.
+  /// The arguments of a call, bound to parameters.
   private struct Bound {
     let function: String
     private var values: [String: ForwardPass.Value] = [:]
@@ -156,7 +156,7 @@ enum ForwardFunctions {
   private static func result(
     of name: String, _ a: Bound, _ account: RunAccount, _ pass: ForwardPass
   ) throws -> ForwardPass.Value {
-    /// A function whose result has as many elements as its tensor.
+    /// Calls a function whose result has as many elements as its input.
     func same(_ body: (Variable) throws -> Variable) throws -> ForwardPass.Value {
       let input = try a.tensor("input")
       try account.take(input.shape)
@@ -194,7 +194,7 @@ enum ForwardFunctions {
       guard added >= 0 else {
         throw LayerError("expand: \(input.shape) has more dimensions than \(sizes)")
       }
-      // -1 stands for the size that is there.
+      // -1 keeps the size.
       for axis in sizes.indices where sizes[axis] == -1 && axis >= added {
         sizes[axis] = input.shape[axis - added]
       }
@@ -242,7 +242,7 @@ enum ForwardFunctions {
     }
   }
 
-  /// Attention of several heads over [batch, tokens, heads × width].
+  /// Attention with several heads over tensors of shape [batch, tokens, heads · width].
   private static func attention(_ a: Bound, _ account: RunAccount) throws -> Variable {
     let heads = try a.integer("heads")
     let parts = try ["query", "key", "value"].map { name in

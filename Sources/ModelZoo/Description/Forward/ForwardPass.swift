@@ -1,8 +1,8 @@
 internal import TrainingCore
 
-/// Runs the steps of a module's forward pass.
+/// Runs the steps of the forward pass of a described module.
 struct ForwardPass {
-  /// What a step computes with.
+  /// A value of a step.
   enum Value {
     case variable(Variable)
     case size(SizeValue)
@@ -18,7 +18,7 @@ struct ForwardPass {
     for (name, value) in inputs { values[name] = .variable(value) }
   }
 
-  /// What the last step gave.
+  /// The result of the last step.
   func result() throws -> Variable {
     guard case .variable(let result) = last else {
       throw LayerError("the forward pass gives no tensor")
@@ -161,7 +161,7 @@ struct ForwardPass {
     throw LayerError("\"\(symbol.rawValue)\" does not work on these values")
   }
 
-  /// A matrix product, whose size is known before.
+  /// A matrix product, which is counted before it is computed.
   func product(_ left: Variable, _ right: Variable) throws -> Variable {
     if left.rank >= 2, right.rank >= 2 {
       let batch = try RunAccount.broadcast(

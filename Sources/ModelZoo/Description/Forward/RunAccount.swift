@@ -1,23 +1,25 @@
-/// What a described model has used of its allowance in one pass, shared by all its modules.
+/// Counts the operations of one forward pass of a described model and refuses those that exceed a limit; all modules of
+/// the model share it.
 final class RunAccount {
-  /// In one pass a model does at most so many operations, whose results have at most so many elements.
+  /// The largest numbers of operations in a pass and of elements in all their results.
   static let most = (operations: 200_000, elements: 1 << 29)
 
   private var open = 0
   private var operations = 0
   private var elements = 0
 
-  /// The outermost module's pass begins anew.
+  /// Begins a pass; the counts of the outermost module's pass begin at zero.
   func begin() {
     if open == 0 { (operations, elements) = (0, 0) }
     open += 1
   }
 
+  /// Ends a pass.
   func end() { open -= 1 }
 
-  /// Counts an operation that will give a result of that shape.
+  /// Counts an operation with a result of that shape.
   ///
-  /// - Throws: `LayerError`, before any memory is taken.
+  /// - Throws: `LayerError`, before memory is allocated.
   func take(_ shape: [Int]) throws {
     var count = 1
     for size in shape {
@@ -40,7 +42,7 @@ final class RunAccount {
     }
   }
 
-  /// The shape that two shapes broadcast to.
+  /// The shape to which two shapes broadcast.
   static func broadcast(_ first: [Int], _ second: [Int]) throws -> [Int] {
     let rank = max(first.count, second.count)
     let left = [Int](repeating: 1, count: rank - first.count) + first

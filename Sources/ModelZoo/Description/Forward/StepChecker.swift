@@ -1,9 +1,9 @@
 internal import StateDicts
 
-/// Looks whether all names in a step are known, before anything is run.
+/// Checks that all names in a step of a forward pass are known, before anything is run.
 struct StepChecker {
   let module: DescribedModule
-  /// The values that are there so far.
+  /// The names of inputs and of results of earlier steps.
   let names: Set<String>
 
   func check(_ expression: Expression) throws {
@@ -89,7 +89,7 @@ struct StepChecker {
       } else if path.count > 1, isTensor(Array(path.dropLast())),
         ForwardFunctions.parameters[path[path.count - 1]] != nil
       {
-        // A function behind a parameter's name.
+        // A function that is called as a method of a parameter.
       } else {
         throw unknown(
           name, "part or function", module.parts.map(\.key) + ForwardFunctions.names)
@@ -103,7 +103,7 @@ struct StepChecker {
       throw LayerError("only parts and functions are called")
     }
     for argument in arguments {
-      // A word such as tanh stands for itself.
+      // An unquoted string such as tanh.
       if argument.name != nil, case .name = argument.value { continue }
       try check(argument.value)
     }

@@ -1,7 +1,7 @@
-/// How much a description may still ask for; what is too much is refused before memory is taken for it.
+/// Counts what a description asks for and refuses what exceeds a limit, before memory is allocated for it.
 final class Allowance {
-  /// A model has at most so many modules, steps of forward passes, and elements in parameters and in
-  /// buffers. (Parameters take memory when they are filled, buffers at once.)
+  /// The largest numbers of modules, of steps of forward passes, and of elements in parameters and in buffers.
+  /// (Parameters are allocated lazily, buffers at once.)
   static let most = (modules: 20_000, steps: 200_000, elements: 1 << 34, buffers: 1 << 26)
 
   private var modules = 0
@@ -9,6 +9,7 @@ final class Allowance {
   private var elements = 0
   private var buffers = 0
 
+  /// Counts a module.
   func takeModule() throws {
     modules += 1
     guard modules <= Self.most.modules else {
@@ -16,6 +17,7 @@ final class Allowance {
     }
   }
 
+  /// Counts the steps of a forward pass.
   func takeSteps(_ count: Int) throws {
     steps += count
     guard steps <= Self.most.steps else {
@@ -23,7 +25,7 @@ final class Allowance {
     }
   }
 
-  /// Counts a buffer of that shape.
+  /// Counts the elements of a buffer.
   func takeBuffer(_ shape: [Int]) throws {
     buffers += try Self.count(shape)
     guard buffers <= Self.most.buffers else {
@@ -31,7 +33,7 @@ final class Allowance {
     }
   }
 
-  /// Counts a parameter of that shape.
+  /// Counts the elements of a parameter.
   func take(_ shape: [Int]) throws {
     elements += try Self.count(shape)
     guard elements <= Self.most.elements else {

@@ -1,16 +1,16 @@
 internal import TrainingCore
 
-/// A layer that was made, and the shape that it makes of an input's.
+/// A layer of a described model, with its output shape for each input shape.
 struct DescribedLayer {
   let module: Module
-  /// What a model takes whose first layer it is; nil where the layer does not tell.
+  /// The input of a model that begins with this layer; nil if the layer does not determine it.
   let input: ModelInput?
-  /// How many numbers or channels come out, where that is the layer's own choice.
+  /// The number of output features or channels; nil if it is that of the input.
   let outputs: Int?
-  /// Throws `LayerError` for inputs that the layer cannot take.
+  /// The output shape for an input shape; throws `LayerError` for inputs that the layer does not take.
   let outputShape: ([Int]) throws -> [Int]
 
-  /// A layer whose output has its input's shape, unless told.
+  /// A layer; its output has its input's shape by default.
   init(
     _ module: Module, input: ModelInput? = nil, outputs: Int? = nil,
     _ outputShape: @escaping ([Int]) throws -> [Int] = { $0 }

@@ -1,9 +1,9 @@
 internal import TrainingCore
 
-/// The layers of a described model, in the order in which they are described, and what can be told of them.
+/// The layers of a described model in the order of the description, and its attention layers.
 struct DescribedLayers {
   private(set) var all: [(key: String, layer: DescribedLayer)] = []
-  /// Where biases of queries and of keys are.
+  /// The biases of queries and keys of each attention layer.
   private(set) var attentionBiases: [AttentionBiases] = []
 
   init(_ model: DescribedModule) {
@@ -36,7 +36,7 @@ struct DescribedLayers {
       AttentionBiases(layer: key, query: (name, 0..<width), key: (name, width..<2 * width)))
   }
 
-  /// Looks for `attention(query(…), key(…), …)`, whose first two are linear layers with biases.
+  /// Finds calls `attention(query(…), key(…), …)` of linear layers with biases.
   private mutating func addAttention(
     _ expression: Expression, _ module: DescribedModule, _ key: String
   ) {
@@ -61,7 +61,7 @@ struct DescribedLayers {
     }
   }
 
-  /// The bias of a linear layer that is called.
+  /// The bias of the linear layer that an expression calls; nil if it calls something else.
   private func linearBias(_ expression: Expression, _ module: DescribedModule, _ key: String)
     -> (key: String, range: Range<Int>)?
   {

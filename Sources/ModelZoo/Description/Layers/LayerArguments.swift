@@ -1,12 +1,12 @@
 internal import StateDicts
 internal import TrainingCore
 
-/// The arguments of a layer under PyTorch's names, and what they may be.
+/// The arguments of a layer under PyTorch's names.
 struct LayerArguments {
   let layer: String
   private var values: [String: SizeValue] = [:]
 
-  /// Puts arguments under the names of a signature's parameters.
+  /// Binds arguments to the parameters of a signature.
   init(
     _ layer: String, _ parameters: [String], required: Int,
     _ arguments: [(name: String?, value: SizeValue)]
@@ -48,12 +48,12 @@ struct LayerArguments {
     LayerError("\(layer): \(name) is \(wanted), not \(values[name]?.text ?? "nothing")")
   }
 
-  /// Sizes that tensors have.
+  /// The range of sizes of tensors.
   static let sizes = 1...(1 << 28)
-  /// Sizes of windows, strides, margins and the like.
+  /// The range of kernel sizes, strides and dilations.
   static let steps = 1...4096
 
-  /// An integer.
+  /// An argument that is an integer.
   func integer(_ name: String, _ range: ClosedRange<Int> = sizes, or standard: Int? = nil) throws
     -> Int
   {
@@ -67,7 +67,7 @@ struct LayerArguments {
     return number
   }
 
-  /// One integer for both sides, or two.
+  /// An argument that is one integer for height and width, or two.
   func pair(_ name: String, _ range: ClosedRange<Int> = steps, or standard: Int? = nil) throws
     -> Pair
   {
@@ -82,7 +82,7 @@ struct LayerArguments {
     return Pair(try integer(name, range, or: standard))
   }
 
-  /// One integer, or a list of one, as PyTorch prints it for rows.
+  /// An argument that is one integer, or a list of one, as PyTorch prints it for 1d layers.
   func single(_ name: String, _ range: ClosedRange<Int> = steps, or standard: Int? = nil) throws
     -> Int
   {
@@ -95,7 +95,7 @@ struct LayerArguments {
     return number
   }
 
-  /// One size or a list of sizes.
+  /// An argument that is one size or a list of sizes.
   func shape(_ name: String) throws -> [Int] {
     guard case .list(let items) = values[name] else { return [try integer(name)] }
     guard (1...8).contains(items.count) else { throw bad(name, "one to eight sizes") }
@@ -128,7 +128,7 @@ struct LayerArguments {
     }
   }
 
-  /// An argument that has one value here.
+  /// Checks an argument of which only one value is supported.
   func only(_ name: String, _ wanted: SizeValue) throws {
     guard let value = values[name], value != wanted else { return }
     throw bad(name, "always \(wanted.text) here")

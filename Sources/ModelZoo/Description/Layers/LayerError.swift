@@ -1,4 +1,4 @@
-/// What is wrong with a layer's arguments or with what it is given; the place is known further up.
+/// An error in a layer's arguments or inputs; callers add the location.
 struct LayerError: Error {
   let problem: String
   init(_ problem: String) { self.problem = problem }

@@ -1,13 +1,13 @@
 internal import Platform
 internal import StateDicts
 
-/// Works out sizes: names, arithmetic, and what the tensors' shapes tell.
+/// Evaluates expressions of sizes: names, arithmetic, and the shapes of a state dict's tensors.
 struct SizeScope {
-  /// The names that are known.
+  /// The known sizes by name.
   var values: [String: SizeValue]
   let shapes: StateShapes
 
-  /// A tensor that tells a size is not there.
+  /// The tensor that determines a size is missing.
   struct MissingTensor: Error {
     let key: String
     let problem: String
@@ -15,7 +15,9 @@ struct SizeScope {
 
   private static let limit = 1 << 40
 
-  /// - Parameter allowsWords: whether an unknown name stands for itself.
+  /// The value of an expression.
+  ///
+  /// - Parameter allowsWords: whether an unknown name is an unquoted string.
   /// - Throws: `ExpressionError`, `MissingTensor`.
   func value(_ expression: Expression, allowsWords: Bool = false) throws -> SizeValue {
     switch expression {
@@ -185,7 +187,7 @@ struct SizeScope {
     return .number(result)
   }
 
-  /// Integer arithmetic as Python does it, within bounds.
+  /// Integer arithmetic by Python's rules, with results of at most 2⁴⁰.
   private static func combined(
     _ symbol: Expression.BinaryOperator, _ left: Int, _ right: Int
   ) throws -> Int {

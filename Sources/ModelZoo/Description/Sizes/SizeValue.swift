@@ -1,14 +1,14 @@
-/// What an expression of sizes comes to, before any model is there.
+/// The value of an expression of sizes, which is computed before the model is built.
 enum SizeValue: Sendable, Hashable {
   case integer(Int)
   case number(Double)
   case flag(Bool)
   case none
   case list([SizeValue])
-  /// A word that stands for itself, such as `tanh`.
+  /// An unquoted string, such as `tanh`.
   case word(String)
 
-  /// As people write it.
+  /// The value in Python's notation.
   var text: String {
     switch self {
     case .integer(let value): "\(value)"
@@ -20,7 +20,7 @@ enum SizeValue: Sendable, Hashable {
     }
   }
 
-  /// As Python's `bool` takes it.
+  /// The value as a truth value, by Python's rules.
   var isTrue: Bool {
     switch self {
     case .integer(let value): value != 0

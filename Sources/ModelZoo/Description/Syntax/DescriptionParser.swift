@@ -1,4 +1,4 @@
-/// Understands a description's parts.
+/// Parses the parts of a description into syntax trees.
 struct DescriptionParser {
   let file: String
 
@@ -8,7 +8,7 @@ struct DescriptionParser {
     .malformed(location(line), problem: problem, hint: hint)
   }
 
-  /// Lets errors of an expression name file and line.
+  /// Runs `body` and adds file and line to errors of an expression.
   func located<T>(_ line: Int, _ text: String, _ body: () throws -> T) throws -> T {
     do {
       return try body()
@@ -39,7 +39,7 @@ struct DescriptionParser {
     return entries
   }
 
-  /// One word, or a list of them.
+  /// The words of a value that is one word or a list of words.
   func words(_ value: PlainYAML, _ what: String) throws -> [String] {
     guard case .list(let items) = value.content else { return [try word(value, what)] }
     return try items.map { try word($0, what) }
@@ -162,7 +162,7 @@ struct DescriptionParser {
       line: line)
   }
 
-  /// `denselayer{i + 1}`.
+  /// Parses a name with expressions in braces, such as `denselayer{i + 1}`.
   private func template(_ entry: PlainYAML.Entry) throws -> [ModuleNode.NamePart] {
     let text = try word(entry.value, "a name such as layer{i}")
     var parts: [ModuleNode.NamePart] = []

@@ -1,5 +1,5 @@
-/// What stands behind a key of a description: a layer with its arguments, a size, a step of a forward pass.
-/// The language is the part of Python's expressions that models are written with.
+/// An expression of a description: a layer with its arguments, a size, or a step of a forward pass. The language is a
+/// subset of Python's expressions.
 indirect enum Expression: Sendable, Hashable {
   case integer(Int)
   case number(Double)
@@ -60,7 +60,7 @@ indirect enum Expression: Sendable, Hashable {
     }
   }
 
-  /// `a.b.0` as its parts; nil if it is something else than a path. `a[0]` is `a.0`.
+  /// The parts of a path such as `a.b.0`, also written `a.b[0]`; nil for other expressions.
   var path: [String]? {
     switch self {
     case .name(let name): return [name]
@@ -75,7 +75,7 @@ indirect enum Expression: Sendable, Hashable {
   }
 }
 
-/// What is wrong with an expression, and where in it.
+/// An error in an expression, with its byte offset.
 struct ExpressionError: Error {
   let problem: String
   let offset: Int

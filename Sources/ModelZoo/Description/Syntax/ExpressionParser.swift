@@ -1,7 +1,8 @@
-/// Reads expressions, steps and signatures; as deep as ``deepest`` and no deeper.
+/// Parses expressions, steps of forward passes, and signatures.
 struct ExpressionParser {
-  /// How deep what is read may nest, so that it can be evaluated by recursion.
+  /// The largest depth of nesting, which bounds the recursion of parser and evaluators.
   static let deepest = 24
+  /// The largest length of an expression in bytes.
   static let longest = 4096
 
   private let text: [UInt8]
@@ -14,7 +15,7 @@ struct ExpressionParser {
     }
   }
 
-  /// A whole text as one expression.
+  /// Parses a text that is one expression.
   static func expression(_ text: String) throws -> Expression {
     var parser = try ExpressionParser(text)
     let result = try parser.condition(0).value
@@ -22,7 +23,7 @@ struct ExpressionParser {
     return result
   }
 
-  /// `value`, or `name = value`, or `one, other = value`.
+  /// Parses a step: `value`, or `name = value`, or `one, other = value`.
   static func step(_ text: String) throws -> (targets: [String], value: Expression) {
     var parser = try ExpressionParser(text)
     var targets: [String] = []
@@ -41,7 +42,7 @@ struct ExpressionParser {
     return (targets, value)
   }
 
-  /// `Name`, or `Name(first, second=value)`.
+  /// Parses a signature: `Name`, or `Name(first, second=value)`.
   static func signature(_ text: String) throws -> (
     name: String, parameters: [(name: String, standard: Expression?)]?
   ) {
@@ -126,7 +127,7 @@ struct ExpressionParser {
 
   // MARK: - Expressions
 
-  /// What was read, and how deep it nests.
+  /// A parsed expression and its depth of nesting.
   private typealias Part = (value: Expression, depth: Int)
 
   private func checked(_ value: Expression, _ depth: Int) throws -> Part {
@@ -271,7 +272,7 @@ struct ExpressionParser {
     return (.name(name), 0)
   }
 
-  /// `[a, b]`, `(a, b)`, or what stands between parentheses alone.
+  /// `[a, b]`, `(a, b)`, or an expression in parentheses.
   private mutating func list(until end: String, _ depth: Int) throws -> Part {
     var result: [Expression] = []
     var deepest = 0

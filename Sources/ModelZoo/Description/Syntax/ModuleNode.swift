@@ -1,4 +1,4 @@
-/// A module as it is described, before sizes are known.
+/// The syntax tree of a module in a description.
 struct ModuleNode: Sendable {
   indirect enum Content: Sendable {
     /// A layer, a block, a parameter or a buffer with its arguments.
@@ -7,7 +7,7 @@ struct ModuleNode: Sendable {
     case repetition(Repetition)
   }
 
-  /// A named part.
+  /// A named part of a module.
   struct Member: Sendable {
     let key: String
     let line: Int
@@ -21,11 +21,11 @@ struct ModuleNode: Sendable {
     let line: Int
   }
 
-  /// The same module so many times.
+  /// A module that is repeated.
   struct Repetition: Sendable {
     let variable: String
     let count: Expression
-    /// A key's parts: texts, and expressions of the variable.
+    /// The parts of each key: texts, and expressions of the variable.
     let name: [NamePart]
     let each: ModuleNode
   }
@@ -39,7 +39,7 @@ struct ModuleNode: Sendable {
   let line: Int
 }
 
-/// A named module with parameters, used as often as one likes.
+/// A named block with parameters, which modules may use any number of times.
 struct BlockNode: Sendable {
   let parameters: [(name: String, standard: Expression?)]
   let body: ModuleNode

@@ -3,19 +3,19 @@ internal import Platform
 internal import StateDicts
 internal import Yams
 
-/// The plain part of YAML that models are described in: mappings, lists and words, each with its line.
+/// A node of the subset of YAML in which models are described: mappings, lists and words, each with its line.
 ///
-/// Anchors, aliases and tags are not taken: they are not needed, and can make a small file huge. How deep
-/// a file nests is bounded before it is parsed, since the parser recurses.
+/// Anchors, aliases and tags are refused: they are not needed, and can make a small file huge. The depth of nesting is
+/// bounded before the text is parsed, since the parser recurses.
 struct PlainYAML: Sendable {
-  /// What stands somewhere.
+  /// The content of a node.
   enum Content: Sendable {
     case word(String)
     case list([PlainYAML])
     case mapping([Entry])
   }
 
-  /// A key of a mapping and what stands behind it.
+  /// A key of a mapping and its value.
   struct Entry: Sendable {
     let key: String
     let line: Int
@@ -25,11 +25,12 @@ struct PlainYAML: Sendable {
   let content: Content
   let line: Int
 
+  /// The largest size of a description in bytes.
   static let largestSize = 256 << 10
-  /// How deep brackets may nest, and how far a line's first word may be indented.
+  /// The largest depth of nested brackets, and the largest indentation in columns.
   static let deepest = (brackets: 16, columns: 120)
 
-  /// Reads a text; an empty one is an empty mapping.
+  /// Parses a text; an empty one is an empty mapping.
   ///
   /// - Throws: `DescriptionError.malformed`.
   init(_ text: String, file: String) throws {
@@ -66,7 +67,7 @@ struct PlainYAML: Sendable {
     self.line = line
   }
 
-  /// As deep as the scanner allows.
+  /// Converts a node of the parser; the recursion is as deep as the scanner allows.
   private static func convert(_ node: Node, file: String) throws -> PlainYAML {
     let line = node.mark?.line ?? 1
     switch node {
@@ -92,10 +93,10 @@ struct PlainYAML: Sendable {
   }
 }
 
-/// Looks through a text for what plain YAML does not have, and for what would nest too deeply.
+/// Finds syntax that the subset of YAML does not have, and nesting that is too deep.
 ///
-/// Every count is at least what the parser will see, whatever tricks are played with quotation marks and
-/// comments: both may hold nothing that could be taken for structure.
+/// Every count is at least that of the parser, because quotation marks and comments may contain nothing that could be
+/// structure.
 private enum PlainYAMLScanner {
   static let aliasHint =
     "what is used several times stands under \"blocks\"; a product has a space on either side of *"

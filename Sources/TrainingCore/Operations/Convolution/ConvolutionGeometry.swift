@@ -21,12 +21,12 @@ struct ConvolutionGeometry {
   var inputArea: Int { height * width }
   var groupChannels: Int { channels / groups }
   var groupOutputs: Int { outputs / groups }
-  /// How many weights one output has.
+  /// The number of weights of one output channel.
   var patch: Int { groupChannels * kernel.0 * kernel.1 }
-  /// Whether the image itself is the matrix of patches.
+  /// Whether the image is its own matrix of patches.
   var isPointwise: Bool { kernel == (1, 1) && stride == (1, 1) && padding == (0, 0) }
 
-  /// The geometry, if it makes sense.
+  /// The geometry of a convolution; throws if sizes or options do not fit.
   init(
     input: [Int], weight: [Int], stride: (Int, Int), padding: (Int, Int), dilation: (Int, Int),
     groups: Int, operation: String
@@ -70,8 +70,8 @@ struct ConvolutionGeometry {
     }
   }
 
-  /// Lays the patches of one group of an image out as a matrix: a row for each weight, a column for
-  /// each output.
+  /// Writes the patches of one group of an image as a matrix with a row for each weight and a column for each output
+  /// pixel: im2col.
   func patches<T: Scalar>(_ image: UnsafePointer<T>, into matrix: UnsafeMutablePointer<T>) {
     var row = matrix
     let (outputHeight, outputWidth) = (outputHeight, outputWidth)
@@ -105,7 +105,7 @@ struct ConvolutionGeometry {
     }
   }
 
-  /// Adds a matrix of patches' gradients to those of the image.
+  /// Adds a matrix of patches' gradients to the gradients of the image: col2im.
   func addPatches<T: Scalar>(_ matrix: UnsafePointer<T>, to image: UnsafeMutablePointer<T>) {
     var row = matrix
     let (outputHeight, outputWidth) = (outputHeight, outputWidth)

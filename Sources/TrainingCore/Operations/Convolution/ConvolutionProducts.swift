@@ -1,10 +1,9 @@
 internal import CTrainingKernels
 
-/// The three products of a convolution: outputs, gradients of images, gradients of weights.
-///
-/// All operands are contiguous.
+/// The three products of a convolution: outputs, gradients of images, and gradients of weights. All operands are
+/// contiguous.
 enum Convolution {
-  /// Images go to the threads; each has scratch memory of its own.
+  /// Calls `body` for each image; threads share the images, and each has its own scratch memory.
   private static func forImages<T: Scalar>(
     _ g: ConvolutionGeometry, scratch: Int,
     _ body: (_ worker: Int, _ image: Int, _ scratch: UnsafeMutablePointer<T>) -> Void
@@ -56,7 +55,7 @@ enum Convolution {
     }
   }
 
-  /// The outputs of a convolution that ``DirectConvolution`` can do, finished while they are written.
+  /// The outputs of a convolution that ``DirectConvolution`` supports, with `finish` applied while they are written.
   static func forward(
     _ g: ConvolutionGeometry, input: UnsafePointer<Float>, weight: UnsafePointer<Float>,
     finish: ct_finish, output: UnsafeMutablePointer<Float>
@@ -135,8 +134,8 @@ enum Convolution {
     let area = g.outputArea
     let weights = g.outputs * g.patch
     let patches = g.isPointwise ? 0 : g.patch * area
-    // Each thread sums its images; the sums are added in the threads' order, so that the result does
-    // not depend on who is first.
+    // Each thread sums its images; the sums are added in the threads' order, so that the result does not depend on
+    // which is first.
     let workers = max(1, min(ComputeThreads.count, g.batch))
     let memory = try Memory(byteCount: weights * workers * MemoryLayout<T>.stride)
     let sums = memory.pointer.assumingMemoryBound(to: T.self)

@@ -1,13 +1,13 @@
 internal import CTrainingKernels
 
-/// Convolutions in which every channel has kernels of its own, plane by plane.
+/// Convolutions in which every group has one channel, plane by plane.
 enum DepthwiseConvolution {
   static func canDo(_ g: ConvolutionGeometry) -> Bool {
     g.groups > 1 && g.groupChannels == 1
       && (g.height + 2 * g.padding.0) * (g.width + 2 * g.padding.1) < Int(Int32.max) / 2
   }
 
-  /// Whether the images' gradients are a depthwise convolution of the outputs' gradients.
+  /// Whether the gradients of images are a depthwise convolution of the outputs' gradients.
   static func canDoGradientOfInput(_ g: ConvolutionGeometry) -> Bool {
     canDo(g) && g.stride == (1, 1) && g.padding.0 <= g.dilation.0 * (g.kernel.0 - 1)
       && g.padding.1 <= g.dilation.1 * (g.kernel.1 - 1)

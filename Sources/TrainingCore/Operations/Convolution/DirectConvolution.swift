@@ -1,10 +1,10 @@
 internal import CTrainingKernels
 
-/// Convolutions of 32-bit floats without a matrix of patches: the kernels of `CTrainingKernels` pick the patches
-/// from the padded images while they multiply.
+/// Convolutions of float32 without a matrix of patches: the kernels of `CTrainingKernels` gather patches from the
+/// padded images while they multiply.
 ///
-/// Near the processor's peak on all sizes of a ResNet, where a product by BLAS of laid-out patches
-/// reaches half (see `docs/performance-training.md`).
+/// They are near the processor's peak for all layers of a ResNet, while a matrix product of patches reaches half of
+/// it (see `docs/performance-training.md`).
 enum DirectConvolution {
   /// Whether the kernels' 32-bit offsets reach every element.
   static func canDo(_ g: ConvolutionGeometry) -> Bool {
@@ -15,14 +15,14 @@ enum DirectConvolution {
       && g.batch * g.outputArea > 0
   }
 
-  /// Whether the images' gradients are a convolution of the outputs' gradients.
+  /// Whether the gradients of images are a convolution of the outputs' gradients.
   static func canDoGradientOfInput(_ g: ConvolutionGeometry) -> Bool {
     canDo(g) && g.stride == (1, 1) && canDo(transposed(g))
       && g.padding.0 <= g.dilation.0 * (g.kernel.0 - 1)
       && g.padding.1 <= g.dilation.1 * (g.kernel.1 - 1)
   }
 
-  /// The convolution that takes the outputs' gradients to the images'.
+  /// The convolution from the outputs' gradients to the gradients of images.
   static func transposed(_ g: ConvolutionGeometry) -> ConvolutionGeometry {
     var other = g
     (other.channels, other.outputs) = (g.outputs, g.channels)
@@ -43,7 +43,7 @@ enum DirectConvolution {
       output_width: Int32(g.outputWidth))
   }
 
-  /// Calls `body` with the images in frames of zeros.
+  /// Calls `body` with the images padded with zeros.
   static func withPadded(
     _ g: ConvolutionGeometry, _ images: UnsafePointer<Float>,
     _ body: (UnsafePointer<Float>) throws -> Void
@@ -82,7 +82,7 @@ enum DirectConvolution {
     let panels = panelCount(g)
     try withPadded(g, input) { images in
       try withScratch(kernel) { scratch in
-        // Threads share the pixels; where these are few, the outputs.
+        // Threads share the pixels or, if there are few, the output channels.
         let pixels = g.batch * g.outputArea
         let sharesPixels = pixels >= 256 * ComputeThreads.count
         let shares = min(ComputeThreads.count, sharesPixels ? pixels / 32 : panels)
@@ -105,7 +105,7 @@ enum DirectConvolution {
     }
   }
 
-  /// How many times so many outputs as a tile of products has.
+  /// The number of panels of output channels.
   private static func panelCount(_ g: ConvolutionGeometry) -> Int {
     let rows = Int(ct_panel_rows())
     return (g.outputs + rows - 1) / rows
@@ -151,7 +151,7 @@ enum DirectConvolution {
     }
   }
 
-  /// Gives each thread the scratch memory that the kernels ask for.
+  /// Calls `body` with a function that returns each thread's scratch memory.
   private static func withScratch(
     _ kernel: ct_convolution, _ body: ((Int) -> UnsafeMutablePointer<Float>) throws -> Void
   ) throws {

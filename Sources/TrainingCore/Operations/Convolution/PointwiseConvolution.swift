@@ -1,7 +1,7 @@
 internal import CTrainingKernels
 
-/// Weights' gradients of 1×1 convolutions of 32-bit floats: sums over pixels with channels along the vectors, so that
-/// nothing is added up across a vector, which for many outputs and few pixels costs more than the products.
+/// The weights' gradients of 1×1 convolutions of float32: sums over pixels with vectors along the channels, so that no
+/// vector's elements are summed, which takes longer than the products if there are many outputs and few pixels.
 enum PointwiseConvolution {
   static func canDo(_ g: ConvolutionGeometry) -> Bool {
     g.isPointwise && g.channels >= 16 && g.outputs >= 16 && g.channels <= 1 << 14
