@@ -4,10 +4,7 @@ public final class Conv2d: Module {
   public let weight: Parameter
   /// The bias, of shape [outputs]; nil without one.
   public let bias: Parameter?
-  let stride: Pair
-  let padding: Pair
-  let dilation: Pair
-  let groups: Int
+  let options: ConvolutionOptions
 
   /// A convolution with PyTorch's initialization: uniform within 1 / √fan-in.
   ///
@@ -31,10 +28,8 @@ public final class Conv2d: Module {
     (weight, self.bias) = try convolutionParameters(
       [outChannels, inChannels / groups, kernelSize.first, kernelSize.second],
       bias: bias ? outChannels : nil, from: random)
-    self.stride = stride
-    self.padding = padding
-    self.dilation = dilation
-    self.groups = groups
+    options = ConvolutionOptions(
+      stride: stride, padding: padding, dilation: dilation, groups: groups)
   }
 
   /// The convolution of `input`.
@@ -43,8 +38,7 @@ public final class Conv2d: Module {
   /// - Returns: a variable of shape [batch, outputs, output height, output width].
   /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit.
   override public func forward(_ input: Variable) throws -> Variable {
-    try input.conv2d(
-      weight, bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
+    try input.conv2d(weight, bias, options)
   }
 }
 
@@ -54,10 +48,7 @@ public final class Conv1d: Module {
   public let weight: Parameter
   /// The bias, of shape [outputs]; nil without one.
   public let bias: Parameter?
-  let stride: Int
-  let padding: Int
-  let dilation: Int
-  let groups: Int
+  let options: ConvolutionOptions
 
   /// A convolution with PyTorch's initialization: uniform within 1 / √fan-in.
   ///
@@ -80,10 +71,9 @@ public final class Conv1d: Module {
     try checkGroups(inChannels, outChannels, groups, "conv1d")
     (weight, self.bias) = try convolutionParameters(
       [outChannels, inChannels / groups, kernelSize], bias: bias ? outChannels : nil, from: random)
-    self.stride = stride
-    self.padding = padding
-    self.dilation = dilation
-    self.groups = groups
+    options = ConvolutionOptions(
+      stride: Pair(1, stride), padding: Pair(0, padding), dilation: Pair(1, dilation),
+      groups: groups)
   }
 
   /// The convolution of `input`.
@@ -92,8 +82,7 @@ public final class Conv1d: Module {
   /// - Returns: a variable of shape [batch, outputs, output length].
   /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit.
   override public func forward(_ input: Variable) throws -> Variable {
-    try input.conv1d(
-      weight, bias, stride: stride, padding: padding, dilation: dilation, groups: groups)
+    try input.conv1d(weight, bias, options)
   }
 }
 
@@ -103,11 +92,8 @@ public final class ConvTranspose2d: Module {
   public let weight: Parameter
   /// The bias, of shape [outputs]; nil without one.
   public let bias: Parameter?
-  let stride: Pair
-  let padding: Pair
+  let options: ConvolutionOptions
   let outputPadding: Pair
-  let dilation: Pair
-  let groups: Int
 
   /// A transposed convolution with PyTorch's initialization: uniform within 1 / √fan-in.
   ///
@@ -133,11 +119,9 @@ public final class ConvTranspose2d: Module {
     (weight, self.bias) = try convolutionParameters(
       [inChannels, outChannels / groups, kernelSize.first, kernelSize.second],
       bias: bias ? outChannels : nil, from: random)
-    self.stride = stride
-    self.padding = padding
+    options = ConvolutionOptions(
+      stride: stride, padding: padding, dilation: dilation, groups: groups)
     self.outputPadding = outputPadding
-    self.dilation = dilation
-    self.groups = groups
   }
 
   /// The transposed convolution of `input`.
@@ -147,8 +131,8 @@ public final class ConvTranspose2d: Module {
   /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit.
   override public func forward(_ input: Variable) throws -> Variable {
     try input.convTranspose2d(
-      weight, bias, stride: stride, padding: padding, outputPadding: outputPadding,
-      dilation: dilation, groups: groups)
+      weight, bias, stride: options.stride, padding: options.padding, outputPadding: outputPadding,
+      dilation: options.dilation, groups: options.groups)
   }
 }
 

@@ -42,7 +42,6 @@ extension Conv2d {
         Double(offsets?[i] ?? 0) + (Double(biases?[i] ?? 0) - Double(shift[i])) * factor)
     }
     return try input.convolved(
-      weight, stride: stride, padding: padding, dilation: dilation, groups: groups, scale: scale,
-      shift: shift, adding: addend, relu: relu)
+      weight, options, scale: scale, shift: shift, adding: addend, relu: relu)
   }
 }

@@ -1,10 +1,6 @@
 /// The largest element of each window of an image: PyTorch's `nn.MaxPool2d`.
 public final class MaxPool2d: Module {
-  let kernelSize: Pair
-  let stride: Pair?
-  let padding: Pair
-  let dilation: Pair
-  let ceilMode: Bool
+  let options: PoolingOptions
 
   /// A layer with windows of that size.
   ///
@@ -18,11 +14,9 @@ public final class MaxPool2d: Module {
     _ kernelSize: Pair, stride: Pair? = nil, padding: Pair = 0, dilation: Pair = 1,
     ceilMode: Bool = false
   ) {
-    self.kernelSize = kernelSize
-    self.stride = stride
-    self.padding = padding
-    self.dilation = dilation
-    self.ceilMode = ceilMode
+    options = PoolingOptions(
+      kernelSize: kernelSize, stride: stride ?? kernelSize, padding: padding, dilation: dilation,
+      ceilMode: ceilMode)
   }
 
   /// The largest element of each window.
@@ -32,18 +26,13 @@ public final class MaxPool2d: Module {
   /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or for windows that make no
   ///   sense.
   override public func forward(_ input: Variable) throws -> Variable {
-    try input.maxPool2d(
-      kernelSize, stride: stride, padding: padding, dilation: dilation, ceilMode: ceilMode)
+    try input.maxPool2d(options)
   }
 }
 
 /// The mean of each window of an image: PyTorch's `nn.AvgPool2d`.
 public final class AvgPool2d: Module {
-  let kernelSize: Pair
-  let stride: Pair?
-  let padding: Pair
-  let ceilMode: Bool
-  let countIncludePad: Bool
+  let options: PoolingOptions
 
   /// A layer with windows of that size.
   ///
@@ -57,11 +46,9 @@ public final class AvgPool2d: Module {
     _ kernelSize: Pair, stride: Pair? = nil, padding: Pair = 0, ceilMode: Bool = false,
     countIncludePad: Bool = true
   ) {
-    self.kernelSize = kernelSize
-    self.stride = stride
-    self.padding = padding
-    self.ceilMode = ceilMode
-    self.countIncludePad = countIncludePad
+    options = PoolingOptions(
+      kernelSize: kernelSize, stride: stride ?? kernelSize, padding: padding, ceilMode: ceilMode,
+      countIncludePad: countIncludePad)
   }
 
   /// The mean of each window.
@@ -71,9 +58,7 @@ public final class AvgPool2d: Module {
   /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or for windows that make no
   ///   sense.
   override public func forward(_ input: Variable) throws -> Variable {
-    try input.avgPool2d(
-      kernelSize, stride: stride, padding: padding, ceilMode: ceilMode,
-      countIncludePad: countIncludePad)
+    try input.avgPool2d(options)
   }
 }
 
@@ -96,11 +81,7 @@ public final class AdaptiveAvgPool2d: Module {
 
 /// The largest element of each window of a sequence: PyTorch's `nn.MaxPool1d`.
 public final class MaxPool1d: Module {
-  let kernelSize: Int
-  let stride: Int?
-  let padding: Int
-  let dilation: Int
-  let ceilMode: Bool
+  let options: PoolingOptions
 
   /// A layer with windows of that size.
   ///
@@ -114,11 +95,8 @@ public final class MaxPool1d: Module {
     _ kernelSize: Int, stride: Int? = nil, padding: Int = 0, dilation: Int = 1,
     ceilMode: Bool = false
   ) {
-    self.kernelSize = kernelSize
-    self.stride = stride
-    self.padding = padding
-    self.dilation = dilation
-    self.ceilMode = ceilMode
+    options = PoolingOptions(
+      length: kernelSize, stride: stride, padding: padding, dilation: dilation, ceilMode: ceilMode)
   }
 
   /// The largest element of each window.
@@ -128,18 +106,13 @@ public final class MaxPool1d: Module {
   /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or for windows that make no
   ///   sense.
   override public func forward(_ input: Variable) throws -> Variable {
-    try input.maxPool1d(
-      kernelSize, stride: stride, padding: padding, dilation: dilation, ceilMode: ceilMode)
+    try input.maxPool1d(options)
   }
 }
 
 /// The mean of each window of a sequence: PyTorch's `nn.AvgPool1d`.
 public final class AvgPool1d: Module {
-  let kernelSize: Int
-  let stride: Int?
-  let padding: Int
-  let ceilMode: Bool
-  let countIncludePad: Bool
+  let options: PoolingOptions
 
   /// A layer with windows of that size.
   ///
@@ -153,11 +126,9 @@ public final class AvgPool1d: Module {
     _ kernelSize: Int, stride: Int? = nil, padding: Int = 0, ceilMode: Bool = false,
     countIncludePad: Bool = true
   ) {
-    self.kernelSize = kernelSize
-    self.stride = stride
-    self.padding = padding
-    self.ceilMode = ceilMode
-    self.countIncludePad = countIncludePad
+    options = PoolingOptions(
+      length: kernelSize, stride: stride, padding: padding, ceilMode: ceilMode,
+      countIncludePad: countIncludePad)
   }
 
   /// The mean of each window.
@@ -167,9 +138,7 @@ public final class AvgPool1d: Module {
   /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or for windows that make no
   ///   sense.
   override public func forward(_ input: Variable) throws -> Variable {
-    try input.avgPool1d(
-      kernelSize, stride: stride, padding: padding, ceilMode: ceilMode,
-      countIncludePad: countIncludePad)
+    try input.avgPool1d(options)
   }
 }
 

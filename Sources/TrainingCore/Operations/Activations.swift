@@ -1,17 +1,25 @@
 internal import CTrainingKernels
 
-/// max(x, 0).
-enum ReLUFunction: UnaryFunction {
-  static var name: StaticString { "relu" }
-  static var slopeFromValue: Bool { true }
-  // A NaN stays one, as in PyTorch.
-  static func value<T: Scalar>(_ x: T) -> T { x < 0 ? 0 : x }
-  static func slope<T: Scalar>(_ y: T) -> T { y > 0 ? 1 : 0 }
+/// A function that has C kernels for float32.
+protocol KernelFunction: UnaryFunction {
+  /// Computes n values y = f(x).
+  typealias Kernel = (_ x: UnsafePointer<Float>?, _ y: UnsafeMutablePointer<Float>?, _ n: Int64)
+    -> Void
+  /// Computes n gradients y = g f'(x), from the argument or the value that is saved.
+  typealias GradientKernel = (
+    _ g: UnsafePointer<Float>?, _ saved: UnsafePointer<Float>?, _ y: UnsafeMutablePointer<Float>?,
+    _ n: Int64
+  ) -> Void
 
+  static var kernel: Kernel { get }
+  static var gradientKernel: GradientKernel { get }
+}
+
+extension KernelFunction {
   static func write(
     _ x: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>, _ count: Int
   ) -> Bool {
-    ct_relu(x, y, Int64(count))
+    kernel(x, y, Int64(count))
     return true
   }
 
@@ -19,9 +27,21 @@ enum ReLUFunction: UnaryFunction {
     _ g: UnsafePointer<Float>, _ saved: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>,
     _ count: Int
   ) -> Bool {
-    ct_relu_gradient(g, saved, y, Int64(count))
+    gradientKernel(g, saved, y, Int64(count))
     return true
   }
+}
+
+/// max(x, 0).
+enum ReLUFunction: KernelFunction {
+  static var name: StaticString { "relu" }
+  static var slopeFromValue: Bool { true }
+  // A NaN stays one, as in PyTorch.
+  static func value<T: Scalar>(_ x: T) -> T { x < 0 ? 0 : x }
+  static func slope<T: Scalar>(_ y: T) -> T { y > 0 ? 1 : 0 }
+
+  static var kernel: Kernel { ct_relu }
+  static var gradientKernel: GradientKernel { ct_relu_gradient }
 }
 
 /// min(max(x, 0), 6).
@@ -82,7 +102,7 @@ enum AbsFunction: UnaryFunction {
 }
 
 /// x / (1 + exp(-x)).
-enum SiLUFunction: UnaryFunction {
+enum SiLUFunction: KernelFunction {
   static var name: StaticString { "silu" }
   static var slopeFromValue: Bool { false }
   static func value<T: Scalar>(_ x: T) -> T { x / (1 + T.exp(-x)) }
@@ -91,24 +111,12 @@ enum SiLUFunction: UnaryFunction {
     return s * (1 + x * (1 - s))
   }
 
-  static func write(
-    _ x: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>, _ count: Int
-  ) -> Bool {
-    ct_silu(x, y, Int64(count))
-    return true
-  }
-
-  static func writeSlopes(
-    _ g: UnsafePointer<Float>, _ saved: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>,
-    _ count: Int
-  ) -> Bool {
-    ct_silu_gradient(g, saved, y, Int64(count))
-    return true
-  }
+  static var kernel: Kernel { ct_silu }
+  static var gradientKernel: GradientKernel { ct_silu_gradient }
 }
 
 /// x Φ(x), where Φ is the distribution function of the standard normal distribution.
-enum GELUFunction: UnaryFunction {
+enum GELUFunction: KernelFunction {
   static var name: StaticString { "gelu" }
   static var slopeFromValue: Bool { false }
   static func value<T: Scalar>(_ x: T) -> T { x * (1 + T.erf(x * T(0.5).squareRoot())) / 2 }
@@ -118,24 +126,12 @@ enum GELUFunction: UnaryFunction {
     return below + x * density
   }
 
-  static func write(
-    _ x: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>, _ count: Int
-  ) -> Bool {
-    ct_gelu(x, y, Int64(count))
-    return true
-  }
-
-  static func writeSlopes(
-    _ g: UnsafePointer<Float>, _ saved: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>,
-    _ count: Int
-  ) -> Bool {
-    ct_gelu_gradient(g, saved, y, Int64(count))
-    return true
-  }
+  static var kernel: Kernel { ct_gelu }
+  static var gradientKernel: GradientKernel { ct_gelu_gradient }
 }
 
 /// x/2 (1 + tanh(√(2/π) (x + 0.044715 x³))): Hendrycks and Gimpel, arXiv:1606.08415.
-enum TanhGELUFunction: UnaryFunction {
+enum TanhGELUFunction: KernelFunction {
   static var name: StaticString { "gelu_tanh" }
   static var slopeFromValue: Bool { false }
   static func value<T: Scalar>(_ x: T) -> T {
@@ -149,20 +145,8 @@ enum TanhGELUFunction: UnaryFunction {
     return (1 + t) / 2 + x * (1 - t * t) * inner / 2
   }
 
-  static func write(
-    _ x: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>, _ count: Int
-  ) -> Bool {
-    ct_gelu_tanh(x, y, Int64(count))
-    return true
-  }
-
-  static func writeSlopes(
-    _ g: UnsafePointer<Float>, _ saved: UnsafePointer<Float>, to y: UnsafeMutablePointer<Float>,
-    _ count: Int
-  ) -> Bool {
-    ct_gelu_tanh_gradient(g, saved, y, Int64(count))
-    return true
-  }
+  static var kernel: Kernel { ct_gelu_tanh }
+  static var gradientKernel: GradientKernel { ct_gelu_tanh_gradient }
 }
 
 extension Variable {

@@ -15,10 +15,14 @@ extension Variable {
     _ kernelSize: Int, stride: Int? = nil, padding: Int = 0, dilation: Int = 1,
     ceilMode: Bool = false
   ) throws -> Variable {
-    try asImages("max_pool1d").maxPool2d(
-      Pair(1, kernelSize), stride: Pair(1, stride ?? kernelSize), padding: Pair(0, padding),
-      dilation: Pair(1, dilation), ceilMode: ceilMode
-    ).squeezed(2)
+    try maxPool1d(
+      PoolingOptions(
+        length: kernelSize, stride: stride, padding: padding, dilation: dilation,
+        ceilMode: ceilMode))
+  }
+
+  func maxPool1d(_ options: PoolingOptions) throws -> Variable {
+    try asImages("max_pool1d").maxPool2d(options).squeezed(2)
   }
 
   /// The mean of each window of sequences of shape [batch, channels, length]: `F.avg_pool1d`.
@@ -35,10 +39,14 @@ extension Variable {
     _ kernelSize: Int, stride: Int? = nil, padding: Int = 0, ceilMode: Bool = false,
     countIncludePad: Bool = true
   ) throws -> Variable {
-    try asImages("avg_pool1d").avgPool2d(
-      Pair(1, kernelSize), stride: Pair(1, stride ?? kernelSize), padding: Pair(0, padding),
-      ceilMode: ceilMode, countIncludePad: countIncludePad
-    ).squeezed(2)
+    try avgPool1d(
+      PoolingOptions(
+        length: kernelSize, stride: stride, padding: padding, ceilMode: ceilMode,
+        countIncludePad: countIncludePad))
+  }
+
+  func avgPool1d(_ options: PoolingOptions) throws -> Variable {
+    try asImages("avg_pool1d").avgPool2d(options).squeezed(2)
   }
 
   /// The means of windows that are chosen to give an output of a certain length, over sequences of shape [batch,
@@ -58,5 +66,17 @@ extension Variable {
         operation: operation, problem: "sequences of shape \(shape)")
     }
     return try unsqueezed(2)
+  }
+}
+
+extension PoolingOptions {
+  /// The options of windows over sequences, as images that are one pixel high.
+  init(
+    length: Int, stride: Int?, padding: Int, dilation: Int = 1, ceilMode: Bool,
+    countIncludePad: Bool = true
+  ) {
+    self.init(
+      kernelSize: Pair(1, length), stride: Pair(1, stride ?? length), padding: Pair(0, padding),
+      dilation: Pair(1, dilation), ceilMode: ceilMode, countIncludePad: countIncludePad)
   }
 }

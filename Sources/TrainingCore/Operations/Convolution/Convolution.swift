@@ -19,12 +19,19 @@ extension Variable {
     _ weight: Variable, _ bias: Variable? = nil, stride: Pair = 1, padding: Pair = 0,
     dilation: Pair = 1, groups: Int = 1
   ) throws -> Variable {
+    try conv2d(
+      weight, bias,
+      ConvolutionOptions(stride: stride, padding: padding, dilation: dilation, groups: groups))
+  }
+
+  func conv2d(
+    _ weight: Variable, _ bias: Variable?, _ options: ConvolutionOptions
+  ) throws -> Variable {
     try requireFloats("conv2d")
     try weight.requireType(of: self, "conv2d")
     try bias?.requireType(of: self, "conv2d")
     let g = try ConvolutionGeometry(
-      input: shape, weight: weight.shape, stride: stride.sizes, padding: padding.sizes,
-      dilation: dilation.sizes, groups: groups, operation: "conv2d")
+      input: shape, weight: weight.shape, options, operation: "conv2d")
     if let bias, bias.shape != [g.outputs] {
       throw TrainingError.badShape(
         operation: "conv2d", problem: "a bias of shape \(bias.shape) for \(g.outputs) outputs")
@@ -71,12 +78,11 @@ extension Variable {
   /// A convolution of float32 times each output channel's `scale`, plus its `shift`, plus `addend`, through a rectifier
   /// if `relu`, in one pass and without gradients; nil where no kernel does that.
   func convolved(
-    _ weight: Variable, stride: Pair, padding: Pair, dilation: Pair, groups: Int, scale: [Float],
-    shift: [Float], adding addend: Variable?, relu: Bool
+    _ weight: Variable, _ options: ConvolutionOptions, scale: [Float], shift: [Float],
+    adding addend: Variable?, relu: Bool
   ) throws -> Variable? {
     let g = try ConvolutionGeometry(
-      input: shape, weight: weight.shape, stride: stride.sizes, padding: padding.sizes,
-      dilation: dilation.sizes, groups: groups, operation: "conv2d")
+      input: shape, weight: weight.shape, options, operation: "conv2d")
     let own = [g.batch, g.outputs, g.outputHeight, g.outputWidth]
     guard DirectConvolution.canDo(g), addend == nil || addend?.shape == own else { return nil }
     let source = try contiguous()
@@ -140,8 +146,8 @@ extension Variable {
     let outputs = weight.shape[1] * groups
     // The convolution whose input this makes.
     let g = try ConvolutionGeometry(
-      input: [shape[0], outputs, height, width], weight: weight.shape, stride: stride.sizes,
-      padding: padding.sizes, dilation: dilation.sizes, groups: groups,
+      input: [shape[0], outputs, height, width], weight: weight.shape,
+      .init(stride: stride, padding: padding, dilation: dilation, groups: groups),
       operation: "conv_transpose2d")
     let source = try contiguous()
     let kernel = try weight.contiguous()
@@ -197,14 +203,22 @@ extension Variable {
     _ weight: Variable, _ bias: Variable? = nil, stride: Int = 1, padding: Int = 0,
     dilation: Int = 1, groups: Int = 1
   ) throws -> Variable {
+    try conv1d(
+      weight, bias,
+      ConvolutionOptions(
+        stride: Pair(1, stride), padding: Pair(0, padding), dilation: Pair(1, dilation),
+        groups: groups))
+  }
+
+  /// A convolution of sequences with options for images that are one pixel high.
+  func conv1d(
+    _ weight: Variable, _ bias: Variable?, _ options: ConvolutionOptions
+  ) throws -> Variable {
     guard rank == 3, weight.rank == 3 else {
       throw TrainingError.badShape(
         operation: "conv1d",
         problem: "an input of shape \(shape) for a weight of shape \(weight.shape)")
     }
-    return try unsqueezed(2).conv2d(
-      weight.unsqueezed(2), bias, stride: Pair(1, stride), padding: Pair(0, padding),
-      dilation: Pair(1, dilation), groups: groups
-    ).squeezed(2)
+    return try unsqueezed(2).conv2d(weight.unsqueezed(2), bias, options).squeezed(2)
   }
 }

@@ -1,3 +1,11 @@
+/// The options of a convolution over images.
+struct ConvolutionOptions {
+  var stride: Pair
+  var padding: Pair
+  var dilation: Pair
+  var groups: Int
+}
+
 /// The sizes and options of a convolution over images.
 struct ConvolutionGeometry {
   var batch: Int
@@ -28,9 +36,10 @@ struct ConvolutionGeometry {
 
   /// The geometry of a convolution; throws if sizes or options do not fit.
   init(
-    input: [Int], weight: [Int], stride: (Int, Int), padding: (Int, Int), dilation: (Int, Int),
-    groups: Int, operation: String
+    input: [Int], weight: [Int], _ options: ConvolutionOptions, operation: String
   ) throws {
+    let (stride, padding) = (options.stride.sizes, options.padding.sizes)
+    let (dilation, groups) = (options.dilation.sizes, options.groups)
     guard input.count == 4, weight.count == 4 else {
       throw TrainingError.badShape(
         operation: operation, problem: "an input of shape \(input) for a weight of shape \(weight)")
