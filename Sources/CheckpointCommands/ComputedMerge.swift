@@ -1,5 +1,4 @@
 internal import ArgumentParser
-internal import Foundation
 internal import StateDictKit
 
 /// `merge` by the methods that compute.
@@ -105,22 +104,24 @@ extension MergeCommand {
     guard files.count >= 2 else {
       throw UsageError(description: "lora needs a base and at least one adapter")
     }
-    let scale = try MergingOptions.number(merging.scale, option: "scale") ?? 1
+    let scale = try MergingOptions.number(merging.scale, option: "scale")
     var checkpoint = try Checkpoint(files[0])
     let place = try at ?? checkpoint.stateDictPath()
-    var result = StateDictMerge.Result(stateDict: try checkpoint.stateDict(at: place))
-    let before = result.stateDict
-    for file in files.dropFirst() {
-      let adapter = LowRankAdapter(
-        try Checkpoint(file).stateDict(at: otherAt), name: file,
-        configuration: try AdapterConfiguration.beside(file))
-      let sum = try adapter.merged(
-        into: result.stateDict, baseName: files[0], scale: scale, keepsNaN: merging.onNan == "keep")
-      result.stateDict = sum.stateDict
-      result.merged += sum.merged.filter { !result.merged.contains($0) }
+    let adapters = try files.dropFirst().map { try AdapterFile.adapter($0, at: otherAt) }
+    for adapter in adapters where !adapter.unknownFields.isEmpty {
+      Messages.warn(
+        "fields of the adapter's configuration that nobody knows; they ask for nothing: "
+          + adapter.unknownFields.joined(separator: ", ") + " (\(adapter.name))")
     }
-    try keepUnselected(&result, of: files[0], checkpoint.stateDict(at: place))
+    let before = try checkpoint.stateDict(at: place)
+    var result = try LowRankAdapter.merge(
+      adapters, into: before, baseName: files[0], scale: scale, keepsNaN: merging.onNan == "keep")
+    try keepUnselected(&result, of: files[0], before)
     result.brokenTies = before.tiesBroken(in: result.stateDict)
+    for adapter in adapters where !adapter.modulesWithoutAlpha.isEmpty {
+      Messages.warn(
+        "no alpha in the adapter: --scale alone says how much it counts (\(adapter.name))")
+    }
     try write(
       result, into: &checkpoint, at: place, inputs: files, base: files[0], seed: nil)
   }
@@ -150,42 +151,5 @@ extension MergeCommand {
       result, into: &checkpoint, at: "/", inputs: recipe.models, base: nil,
       seed: recipe.method.isRandom ? resizing.seed : nil, method: recipe.method.name,
       carryingFilesOf: recipe.models.first)
-  }
-}
-
-/// What peft writes beside an adapter's weights.
-private struct AdapterConfiguration: Decodable {
-  let lora_alpha: Double?
-  let use_rslora, fan_in_fan_out, use_dora: Bool?
-  let alpha_pattern: [String: Double]?
-
-  /// The configuration in `adapter_config.json` in the folder of an adapter's file; without it the scale is 1.
-  static func beside(_ file: String) throws -> LowRankAdapter.Configuration {
-    var isFolder: ObjCBool = false
-    _ = FileManager.default.fileExists(atPath: file, isDirectory: &isFolder)
-    let url = URL(filePath: file)
-    let folder = isFolder.boolValue ? url : url.deletingLastPathComponent()
-    let path = folder.appending(path: "adapter_config.json").path(percentEncoded: false)
-    var result = LowRankAdapter.Configuration()
-    guard FileManager.default.fileExists(atPath: path) else { return result }
-    let open = try File(readingFrom: path)
-    guard open.size <= 1 << 20 else {
-      throw InputError(description: "is too large for an adapter's configuration (\(path))")
-    }
-    let found: AdapterConfiguration
-    do {
-      let data = Data(try open.bytes(at: 0, count: open.size))
-      found = try JSONDecoder().decode(AdapterConfiguration.self, from: data)
-    } catch let error as DecodingError {
-      throw InputError(description: "is no adapter's configuration: \(error) (\(path))")
-    }
-    guard found.use_dora != true else {
-      throw InputError(description: "DoRA adapters are not supported (\(path))")
-    }
-    result.alpha = found.lora_alpha
-    result.usesRootOfRank = found.use_rslora ?? false
-    result.isTransposed = found.fan_in_fan_out ?? false
-    result.alphaByModule = found.alpha_pattern ?? [:]
-    return result
   }
 }

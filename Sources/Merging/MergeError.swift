@@ -22,6 +22,12 @@ public enum MergeError: Diagnostic, Equatable {
   case badRecipe(file: String, path: String, problem: String, hint: String?)
   /// Adapter weights that do not fit the base: all of them.
   case badAdapter([String], hint: String?)
+  /// What an adapter's configuration asks for and cannot be had, by field.
+  case badConfiguration(source: String, problems: [String])
+  /// Nothing says by how much an adapter's products count.
+  case noScale(adapter: String, modules: [String])
+  /// What training took out of a base's weight cannot be told from the rest.
+  case unclearChange(key: String)
 
   /// What does not fit.
   public enum Mismatch: Sendable, Hashable, CustomStringConvertible {
@@ -89,6 +95,14 @@ public enum MergeError: Diagnostic, Equatable {
       "\(problem) (\(file)\(path.isEmpty ? "" : ", at " + path))"
     case .badAdapter(let problems, _):
       "the adapter does not fit the base: " + problems.joined(separator: "; ")
+    case .badConfiguration(let source, let problems):
+      "the adapter's configuration: " + problems.joined(separator: "; ") + " (\(source))"
+    case .noScale(let adapter, let modules):
+      "no alpha says how much the products count: " + modules.prefix(5).joined(separator: ", ")
+        + (modules.count > 5 ? " and \(modules.count - 5) more" : "") + " (\(adapter))"
+    case .unclearChange(let key):
+      "init_lora_weights took the part of the largest singular values out of \(key), and the "
+        + "last of them is as large as the next"
     }
   }
 
@@ -105,6 +119,7 @@ public enum MergeError: Diagnostic, Equatable {
     case .rowTooLong, .tooManyVectors: "--exclude leaves keys as the base has them"
     case .noMean: "choose other weights"
     case .badRecipe(_, _, _, let hint), .badAdapter(_, let hint): hint
+    case .noScale: "--scale says it, such as 1"
     default: nil
     }
   }

@@ -6,7 +6,7 @@
 ///
 /// It knows what Python's `re` knows otherwise: `.`, `[a-z]`, `\d \w \s \b` and their opposites, `^`, `$`,
 /// groups with numbers and names, `|`, `* + ? {2,3}` greedy and lazy, and `(?i)` at the start.
-struct KeyRegex: Sendable {
+package struct KeyRegex: Sendable {
   /// One step of the compiled expression.
   enum Instruction: Sendable {
     case scalar(Unicode.Scalar)
@@ -31,7 +31,7 @@ struct KeyRegex: Sendable {
   /// Compiles an expression.
   ///
   /// - Throws: `StateDictError.badPattern` with the place.
-  init(_ text: String) throws(StateDictError) {
+  package init(_ text: String) throws(StateDictError) {
     var parser = KeyRegexParser(text)
     program = try parser.parse()
     groupCount = parser.groupCount
@@ -40,10 +40,10 @@ struct KeyRegex: Sendable {
   }
 
   /// Where the groups of a match lie; nil for a group that took no part.
-  typealias Groups = [Range<Int>?]
+  package typealias Groups = [Range<Int>?]
 
   /// Whether the expression matches anywhere in the key.
-  func isFound(in key: String) -> Bool { firstMatch(in: Array(key.unicodeScalars)) != nil }
+  package func isFound(in key: String) -> Bool { firstMatch(in: Array(key.unicodeScalars)) != nil }
 
   /// All matches from left to right, none overlapping, as Python's `re.finditer` finds them.
   func matches(in key: [Unicode.Scalar]) -> [Groups] {
@@ -64,7 +64,7 @@ struct KeyRegex: Sendable {
   /// The leftmost match at or behind `start`.
   ///
   /// - Parameter mustAdvance: whether an empty match at `start` does not count.
-  func firstMatch(
+  package func firstMatch(
     in key: [Unicode.Scalar], from start: Int = 0, mustAdvance: Bool = false
   ) -> Groups? {
     enum Job {

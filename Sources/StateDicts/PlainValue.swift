@@ -73,6 +73,8 @@ public indirect enum PlainValue: Sendable {
 
   /// The int.
   public var int: Int? { if case .int(let value) = self { value } else { nil } }
+  /// The str.
+  public var string: String? { if case .string(let value) = self { value } else { nil } }
   /// The bool.
   public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
   /// The tensor.

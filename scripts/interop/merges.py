@@ -330,7 +330,7 @@ def lora(folder):
             "model.layers.0.half.weight": hb.double() @ ha.double(),
         }
         for config, options, scale in (
-            (None, [], 1), ({"r": 4, "lora_alpha": 16}, [], 4), ({"r": 4, "lora_alpha": 16, "use_rslora": True}, ["--scale", "0.5"], 4),
+            (None, ["--scale", "1"], 1), ({"r": 4, "lora_alpha": 16}, [], 4), ({"r": 4, "lora_alpha": 16, "use_rslora": True}, ["--scale", "0.5"], 4),
         ):
             path = folder / "adapter" / "adapter_config.json"
             path.unlink(missing_ok=True)

@@ -23,6 +23,7 @@ import torch
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "fixtures"), str(pathlib.Path(__file__).resolve().parent)]
 
+import adapters
 import described_models
 import generate
 import harness
@@ -401,6 +402,7 @@ def main():
     groups += inspection.GROUPS
     groups += hub_formats.GROUPS
     groups += described_models.GROUPS
+    groups += adapters.GROUPS
     groups += merges.GROUPS
     groups += many_tensors.GROUPS
     groups += more_formats.GROUPS

@@ -1,0 +1,174 @@
+internal import Platform
+internal import StateDicts
+internal import TensorStore
+
+/// The sums of a base's weights and an adapter's products, on the way to a state dict.
+struct LowRankSums {
+  /// The base, with the tensors that the adapter holds whole.
+  private(set) var base: StateDict
+  let orientation: WeightOrientation
+  var problems: [String] = []
+
+  private let baseName, adapterName: String
+  private let context: MergeContext
+  private let names: ModuleNames
+  /// The keys whose tensors look at the same elements.
+  private var tied: [View: [String]] = [:]
+  private var sums: [View: Sum] = [:]
+  /// What is summed up, in the order in which it occurs.
+  private var order: [View] = []
+  /// The module that means a key, and the whole tensor that does, for errors.
+  private var moduleOfKey: [String: String] = [:]
+  private var nameOfReplaced: [String: String] = [:]
+  private var replacedKeys: [String] = []
+  private var replacedViews: Set<View> = []
+
+  /// What decides the elements of a base's tensor.
+  private struct View: Hashable {
+    let storage: ObjectIdentifier
+    let type: ElementType
+    let offset: Int
+    let shape, strides: [Int]
+    let isNegative, isConjugate: Bool
+
+    init(_ tensor: Tensor) {
+      storage = ObjectIdentifier(tensor.storage)
+      type = tensor.elementType
+      offset = tensor.offset
+      shape = tensor.shape
+      strides = tensor.strides
+      isNegative = tensor.isNegative
+      isConjugate = tensor.isConjugate
+    }
+  }
+
+  private struct Sum {
+    let key: String
+    let rows: Int
+    var products: [LowRankProduct] = []
+    var change: BaseChange?
+    var inputs: [(key: String, tensor: Tensor)] = []
+  }
+
+  init(base: StateDict, baseName: String, adapterName: String, context: MergeContext) {
+    self.base = base
+    self.baseName = baseName
+    self.adapterName = adapterName
+    self.context = context
+    names = ModuleNames(base.keys)
+    orientation = WeightOrientation(base)
+    base.forEach { key, value in
+      if let tensor = value.tensor, !tensor.isMeta { tied[View(tensor), default: []].append(key) }
+    }
+  }
+
+  /// Lets a tensor take a parameter's place, and that of parameters tied to it, if they share it with it.
+  mutating func replace(_ name: String, by tensor: Tensor, andTied: Bool) throws {
+    let found = names.keys(ofParameter: name)
+    guard found.count == 1, let key = found.first, let old = base[key], old.shape == tensor.shape
+    else {
+      problems.append(
+        found.count > 1
+          ? "\(name) may be any of \(found.joined(separator: ", "))"
+          : "\(name) takes no parameter's place in the base"
+            + (found.first.flatMap { base[$0] }.map {
+              ", which has \($0.shape), not \(tensor.shape)"
+            }
+              ?? ""))
+      return
+    }
+    if let other = nameOfReplaced[key] {
+      problems.append("\(name) and \(other) are both \(key)")
+      return
+    }
+    nameOfReplaced[key] = name
+    let keys = andTied ? tied[View(old)] ?? [key] : [key]
+    let new = try tensor.converting(to: old.elementType)
+    for key in keys { base[key] = new }
+    tied[View(old)]?.removeAll(where: keys.contains)
+    tied[View(new), default: []] += keys.filter { !(tied[View(new)] ?? []).contains($0) }
+    replacedKeys += keys.filter { !replacedKeys.contains($0) }
+    if andTied { replacedViews.insert(View(new)) }
+  }
+
+  /// The key of a module's weight.
+  mutating func key(of module: String) throws -> String {
+    let found = names.keys(of: module)
+    guard found.count == 1, let key = found.first else {
+      throw Misfit(
+        text: found.isEmpty
+          ? "is no module of the base" : "may be any of \(found.joined(separator: ", "))")
+    }
+    if let other = moduleOfKey[key] {
+      throw Misfit(text: "means \(key), as \(other) does")
+    }
+    moduleOfKey[key] = module
+    return key
+  }
+
+  /// Adds a product to the weight at a key. Tied weights, which peft changes in place, have the products of all.
+  mutating func add(
+    _ product: LowRankProduct, to key: String, of module: String, change: BaseChange?,
+    inputs: [(key: String, tensor: Tensor)]
+  ) {
+    guard let weight = base[key] else { return }
+    add(product, to: key, weight, rows: weight.shape[0], inputs)
+    // A weight that the file holds whole is what was left.
+    if let change, !replacedViews.contains(View(weight)) {
+      if sums[View(weight)]?.change != nil {
+        problems.append("\(module): init_lora_weights takes parts out of a tied weight twice")
+      }
+      sums[View(weight)]?.change = change
+    }
+  }
+
+  /// Adds what an adapter's bias has to the bias beside a weight.
+  mutating func addBias(
+    _ product: LowRankProduct, beside key: String, inputs: [(key: String, tensor: Tensor)]
+  ) throws {
+    let name = String(key.dropLast("weight".count)) + "bias"
+    guard let bias = base[name], bias.shape == [product.right.shape[1]], bias.elementType.isFloat,
+      !bias.elementType.isComplex, !bias.isMeta
+    else {
+      throw Misfit(text: "lora_bias: the base has no bias that the adapter's could be added to")
+    }
+    add(product, to: name, bias, rows: 1, inputs)
+  }
+
+  private mutating func add(
+    _ product: LowRankProduct, to key: String, _ tensor: Tensor, rows: Int,
+    _ inputs: [(key: String, tensor: Tensor)]
+  ) {
+    let view = View(tensor)
+    if sums[view] == nil {
+      sums[view] = Sum(key: key, rows: rows)
+      order.append(view)
+    }
+    sums[view]?.products.append(product)
+    sums[view]?.inputs += inputs
+  }
+
+  /// The base with the sums in their places.
+  func result() throws -> StateDictMerge.Result {
+    var result = StateDictMerge.Result(stateDict: base)
+    result.merged = replacedKeys
+    for view in order {
+      guard let sum = sums[view], let weight = base[sum.key] else { continue }
+      context.add(key: sum.key, input: baseName, weight)
+      for (key, tensor) in sum.inputs { context.add(key: key, input: adapterName, tensor) }
+      let bytes = try LowRankBytes(
+        base: weight, rows: sum.rows, products: sum.products, change: sum.change, context: context)
+      let storage = Storage(.computed(bytes), name: sum.key)
+      for key in tied[view] ?? [sum.key] {
+        guard let old = base[key] else { continue }
+        var tensor = try Tensor(
+          storage: storage, elementType: weight.elementType, shape: weight.shape)
+        tensor.requiresGrad = old.requiresGrad
+        tensor.isParameter = old.isParameter
+        result.stateDict[key] = tensor
+        if !result.merged.contains(key) { result.merged.append(key) }
+      }
+    }
+    return result
+  }
+}
