@@ -1,5 +1,6 @@
 internal import PickleFormat
 internal import Platform
+internal import StateDicts
 internal import TensorStore
 
 /// One place that was turned into plain data.

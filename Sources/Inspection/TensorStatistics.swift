@@ -148,7 +148,7 @@ private struct BlockSums {
       sum += sums[lane]
       min = Swift.min(min, lows[lane])
       max = Swift.max(max, highs[lane])
-      zeroCount += Int(zeros[lane])
+      zeroCount += Int(saturating: zeros[lane])
       if spoilt[lane] != 0 { isFinite = false }
     }
   }

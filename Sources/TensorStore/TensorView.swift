@@ -83,6 +83,7 @@ private indirect enum QuantizationIdentity: Hashable, Sendable {
   case none
   case perTensor(scale: UInt64, zeroPoint: Int)
   case perChannel(axis: Int, scales: [UInt64], zeroPoints: [UInt64])
+  case perChannelFloat(axis: Int, scales: [UInt64], zeroPoints: [UInt64])
 
   init(_ quantization: Quantization?) {
     switch quantization {
@@ -91,6 +92,9 @@ private indirect enum QuantizationIdentity: Hashable, Sendable {
       self = .perTensor(scale: scale.bitPattern, zeroPoint: zeroPoint)
     case .perChannel(let axis, let scales, let zeroPoints):
       self = .perChannel(
+        axis: axis, scales: scales.map(\.bitPattern), zeroPoints: zeroPoints.map(\.bitPattern))
+    case .perChannelFloat(let axis, let scales, let zeroPoints):
+      self = .perChannelFloat(
         axis: axis, scales: scales.map(\.bitPattern), zeroPoints: zeroPoints.map(\.bitPattern))
     }
   }

@@ -56,10 +56,10 @@ struct VerificationTests {
       try ModelVerification(
         of: trained, as: ModelSpec("resnet18"), cancellation: cancellation)
     }
-    let trained = trained
+    let weights = trained
     let task = Task {
       withUnsafeCurrentTask { $0?.cancel() }
-      return try await ModelVerification.verify(trained, as: ModelSpec("resnet18")).isSound
+      return try await ModelVerification.verify(weights, as: ModelSpec("resnet18")).isSound
     }
     await #expect(throws: CancelledError()) { try await task.value }
   }
