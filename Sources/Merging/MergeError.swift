@@ -102,7 +102,7 @@ public enum MergeError: Diagnostic, Equatable {
         + (modules.count > 5 ? " and \(modules.count - 5) more" : "") + " (\(adapter))"
     case .unclearChange(let key):
       "init_lora_weights took the part of the largest singular values out of \(key), and the "
-        + "last of them is as large as the next"
+        + "last of them cannot be told from the next"
     }
   }
 

@@ -125,19 +125,21 @@ def adapter_fields(folder):
             more["layers_to_transform"] = [1]
         if field == "target_parameters":
             more["target_modules"] = []
-        wanted = None
+        wanted, is_saved = None, False
         try:
             config = LoraConfig(**{**common, **more})
             if field in ("peft_type", "peft_version", "auto_mapping"):
                 raise ValueError("peft sets it itself")
             adapt(base, config, here)
+            is_saved = True
             wanted = merged_by_peft(base, here)
         except Exception:
-            # What peft cannot make or merge: the plain adapter under a configuration that says so.
-            if not (here / "adapter_config.json").exists() or wanted is None:
+            # What peft cannot make: the plain adapter under a configuration that says so.
+            if not is_saved:
                 shutil.rmtree(here, ignore_errors=True)
                 shutil.copytree(folder / "plain", here)
                 said = json.loads((here / "adapter_config.json").read_text())
+                said |= more
                 said[field] = dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
                 (here / "adapter_config.json").write_text(json.dumps(said))
                 decides_nothing = ("peft_version", "auto_mapping", "runtime_config", "megatron_core")
@@ -176,7 +178,8 @@ def adapter_patterns(folder):
 
         def action():
             alphas = {p: pick.randrange(1, 40) for p in pick.sample(parts, 4)}
-            ranks = {p: pick.randrange(1, 8) for p in pick.sample(parts, 3)}
+            # peft sorts what it writes, and counts ranks by the file's order when it reads.
+            ranks = {p: pick.randrange(1, 8) for p in sorted(pick.sample(parts, 3))}
             config = LoraConfig(
                 r=5, lora_alpha=7, target_modules=["q_proj", "v_proj", "down_proj"], alpha_pattern=alphas,
                 rank_pattern=ranks, use_rslora=pick.random() < 0.5,
@@ -287,25 +290,34 @@ def adapter_pipelines(folder):
         assert "--scale" in error and not (folder / "no.safetensors").exists(), error
         compare(merge(base, path, folder / "out.safetensors", "--scale", "1"), fused(path))
 
-    def kohya():
-        """kohya's names for the same layers, each with an alpha of its own."""
-        names, alpha = {}, 1
+    def kohya(alphas):
+        """kohya's names for the same layers."""
+        names, own = {}, {}
         for key, value in layers.items():
             if "conv1" in key or "proj_in" in key:
                 continue
             module, _, part = key.rpartition(".lora_")
             flat = "lora_unet_" + module.replace(".", "_")
             names[f"{flat}.lora_{'down' if part.startswith('A') else 'up'}.weight"] = value.contiguous()
-            if f"{flat}.alpha" not in names:
-                names[f"{flat}.alpha"] = torch.tensor(float(alpha))
-                alpha += 1
+            if module not in own:
+                own[module] = alphas[len(own) % len(alphas)]
+                names[f"{flat}.alpha"] = torch.tensor(own[module])
         path = folder / "kohya.safetensors"
         save_file(names, path)
-        compare(merge(base, path, folder / "out.safetensors"), fused(path))
+        if len(alphas) == 1:
+            wanted = fused(path)
+        else:
+            # Diffusers loses alphas that differ: it looks for them under the attention processors' names.
+            wanted = unet().state_dict()
+            for module, alpha in own.items():
+                a, b = (layers[f"{module}.lora_{part}.weight"].double() for part in "AB")
+                wanted[f"{module}.weight"] = (wanted[f"{module}.weight"].double() + alpha / 4 * b @ a).float()
+        compare(merge(base, path, folder / "out.safetensors"), wanted)
 
     check("lora: diffusers' metadata", metadata)
     check("lora: diffusers without alpha", without)
-    check("lora: kohya's names", kohya)
+    check("lora: kohya's names", lambda: kohya([3.0]))
+    check("lora: kohya's names, with an alpha each", lambda: kohya([1.0, 2.0, 0.5]))
 
 
 GROUPS = [adapter_fields, adapter_patterns, adapter_models, adapter_pipelines]

@@ -329,8 +329,9 @@ def lora(folder):
             "model.embed.weight": (eb.double() @ ea.double()).T, "model.layers.0.c_attn.weight": (tb.double() @ ta.double()).T,
             "model.layers.0.half.weight": hb.double() @ ha.double(),
         }
+        common = {"r": 4, "lora_alpha": 16, "rank_pattern": {"conv": 3}}
         for config, options, scale in (
-            (None, ["--scale", "1"], 1), ({"r": 4, "lora_alpha": 16}, [], 4), ({"r": 4, "lora_alpha": 16, "use_rslora": True}, ["--scale", "0.5"], 4),
+            (None, ["--scale", "1"], 1), (common, [], 4), ({**common, "use_rslora": True}, ["--scale", "0.5"], 4),
         ):
             path = folder / "adapter" / "adapter_config.json"
             path.unlink(missing_ok=True)

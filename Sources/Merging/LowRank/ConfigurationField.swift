@@ -34,8 +34,8 @@ enum ConfigurationField {
     "lora_dropout": .decidesNothing, "inference_mode": .decidesNothing,
     "velora_config": .decidesNothing, "monteclora_config": .decidesNothing,
     "runtime_config": .decidesNothing,
-    // That modules share their matrices: the file has them under each name.
-    "ensure_weight_tying": .decidesNothing,
+    // Whether modules share their matrices: the file has them under each name.
+    "ensure_weight_tying": .honoured,
     // Where it comes from.
     "task_type": .decidesNothing, "base_model_name_or_path": .decidesNothing,
     "revision": .decidesNothing, "auto_mapping": .decidesNothing, "peft_version": .decidesNothing,

@@ -248,7 +248,7 @@ extension LowRankAdapter {
   ) throws -> Double? {
     var alpha = configured
     if let tensor = pair.alpha?.tensor {
-      guard tensor.elementCount == 1, !tensor.isMeta, tensor.elementType.isFloat else {
+      guard tensor.elementCount == 1, !tensor.isMeta else {
         throw Misfit(text: "alpha is no number")
       }
       var value = [Double](repeating: 0, count: 1)

@@ -149,6 +149,7 @@ private struct ConfigurationReader {
     case "init_lora_weights": configuration.initialisation = try initialisation(value)
     case "target_modules": configuration.targets.targets = try modules(value)
     case "exclude_modules": configuration.targets.excluded = try modules(value)
+    case "ensure_weight_tying": configuration.targets.hasTied = try bool(value)
     case "modules_to_save":
       configuration.targets.saved = try texts(value).map { text throws(Unfit) in
         try pattern(text) { "^(^|.*\\.)\($0)($|\\..*)" }

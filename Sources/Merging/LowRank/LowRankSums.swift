@@ -13,34 +13,15 @@ struct LowRankSums {
   private let context: MergeContext
   private let names: ModuleNames
   /// The keys whose tensors look at the same elements.
-  private var tied: [View: [String]] = [:]
-  private var sums: [View: Sum] = [:]
+  private var tied: [TensorView: [String]] = [:]
+  private var sums: [TensorView: Sum] = [:]
   /// What is summed up, in the order in which it occurs.
-  private var order: [View] = []
+  private var order: [TensorView] = []
   /// The module that means a key, and the whole tensor that does, for errors.
   private var moduleOfKey: [String: String] = [:]
   private var nameOfReplaced: [String: String] = [:]
   private var replacedKeys: [String] = []
-  private var replacedViews: Set<View> = []
-
-  /// What decides the elements of a base's tensor.
-  private struct View: Hashable {
-    let storage: ObjectIdentifier
-    let type: ElementType
-    let offset: Int
-    let shape, strides: [Int]
-    let isNegative, isConjugate: Bool
-
-    init(_ tensor: Tensor) {
-      storage = ObjectIdentifier(tensor.storage)
-      type = tensor.elementType
-      offset = tensor.offset
-      shape = tensor.shape
-      strides = tensor.strides
-      isNegative = tensor.isNegative
-      isConjugate = tensor.isConjugate
-    }
-  }
+  private var replacedViews: Set<TensorView> = []
 
   private struct Sum {
     let key: String
@@ -58,7 +39,9 @@ struct LowRankSums {
     names = ModuleNames(base.keys)
     orientation = WeightOrientation(base)
     base.forEach { key, value in
-      if let tensor = value.tensor, !tensor.isMeta { tied[View(tensor), default: []].append(key) }
+      if let tensor = value.tensor, !tensor.view.isEmpty {
+        tied[tensor.view, default: []].append(key)
+      }
     }
   }
 
@@ -82,13 +65,13 @@ struct LowRankSums {
       return
     }
     nameOfReplaced[key] = name
-    let keys = andTied ? tied[View(old)] ?? [key] : [key]
+    let keys = andTied ? tied[old.view] ?? [key] : [key]
     let new = try tensor.converting(to: old.elementType)
     for key in keys { base[key] = new }
-    tied[View(old)]?.removeAll(where: keys.contains)
-    tied[View(new), default: []] += keys.filter { !(tied[View(new)] ?? []).contains($0) }
+    tied[old.view]?.removeAll(where: keys.contains)
+    tied[new.view, default: []] += keys.filter { !(tied[new.view] ?? []).contains($0) }
     replacedKeys += keys.filter { !replacedKeys.contains($0) }
-    if andTied { replacedViews.insert(View(new)) }
+    if andTied { replacedViews.insert(new.view) }
   }
 
   /// The key of a module's weight.
@@ -114,11 +97,11 @@ struct LowRankSums {
     guard let weight = base[key] else { return }
     add(product, to: key, weight, rows: weight.shape[0], inputs)
     // A weight that the file holds whole is what was left.
-    if let change, !replacedViews.contains(View(weight)) {
-      if sums[View(weight)]?.change != nil {
+    if let change, !replacedViews.contains(weight.view) {
+      if sums[weight.view]?.change != nil {
         problems.append("\(module): init_lora_weights takes parts out of a tied weight twice")
       }
-      sums[View(weight)]?.change = change
+      sums[weight.view]?.change = change
     }
   }
 
@@ -139,7 +122,7 @@ struct LowRankSums {
     _ product: LowRankProduct, to key: String, _ tensor: Tensor, rows: Int,
     _ inputs: [(key: String, tensor: Tensor)]
   ) {
-    let view = View(tensor)
+    let view = tensor.view
     if sums[view] == nil {
       sums[view] = Sum(key: key, rows: rows)
       order.append(view)

@@ -41,6 +41,8 @@ struct ModuleTargets: Sendable {
 
   /// `target_modules`; nil: not told, or by the type of module.
   var targets: Names?
+  /// `ensure_weight_tying`: modules whose weights are tied to those of targets are adapted, too, and not told.
+  var hasTied = false
   /// `exclude_modules`.
   var excluded: Names?
   /// `modules_to_save`.
@@ -55,7 +57,7 @@ struct ModuleTargets: Sendable {
     if excluded?.contains(module) == true { return "exclude_modules" }
     if saved.contains(where: { $0.matches(module) }) { return "modules_to_save" }
     guard let targets else { return nil }
-    guard targets.contains(module) else { return "target_modules" }
+    guard targets.contains(module) else { return hasTied ? nil : "target_modules" }
     // A module that is named in full is adapted in any layer.
     guard case .tails(let tails) = targets, !tails.contains(module), !layers.isEmpty else {
       return nil
@@ -64,6 +66,8 @@ struct ModuleTargets: Sendable {
       layerPatterns.isEmpty
       ? [try ModulePattern("^.*?\\.[^.]*\\.(\\d+)\\.")] : layerPatterns
     let layer = patterns.lazy.compactMap { $0.number(in: module) }.first
-    return layer.map(layers.contains) == true ? nil : "layers_to_transform"
+    if layer.map(layers.contains) == true { return nil }
+    return layerPatterns.isEmpty
+      ? "layers_to_transform" : "layers_to_transform (with layers_pattern)"
   }
 }

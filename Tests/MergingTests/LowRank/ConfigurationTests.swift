@@ -94,7 +94,7 @@ struct ConfigurationTests {
       """#)
     for (module, alpha, rank) in [
       ("model.layers.0.q", 64.0, 4), ("model.layers.2.q", 32, 4), ("model.layers.3.q", 2, 4),
-      ("q", 2, 4), ("xq", 16, 4), ("layers.0.v", 1, 8), ("a.k", 1, 4), ("layersX0.q", 2, 4),
+      ("q", 2, 4), ("xq", 16, 4), ("layers.0.v", 1, 8), ("a.k", 1, 4), ("layersX0.q", 64, 4),
       ("layers.0.q.more", 16, 4), ("v", 16, 8),
     ] {
       let size = configuration.size(of: module)

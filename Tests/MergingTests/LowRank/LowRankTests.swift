@@ -83,26 +83,36 @@ struct LowRankTests {
 
   @Test(
     "Rows and ranks of several blocks, rows longer than a block",
-    arguments: [(200, 5000, 3), (3, 600_000, 2), (16, 14_336, 512)])
+    arguments: [(200, 500, 3), (3, 300_000, 2), (2, 14_336, 512)])
   func large(rows: Int, columns: Int, rank: Int) throws {
-    let base = StateDict(["w.weight": try tensor([rows, columns], 0)])
-    // The elements of down are their column's number modulo 7, those of up the row's number modulo 5.
-    let down = (0..<rank * columns).map { Float($0 % columns % 7) }
-    let up = (0..<rows * rank).map { Float($0 / rank % 5) }
+    // All rows of the base and of down are one, and all columns of up: storages stay small.
+    func repeated(_ row: [Float], _ shape: [Int], _ strides: [Int]) throws -> Tensor {
+      let storage = try Tensor(row, shape: [row.count]).storage
+      return try Tensor(storage: storage, elementType: .float32, shape: shape, strides: strides)
+    }
+    let base = StateDict([
+      "w.weight": try repeated((0..<columns).map { Float($0) }, [rows, columns], [0, 1])
+    ])
     let adapter = StateDict([
-      "lora_unet_w.lora_down.weight": try Tensor(down, shape: [rank, columns]),
-      "lora_unet_w.lora_up.weight": try Tensor(up, shape: [rows, rank]),
-      "lora_unet_w.alpha": try Tensor([Float(rank)], shape: [1]),
+      "lora_unet_w.lora_down.weight": try repeated(
+        (0..<columns).map { Float($0 % 7) }, [rank, columns], [0, 1]),
+      "lora_unet_w.lora_up.weight": try repeated(
+        (0..<rows).map { Float($0 % 5) }, [rows, rank], [1, 0]),
+      "lora_unet_w.alpha": try Tensor([Int64(rank)], shape: [1]),
     ])
     let result = try LowRankAdapter(adapter, name: "a").merged(into: base, baseName: "b")
     let merged = try #require(result.stateDict["w.weight"])
-    let values = try #require(try merged.floats())
-    for place in stride(from: 0, to: values.count, by: 997) {
-      let (row, column) = (place / columns, place % columns)
-      #expect(values[place] == Float(place) + Float(rank * (column % 7) * (row % 5)))
-    }
     let whole = try merged.contiguousBytes()
-    for start in stride(from: 1, to: whole.count, by: whole.count / 7) {
+    for place in stride(from: 0, to: rows * columns, by: 997) {
+      let (row, column) = (place / columns, place % columns)
+      let bits = (0..<4).reduce(0) { $0 | UInt32(whole[4 * place + $1]) << UInt32(8 * $1) }
+      let wanted = Float(column) + Float(rank * (column % 7) * (row % 5))
+      guard Float(bitPattern: bits) == wanted else {
+        Issue.record("\(row), \(column): \(Float(bitPattern: bits)) for \(wanted)")
+        return
+      }
+    }
+    for start in stride(from: 1, to: whole.count, by: whole.count / 5) {
       let end = min(start + 70_001, whole.count)
       #expect(try merged.storage.bytes(in: start..<end) == Array(whole[start..<end]))
     }
