@@ -70,14 +70,19 @@ struct CheckCommand: ParsableCommand {
     let report = try stateDict.validate(against: reference, strict: isStrict, comparesTies: true)
     let isEnough = minimum.map { report.loadedShare >= $0 } ?? true
     let passes = report.isLoadable && isEnough && (!exactDtype || report.typeMismatched.isEmpty)
+    let computed = stateDict.weightsInParts(missingIn: reference)
+    var fold: FoldAdvice?
     var suggestion: (arguments: [String], report: LoadReport)?
     // A suggestion holds for the file as it is: rules of the caller's own would have to come first.
     if !passes, renames.rules.isEmpty, selection.isEverything {
       suggestion = try Self.suggestion(for: all, toFit: reference, strict: isStrict)
+      fold = try FoldAdvice(
+        file, at: at, all, computed, toFit: reference, report: suggestion?.report ?? report)
+      if fold != nil { suggestion = nil }
     }
     let found = CheckReport(
       file: file, against: against, model: known, at: at, passes: passes, report: report,
-      minimum: minimum, suggestion: suggestion)
+      minimum: minimum, suggestion: suggestion, computed: computed, fold: fold)
     if common.json {
       try printJSON(found)
     } else {
@@ -89,7 +94,7 @@ struct CheckCommand: ParsableCommand {
 
 extension CheckCommand {
   /// The options after which most would load: rename rules, or a recipe where it does better.
-  private static func suggestion(
+  static func suggestion(
     for stateDict: StateDict, toFit reference: StateDict, strict: Bool
   ) throws -> (arguments: [String], report: LoadReport)? {
     let renames = try stateDict.suggestedRenames(toFit: reference, strict: strict)
@@ -143,12 +148,14 @@ private struct CheckReport: Encodable {
   let loaded_share: Double
   let min_loaded: Double?
   let suggestion: Suggestion?
+  let computed: [ComputedWeight]
+  let fold: FoldAdvice?
 
   private enum CodingKeys: String, CodingKey {
     case file, against, model, strict, loadable, passed, matched, loaded, missing, unexpected,
       mismatched
     case dtype_mismatched, defaulted, missing_but_tied, ties_broken, loaded_elements
-    case expected_elements, loaded_share, min_loaded, suggestion
+    case expected_elements, loaded_share, min_loaded, suggestion, computed, fold
   }
 
   private let report: LoadReport
@@ -157,8 +164,11 @@ private struct CheckReport: Encodable {
   init(
     file: String, against: String?, model known: ModelReference?, at: String?, passes: Bool,
     report: LoadReport, minimum: Double?,
-    suggestion found: (arguments: [String], report: LoadReport)?
+    suggestion found: (arguments: [String], report: LoadReport)?, computed: [DerivedWeight],
+    fold: FoldAdvice?
   ) {
+    self.computed = computed.map(ComputedWeight.init)
+    self.fold = fold
     self.report = report
     self.known = known
     self.file = file
@@ -240,12 +250,14 @@ private struct CheckReport: Encodable {
       let note = tie.values_differ == true ? "differ: the last one wins" : "equal, but two tensors"
       rows.append(["tie broken", tie.keys.map { Messages.line($0) }.joined(separator: " = "), note])
     }
+    for weight in computed { rows.append(["computed", Messages.line(weight.key), weight.text]) }
     Table.print(rows)
     if !rows.isEmpty { print("") }
     print(summary())
     for key in missing_but_tied {
       print("\(Messages.line(key)) is missing, but tied to a loaded key")
     }
+    if let fold { fold.show() }
     if let suggestion {
       let percent = percentText(suggestion.loaded_share)
       print(

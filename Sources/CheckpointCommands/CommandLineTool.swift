@@ -93,7 +93,8 @@ struct Ckpt: ParsableCommand {
     GetCommand.self, SetCommand.self, DropCommand.self,
     ScanCommand.self, VerifyCommand.self,
     StatsCommand.self, DiffCommand.self, HashCommand.self, CompactCommand.self,
-    ConvertCommand.self, ShardCommand.self, JoinCommand.self, PlanCommand.self,
+    ConvertCommand.self, FoldCommand.self, ShardCommand.self, JoinCommand.self,
+    PlanCommand.self,
   ]
 }
 

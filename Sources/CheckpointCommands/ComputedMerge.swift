@@ -71,6 +71,10 @@ extension MergeCommand {
     carryingFilesOf source: String? = nil
   ) throws {
     let method = method ?? self.method
+    for weight in result.partwise {
+      Messages.warn(
+        "merged part by part: \(weight.summary); \"ckpt fold\" first merges the weights themselves")
+    }
     for tie in result.brokenTies {
       Messages.warn("no longer tied: " + tie.joined(separator: ", "))
     }

@@ -112,6 +112,7 @@ private func convert(
       let (kept, report) = try all.applying([.select(selection.selection())])
       try reportUnmatched(report, of: file)
       try selection.checkIsNotEmpty(kept.count, of: all.count, in: file)
+      try reportSplit(all, keeping: report.kept, casting: dtype != nil)
       if !output.extract { try OptimizerOptions.warnOfThoseLeftBehind(checkpoint, report, of: all) }
       stateDict = kept
     }

@@ -102,6 +102,24 @@ func printKeyTable(_ report: KeyReport) {
   Table.print(rows)
 }
 
+/// Warns of weights of which only some parts are kept.
+///
+/// - Throws: `DerivedWeightError.noNumbers` for codes without their scales that would be cast.
+func reportSplit(_ stateDict: StateDict, keeping keys: [String], casting: Bool = false) throws {
+  let kept = Set(keys)
+  let split = NumberGate(stateDict).weightsSplit(by: keys)
+  let codes = split.filter { $0.kind == .quantized }
+  if casting, !codes.isEmpty {
+    throw DerivedWeightError.noNumbers(operation: "cast", input: "", codes)
+  }
+  for weight in split {
+    let left = weight.parts.filter { !kept.contains($0) }
+    Messages.warn(
+      "\(weight.summary) is kept without \(left.joined(separator: ", ")): the rest is not the weight"
+    )
+  }
+}
+
 private func edit(
   _ file: String, at: String?, selection: SelectionOptions, rules: [KeyRule],
   keepsNames: Bool = false, optimizer: OptimizerOptions, output: OutputOptions,
@@ -126,6 +144,7 @@ private func edit(
     (result, report) = try keepsNames ? all.filter(by: steps) : all.applying(steps)
     try reportUnmatched(report, of: file)
     try selection.checkIsNotEmpty(result.count, of: all.count, in: file)
+    if report.kept.count < all.count { try reportSplit(all, keeping: report.kept) }
     if !output.extract {
       optimizers = try optimizer.apply(to: &checkpoint, report, of: all)
     }

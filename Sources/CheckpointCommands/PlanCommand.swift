@@ -14,7 +14,7 @@ enum JobPlanner {
   @TaskLocal static var isPlanning = false
 
   /// The commands whose output is a state dict, so that its shards are independent work.
-  static let commands = ["filter", "rename-keys", "merge", "convert", "shard"]
+  static let commands = ["filter", "rename-keys", "merge", "convert", "fold", "shard"]
 
   /// Runs a command up to where it would write.
   static func plan(_ arguments: [String]) throws -> Planned {
@@ -53,7 +53,7 @@ struct PlanCommand: ParsableCommand {
     abstract: "Print a command as independent jobs, a line each, and a last line that joins them.",
     usage: "ckpt plan COMMAND ... -o OUT.safetensors.index.json --jobs N",
     discussion: """
-      COMMAND is filter, rename-keys, merge, convert or shard with a sharded output. Each job writes its shards, \
+      COMMAND is filter, rename-keys, merge, convert, fold or shard with a sharded output. Each job writes its shards, \
       whole or not at all, and leaves those that are there; the last line, which writes the index, must run \
       when all others are done. The result is the same bytes as from COMMAND alone. For example:
 

@@ -53,7 +53,10 @@ extension MergeCommand {
     var total = UpdateReport()
     var unmatched: [String] = []
     for file in files.dropFirst() {
-      let selected = try selection.apply(to: Checkpoint(file).stateDict(at: otherAt), of: file)
+      let all = try Checkpoint(file).stateDict(at: otherAt)
+      let selected = try selection.apply(to: all, of: file)
+      let split = NumberGate(all).weightsSplit(by: selected.keys)
+      guard split.isEmpty else { throw DerivedWeightError.splits(split) }
       let (other, keys) = try selected.applying(selected.steps(of: keyRules))
       try reportUnmatched(keys, of: file)
       let report: UpdateReport

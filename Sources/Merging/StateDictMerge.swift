@@ -48,6 +48,8 @@ public struct StateDictMerge: Sendable {
     public var merged: [String] = []
     /// The selected keys that are as in the first input, since they are no real floating-point tensors.
     public var copied: [String] = []
+    /// The weights that are computed from several keys, of which the parts were merged one by one.
+    public var partwise: [DerivedWeight] = []
     /// The groups of keys that were tied in the first input and are not any more.
     public var brokenTies: [[String]] = []
 
@@ -57,7 +59,8 @@ public struct StateDictMerge: Sendable {
 
   /// Plans the merge; no element is read yet.
   ///
-  /// - Throws: `MergeError` with everything that does not fit; `StateDictError.badPattern`.
+  /// - Throws: `MergeError` with everything that does not fit; `StateDictError.badPattern`;
+  ///   `DerivedWeightError.noNumbers` for parts of weights, such as codes with scales beside them.
   public func merged() throws -> Result {
     guard let first = inputs.first else {
       throw MergeError.wrongInputs(method: method.name, problem: "needs inputs")
@@ -160,6 +163,7 @@ struct MergeExecution {
       }
       all.append(parts)
     }
+    result.partwise = try checkNumbers(computed: all.map(\.plan), all: plans)
     guard mismatches.isEmpty else { throw MergeError.cannotMerge(mismatches) }
     var known: [Identity: Storage] = [:]
     // A random method would draw other numbers for another key.
@@ -190,6 +194,28 @@ struct MergeExecution {
     }
     result.brokenTies = before.tiesBroken(in: result.stateDict)
     return result
+  }
+
+  /// Refuses what is no weight but a part of one; gives the weights whose parts may be merged one by one.
+  ///
+  /// Codes are refused even where they would only be copied, since they would not be merged with the rest.
+  private func checkNumbers(
+    computed: [TensorPlan], all: [TensorPlan]
+  ) throws(DerivedWeightError) -> [DerivedWeight] {
+    let keys = { (plans: [TensorPlan]) in
+      var keys = [[String]](repeating: [], count: merge.inputs.count)
+      for source in plans.flatMap(\.sources) { keys[source.input].append(source.key) }
+      return keys
+    }
+    var (partwise, seen) = ([DerivedWeight](), Set<DerivedWeight>())
+    let (some, all) = (keys(computed), keys(all))
+    for (number, input) in merge.inputs.enumerated() {
+      let gate = NumberGate(input.stateDict)
+      try gate.checkCodes(all[number], operation: "merge", input: input.name)
+      let met = try gate.check(some[number], operation: "merge", input: input.name)
+      partwise += met.filter { seen.insert($0).inserted }
+    }
+    return partwise
   }
 
   /// The tensors that a plan names; nil for what is no real floating-point tensor, or if they do not fit.

@@ -7,14 +7,18 @@ extension StateDict {
   /// - Parameter isIncluded: which tensors are converted; those that have the type already stay.
   /// - Returns: the state dict, and for each storage that is converted the first key that looks into it and
   ///   what counts the numbers that it loses, each time they are read.
-  /// - Throws: `StateDictError.cannotConvert` for a tensor without numbers.
+  /// - Throws: `StateDictError.cannotConvert` for a tensor without numbers; `DerivedWeightError.noNumbers` for codes
+  ///   with scales beside them. Of other weights in parts each part is cast, as `module.to(dtype)` does.
   public func converting(
     to type: ElementType, where isIncluded: (_ key: String, _ tensor: Tensor) -> Bool
   ) throws -> (stateDict: StateDict, tallies: [(key: String, tally: ConversionTally)]) {
+    let gate = NumberGate(self)
+    let cast = tensors.filter { $0.tensor.elementType != type && isIncluded($0.key, $0.tensor) }
+    try gate.checkCodes(cast.map(\.key), operation: "cast")
     var result = self
     var tallies: [(key: String, tally: ConversionTally)] = []
     var converters: [ObjectIdentifier: TensorConverter] = [:]
-    for (key, tensor) in tensors where tensor.elementType != type && isIncluded(key, tensor) {
+    for (key, tensor) in cast {
       let storage = ObjectIdentifier(tensor.storage)
       if converters[storage] == nil {
         let tally = ConversionTally()

@@ -42,9 +42,35 @@ extension StateDict {
     let selection = search.selection(isStrict: strict)
     guard !search.rules.isEmpty || !selection.isEverything else { return nil }
     let steps = [KeyStep.select(selection)] + search.rules.map(KeyStep.rename)
-    let after = try applying(steps).result.validate(against: reference, strict: strict)
+    let (result, changes) = try applying(steps)
+    let after = try result.validate(against: reference, strict: strict)
+    guard try !splitsWeights(changes.kept, search.rules, reference, before, after) else {
+      return nil
+    }
     guard after.isLoadable || after.loaded.count > before.loaded.count else { return nil }
     return RenameSuggestion(selection: selection, renames: search.rules, report: after)
+  }
+}
+
+extension StateDict {
+  /// Whether weights that are computed from several keys would be torn: some parts left out, or all where the model
+  /// has the plain weight, or some of the model's own parts filled and others not.
+  private func splitsWeights(
+    _ kept: [String], _ rules: [KeyRename], _ reference: StateDict, _ before: LoadReport,
+    _ after: LoadReport
+  ) throws -> Bool {
+    let gate = NumberGate(self)
+    guard gate.weightsSplit(by: kept).isEmpty else { return true }
+    let keptKeys = Set(kept.map(StateKey.init))
+    let renamers = try rules.map { try $0.renamer() }
+    for weight in derivedWeights
+    where !weight.parts.contains(where: { keptKeys.contains(StateKey($0)) }) {
+      let plain = renamers.reduce(weight.key) { $1($0) }
+      if reference.value(for: plain) != nil { return true }
+    }
+    let filled = NumberGate(reference)
+    let torn = Set(filled.weightsSplit(by: before.loaded))
+    return filled.weightsSplit(by: after.loaded).contains { !torn.contains($0) }
   }
 }
 

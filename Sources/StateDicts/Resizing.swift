@@ -23,12 +23,14 @@ extension StateDict {
   ///   - seed: what fresh values depend on: they are those that PyTorch gives after `torch.manual_seed(seed)` when
   ///     it initialises the layers in the base's order.
   /// - Returns: the state dict, what was changed, and the rules that no key of the base has to do with.
-  /// - Throws: `ResizeError.impossible` for a value that cannot be made to fit; what reading throws.
+  /// - Throws: `ResizeError.impossible` for a value that cannot be made to fit; `DerivedWeightError.noNumbers` for a
+  ///   part of a weight; what reading throws.
   public func resized(
     toFit base: StateDict, _ rules: [ResizeRule], seed: UInt64 = 0
   ) throws -> (result: StateDict, resized: [Resized], unmatched: [KeyReport.Unmatched]) {
     let matchers = try rules.map { try $0.keys.matcher() }
     var isHit = [Bool](repeating: false, count: rules.count)
+    let gate = NumberGate(self)
     var result = self
     var done: [Resized] = []
     var initialiser = DefaultInitialiser(base, seed: seed)
@@ -45,6 +47,9 @@ extension StateDict {
         continue
       }
       guard let own = self[key], own.shape != wanted.shape else { continue }
+      if let weight = gate.weight(of: key) {
+        throw DerivedWeightError.noNumbers(operation: "resize", input: "", [weight])
+      }
       result[key] = try own.resized(like: wanted, rule.mode, key)
       done.append(
         Resized(key: key, rule: rule.written, found: own.shape, shape: wanted.shape))

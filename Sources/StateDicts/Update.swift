@@ -30,7 +30,9 @@ extension StateDict {
   ///   - skipMismatched: whether values of another shape are left out instead of refused.
   ///   - rules: which values of another shape are made to fit, and how; see ``resized(toFit:_:seed:)``.
   ///   - seed: what fresh values depend on.
-  /// - Throws: `StateDictError.cannotUpdate` with everything that stands in the way; `ResizeError`.
+  /// - Throws: `StateDictError.cannotUpdate` with everything that stands in the way; `ResizeError`;
+  ///   `DerivedWeightError.splits` where a weight is held in parts, here or afterwards, and only some of them
+  ///   would be the other's.
   @discardableResult
   public mutating func update(
     with other: StateDict, allowNew: Bool = false, skipMismatched: Bool = false,
@@ -58,6 +60,10 @@ extension StateDict {
       throw StateDictError.cannotUpdate(
         missing: missing, mismatched: skipMismatched ? [] : report.skipped)
     }
+    let taken = report.replaced + report.added
+    let split = NumberGate(self).weightsSplit(by: taken)
+    let mixed = NumberGate(result).weightsSplit(by: taken).filter { !split.contains($0) }
+    guard split.isEmpty, mixed.isEmpty else { throw DerivedWeightError.splits(split + mixed) }
     report.brokenTies = tiesBroken(in: result)
     result.addMetadata(from: other, for: report.added)
     self = result

@@ -142,6 +142,14 @@ extension ConvertCommand: CheckedCommand {
   }
 }
 
+extension FoldCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) throws {
+    use.decide("at")
+    use.decide(SelectionOptions.names)
+    try output.declare(in: &use, keepingFormatOf: file)
+  }
+}
+
 extension ShardCommand: CheckedCommand {
   func declareOptions(_ use: inout OptionUse) throws {
     use.decide("at")

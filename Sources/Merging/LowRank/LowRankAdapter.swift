@@ -150,7 +150,8 @@ extension LowRankAdapter {
   ///     of their own need it.
   ///   - keepsNaN: whether NaN is added like a number instead of being an error.
   /// - Returns: the base with the changed weights in their places, computed when they are read.
-  /// - Throws: `MergeError.badAdapter` with everything that does not fit, `MergeError.noScale`.
+  /// - Throws: `MergeError.badAdapter` with everything that does not fit, `MergeError.noScale`;
+  ///   `DerivedWeightError.noNumbers` for weights of the base that are held in parts.
   public func merged(
     into base: StateDict, baseName: String, scale: Double? = nil, keepsNaN: Bool = false,
     cancellation: Cancellation = Cancellation()
@@ -187,6 +188,7 @@ extension LowRankAdapter {
     if !without.isEmpty, without.count < matched.count {
       sums.problems += modules.filter(without.contains).map { "\($0) has no alpha; others have" }
     }
+    try sums.checkParts()
     guard sums.problems.isEmpty else {
       throw MergeError.badAdapter(
         sums.problems, hint: "an adapter is merged into the model that it was trained on (\(name))")

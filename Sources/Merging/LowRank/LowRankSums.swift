@@ -12,6 +12,10 @@ struct LowRankSums {
   private let baseName, adapterName: String
   private let context: MergeContext
   private let names: ModuleNames
+  /// Knows the base's weights that are held in parts, which nothing can be added to.
+  private let gate: NumberGate
+  /// Those of them that the adapter means.
+  private var weightsInParts: [DerivedWeight] = []
   /// The keys whose tensors look at the same elements.
   private var tied: [TensorView: [String]] = [:]
   private var sums: [TensorView: Sum] = [:]
@@ -36,7 +40,9 @@ struct LowRankSums {
     self.baseName = baseName
     self.adapterName = adapterName
     self.context = context
-    names = ModuleNames(base.keys)
+    gate = NumberGate(base)
+    // An adapter's module may be one whose weight is in parts; it is found to be refused by name.
+    names = ModuleNames(base.keys + gate.plainKeys.filter { base.value(for: $0) == nil })
     orientation = WeightOrientation(base)
     base.forEach { key, value in
       if let tensor = value.tensor, !tensor.view.isEmpty {
@@ -48,6 +54,7 @@ struct LowRankSums {
   /// Lets a tensor take a parameter's place, and that of parameters tied to it, if they share it with it.
   mutating func replace(_ name: String, by tensor: Tensor, andTied: Bool) throws {
     let found = names.keys(ofParameter: name)
+    if found.count == 1, noteParts(of: found[0]) { return }
     guard found.count == 1, let key = found.first, let old = base[key], old.shape == tensor.shape
     else {
       problems.append(
@@ -82,11 +89,28 @@ struct LowRankSums {
         text: found.isEmpty
           ? "is no module of the base" : "may be any of \(found.joined(separator: ", "))")
     }
+    guard !noteParts(of: key) else { throw Misfit(text: "has a weight that is held in parts") }
     if let other = moduleOfKey[key] {
       throw Misfit(text: "means \(key), as \(other) does")
     }
     moduleOfKey[key] = module
     return key
+  }
+
+  /// Whether a key is, or would be, that of a weight that is held in parts; such a weight is remembered.
+  private mutating func noteParts(of key: String) -> Bool {
+    guard let weight = gate.weight(of: key) ?? gate.weight(computing: key) else { return false }
+    weightsInParts.append(weight)
+    return true
+  }
+
+  /// Lets the adapter pass if it means no weight that is held in parts.
+  ///
+  /// - Throws: `DerivedWeightError.noNumbers`.
+  func checkParts() throws(DerivedWeightError) {
+    guard weightsInParts.isEmpty else {
+      throw .noNumbers(operation: "add an adapter to", input: baseName, weightsInParts)
+    }
   }
 
   /// Adds a product to the weight at a key. Tied weights, which peft changes in place, have the products of all.

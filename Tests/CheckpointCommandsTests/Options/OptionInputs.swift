@@ -60,6 +60,12 @@ struct OptionInputs {
     try holder.setValue(at: "epoch", to: JSONValue(parsing: "1"))
     try holder.setValue(at: "list", to: JSONValue(parsing: "[1, 2, 3]"))
     try holder.write(to: nested)
+    var parts = StateDict()
+    parts["model.head"] = try Tensor(random, shape: [2, 3])
+    parts["model.embed_g"] = try Tensor([1, 2] as [Float], shape: [2, 1])
+    parts["model.embed_v"] = tied
+    let normed = folder.file("normed.pt")
+    try Checkpoint(parts).write(to: normed)
     func out(_ name: String) -> [String] { ["-o", folder.file("out" + name)] }
     let merge = ["merge", b, c]
     calls =
@@ -84,7 +90,7 @@ struct OptionInputs {
       ]
       .flatMap { ending in
         [
-          ["filter", a] + out(ending),
+          ["filter", a] + out(ending), ["fold", normed] + out(ending),
           ["rename-keys", b, "--add-prefix", "x."] + out(ending),
           ["convert", a] + out(ending), ["convert", b, "--to-dtype", "float16"] + out(ending),
           merge + out(ending),
