@@ -23,7 +23,7 @@ struct FoldCommandTests {
       }
     }
     var checkpoint = try Checkpoint(stateDict)
-    try checkpoint.setValue(at: "/epoch", to: JSONValue(parsing: "3"))
+    try checkpoint.setValue(at: "epoch", to: JSONValue(parsing: "3"))
     let path = folder.file(name)
     try checkpoint.write(to: path)
     return path

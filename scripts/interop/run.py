@@ -24,6 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "fixtures"), str(pathlib.Path(__file__).resolve().parent)]
 
 import adapters
+import derived_weights
 import described_models
 import generate
 import harness
@@ -401,6 +402,7 @@ def main():
     groups = [fixtures, state_dicts, random_graphs, random_state_dicts, plain, hostile, main_job]
     groups += inspection.GROUPS
     groups += hub_formats.GROUPS
+    groups += derived_weights.GROUPS
     groups += described_models.GROUPS
     groups += adapters.GROUPS
     groups += merges.GROUPS

@@ -68,7 +68,7 @@ struct OptionInputs {
     try Checkpoint(parts).write(to: normed)
     func out(_ name: String) -> [String] { ["-o", folder.file("out" + name)] }
     let merge = ["merge", b, c]
-    calls =
+    let most: [[String]] =
       [
         ["ls", a], ["ls", a, "--optimizer"], ["show", a], ["show", a, "--record", "x"],
         ["check", a, "--against", b], ["check", a, "--model", "resnet18"], ["recipes"],
@@ -90,7 +90,7 @@ struct OptionInputs {
       ]
       .flatMap { ending in
         [
-          ["filter", a] + out(ending), ["fold", normed] + out(ending),
+          ["filter", a] + out(ending),
           ["rename-keys", b, "--add-prefix", "x."] + out(ending),
           ["convert", a] + out(ending), ["convert", b, "--to-dtype", "float16"] + out(ending),
           merge + out(ending),
@@ -106,6 +106,8 @@ struct OptionInputs {
         ["merge", b, adapters, "--method", "lora"] + out(".pt"),
         ["merge", "--config", recipe] + out(".pt"), ["merge", recipe] + out(".safetensors"),
       ]
+    let endings = [".pt", ".safetensors", "/", ".safetensors.index.json", ".npz", ".gguf"]
+    calls = most + endings.map { ["fold", normed] + out($0) }
   }
 
   /// Whether a call writes something that can be compared.
