@@ -3,6 +3,11 @@ internal import CTrainingKernels
 /// The three products of a convolution: outputs, gradients of images, and gradients of weights. All operands are
 /// contiguous.
 enum Convolution {
+  /// A product of float32 by one of the algorithms: of two operands, into a third.
+  private typealias FloatProduct = (
+    ConvolutionGeometry, UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>
+  ) throws -> Void
+
   /// Calls `body` for each image; threads share the images, and each has its own scratch memory.
   private static func forImages<T: Scalar>(
     _ g: ConvolutionGeometry, scratch: Int,
@@ -75,18 +80,17 @@ enum Convolution {
   ) throws {
     if let gradient = asFloats(gradient), let weight = asFloats(weight), let input = asFloats(input)
     {
+      let product: FloatProduct?
       if WinogradConvolution.isBetterForInput(g) {
-        return try WinogradConvolution.gradientOfInput(
-          g, gradient: gradient, weight: weight, into: input)
+        product = WinogradConvolution.gradientOfInput
+      } else if DirectConvolution.canDoGradientOfInput(g) {
+        product = DirectConvolution.gradientOfInput
+      } else if DepthwiseConvolution.canDoGradientOfInput(g) {
+        product = DepthwiseConvolution.gradientOfInput
+      } else {
+        product = nil
       }
-      if DirectConvolution.canDoGradientOfInput(g) {
-        return try DirectConvolution.gradientOfInput(
-          g, gradient: gradient, weight: weight, into: input)
-      }
-      if DepthwiseConvolution.canDoGradientOfInput(g) {
-        return try DepthwiseConvolution.gradientOfInput(
-          g, gradient: gradient, weight: weight, into: input)
-      }
+      if let product { return try product(g, gradient, weight, input) }
     }
     let blas = try BLAS.shared()
     let area = g.outputArea
@@ -113,22 +117,19 @@ enum Convolution {
   ) throws {
     if let gradient = asFloats(gradient), let input = asFloats(input), let weight = asFloats(weight)
     {
+      let product: FloatProduct?
       if WinogradConvolution.isBetterForWeight(g) {
-        return try WinogradConvolution.gradientOfWeight(
-          g, gradient: gradient, input: input, into: weight)
+        product = WinogradConvolution.gradientOfWeight
+      } else if PointwiseConvolution.canDo(g) {
+        product = PointwiseConvolution.gradientOfWeight
+      } else if DirectConvolution.canDo(g) {
+        product = DirectConvolution.gradientOfWeight
+      } else if DepthwiseConvolution.canDo(g) {
+        product = DepthwiseConvolution.gradientOfWeight
+      } else {
+        product = nil
       }
-      if PointwiseConvolution.canDo(g) {
-        return try PointwiseConvolution.gradientOfWeight(
-          g, gradient: gradient, input: input, into: weight)
-      }
-      if DirectConvolution.canDo(g) {
-        return try DirectConvolution.gradientOfWeight(
-          g, gradient: gradient, input: input, into: weight)
-      }
-      if DepthwiseConvolution.canDo(g) {
-        return try DepthwiseConvolution.gradientOfWeight(
-          g, gradient: gradient, input: input, into: weight)
-      }
+      if let product { return try product(g, gradient, input, weight) }
     }
     let blas = try BLAS.shared()
     let area = g.outputArea
