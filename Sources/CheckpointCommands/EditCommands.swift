@@ -132,7 +132,10 @@ private func edit(
   var report: KeyReport
   var changed: [PlainChange] = []
   var separated: [OutputOptions.Separated] = []
-  if checkpoint.optimizerPaths().contains(place) {
+  if try checkpoint.hasOptimizer(at: place) {
+    if !output.extract {
+      separated = OutputOptions.tell(try checkpoint.separateOptimizer(at: place))
+    }
     (report, optimizers) = try editOptimizer(&checkpoint, at: place, rules, optimizer)
     try reportUnmatched(report, of: file)
     try selection.checkIsNotEmpty(report.kept.count, of: report.changes.count, in: file)

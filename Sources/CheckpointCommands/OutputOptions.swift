@@ -112,14 +112,16 @@ struct OutputOptions: ParsableArguments {
       try checkpoint.extract(at: place)
       try checkpoint.replaceStateDict(at: "/", with: stateDict)
     }
-    for object in separated {
-      let others = object.others.isEmpty ? ["something else"] : object.others
-      Messages.warn(
-        "\(object.path) was one object with \(others.joined(separator: ", ")), which stays as it was"
-      )
+    return (try makePlain(&checkpoint), Self.tell(separated))
+  }
+
+  /// Says what is no longer one object.
+  static func tell(_ separated: [SeparatedObject]) -> [Separated] {
+    separated.map { object in
+      let others = object.others.isEmpty ? "something else" : object.others.joined(separator: ", ")
+      Messages.warn("\(object.path) was one object with \(others), which stays as it was")
+      return Separated(at: object.path, from: object.others)
     }
-    let changed = try makePlain(&checkpoint)
-    return (changed, separated.map { Separated(at: $0.path, from: $0.others) })
   }
 
   /// A place that had one object with others, and these, for scripts.

@@ -96,6 +96,46 @@ extension Checkpoint {
       renamed: edit.renamed)
   }
 
+  /// Whether an optimizer's state stands at a path.
+  public func hasOptimizer(at path: String) throws -> Bool {
+    optimizerParts(of: try resolve(path)) != nil
+  }
+
+  /// Lets an optimizer's state, with its groups and all that is changed in it, be the path's own; what else
+  /// mentions it keeps what it has.
+  ///
+  /// - Returns: what was one object before and is not any more.
+  public mutating func separateOptimizer(at path: String) throws -> [SeparatedObject] {
+    let own = try separate(ObjectPath(path).steps)
+    guard let parts = optimizerParts(of: own.ref) else {
+      throw OptimizerError.notAnOptimizer(
+        file: self.path, path: path, "\(summary(of: own.ref)) is no optimizer's state")
+    }
+    let groups = try parts.groups.map { group in
+      let copy = copyOne(group)
+      try ownChild("params", of: copy, at: path)
+      try ownChild("param_names", of: copy, at: path)
+      return copy
+    }
+    try ownChild("state", of: own.ref, at: path)
+    let list = try ownChild("param_groups", of: own.ref, at: path)
+    guard let list, graph.setItems(of: list, to: groups) else {
+      throw cannotEdit(own.ref, at: path)
+    }
+    return own.separated.map { [$0] } ?? []
+  }
+
+  /// Gives an object a child of its own in the place of the one that it has, if it has one.
+  @discardableResult
+  private mutating func ownChild(
+    _ step: String, of ref: PickleGraph.Ref, at path: String
+  ) throws -> PickleGraph.Ref? {
+    guard let child = graph.child(step, of: ref) else { return nil }
+    let copy = copyOne(child)
+    guard graph.setChild(step, of: ref, to: copy) else { throw cannotEdit(ref, at: path) }
+    return copy
+  }
+
   /// Gives the parameters of a group their new numbers, and `param_names` the new names.
   private mutating func renumber(
     _ group: PickleGraph.Ref, at path: String, _ ids: [String: PickleGraph.Ref],

@@ -102,8 +102,18 @@ struct ObjectFormTests {
     graph = before
     let wereRemoved = graph.setEntries(of: graph.root, to: [])
     #expect(wereRemoved)
-    try check(graph, .object([]), like: before)
+    // An empty object of an unknown class does not show that it is a mapping.
+    if Self.unknown.contains(form.form) {
+      let empty = try written(graph)
+      #expect(empty.entries(of: empty.root)?.isEmpty != false)
+    } else {
+      try check(graph, .object([]), like: before)
+    }
   }
+
+  private static let unknown: Set = [
+    "subclass", "subclass_note", "subclass_pairs", "ordered_subclass", "newobj", "easy", "twice",
+  ]
 
   @Test(
     "An item is set, added and removed; fields of a fixed number are only set",

@@ -149,8 +149,10 @@ struct SharedObjectTests {
     try checkpoint.setValue(at: "a/n", to: .number("1"))
     #expect(try json(checkpoint, "b/n") == .number("1"))
     try checkpoint.removeValue(at: "b/n")
-    let same = try checkpoint.replaceStateDict(at: "a", with: checkpoint.stateDict(at: "a"))
+    var read = try Checkpoint(Fixtures.path("module_state_dict.pt"))
+    read.graph.root = dict([("a", read.graph.root), ("b", read.graph.root)], in: &read)
+    let same = try read.replaceStateDict(at: "a", with: read.stateDict(at: "a"))
     #expect(same.isEmpty)
-    #expect(try checkpoint.resolve("a") == checkpoint.resolve("b"))
+    #expect(try read.resolve("a") == read.resolve("b"))
   }
 }

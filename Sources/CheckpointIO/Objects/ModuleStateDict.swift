@@ -67,6 +67,21 @@ extension Checkpoint {
     var metadata: [StateDict.ModuleMetadata] = []
     var open: [(name: String, depth: Int, ref: PickleGraph.Ref)] = [("", 0, root)]
     var (count, byteCount) = (0, 0)
+    // A module that stands under many names is looked into once.
+    var known: [PickleGraph.Ref: (parts: ModuleParts, version: Int?)] = [:]
+    func look(_ ref: PickleGraph.Ref, _ name: String) throws -> (parts: ModuleParts, version: Int?)
+    {
+      if let found = known[ref] { return found }
+      guard let parts = moduleParts(of: ref) else {
+        throw bad(name, "is \(summary(of: ref)), whose parameters the file does not tell")
+      }
+      if let cls = graph.className(of: ref), Self.savesOtherValues(cls) {
+        throw bad(name, "is a \(Text.printable(cls)), which saves values that it computes")
+      }
+      let found = (parts, moduleVersion(of: ref, parts.values.map(\.name)))
+      known[ref] = found
+      return found
+    }
     while let (name, depth, ref) = open.popLast() {
       count += 1
       byteCount += name.utf8.count
@@ -75,12 +90,7 @@ extension Checkpoint {
       else {
         throw bad("", "holds itself, or more modules or deeper ones than can be looked into")
       }
-      guard let parts = moduleParts(of: ref) else {
-        throw bad(name, "is \(summary(of: ref)), whose parameters the file does not tell")
-      }
-      if let cls = graph.className(of: ref), Self.savesOtherValues(cls) {
-        throw bad(name, "is a \(Text.printable(cls)), which saves values that it computes")
-      }
+      let (parts, version) = try look(ref, name)
       let prefix = name.isEmpty ? "" : name + "."
       for (own, value) in parts.values {
         byteCount += prefix.utf8.count + own.utf8.count
@@ -90,7 +100,7 @@ extension Checkpoint {
         result.stateDict.setValue(detached(value), for: prefix + own)
       }
       if parts.hasHooks { result.hooked.append(name) }
-      if let version = moduleVersion(of: ref, parts.values.map(\.name)) {
+      if let version {
         let value = OpaqueObject(summary: "dict of 1")
         metadata.append(.init(module: name, value: value, version: version))
       }
@@ -102,6 +112,11 @@ extension Checkpoint {
 
   /// A parameter as `state_dict()` gives it: `detach()` leaves the tensor that it is made from.
   private func detached(_ ref: PickleGraph.Ref) -> StateDict.Value {
+    if document.format == .torchScript, var tensor = tensor(of: ref), tensor.requiresGrad {
+      // No object of the file's is this tensor.
+      tensor.requiresGrad = false
+      return .tensor(tensor)
+    }
     guard let tensor = tensor(of: ref), tensor.isParameter,
       let inner = graph.making(of: ref)?.argument(0), self.tensor(of: inner) != nil,
       case .tensor(var plain) = value(inner)
