@@ -118,13 +118,9 @@ extension Checkpoint {
       return .tensor(tensor)
     }
     guard let tensor = tensor(of: ref), tensor.isParameter,
-      let inner = graph.making(of: ref)?.argument(0), self.tensor(of: inner) != nil,
-      case .tensor(var plain) = value(inner)
+      let inner = graph.making(of: ref)?.argument(0), self.tensor(of: inner) != nil
     else { return value(ref) }
-    // Known as a parameter to those who look for the parameters of an optimizer.
-    plain.isParameter = true
-    plain.requiresGrad = false
-    return .tensor(plain)
+    return value(inner)
   }
 
   // MARK: - One module
