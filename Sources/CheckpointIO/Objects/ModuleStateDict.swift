@@ -23,7 +23,7 @@ extension Checkpoint {
   /// Deeper modules cannot be saved by PyTorch, whose `state_dict()` calls itself.
   private static let moduleDepthLimit = 1000
   /// A module that stands under many names counts under each.
-  private static let moduleLimit = 250_000
+  private static let moduleLimit = 100_000
   /// How many bytes the keys may have together.
   private static let moduleKeyLimit = 64 << 20
 
