@@ -13,8 +13,12 @@ extension MergeCommand {
     let seed: UInt64?
     let dry_run: Bool
     let merged, copied: [String]
+    let kept: KeptReport
     let broken_ties: [[String]]
     let separated: [OutputOptions.Separated]
+    let tied_heads: [MergeLossReport.Head]
+    let losses: [MergeLossReport.Loss]
+    let rounded_to_infinity: [MergeLossReport.Rounded]
     let plain: [String: String]
     let bytes: Int
   }
@@ -37,21 +41,24 @@ extension MergeCommand {
     var checkpoint = try Checkpoint(files[0])
     let place = try at ?? checkpoint.stateDictPath()
     var inputs = [MergeInput(name: files[0], stateDict: try checkpoint.stateDict(at: place))]
+    var opened = [checkpoint]
     for file in files.dropFirst() {
-      inputs.append(
-        MergeInput(name: file, stateDict: try Checkpoint(file).stateDict(at: otherAt)))
+      let other = try Checkpoint(file)
+      inputs.append(MergeInput(name: file, stateDict: try other.stateDict(at: otherAt)))
+      opened.append(other)
     }
     var base = kind.baseUse == .required ? 0 : nil
     if let file = merging.base {
       if kind.baseUse == .ignored {
         throw UsageError(description: "\(kind.name) has no base; name all files in a row")
       }
-      if let index = files.firstIndex(of: file) {
+      let other = try Checkpoint(file)
+      // The base may be one of the files under another name.
+      if let index = opened.firstIndex(where: { $0.isSameInput(as: other) }) {
         base = index
       } else {
         base = inputs.count
-        inputs.append(
-          MergeInput(name: file, stateDict: try Checkpoint(file).stateDict(at: otherAt)))
+        inputs.append(MergeInput(name: file, stateDict: try other.stateDict(at: otherAt)))
       }
     }
     var merge = StateDictMerge(method: kind, inputs: inputs, base: base)
@@ -78,16 +85,23 @@ extension MergeCommand {
     for tie in result.brokenTies {
       Messages.warn("no longer tied: " + tie.joined(separator: ", "))
     }
+    let kept = KeptReport(result)
+    kept.warn()
+    for head in result.tiedHeads {
+      Messages.warn("\(head.key) of \(head.input) is its \(head.embedding)")
+    }
     let (changed, separated) = try output.put(result.stateDict, into: &checkpoint, at: place)
     try output.write(checkpoint, common: common, at: place, carryingFilesOf: source) { bytes in
+      let lost = MergeLossReport(result)
       guard common.json else {
+        lost.show()
         if output.dryRun {
           for key in result.merged { print("merge    \(Messages.line(key))") }
           for key in result.copied { print("keep     \(Messages.line(key))") }
         }
         let copied =
           result.copied.isEmpty
-          ? "" : "\(result.copied.count) that are no floats kept as they are, "
+          ? "" : "\(result.copied.count) that are not merged kept as they are, "
         print(
           "\(result.merged.count) keys merged by \(method), \(copied)"
             + "\(bytesText(bytes)) \(output.dryRun ? "would go" : "written") to \(output.output)")
@@ -96,8 +110,10 @@ extension MergeCommand {
       showJSON(
         Report(
           method: method, output: output.output, at: place, inputs: inputs, base: base, seed: seed,
-          dry_run: output.dryRun, merged: result.merged, copied: result.copied,
-          broken_ties: result.brokenTies, separated: separated,
+          dry_run: output.dryRun, merged: result.merged, copied: result.copied, kept: kept,
+          broken_ties: result.brokenTies, separated: separated, tied_heads: lost.heads,
+          losses: lost.losses,
+          rounded_to_infinity: lost.rounded,
           plain: Dictionary(changed.map { ($0.path, $0.what) }) { first, _ in first }, bytes: bytes)
       )
     }
@@ -147,9 +163,12 @@ extension MergeCommand {
     let recipe = try MergeRecipe(contentsOf: path)
     var options = StateDictMerge(method: recipe.method, inputs: [])
     try merging.applyCommon(to: &options, seed: resizing.seed)
-    let result = try recipe.merged(options: options) {
-      try Checkpoint($0).stateDict(at: otherAt)
-    }
+    var opened: [String: Checkpoint] = [:]
+    for model in recipe.models { opened[model] = try Checkpoint(model) }
+    let identities = opened.mapValues { AnyHashable($0.inputIdentity) }
+    let result = try recipe.merged(
+      options: options, identify: { identities[$0] },
+      load: { try (opened[$0] ?? Checkpoint($0)).stateDict(at: otherAt) })
     var checkpoint = try Checkpoint(result.stateDict)
     try write(
       result, into: &checkpoint, at: "/", inputs: recipe.models, base: nil,

@@ -62,7 +62,10 @@ struct MergingOptions: ParsableArguments {
 
   @Option(help: "The module with the numbered layers that values go over, such as model.layers.")
   var layers: String?
-  @Option(help: "What a NaN in an input is: error (default) or keep.") var onNan: String?
+  @Option(help: "What a NaN in an input, or of infinities, is: error (default) or keep.")
+  var onNan: String?
+  @Flag(help: "Keep the first file's value where what cannot be merged differs.")
+  var keepUnmergeable = false
   @Option(help: "The dtype of what is merged; allows inputs of different dtypes.")
   var toDtype: String?
 
@@ -175,6 +178,7 @@ struct MergingOptions: ParsableArguments {
     merge.layers = layers ?? merge.layers
     merge.seed = seed
     merge.keepsNaN = onNan == "keep"
+    merge.keepsUnmergeable = keepUnmergeable
     if let toDtype { merge.elementType = try mergedType(toDtype) }
   }
 

@@ -69,8 +69,11 @@ public struct Checkpoint: Sendable {
   /// The open files that it was read from.
   public var files: [File] { document.files }
 
-  /// What the format holds beside the objects, in its order, such as safetensors' `__metadata__`.
-  public var metadata: [(key: String, value: String)] { document.metadata }
+  /// What the format holds beside the objects, in its order, such as safetensors' `__metadata__`; without the names of
+  /// tied tensors that are recorded there.
+  public var metadata: [(key: String, value: String)] {
+    document.metadata.filter { !document.recordedTies.contains($0.key) }
+  }
 
   /// The storage of a persistent id.
   func storage(of id: PickleGraph.Ref) -> Storage? {

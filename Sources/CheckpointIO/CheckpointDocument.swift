@@ -20,6 +20,8 @@ final class CheckpointDocument: Sendable {
   let files: [File]
   /// What the format holds beside the objects, in its order, such as safetensors' `__metadata__`.
   let metadata: [(key: String, value: String)]
+  /// The keys of ``metadata`` that are names of tied tensors, which have their tensors again.
+  let recordedTies: Set<String>
   /// All that a GGUF file says of itself, for a GGUF file that is made from it.
   let nativeMetadata: NativeMetadata?
   /// Records of a PyTorch archive that are neither the pickle nor a storage nor PyTorch's own notes,
@@ -31,8 +33,9 @@ final class CheckpointDocument: Sendable {
     graph: PickleGraph, storages: StorageTable, tensors: TensorTable,
     format: Checkpoint.Format, path: String, files: [File],
     metadata: [(key: String, value: String)] = [], nativeMetadata: NativeMetadata? = nil,
-    otherRecords: [(name: String, source: ByteSource)] = []
+    otherRecords: [(name: String, source: ByteSource)] = [], recordedTies: Set<String> = []
   ) {
+    self.recordedTies = recordedTies
     self.graph = graph
     self.storages = storages
     self.tensors = tensors
@@ -68,23 +71,25 @@ final class CheckpointDocument: Sendable {
   /// Values of other documents (the shards of a checkpoint) are copied in with all that they lead to.
   convenience init(
     _ stateDict: StateDict, format: Checkpoint.Format, path: String, files: [File],
-    metadata: [(key: String, value: String)] = [], nativeMetadata: NativeMetadata? = nil
+    metadata: [(key: String, value: String)] = [], nativeMetadata: NativeMetadata? = nil,
+    recordedTies: Set<String> = []
   ) throws {
     try self.init(
       Checkpoint(stateDict), format: format, path: path, files: files, metadata: metadata,
-      nativeMetadata: nativeMetadata)
+      nativeMetadata: nativeMetadata, recordedTies: recordedTies)
   }
 
   /// A document of what was put together in a checkpoint made here.
   convenience init(
     _ made: Checkpoint, format: Checkpoint.Format, path: String, files: [File],
-    metadata: [(key: String, value: String)] = [], nativeMetadata: NativeMetadata? = nil
+    metadata: [(key: String, value: String)] = [], nativeMetadata: NativeMetadata? = nil,
+    recordedTies: Set<String> = []
   ) throws {
     var graph = made.graph
     graph.seal()
     self.init(
       graph: graph, storages: StorageTable(made.addedStorages), tensors: made.addedTensors,
       format: format, path: path, files: files, metadata: metadata,
-      nativeMetadata: nativeMetadata)
+      nativeMetadata: nativeMetadata, recordedTies: recordedTies)
   }
 }

@@ -16,8 +16,10 @@ enum SafetensorsReader: FormatReader {
     let header = try SafetensorsHeader(reading: file)
     var stateDict = StateDict()
     for (key, tensor) in try header.tensors(in: file) { stateDict[key] = tensor }
+    let metadata = header.metadata ?? []
+    let ties = RecordedTies.restore(in: &stateDict, from: metadata)
     return try CheckpointDocument(
-      stateDict, format: .safetensors, path: file.path, files: [file],
-      metadata: header.metadata ?? [])
+      stateDict, format: .safetensors, path: file.path, files: [file], metadata: metadata,
+      recordedTies: ties)
   }
 }

@@ -15,26 +15,31 @@ enum SafetensorsWriter: FormatWriter {
       SafetensorsType($0.elementType) != nil
     }
     let file = try file(
-      named: path, alone.tensors, metadata: metadata(of: checkpoint) + ties(alone, checkpoint))
+      named: path, alone.tensors, metadata: metadata(of: checkpoint, alone))
     return OutputPlan(format: format, path: path, file: file, report: alone.report)
   }
 
   /// What a file says of itself: what the checkpoint's own said; if that was no safetensors file, also, as transformers
   /// wants it, that the tensors are PyTorch's.
-  static func metadata(of checkpoint: Checkpoint) -> [(key: String, value: String)] {
-    switch checkpoint.format {
-    case .safetensors, .safetensorsIndex: checkpoint.metadata
-    default: [("format", "pt")] + checkpoint.metadata.filter { $0.key != "format" }
-    }
-  }
-
-  /// The names of tensors that were left out, each with the one that stands for it, as
-  /// safetensors' `save_model` records them.
-  static func ties(
-    _ alone: TensorsAlone, _ checkpoint: Checkpoint
+  ///
+  /// The names of tensors that were left out are there, too, each with the one that stands for it, as safetensors'
+  /// `save_model` records them; those that the checkpoint's own file recorded in their places, if they still hold.
+  static func metadata(
+    of checkpoint: Checkpoint, _ alone: TensorsAlone
   ) -> [(key: String, value: String)] {
-    let known = Set(metadata(of: checkpoint).map(\.key))
-    return alone.report.tied.filter { !known.contains($0.key) }.map { ($0.key, $0.kept) }
+    let ties = Dictionary(alone.report.tied.map { ($0.key, $0.kept) }) { first, _ in first }
+    let recorded = checkpoint.document.recordedTies
+    var result: [(key: String, value: String)] =
+      switch checkpoint.format {
+      case .safetensors, .safetensorsIndex:
+        checkpoint.document.metadata.filter {
+          !recorded.contains($0.key) || ties[$0.key] == $0.value
+        }
+      default: [("format", "pt")] + checkpoint.metadata.filter { $0.key != "format" }
+      }
+    let known = Set(result.map(\.key))
+    result += alone.report.tied.filter { !known.contains($0.key) }.map { ($0.key, $0.kept) }
+    return result
   }
 
   /// A file of those tensors.

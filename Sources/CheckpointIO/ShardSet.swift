@@ -58,11 +58,10 @@ public struct ShardSet: Sendable {
     var total = 0
     var metadata: [(key: String, value: String)] = []
     for (name, _) in found {
-      let shard = try Checkpoint(files.open(name))
-      let stateDict = try shard.stateDict(at: "/")
+      let shard = try ShardedReader.Shard(files.open(name))
       metadata += shard.metadata
       var storages = Set<ObjectIdentifier>()
-      for (key, value) in stateDict.values {
+      for (key, value) in shard.values.values {
         if let other = seen.updateValue(name, forKey: Array(key.utf8)) {
           throw CheckpointError.badShard(
             index: folder,

@@ -37,9 +37,12 @@ enum ShardedReader: FormatReader {
     }
     let all = order.compactMap { shards[$0] }
     let isSafetensors = all.allSatisfy { $0.format == .safetensors }
+    let metadata = metadata(index, all)
+    let ties = RecordedTies.restore(in: &stateDict, from: metadata)
     return try CheckpointDocument(
       stateDict, format: isSafetensors ? .safetensorsIndex : .pytorchIndex, path: file.path,
-      files: [file] + all.map(\.file), metadata: metadata(index, all))
+      files: [file] + all.map(\.file), metadata: metadata,
+      recordedTies: ties)
   }
 
   /// Whether a whole set of shards lies in the folder that the index does not name, so that the index is an old one.
@@ -87,8 +90,8 @@ enum ShardedReader: FormatReader {
     return (shards.flatMap(\.metadata) + index.metadata).filter { seen.insert($0.key).inserted }
   }
 
-  /// One file of the checkpoint.
-  private struct Shard {
+  /// One file of the checkpoint, as it is written: ties that it records are not restored.
+  struct Shard {
     let file: File
     let format: Checkpoint.Format
     let values: StateDict

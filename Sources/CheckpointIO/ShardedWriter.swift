@@ -15,15 +15,16 @@ enum ShardedSafetensorsWriter: FormatWriter {
       SafetensorsType($0.elementType) != nil
     }
     let place = ShardedOutput(path, stem: "model", ending: ".safetensors")
-    let metadata = SafetensorsWriter.metadata(of: checkpoint)
-    let ties = SafetensorsWriter.ties(alone, checkpoint)
+    let metadata = SafetensorsWriter.metadata(of: checkpoint, alone)
+    let ties = Set(alone.report.tied.map(\.key))
     // Each shard says what the index says, as far as it concerns it: so the index can be had from them.
     return try place.plan(
-      alone, format, options, indexMetadata: ShardSet.indexMetadata(metadata + ties)
+      alone, format, options, indexMetadata: ShardSet.indexMetadata(metadata)
     ) { name, tensors in
       let keys = Set(tensors.map(\.key))
       return try SafetensorsWriter.file(
-        named: name, tensors, metadata: metadata + ties.filter { keys.contains($0.value) })
+        named: name, tensors,
+        metadata: metadata.filter { !ties.contains($0.key) || keys.contains($0.value) })
     }
   }
 }

@@ -9,8 +9,6 @@ final class NumberReader {
   /// How many elements were read so far.
   private var place: Int
   private var pairs: [Double] = []
-  /// Whether the second part of each complex number is to be negated.
-  private let isConjugate: Bool
 
   private enum Meaning {
     case itself
@@ -34,7 +32,6 @@ final class NumberReader {
   init(_ tensor: Tensor, from start: Int) throws {
     let plain = try Self.plain(tensor)
     place = start
-    isConjugate = tensor.isConjugate
     switch tensor.elementType {
     case .complex32, .complex64, .complex128:
       meaning = .magnitude
@@ -60,26 +57,13 @@ final class NumberReader {
 
   /// The same bits as elements of a type whose numbers they are.
   private static func plain(_ tensor: Tensor) throws -> Tensor {
-    func view(_ type: ElementType, parts: Int = 1) throws -> Tensor {
-      // Steps that nobody takes, of an empty dimension or one of a single index, may be of any size.
-      func times(_ count: Int) throws -> Int {
-        let (product, overflow) = count.multipliedReportingOverflow(by: parts)
-        guard !overflow else { throw TensorError.tooLarge }
-        return product
-      }
-      var numbers = try Tensor(
-        storage: tensor.storage, elementType: type,
-        shape: tensor.shape + (parts > 1 ? [parts] : []),
-        strides: try zip(tensor.shape, tensor.strides).map { $0 > 1 ? try times($1) : 1 }
-          + (parts > 1 ? [1] : []),
-        offset: tensor.elementCount == 0 ? 0 : try times(tensor.offset))
-      numbers.isNegative = tensor.isNegative
-      return numbers
+    func view(_ type: ElementType) throws -> Tensor {
+      try Tensor(
+        storage: tensor.storage, elementType: type, shape: tensor.shape, strides: tensor.strides,
+        offset: tensor.offset)
     }
     switch tensor.elementType {
-    case .complex32: return try view(.float16, parts: 2)
-    case .complex64: return try view(.float32, parts: 2)
-    case .complex128: return try view(.float64, parts: 2)
+    case .complex32, .complex64, .complex128: return try tensor.viewAsReal()
     case .qint8: return try view(.int8)
     case .quint8: return try view(.uint8)
     case .qint32: return try view(.int32)
@@ -116,9 +100,6 @@ final class NumberReader {
       return
     }
     try reader.read(into: buffer)
-    if isConjugate {
-      for index in 0..<count { buffer[2 * index + 1].negate() }
-    }
     place += count
   }
 

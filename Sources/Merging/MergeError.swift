@@ -12,6 +12,10 @@ public enum MergeError: Diagnostic, Equatable {
   case wrongCount(name: String, found: Int, needed: Int)
   /// Inputs hold NaN: all places.
   case notNumbers([NaNs])
+  /// Numbers that are none came of infinities in a tensor.
+  case madeNaN(key: String)
+  /// Values that cannot be merged, and of which the inputs have different ones: all of them.
+  case unmergeable([KeptValue])
   /// A method that ranks along rows met one that is too long for memory.
   case rowTooLong(Int, limit: Int)
   /// A method that looks at rows or columns met too many.
@@ -86,6 +90,11 @@ public enum MergeError: Diagnostic, Equatable {
     case .notNumbers(let all):
       "the inputs hold NaN: "
         + all.map { "\($0.key) (\($0.count) elements, \($0.input))" }.joined(separator: "; ")
+    case .madeNaN(let key): "\(key) would hold NaN: the inputs hold infinities"
+    case .unmergeable(let all):
+      "there is no way to merge these, and the inputs differ: "
+        + all.map { "\($0.key) (\($0.what), \($0.inputs.joined(separator: ", ")))" }
+        .joined(separator: "; ")
     case .rowTooLong(let length, let limit):
       "the method ranks along rows of \(length) elements; at most \(limit) are supported"
     case .tooManyVectors(let count, let limit):
@@ -116,6 +125,9 @@ public enum MergeError: Diagnostic, Equatable {
         "--include and --exclude choose what is merged; other keys stay as the base has them"
       }
     case .notNumbers: "--on-nan keep merges them all the same"
+    case .madeNaN:
+      "--on-nan keep writes them all the same; --exclude leaves keys as the base has them"
+    case .unmergeable: "--keep-unmergeable keeps what the first file has"
     case .rowTooLong, .tooManyVectors: "--exclude leaves keys as the base has them"
     case .noMean: "choose other weights"
     case .badRecipe(_, _, _, let hint), .badAdapter(_, let hint): hint

@@ -21,8 +21,8 @@ public struct MergeRecipe: Sendable {
   /// What the merged elements are; nil: the compute type, or what the base's or the first input's are.
   public let outputType: ElementType?
 
-  let base: Int?
-  let slices: [Slice]
+  var base: Int?
+  var slices: [Slice]
   /// Whether the slices name ranges of layers; if not, there is one, for all.
   let hasLayerRanges: Bool
   let settings: MergeSettings
@@ -102,11 +102,6 @@ public struct MergeRecipe: Sendable {
         slices.append(try reader.slice(item, at: "slices[\(index)]", base: base))
       }
     }
-    // As mergekit: a base that is not among the models of a whole merge is added to them.
-    if !hasLayerRanges, let base, !slices[0].sources.contains(where: { $0.model == base }) {
-      slices[0].sources.append(
-        Source(model: base, layers: 0..<0, settings: MergeSettings()))
-    }
     guard slices.allSatisfy({ !$0.sources.isEmpty }), !slices.isEmpty else {
       throw reader.bad("", "names no models")
     }
@@ -119,30 +114,44 @@ public struct MergeRecipe: Sendable {
   /// - Parameters:
   ///   - options: what a recipe does not say: seed, NaN, cancellation, layers; and an element type that counts more
   ///     than the recipe's.
+  ///   - identify: what one of ``models`` leads to, so that two paths of one model are one; nil where only the path
+  ///     tells.
   ///   - load: gives the state dict of one of ``models``.
   /// - Throws: what `load` throws; `MergeError` with everything that does not fit.
   public func merged(
-    options: StateDictMerge, load: (String) throws -> StateDict
+    options: StateDictMerge, identify: (String) throws -> AnyHashable? = { _ in nil },
+    load: (String) throws -> StateDict
+  ) throws -> StateDictMerge.Result {
+    try resolvingModels(identify).resolvedMerge(options, load)
+  }
+
+  private func resolvedMerge(
+    _ options: StateDictMerge, _ load: (String) throws -> StateDict
   ) throws -> StateDictMerge.Result {
     var merge = options
     merge.method = method
-    merge.inputs = try models.map { path in
-      MergeInput(name: path, stateDict: try converted(load(path)))
+    let used = Set(slices.flatMap { $0.sources.map(\.model) })
+    var roundings: [(key: String, input: String, tally: ConversionTally)] = []
+    merge.inputs = try models.enumerated().map { number, path in
+      guard used.contains(number) else { return MergeInput(name: path, stateDict: StateDict()) }
+      let (stateDict, tallies) = try converted(load(path))
+      roundings += tallies.map { (key: $0.key, input: path, tally: $0.tally) }
+      return MergeInput(name: path, stateDict: stateDict)
     }
     merge.elementType = options.elementType ?? outputType ?? computeType
     let plans = try hasLayerRanges ? slicePlans(merge) : wholePlans(merge)
-    return try MergeExecution(merge).carryOut(plans, over: StateDict(), [])
+    var result = try MergeExecution(merge).carryOut(plans, over: StateDict(), [])
+    result.roundings = roundings
+    return result
   }
 
-  private func converted(_ stateDict: StateDict) throws -> StateDict {
-    guard let computeType else { return stateDict }
-    var result = stateDict
-    var converter = TensorConverter(to: computeType)
-    for (key, tensor) in stateDict.tensors
-    where tensor.elementType.isFloat && !tensor.elementType.isComplex && !tensor.isMeta {
-      result[key] = try converter.convert(tensor)
+  private func converted(
+    _ stateDict: StateDict
+  ) throws -> (stateDict: StateDict, tallies: [(key: String, tally: ConversionTally)]) {
+    guard let computeType else { return (stateDict, []) }
+    return try stateDict.converting(to: computeType) { _, tensor in
+      method.merges(tensor) && !tensor.elementType.isComplex
     }
-    return result
   }
 
   /// The keys of a model, its layers, and how far a key lies between the first and the last.
@@ -168,7 +177,7 @@ public struct MergeRecipe: Sendable {
       if let numbering, let layer = numbering.layer(of: key) {
         t = numbering.count > 1 ? min(1, Double(layer) / Double(numbering.count - 1)) : 1
       }
-      return plan(key, t: t, slice) { _ in key }
+      return plan(key, t: t, slice, merge) { _ in key }
     }
   }
 
@@ -186,11 +195,19 @@ public struct MergeRecipe: Sendable {
     var after: [TensorPlan] = []
     for key in merge.inputs[first.sources[0].model].stateDict.keys
     where numbering.layer(of: key) == nil && Self.isBeforeLayers(key) {
-      before.append(plan(key, t: 0, first) { _ in key })
+      before.append(plan(key, t: 0, first, merge) { _ in key })
     }
     for key in merge.inputs[last.sources[0].model].stateDict.keys
     where numbering.layer(of: key) == nil && !Self.isBeforeLayers(key) {
-      after.append(plan(key, t: 0, last) { _ in key })
+      after.append(plan(key, t: 0, last, merge) { _ in key })
+    }
+    // A head that only another source has; the first one's is its embedding.
+    var known = Set(merge.inputs[last.sources[0].model].stateDict.keys)
+    for source in last.sources.dropFirst() {
+      for key in merge.inputs[source.model].stateDict.keys
+      where TiedHeads.isHead(key) && !Self.isBeforeLayers(key) && known.insert(key).inserted {
+        after.append(plan(key, t: 0, last, merge) { _ in key })
+      }
     }
     var layers: [TensorPlan] = []
     var target = 0
@@ -216,7 +233,7 @@ public struct MergeRecipe: Sendable {
         for key in byLayer[slice.sources[0].layers.lowerBound + step] ?? [] {
           let name = numbering.key(key, inLayer: target) ?? key
           layers.append(
-            plan(name, t: t, slice) { source in
+            plan(name, t: t, slice, merge) { source in
               numbering.key(key, inLayer: source.layers.lowerBound + step) ?? key
             })
         }
@@ -235,12 +252,18 @@ public struct MergeRecipe: Sendable {
   }
 
   private func plan(
-    _ key: String, t: Double, _ slice: Slice, _ sourceKey: (Source) -> String
+    _ key: String, t: Double, _ slice: Slice, _ merge: StateDictMerge,
+    _ sourceKey: (Source) -> String
   ) -> TensorPlan {
     TensorPlan(
       key: key, t: t,
-      sources: slice.sources.map {
-        .init(input: $0.model, key: sourceKey($0), settings: [$0.settings])
+      sources: slice.sources.map { source in
+        let name = sourceKey(source)
+        let stateDict = merge.inputs[source.model].stateDict
+        let tied =
+          stateDict.value(for: name) == nil ? TiedHeads.key(for: name, in: stateDict) : nil
+        return .init(
+          input: source.model, key: tied ?? name, name: name, settings: [source.settings])
       },
       base: slice.sources.firstIndex { $0.model == slice.base },
       shared: [slice.settings, settings])

@@ -11,6 +11,7 @@ final class MergedBytes: ComputedBytes {
   let byteCount: Int
   let isRandomAccess: Bool
   let context: MergeContext
+  let tally: MergeTally
   private let state = Mutex(State())
 
   private struct State {
@@ -19,10 +20,12 @@ final class MergedBytes: ComputedBytes {
     var delivered = 0
   }
 
-  /// The elements of `inputs`, of one shape, merged into elements of `elementType`.
+  /// The elements of `inputs`, of one shape, merged into elements of `elementType`; `tally` is told of what is lost.
   init(
-    inputs: [Tensor], merge: any TensorMerge, elementType: ElementType, context: MergeContext
+    inputs: [Tensor], merge: any TensorMerge, elementType: ElementType, context: MergeContext,
+    tally: MergeTally
   ) throws {
+    self.tally = tally
     self.inputs = inputs
     self.merge = merge
     self.elementType = elementType
@@ -113,9 +116,14 @@ private final class MergingReader: StagedReader {
       }
     }
     merge.merge(block)
-    conversion.convert(
-      from: UnsafeRawBufferPointer(start: block.output, count: count * 8),
-      to: UnsafeMutableRawBufferPointer(rebasing: staging[..<(count * width)]))
+    if !bytes.context.keepsNaN, ck_count_nan(block.output, count) > 0 {
+      throw MergeError.madeNaN(key: bytes.tally.key)
+    }
+    bytes.tally.addSpecial(of: block)
+    bytes.tally.add(
+      conversion.convertCountingLosses(
+        from: UnsafeRawBufferPointer(start: block.output, count: count * 8),
+        to: UnsafeMutableRawBufferPointer(rebasing: staging[..<(count * width)])))
     next += count
     pending = skip..<count * width
     skip = 0

@@ -8,6 +8,8 @@ struct RecipeReader {
   let file: String
   /// The models' paths, each once.
   private(set) var models: [String] = []
+  /// Keys at the root that only hold anchors.
+  private var anchorHolders: Set<String> = []
 
   static let largestSize = 256 << 10
   /// The parser recurses, so what nests deeper is not given to it.
@@ -19,7 +21,7 @@ struct RecipeReader {
     .badRecipe(file: file, path: path, problem: problem, hint: hint)
   }
 
-  func root(of yaml: String) throws -> Node.Mapping {
+  mutating func root(of yaml: String) throws -> Node.Mapping {
     try checkNesting(of: yaml)
     let node: Node?
     do {
@@ -28,8 +30,20 @@ struct RecipeReader {
       let text = "\(error)".split(separator: "\n").first.map(String.init) ?? "cannot be read"
       throw bad("", "is not YAML: \(text)")
     }
-    guard let mapping = node?.mapping else { throw bad("", "is no mapping") }
+    guard let root = node, let written = root.mapping, let mapping = try mapping(root, at: "")
+    else { throw bad("", "is no mapping") }
+    anchorHolders = RecipeYAML.anchorHolders(written, in: yaml)
     return mapping
+  }
+
+  /// A node's pairs, merged ones too; nil if it is no mapping.
+  private func mapping(_ node: Node, at path: String) throws -> Node.Mapping? {
+    guard let mapping = node.mapping else { return nil }
+    do {
+      return try RecipeYAML.flattened(mapping)
+    } catch {
+      throw bad(path, error.text)
+    }
   }
 
   /// Refuses what nests too deeply, judged by brackets and by dashes in a row.
@@ -62,6 +76,7 @@ struct RecipeReader {
         if Self.isNull(value) { continue }
         throw bad(place, "is not supported: \(why)", hint: "leave it out")
       }
+      if path.isEmpty, anchorHolders.contains(name), !known.contains(name) { continue }
       guard known.contains(name) else {
         throw bad(
           place, "is not known", hint: "known here: \(known.joined(separator: ", "))")
@@ -124,7 +139,7 @@ struct RecipeReader {
   }
 
   mutating func slice(_ node: Node, at path: String, base: Int?) throws -> MergeRecipe.Slice {
-    guard let mapping = node.mapping else { throw bad(path, "is no mapping") }
+    guard let mapping = try mapping(node, at: path) else { throw bad(path, "is no mapping") }
     try check(
       mapping, at: path, known: ["sources", "base_model", "parameters"],
       refused: ["residual_weight": "residuals are not merged"])
@@ -143,7 +158,7 @@ struct RecipeReader {
   mutating func source(
     _ node: Node, at path: String, hasRange: Bool
   ) throws -> MergeRecipe.Source {
-    guard let mapping = node.mapping else { throw bad(path, "is no mapping") }
+    guard let mapping = try mapping(node, at: path) else { throw bad(path, "is no mapping") }
     try check(
       mapping, at: path,
       known: hasRange ? ["model", "layer_range", "parameters"] : ["model", "parameters"])
@@ -169,7 +184,9 @@ struct RecipeReader {
   func settings(_ mapping: Node.Mapping, at path: String) throws -> MergeSettings {
     let path = path.isEmpty ? "parameters" : "\(path).parameters"
     guard let node = node(mapping, "parameters") else { return MergeSettings() }
-    guard let parameters = node.mapping else { throw bad(path, "is no mapping") }
+    guard let parameters = try self.mapping(node, at: path) else {
+      throw bad(path, "is no mapping")
+    }
     var result = MergeSettings()
     for (key, value) in parameters {
       guard let name = key.string else { throw bad(path, "has a key that is no text") }
@@ -196,7 +213,9 @@ struct RecipeReader {
   private func condition(
     _ node: Node, _ parameter: MergeParameter, at path: String
   ) throws -> MergeSetting.Rule {
-    guard let mapping = node.mapping else { throw bad(path, "is no mapping with a value") }
+    guard let mapping = try mapping(node, at: path) else {
+      throw bad(path, "is no mapping with a value")
+    }
     try check(mapping, at: path, known: ["value", "filter"])
     guard let value = self.node(mapping, "value") else { throw bad(path, "has no value") }
     let filter = try text(mapping, "filter", at: path)

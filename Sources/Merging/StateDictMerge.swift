@@ -26,7 +26,10 @@ public struct StateDictMerge: Sendable {
   public var layers: String?
   /// What random methods depend on.
   public var seed: UInt64 = 0
-  /// Whether NaN is merged like a number instead of being an error.
+  /// Whether what cannot be merged (quantized tensors, subclasses, other objects) stays the first input's where the
+  /// inputs differ, instead of being an error.
+  public var keepsUnmergeable = false
+  /// Whether NaN is merged like a number, and may come of infinities, instead of being an error.
   public var keepsNaN = false
   /// What the merged elements are; nil: what the base's are, or the first input's.
   public var elementType: ElementType?
@@ -46,10 +49,20 @@ public struct StateDictMerge: Sendable {
     public var stateDict: StateDict
     /// The keys whose tensors are merged.
     public var merged: [String] = []
-    /// The selected keys that are as in the first input, since they are no real floating-point tensors.
+    /// The selected keys that are as in the first input, since they are not merged.
     public var copied: [String] = []
     /// The weights that are computed from several keys, of which the parts were merged one by one.
     public var partwise: [DerivedWeight] = []
+    /// Those of them of which another input has another value.
+    public var differing: [KeptValue] = []
+    /// Those of them that were not looked into: objects without tensors.
+    public var notCompared: [String] = []
+    /// Heads that a model lacks and ties to its embedding, which was merged in their place.
+    public var tiedHeads: [TiedHead] = []
+    /// What the numbers of each merged tensor lose, counted while it is read.
+    public var tallies: [MergeTally] = []
+    /// The same of inputs that are rounded before they are merged.
+    public var roundings: [(key: String, input: String, tally: ConversionTally)] = []
     /// The groups of keys that were tied in the first input and are not any more.
     public var brokenTies: [[String]] = []
 
@@ -83,7 +96,7 @@ public struct StateDictMerge: Sendable {
         TensorPlan(
           key: key, t: t,
           sources: inputs.indices.map {
-            .init(input: $0, key: key, settings: [inputs[$0].settings])
+            .init(input: $0, key: key, name: key, settings: [inputs[$0].settings])
           },
           base: base, shared: [settings]))
     }
@@ -112,147 +125,5 @@ public struct MergeInput: Sendable {
     self.name = name
     self.stateDict = stateDict
     self.settings = settings
-  }
-}
-
-/// Turns plans into tensors.
-struct MergeExecution {
-  private let merge: StateDictMerge
-  private let context: MergeContext
-  private let matchers = PatternMatchers()
-
-  init(_ merge: StateDictMerge) {
-    self.merge = merge
-    context = MergeContext(keepsNaN: merge.keepsNaN, cancellation: merge.cancellation)
-  }
-
-  /// The tensors of a plan, in the method's order.
-  private struct Parts {
-    let plan: TensorPlan
-    let tensors: [Tensor]
-    let like: Tensor
-  }
-
-  /// What decides the result: what is merged, and every value of a parameter that had a say. Tensors of which all
-  /// of it is equal stay tied.
-  private struct Identity: Hashable {
-    let views: [TensorView]
-    let parameters: [Double?]
-  }
-
-  func carryOut(
-    _ plans: [TensorPlan], over start: StateDict, _ found: [MergeError.Mismatch]
-  ) throws -> StateDictMerge.Result {
-    var mismatches = found
-    var result = StateDictMerge.Result(stateDict: start)
-    // As the first input has them, under the names of the result.
-    var before = start
-    var all: [Parts] = []
-    for plan in plans {
-      if let source = plan.sources.first,
-        let value = merge.inputs[source.input].stateDict.value(for: source.key)
-      {
-        before.setValue(value, for: plan.key)
-      }
-      guard let parts = parts(of: plan, &mismatches) else {
-        if let value = before.value(for: plan.key) {
-          result.stateDict.setValue(value, for: plan.key)
-          result.copied.append(plan.key)
-        }
-        continue
-      }
-      all.append(parts)
-    }
-    result.partwise = try checkNumbers(computed: all.map(\.plan), all: plans)
-    guard mismatches.isEmpty else { throw MergeError.cannotMerge(mismatches) }
-    var known: [Identity: Storage] = [:]
-    // A random method would draw other numbers for another key.
-    let keepsTies = !merge.method.isRandom
-    for parts in all {
-      let (operation, parameters) = try parts.plan.merge(
-        merge.method, shape: parts.like.shape, seed: merge.seed, matchers)
-      let type = merge.elementType ?? parts.like.elementType
-      let identity = Identity(views: parts.tensors.map(\.view), parameters: parameters)
-      let storage: Storage
-      if let shared = known[identity], keepsTies {
-        storage = shared
-      } else {
-        let bytes = try MergedBytes(
-          inputs: parts.tensors, merge: operation, elementType: type, context: context)
-        storage = Storage(.computed(bytes), name: parts.plan.key)
-        known[identity] = storage
-        let sources = parts.plan.orderedSources(for: merge.method).sources
-        for (source, tensor) in zip(sources, parts.tensors) {
-          context.add(key: source.key, input: merge.inputs[source.input].name, tensor)
-        }
-      }
-      var tensor = try Tensor(storage: storage, elementType: type, shape: parts.like.shape)
-      tensor.requiresGrad = parts.like.requiresGrad
-      tensor.isParameter = parts.like.isParameter
-      result.stateDict.setValue(.tensor(tensor), for: parts.plan.key)
-      result.merged.append(parts.plan.key)
-    }
-    result.brokenTies = before.tiesBroken(in: result.stateDict)
-    return result
-  }
-
-  /// Refuses what is no weight but a part of one; gives the weights whose parts may be merged one by one.
-  ///
-  /// Codes are refused even where they would only be copied, since they would not be merged with the rest.
-  private func checkNumbers(
-    computed: [TensorPlan], all: [TensorPlan]
-  ) throws(DerivedWeightError) -> [DerivedWeight] {
-    let keys = { (plans: [TensorPlan]) in
-      var keys = [[String]](repeating: [], count: merge.inputs.count)
-      for source in plans.flatMap(\.sources) { keys[source.input].append(source.key) }
-      return keys
-    }
-    var (partwise, seen) = ([DerivedWeight](), Set<DerivedWeight>())
-    let (some, all) = (keys(computed), keys(all))
-    for (number, input) in merge.inputs.enumerated() {
-      let gate = NumberGate(input.stateDict)
-      try gate.checkCodes(all[number], operation: "merge", input: input.name)
-      let met = try gate.check(some[number], operation: "merge", input: input.name)
-      partwise += met.filter { seen.insert($0).inserted }
-    }
-    return partwise
-  }
-
-  /// The tensors that a plan names; nil for what is no real floating-point tensor, or if they do not fit.
-  private func parts(of plan: TensorPlan, _ mismatches: inout [MergeError.Mismatch]) -> Parts? {
-    let (sources, hasBase) = plan.orderedSources(for: merge.method)
-    let before = mismatches.count
-    var tensors: [Tensor] = []
-    // Without a base the type and the shape are the first input's.
-    let reference = hasBase ? sources[0] : plan.sources[plan.base ?? 0]
-    let like = merge.inputs[reference.input].stateDict[reference.key]
-    let isMerged = like.map { $0.elementType.isFloat && !$0.elementType.isComplex } ?? false
-    for source in sources {
-      let input = merge.inputs[source.input]
-      guard let value = input.stateDict.value(for: source.key) else {
-        mismatches.append(.missing(key: source.key, input: input.name))
-        continue
-      }
-      guard isMerged, let like else { continue }
-      guard let tensor = value.tensor, !tensor.isMeta,
-        ElementConversion.isSupported(from: tensor.elementType, to: .float64)
-      else {
-        mismatches.append(.noElements(key: source.key, input: input.name))
-        continue
-      }
-      if tensor.shape != like.shape {
-        mismatches.append(
-          .shape(
-            key: source.key, input: input.name, expected: like.shape, found: tensor.shape))
-      } else if tensor.elementType != like.elementType, merge.elementType == nil {
-        mismatches.append(
-          .elementType(
-            key: source.key, input: input.name, expected: like.elementType.name,
-            found: tensor.elementType.name))
-      }
-      tensors.append(tensor)
-    }
-    guard isMerged, mismatches.count == before, let like else { return nil }
-    return Parts(plan: plan, tensors: tensors, like: like)
   }
 }

@@ -16,7 +16,10 @@ struct TensorPlan {
 
   struct Source {
     let input: Int
+    /// Its key there.
     let key: String
+    /// What the parameters go by: the key, but for a head that an embedding stands for.
+    let name: String
     let settings: [MergeSettings]
   }
 }
@@ -40,7 +43,7 @@ extension TensorPlan {
     let others = hasBase ? Array(sources.dropFirst()) : sources
     let resolver = ParameterResolver(
       method: method, key: key, t: t, shared: shared,
-      inputs: others.map { ($0.key, $0.settings) }, matchers: matchers)
+      inputs: others.map { ($0.name, $0.settings) }, matchers: matchers)
     let operation = try operation(
       of: method, resolver, sources: sources, hasBase: hasBase, shape: shape, seed: seed)
     return (operation, resolver.found.values)

@@ -34,6 +34,28 @@ extension Tensor {
   }
 }
 
+extension Tensor {
+  /// A complex tensor's real and imaginary parts by turns, in a last dimension of 2, as `torch.view_as_real` gives
+  /// them; conjugate and negative views are resolved. A real tensor is itself.
+  ///
+  /// - Throws: `TensorError.noData` for a meta tensor that is a conjugate or negative view.
+  package func viewAsReal() throws(TensorError) -> Tensor {
+    guard elementType.isComplex else { return self }
+    let parts = shape + [2]
+    guard !isConjugate, !isNegative else {
+      return try Tensor(
+        storage: Storage(resolvedSource(), name: storage.name), elementType: elementType.realPart,
+        shape: parts)
+    }
+    // Where nothing moves, a stride may be any number.
+    let isEmpty = shape.contains(0)
+    return try Tensor(
+      storage: storage, elementType: elementType.realPart, shape: parts,
+      strides: zip(shape, strides).map { $0 > 1 && !isEmpty ? $1 &* 2 : 0 } + [1],
+      offset: isEmpty ? 0 : offset &* 2, isMeta: isMeta)
+  }
+}
+
 extension ByteSource {
   /// A part of the bytes, without reading them.
   ///

@@ -266,7 +266,7 @@ extension ElementType {
   }
 
   /// Of a complex type, the type of its two parts; else the type itself.
-  var realPart: ElementType {
+  package var realPart: ElementType {
     switch self {
     case .complex32: .float16
     case .complex64: .float32

@@ -31,6 +31,7 @@ import harness
 import hub_formats
 import inspection
 import many_tensors
+import merge_identities
 import merges
 import more_formats
 import outputs
@@ -405,6 +406,7 @@ def main():
     groups += derived_weights.GROUPS
     groups += described_models.GROUPS
     groups += adapters.GROUPS
+    groups += merge_identities.GROUPS
     groups += merges.GROUPS
     groups += many_tensors.GROUPS
     groups += more_formats.GROUPS

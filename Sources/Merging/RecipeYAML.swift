@@ -1,0 +1,85 @@
+internal import Yams
+
+/// What of YAML 1.1 the parser leaves to its user: merge keys, and keys that only hold anchors.
+struct RecipeYAML {
+  /// Merges that lead to merges are followed no deeper, and no more often in one mapping.
+  private static let deepestMerge = 32
+  private static let mostMerges = 1000
+
+  /// Why a mapping cannot be had.
+  struct Problem: Error {
+    let text: String
+  }
+
+  /// A mapping with the pairs that `<<` merges into it: its own keys come before merged ones, and earlier merged
+  /// mappings before later ones, as in PyYAML's `SafeConstructor.flatten_mapping`.
+  static func flattened(_ mapping: Node.Mapping) throws(Problem) -> Node.Mapping {
+    var count = 0
+    return try flattened(mapping, depth: 0, &count)
+  }
+
+  private static func flattened(
+    _ mapping: Node.Mapping, depth: Int, _ count: inout Int
+  ) throws(Problem) -> Node.Mapping {
+    guard mapping.contains(where: { isMerge($0.key) }) else { return mapping }
+    count += 1
+    guard depth < deepestMerge, count <= mostMerges else {
+      throw Problem(text: "merges too many mappings into one another")
+    }
+    var pairs: [(Node, Node)] = []
+    var known = Set<String>()
+    func add(_ key: Node, _ value: Node) {
+      if let name = key.string, !known.insert(name).inserted { return }
+      pairs.append((key, value))
+    }
+    for (key, value) in mapping where !isMerge(key) { add(key, value) }
+    for (key, value) in mapping where isMerge(key) {
+      let merged = value.sequence.map { Array($0) } ?? [value]
+      for node in merged {
+        guard let inner = node.mapping else {
+          throw Problem(text: "merges what is no mapping (<<)")
+        }
+        for (key, value) in try flattened(inner, depth: depth + 1, &count) { add(key, value) }
+      }
+    }
+    return Node.Mapping(pairs)
+  }
+
+  private static func isMerge(_ key: Node) -> Bool {
+    key.scalar?.string == "<<" && key.scalar?.style == .plain
+  }
+
+  /// The root's keys that hold anchors which are used elsewhere, and so may have any name.
+  static func anchorHolders(_ root: Node.Mapping, in yaml: String) -> Set<String> {
+    let lines = yaml.split(separator: "\n", omittingEmptySubsequences: false)
+    let starts = root.compactMap { key, _ in key.mark?.line }.sorted()
+    let used = names(in: yaml[...], after: "*")
+    var holders = Set<String>()
+    for (key, _) in root {
+      guard let name = key.string, let line = key.mark?.line, line >= 1, line <= lines.count else {
+        continue
+      }
+      let end = starts.first { $0 > line } ?? lines.count + 1
+      let text = lines[(line - 1)..<max(line, min(end - 1, lines.count))].joined(separator: "\n")
+      if !names(in: text[...], after: "&").isDisjoint(with: used) { holders.insert(name) }
+    }
+    return holders
+  }
+
+  /// The names that follow a sign at the beginning of a word.
+  private static func names(in text: Substring, after sign: Character) -> Set<String> {
+    var found = Set<String>()
+    var before: Character = " "
+    var place = text.startIndex
+    while place < text.endIndex {
+      let next = text.index(after: place)
+      if text[place] == sign, before.isWhitespace || "[{,:-".contains(before) {
+        let name = text[next...].prefix { !$0.isWhitespace && !",[]{}".contains($0) }
+        if !name.isEmpty { found.insert(String(name)) }
+      }
+      before = text[place]
+      place = next
+    }
+    return found
+  }
+}
