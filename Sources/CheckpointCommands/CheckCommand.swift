@@ -129,6 +129,10 @@ private struct CheckReport: Encodable {
     let loaded_share: Double
   }
 
+  struct ClassMismatch: Encodable {
+    let key, expected, found: String
+  }
+
   struct Model: Encodable {
     let name, sizes: String
     let hyperparameters: [String: Int]
@@ -141,6 +145,7 @@ private struct CheckReport: Encodable {
   let matched: Int
   let loaded, missing, unexpected: [String]
   let mismatched: [Mismatch]
+  let class_mismatched: [ClassMismatch]
   let dtype_mismatched: [TypeMismatch]
   let defaulted, missing_but_tied: [String]
   let ties_broken: [Tie]
@@ -154,6 +159,7 @@ private struct CheckReport: Encodable {
   private enum CodingKeys: String, CodingKey {
     case file, against, model, strict, loadable, passed, matched, loaded, missing, unexpected,
       mismatched
+    case class_mismatched
     case dtype_mismatched, defaulted, missing_but_tied, ties_broken, loaded_elements
     case expected_elements, loaded_share, min_loaded, suggestion, computed, fold
   }
@@ -187,6 +193,9 @@ private struct CheckReport: Encodable {
     unexpected = report.unexpected
     mismatched = report.mismatched.map {
       Mismatch(key: $0.key, expected: $0.expected, found: $0.found)
+    }
+    class_mismatched = report.classMismatched.map {
+      ClassMismatch(key: $0.key, expected: $0.expected, found: $0.found)
     }
     dtype_mismatched = report.typeMismatched.map {
       TypeMismatch(
@@ -236,6 +245,12 @@ private struct CheckReport: Encodable {
       let shapes = [mismatch.found, mismatch.expected].map { $0.map { "\($0)" } ?? "no tensor" }
       rows.append(["mismatched", Messages.line(mismatch.key), "\(shapes[0]) for \(shapes[1])"])
     }
+    for mismatch in class_mismatched {
+      rows.append([
+        "class", Messages.line(mismatch.key),
+        Messages.line("\(mismatch.found) for \(mismatch.expected)"),
+      ])
+    }
     var casts: [String: [TypeMismatch]] = [:]
     for cast in dtype_mismatched {
       let how = "\(cast.found) for \(cast.expected)" + (cast.refused ? ", refused" : ", is cast")
@@ -267,17 +282,21 @@ private struct CheckReport: Encodable {
     }
   }
 
+  private var expectedCount: Int {
+    loaded.count + missing.count + mismatched.count + class_mismatched.count + defaulted.count
+  }
+
   private func summary() -> String {
     let counts = [
       (missing.count, "missing"), (unexpected.count, "unexpected"),
-      (mismatched.count, "mismatched"),
+      (mismatched.count, "mismatched"), (class_mismatched.count, "of another class"),
     ].filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }
     var text = passed ? "loadable" : loadable ? "loadable, but not enough" : "not loadable"
     if loadable, !passed, (min_loaded ?? 0) <= loaded_share { text = "loadable, but by casts" }
     text += strict ? "" : " with strict=False"
     if !counts.isEmpty { text += " (" + counts.joined(separator: ", ") + ")" }
     return text
-      + ": \(loaded.count) of \(loaded.count + missing.count + mismatched.count + defaulted.count) "
+      + ": \(loaded.count) of \(expectedCount) "
       + "keys are loaded, \(percentText(loaded_share)) of \(expected_elements) elements"
   }
 }

@@ -55,7 +55,7 @@ struct DiffCommand: ParsableCommand {
     let a, b, at_a, at_b: String
     let equal: Bool
     let compared: Int
-    let only_in_a, only_in_b, not_compared: [String]
+    let only_in_a, only_in_b, changed_objects, not_compared: [String]
     let renamed: [Renamed]
     let shapes: [Shapes]
     let dtypes: [Types]
@@ -97,7 +97,8 @@ struct DiffCommand: ParsableCommand {
   private func report(_ found: StateDictDifference, _ atA: String, _ atB: String) -> Report {
     Report(
       a: a, b: b, at_a: atA, at_b: atB, equal: found.isEqual, compared: found.entries.count,
-      only_in_a: found.onlyInA, only_in_b: found.onlyInB, not_compared: found.notCompared,
+      only_in_a: found.onlyInA, only_in_b: found.onlyInB, changed_objects: found.changedObjects,
+      not_compared: found.notCompared,
       renamed: found.renamed.map { .init(from: $0.old, to: $0.new) },
       shapes: found.mismatched.map { .init(key: $0.key, a: $0.expected, b: $0.found) },
       dtypes: found.entries.filter(\.changesType).map {
@@ -131,7 +132,13 @@ struct DiffCommand: ParsableCommand {
         "dtype       \(Messages.line(entry.key)): \(entry.a.elementType.name) -> "
           + entry.b.elementType.name)
     }
-    for key in found.notCompared { print("no tensor   \(Messages.line(key)): not compared") }
+    for key in found.changedObjects {
+      print("object      \(Messages.line(key)): another object, no plain tensor")
+    }
+    for key in found.notCompared {
+      print(
+        "object      \(Messages.line(key)): too large to be compared, and not known to be equal")
+    }
     let changed = found.changed
     let columns = [
       "changed", "shape", "rel. change", "cosine", "max abs", "max rel", "differing", "",
@@ -164,6 +171,8 @@ struct DiffCommand: ParsableCommand {
         ? "no difference in \(found.entries.count) tensors"
         : "\(changed.count) of \(found.entries.count) tensors on both sides changed, "
           + "\(found.onlyInA.count) only in A, \(found.onlyInB.count) only in B, "
-          + "\(found.renamed.count) renamed, \(found.mismatched.count) of another shape")
+          + "\(found.renamed.count) renamed, \(found.mismatched.count) of another shape"
+          + (found.changedObjects.isEmpty ? "" : ", \(found.changedObjects.count) other objects")
+          + (found.notCompared.isEmpty ? "" : ", \(found.notCompared.count) not compared"))
   }
 }

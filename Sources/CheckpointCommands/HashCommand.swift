@@ -32,7 +32,9 @@ struct HashCommand: ParsableCommand {
     let found = try reading(stateDict.totalByteCount, common) { cancellation, progress in
       try StateDictDigest(stateDict, cancellation: cancellation, progress: progress)
     }
-    for key in found.leftOut { Messages.warn("\(key) is no tensor, and not hashed") }
+    for key in found.leftOut {
+      Messages.warn("\(key) is no tensor or too large to be told, and not hashed")
+    }
     guard !common.json else {
       return try printJSON(
         Report(

@@ -39,6 +39,9 @@ struct ListCommand: ParsableCommand {
     }
     struct Other: Encodable {
       let key, type: String
+      /// Of a tensor that is no plain one, as far as the file says.
+      let dtype: String?
+      let shape: [Int]?
     }
     let file, format, at: String
     /// Filled in when it is printed.
@@ -78,7 +81,10 @@ struct ListCommand: ParsableCommand {
     Listing(
       file: file, format: checkpoint.format.rawValue, at: at,
       others: stateDict.values.compactMap { key, value in
-        if case .object(let object) = value { .init(key: key, type: object.summary) } else { nil }
+        guard case .object(let object) = value else { return nil }
+        return .init(
+          key: key, type: object.summary, dtype: object.tensorLike?.elementType?.name,
+          shape: object.tensorLike?.shape)
       },
       ties: stateDict.ties, shared_storages: stateDict.sharedStorages,
       total_bytes: stateDict.totalByteCount,
@@ -140,7 +146,15 @@ struct ListCommand: ParsableCommand {
           notes.joined(separator: "; "),
         ])
       case .object(let object):
-        table.add([Messages.line(key), "-", object.summary, "-", ""])
+        guard let tensor = object.tensorLike else {
+          table.add([Messages.line(key), "-", object.summary, "-", ""])
+          return
+        }
+        table.add([
+          Messages.line(key), tensor.elementType?.name ?? "-", tensor.shape.map(Self.text) ?? "-",
+          "-",
+          "of class \(Messages.line(tensor.className))",
+        ])
       }
     }
     table.print()

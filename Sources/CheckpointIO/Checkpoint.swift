@@ -95,7 +95,7 @@ public struct Checkpoint: Sendable {
   public func stateDictPath() throws -> String {
     if document.format == .torchScript || document.format.holdsTensorsAlone { return "/" }
     if isModule(graph.root) { return "/" }
-    let children = candidates(below: graph.root)
+    let children = withTensors(candidates(below: graph.root))
     if children.isEmpty, tensorCount(graph.root) > 0 { return "/" }
     if children.count == 1, let only = children.first {
       return ObjectPath(steps: [only.step]).written
@@ -137,6 +137,26 @@ public struct Checkpoint: Sendable {
     return (graph.entries(of: ref) ?? []).count {
       graph.text($0.key) != nil && tensor(of: $0.value) != nil
     }
+  }
+
+  /// The candidates that hold tensors of PyTorch's, if those or the root hold any; else those of arrays alone, since
+  /// beside a model arrays are statistics or states of random numbers.
+  private func withTensors(
+    _ children: [(step: String, ref: PickleGraph.Ref, count: Int)]
+  ) -> [(step: String, ref: PickleGraph.Ref, count: Int)] {
+    func holdsTensors(_ ref: PickleGraph.Ref) -> Bool {
+      graph.entries(of: ref)?.contains { tensor(of: $0.value) != nil && !isArray($0.value) } == true
+    }
+    let ofTensors = children.filter { holdsTensors($0.ref) }
+    return ofTensors.isEmpty && !holdsTensors(graph.root) ? children : ofTensors
+  }
+
+  /// Whether an object is one of numpy's arrays.
+  func isArray(_ ref: PickleGraph.Ref) -> Bool {
+    guard case .reduce(let callable, _) = graph.body(of: ref)?.construction,
+      let (module, _) = graph.nameBytes(callable)
+    else { return false }
+    return graph.bytes(module).starts(with: "numpy.".utf8)
   }
 
   /// State dicts further in, for the hint.
@@ -231,8 +251,13 @@ public struct Checkpoint: Sendable {
       }
       for child in graph.parts(of: next) where seen.insert(child).inserted { open.append(child) }
     }
+    let outer = tensorSubclasses.outer(of: ref).map {
+      OpaqueObject.TensorLike(
+        className: $0.className, shape: $0.shape, elementType: $0.elementType)
+    }
     return OpaqueObject(
       summary: summary(of: ref), tensors: tensors,
-      origin: TensorOrigin(document: document, node: ref.index))
+      origin: TensorOrigin(document: document, node: ref.index), tensorLike: outer,
+      content: { [self] in content(of: ref) })
   }
 }

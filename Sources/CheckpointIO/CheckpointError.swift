@@ -32,6 +32,8 @@ public enum CheckpointError: Diagnostic, Equatable {
   case noFolderOf(Checkpoint.Format, path: String)
   /// An object that cannot be changed as asked; `holder` is what would have to change.
   case cannotEdit(file: String, path: String, what: String, holder: String?)
+  /// Objects that nothing plain can stand for, each with its path and what it is.
+  case cannotBePlain(file: String, objects: [String])
   /// More than can be printed.
   case tooManyValues(file: String, path: String)
   /// Something that cannot be written.
@@ -86,6 +88,8 @@ public enum CheckpointError: Diagnostic, Equatable {
         + "(\(Text.printable(path)))"
     case .cannotEdit(let file, let path, let what, let holder):
       "\(holder.map { $0 + " " } ?? "")\(what) (\(file), object \(Text.printable(path)))"
+    case .cannotBePlain(let file, let objects):
+      "nothing plain can stand for \(Self.some(objects)) (\(file))"
     case .tooManyValues(let file, let path):
       "more than a million values are inside (\(file), object \(Text.printable(path)))"
     case .cannotWrite(let file, let problem, _): "\(problem) (\(file))"

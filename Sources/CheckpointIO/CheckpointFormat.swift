@@ -12,6 +12,8 @@ extension Checkpoint {
     case pytorchLegacy = "pytorch-legacy"
     /// A tar archive, as `torch.save` wrote it before 0.1.10.
     case pytorchTar = "pytorch-tar"
+    /// One pickle, as `pickle.dump` writes it.
+    case pickle
     /// A safetensors file.
     case safetensors
     /// Safetensors files and their index, as Hugging Face shards a model.
@@ -101,7 +103,7 @@ enum FormatRegistry {
     [
       GGUFReader.self, NumpyReader.self, NumpyArchiveReader.self, LegacyReader.self,
       TarReader.self, SafetensorsReader.self, ShardedReader.self, DistributedReader.self,
-      DeepSpeedReader.self, HubFolderReader.self, PyTorchZipReader.self,
+      DeepSpeedReader.self, HubFolderReader.self, BarePickleReader.self, PyTorchZipReader.self,
     ]
   }
 

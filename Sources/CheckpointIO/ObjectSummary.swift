@@ -90,7 +90,7 @@ extension Checkpoint {
   /// What Python calls the object's type.
   func type(of ref: PickleGraph.Ref) -> String {
     if let tensor = tensor(of: ref) {
-      return tensor.isParameter ? "Parameter" : "tensor"
+      return isArray(ref) ? "numpy.ndarray" : tensor.isParameter ? "Parameter" : "tensor"
     }
     switch graph[ref] {
     case .none: return "None"
@@ -118,8 +118,15 @@ extension Checkpoint {
 
   /// What the object is, in a few words.
   func summary(of ref: PickleGraph.Ref) -> String {
+    if tensor(of: ref) == nil, let outer = tensorSubclasses.outer(of: ref),
+      outer.className != "sparse", outer.shape != nil || outer.elementType != nil
+    {
+      return Text.printable(outer.className) + (outer.elementType.map { " " + $0.name } ?? "")
+        + (outer.shape.map { " \($0)" } ?? "")
+    }
     if let tensor = tensor(of: ref) {
-      return "\(tensor.isParameter ? "Parameter" : "tensor") \(tensor.elementType.name) "
+      let kind = isArray(ref) ? "array" : tensor.isParameter ? "Parameter" : "tensor"
+      return "\(kind) \(tensor.elementType.name) "
         + "\(tensor.shape)" + (tensor.isMeta ? " on meta" : "")
     }
     switch graph[ref] {
@@ -170,8 +177,8 @@ extension Checkpoint {
     else {
       return type + (graph.parts(of: ref).count > 2 || hasArguments(ref) ? "(...)" : "()")
     }
-    if type.hasSuffix("multiarray.scalar"), let value = numpyScalar(arguments) {
-      return "numpy scalar " + plainText(value)
+    if let value = NumpyObjects(graph: graph).scalar(ref) {
+      return "numpy scalar " + value.description
     }
     let shown = arguments.prefix(4).map { argument in
       switch graph[argument] {
@@ -197,15 +204,6 @@ extension Checkpoint {
     case .newObject(_, let arguments), .newObjectWithKeywords(_, let arguments, _):
       graph.items(of: arguments)?.isEmpty == false
     default: false
-    }
-  }
-
-  private func plainText(_ node: PickleGraph.Node) -> String {
-    switch node {
-    case .bool(let value): value ? "True" : "False"
-    case .int(let value): "\(value)"
-    case .float(let bits): "\(Double(bitPattern: bits))"
-    default: "value"
     }
   }
 

@@ -147,14 +147,13 @@ private struct ValueWriter {
   }
 
   private func numpyNumber(_ ref: PickleGraph.Ref) -> JSONValue? {
-    guard checkpoint.graph.className(of: ref)?.hasSuffix("multiarray.scalar") == true,
-      let arguments = checkpoint.constructorArguments(ref)
-    else { return nil }
-    switch checkpoint.numpyScalar(arguments) {
-    case .bool(let value)?: return .bool(value)
-    case .int(let value)?: return .number("\(value)")
-    case .float(let bits)?: return Self.number(Double(bitPattern: bits))
-    default: return nil
+    switch NumpyObjects(graph: checkpoint.graph).scalar(ref) {
+    case .bool(let value)?: .bool(value)
+    case .int(let value)?: .number("\(value)")
+    case .large(let value)?: .number("\(value)")
+    case .float(let value)?: Self.number(value)
+    case .text(let text)?: .string(text)
+    default: nil
     }
   }
 }

@@ -79,7 +79,13 @@ extension Checkpoint {
   /// The pickle, and the storages that it names by their numbers.
   private func pickled() throws -> ([UInt8], [Storage]) {
     let (graph, storages) = try spelledOut().numbered()
-    return (try graph.encoded(), storages)
+    do {
+      return (try graph.encoded(), storages)
+    } catch let error as PickleError {
+      guard case .tooMuchOutside = error else { throw error }
+      throw CheckpointError.cannotWrite(
+        file: path, error.description, hint: "--plain writes arrays as tensors")
+    }
   }
 
   /// The graph with its storages numbered in the order in which a pickler meets them, and these.

@@ -24,6 +24,9 @@ struct TensorReader {
     case meta = "_rebuild_meta_tensor_no_storage"
     case fromType = "_rebuild_from_type"
     case fromTypeVersion2 = "_rebuild_from_type_v2"
+    /// numpy's arrays, up to protocol 4 and in protocol 5.
+    case array = "_reconstruct"
+    case arrayOfBuffer = "_frombuffer"
   }
 
   /// Classes that differ from a plain tensor in nothing that counts here.
@@ -39,6 +42,7 @@ struct TensorReader {
     self.storages = storages
     self.file = file
     var rebuilds: [UInt32: Rebuild?] = [:]
+    let arrays = NumpyObjects(graph: graph)
     for index in graph.nodes.indices {
       let ref = Ref(index: UInt32(index))
       guard let body = graph.body(of: ref),
@@ -49,7 +53,11 @@ struct TensorReader {
       // Every inner tensor of a wrapped one came before it.
       guard let rebuild else { continue }
       do {
-        tensors[ref.index] = try read(rebuild, graph.items(of: arguments).map(Array.init) ?? [])
+        tensors[ref.index] =
+          switch rebuild {
+          case .array, .arrayOfBuffer: try arrays.parts(of: ref).flatMap(arrays.tensor)
+          default: try read(rebuild, graph.items(of: arguments).map(Array.init) ?? [])
+          }
       } catch let error as TensorError {
         throw CheckpointError.badObject(
           file: file, path: graph.path(to: ref), error.description)
@@ -64,8 +72,13 @@ struct TensorReader {
   private struct NotUnderstood: Error {}
 
   private static func rebuild(_ graph: PickleGraph, _ callable: Ref) -> Rebuild? {
-    guard let name = graph.global(callable), name.module.hasPrefix("torch.") else { return nil }
-    return Rebuild(rawValue: name.name)
+    guard let name = graph.global(callable), let rebuild = Rebuild(rawValue: name.name) else {
+      return nil
+    }
+    switch rebuild {
+    case .array, .arrayOfBuffer: return NumpyObjects.isNumpys(name.name, name) ? rebuild : nil
+    default: return name.module.hasPrefix("torch.") ? rebuild : nil
+    }
   }
 
   private mutating func ints(_ ref: Ref) -> [Int]? { graph.ints(ref).map { shapes.shared($0) } }
@@ -82,12 +95,11 @@ struct TensorReader {
       tensor.requiresGrad = graph.bool(try argument(1)) ?? true
       return tensor
     case .fromType, .fromTypeVersion2:
-      let name = graph.globalName(try argument(1)) ?? ""
-      guard Self.plainClasses.contains(name), let inner = Self.rebuild(graph, try argument(0)),
-        inner != .fromType, inner != .fromTypeVersion2
-      else { return nil }
-      let items = graph.items(of: try argument(2)).map(Array.init) ?? []
-      return try read(inner, items)
+      return try readSubclass(
+        .init(
+          function: try argument(0), cls: try argument(1),
+          arguments: graph.items(of: try argument(2)).map(Array.init) ?? [],
+          state: arguments.count > 3 ? arguments[3] : nil))
     case .meta:
       guard let type = elementType(try argument(0)), let shape = ints(try argument(1)),
         let strides = ints(try argument(2))
@@ -97,8 +109,8 @@ struct TensorReader {
         isMeta: true)
       tensor.requiresGrad = graph.bool(try argument(3)) ?? false
       return tensor
-    case .plain, .version2, .version3, .quantized:
-      break
+    case .array, .arrayOfBuffer: return nil
+    case .plain, .version2, .version3, .quantized: break
     }
     let id = try argument(0)
     guard let storage = storages[id], let offset = graph.int(try argument(1)),
@@ -129,6 +141,28 @@ struct TensorReader {
     default: break
     }
     return tensor
+  }
+
+  /// The plain tensor that one of another class is: it keeps nothing beside its elements, or a single local tensor
+  /// that has them all. Nil if it is more than that.
+  private mutating func readSubclass(_ parts: TensorSubclasses.Parts) throws -> Tensor? {
+    let known = tensors
+    let subclasses = TensorSubclasses(graph: graph, tensor: { known[$0.index] })
+    if subclasses.isWrapper(parts) {
+      guard let local = subclasses.wholeLocalTensor(parts), var tensor = known[local.index] else {
+        return nil
+      }
+      if let last = parts.arguments.last, let requires = graph.bool(last) {
+        tensor.requiresGrad = requires
+      }
+      return tensor
+    }
+    let name = graph.globalName(parts.cls) ?? ""
+    guard Self.plainClasses.contains(name) || !subclasses.hasState(parts),
+      let inner = Self.rebuild(graph, parts.function),
+      inner != .fromType, inner != .fromTypeVersion2
+    else { return nil }
+    return try read(inner, parts.arguments)
   }
 
   private func elementType(_ ref: Ref) -> ElementType? {

@@ -56,7 +56,11 @@ public struct StateDictDifference: Sendable {
   public private(set) var renamed: [Renamed] = []
   /// Keys whose tensors have different shapes, or stand for a tensor on one side only.
   public private(set) var mismatched: [ShapeMismatch] = []
-  /// Keys on both sides that stand for something else than a tensor: these are not compared.
+  /// Keys on both sides that stand for something else than a plain tensor, and not for the same: their classes,
+  /// attributes or the tensors' shapes in them differ. Where only numbers of tensors in them differ, ``entries``
+  /// has these, by the key, a `/` and the path inside.
+  public private(set) var changedObjects: [String] = []
+  /// Keys on both sides that stand for something too large to be compared: nobody can say that it is equal.
   public private(set) var notCompared: [String] = []
   private let options: Options
 
@@ -76,7 +80,7 @@ public struct StateDictDifference: Sendable {
         continue
       }
       switch (value.tensor, other.tensor) {
-      case (nil, nil): notCompared.append(key)
+      case (nil, nil): try addObjects(key, value, other, to: &pairs)
       case (let left?, let right?) where left.shape == right.shape:
         pairs.append((key, left, right))
       case (let left, let right):
@@ -89,6 +93,26 @@ public struct StateDictDifference: Sendable {
     if let workers = options.workers { work.workers = workers }
     try compare(pairs, work, progress)
     try findRenamed(a, b, work, progress)
+  }
+
+  /// Compares what is no plain tensor on either side; the tensors in it are compared with all others.
+  private mutating func addObjects(
+    _ key: String, _ a: StateDict.Value, _ b: StateDict.Value,
+    to pairs: inout [(key: String, a: Tensor, b: Tensor)]
+  ) throws {
+    guard case .object(let left) = a, case .object(let right) = b else { return }
+    guard let old = left.content, let new = right.content else {
+      notCompared.append(key)
+      return
+    }
+    guard old.description.utf8.elementsEqual(new.description.utf8) else {
+      changedObjects.append(key)
+      return
+    }
+    // Equal descriptions tell of equally many tensors of equal shapes.
+    for (a, b) in zip(old.tensors, new.tensors) {
+      pairs.append((a.name == "/" ? key : "\(key)/\(a.name)", a.tensor, b.tensor))
+    }
   }
 
   /// The entries whose numbers differ by more than the tolerance, or whose dtypes do, those first that changed
@@ -110,6 +134,7 @@ public struct StateDictDifference: Sendable {
   /// Whether nothing differs, by the options given.
   public var isEqual: Bool {
     onlyInA.isEmpty && onlyInB.isEmpty && renamed.isEmpty && mismatched.isEmpty
+      && changedObjects.isEmpty && notCompared.isEmpty
       && !entries.contains(where: isChanged)
   }
 

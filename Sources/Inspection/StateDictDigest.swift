@@ -2,12 +2,15 @@ internal import Crypto
 internal import Foundation
 public import Platform
 public import StateDicts
+internal import TensorStore
 
 /// A digest of a state dict's content: equal for two files, whatever their formats, names, orders of records and
 /// layouts of tensors, exactly if keys, dtypes, shapes and values are.
 ///
 /// The bytes that are hashed, for each tensor, in the order of the keys' UTF-8 bytes: how many bytes the key has (64
-/// bits, little-endian), the key in UTF-8, the 32 bytes of the tensor's ``TensorDigest``.
+/// bits, little-endian), the key in UTF-8, the 32 bytes of the tensor's ``TensorDigest``. What is no plain tensor
+/// but made of some (a quantized tensor of torchao's, a sparse one) has a digest of its own: of `object `, its exact
+/// description, a line feed, and the 32 bytes of the digest of each tensor in it.
 public struct StateDictDigest: Sendable {
   /// One tensor.
   public struct Entry: Sendable, Hashable {
@@ -21,7 +24,7 @@ public struct StateDictDigest: Sendable {
   public let entries: [Entry]
   /// SHA-256 over all of them.
   public let digest: TensorDigest
-  /// Keys that stand for no tensor: they have no part in the digest.
+  /// Keys that stand for nothing made of tensors, or for more than can be told: they have no part in the digest.
   public let leftOut: [String]
 
   /// Reads every tensor once, several at the same time.
@@ -34,12 +37,34 @@ public struct StateDictDigest: Sendable {
     _ stateDict: StateDict, workers: Int? = nil, cancellation: Cancellation = Cancellation(),
     progress: (@Sendable (Int) -> Void)? = nil
   ) throws {
-    let tensors = stateDict.tensors
+    // For each key its tensors, and of an object the description.
+    var parts: [(key: String, description: String?, tensors: [Tensor])] = []
+    var leftOut: [String] = []
+    for (key, value) in stateDict.values {
+      switch value {
+      case .tensor(let tensor): parts.append((key, nil, [tensor]))
+      case .object(let object):
+        if !object.tensors.isEmpty || object.tensorLike != nil, let content = object.content {
+          parts.append((key, content.description, content.tensors.map(\.tensor)))
+        } else {
+          leftOut.append(key)
+        }
+      }
+    }
     let digests = try TensorDigest.all(
-      of: tensors.map(\.tensor), workers: workers ?? min(Parallel.processorCount, 4),
+      of: parts.flatMap(\.tensors), workers: workers ?? min(Parallel.processorCount, 4),
       cancellation: cancellation, progress: progress)
-    entries = zip(tensors, digests).map { Entry(key: $0.key, digest: $1) }
-    leftOut = stateDict.values.compactMap { $0.value.tensor == nil ? $0.key : nil }
+    var next = 0
+    entries = parts.map { key, description, tensors in
+      let own = digests[next..<next + tensors.count]
+      next += tensors.count
+      guard let description else { return Entry(key: key, digest: own[own.startIndex]) }
+      var hash = SHA256()
+      hash.update(data: Array("object \(description)\n".utf8))
+      for digest in own { hash.update(data: digest.bytes) }
+      return Entry(key: key, digest: TensorDigest(hash))
+    }
+    self.leftOut = leftOut
     var hash = SHA256()
     for entry in entries.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
       hash.update(data: UInt64(entry.key.utf8.count).littleEndianBytes)

@@ -14,7 +14,8 @@ public struct StateDictStatistics: Sendable {
     public let statistics: TensorStatistics?
   }
 
-  /// The tensors in the state dict's order.
+  /// The tensors in the state dict's order; those that a tensor of another class is made of by its key, a `/` and
+  /// the path inside.
   public let entries: [Entry]
 
   /// Reads every tensor once, on several threads; the result does not depend on their number.
@@ -28,7 +29,7 @@ public struct StateDictStatistics: Sendable {
     _ stateDict: StateDict, withHistograms: Bool = false, workers: Int? = nil,
     cancellation: Cancellation = Cancellation(), progress: (@Sendable (Int) -> Void)? = nil
   ) throws {
-    let all = stateDict.tensors
+    let all = stateDict.withInnerTensors.map { (key: $0.key, tensor: $0.tensor) }
     let readable = all.filter { NumberReader.canRead($0.tensor) }
     let distinct = DistinctTensors(readable.map(\.tensor))
     let tensors = distinct.tensors
@@ -62,6 +63,23 @@ public struct StateDictStatistics: Sendable {
       }
       defer { next += 1 }
       return Entry(key: key, tensor: tensor, statistics: results[distinct.places[next]])
+    }
+  }
+}
+
+extension StateDict {
+  /// The tensors, and those in tensors of other classes: by the key, a `/` and the path inside.
+  var withInnerTensors: [(key: String, tensor: Tensor)] {
+    values.flatMap { key, value -> [(key: String, tensor: Tensor)] in
+      switch value {
+      case .tensor(let tensor): [(key, tensor)]
+      case .object(let object):
+        object.tensors.isEmpty
+          ? []
+          : (object.content?.tensors ?? []).map {
+            ($0.name == "/" ? key : "\(key)/\($0.name)", $0.tensor)
+          }
+      }
     }
   }
 }

@@ -68,34 +68,23 @@ public struct NumpyHeader: Sendable, Equatable {
     guard let descr = literal.descr else {
       throw .badHeader(file: file, "arrays of structures are not supported")
     }
-    guard let (type, isBig) = Self.elementType(descr) else {
+    guard let dtype = NumpyDtype(descr) else {
       let shown = String(
         descr.unicodeScalars.prefix(40).map { $0.value < 32 ? "?" : Character($0) })
       throw .badHeader(file: file, "arrays of dtype \"\(shown)\" are not supported")
     }
-    elementType = type
-    isBigEndian = isBig
+    elementType = dtype.elementType
+    isBigEndian = dtype.isBigEndian
     shape = literal.shape
     isFortranOrder = literal.isFortranOrder
   }
 
   // MARK: - Dtypes
 
-  private static let types: [(descr: String, type: ElementType)] = [
-    ("f2", .float16), ("f4", .float32), ("f8", .float64), ("c8", .complex64), ("c16", .complex128),
-    ("i1", .int8), ("i2", .int16), ("i4", .int32), ("i8", .int64), ("u1", .uint8), ("u2", .uint16),
-    ("u4", .uint32), ("u8", .uint64), ("b1", .bool),
-  ]
-
-  private static func elementType(_ descr: String) -> (ElementType, isBig: Bool)? {
-    guard let order = descr.first, "<>|=".contains(order),
-      let known = types.first(where: { $0.descr == descr.dropFirst() })
-    else { return nil }
-    return (known.type, order == ">" && known.type.byteCount > 1)
-  }
-
   /// Whether numpy has a dtype for these elements.
-  public static func canHold(_ type: ElementType) -> Bool { types.contains { $0.type == type } }
+  public static func canHold(_ type: ElementType) -> Bool {
+    NumpyDtype.types.contains { $0.type == type }
+  }
 
   // MARK: - Writing
 
@@ -103,7 +92,7 @@ public struct NumpyHeader: Sendable, Equatable {
   ///
   /// - Throws: `NumpyError.cannotWrite` for elements that numpy has no dtype for.
   public func bytes(key: String) throws(NumpyError) -> [UInt8] {
-    guard let known = Self.types.first(where: { $0.type == elementType }) else {
+    guard let known = NumpyDtype.types.first(where: { $0.type == elementType }) else {
       throw .cannotWrite(
         key: key, "numpy has no dtype for \(elementType.name)",
         hint: "--to-dtype float32 makes one that numpy has")

@@ -33,7 +33,11 @@ extension PickleGraph {
   public mutating func copy(
     _ ref: Ref, of other: PickleGraph, to new: Ref, _ translate: (Ref) -> Ref
   ) {
-    func own(_ run: Bytes) -> Bytes { intern(other.bytes(run)) }
+    func own(_ run: Bytes) -> Bytes {
+      let new = intern(other.bytes(run))
+      if let region = other.outside[run.start] { outside[new.start] = region }
+      return new
+    }
     switch other[ref] {
     case .none, .bool, .int, .float, .extensionCode: replace(new, with: other[ref])
     case .bigInt(let run): replace(new, with: .bigInt(own(run)))

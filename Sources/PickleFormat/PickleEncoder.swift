@@ -299,9 +299,12 @@ struct PickleEncoder {
 extension PickleGraph {
   /// The graph as a pickle of protocol 2.
   ///
-  /// - Throws: ``PickleError/cannotEncode(what:)`` for what protocol 2 cannot say.
+  /// - Throws: ``PickleError/cannotEncode(what:)`` for what protocol 2 cannot say,
+  ///   ``PickleError/tooMuchOutside(byteCount:limit:)``; `FileError` where a file cannot be read that holds runs
+  ///   of its bytes.
   public func encoded() throws -> [UInt8] {
     var lowered = self
+    try lowered.bringInAll()
     lowered.lowerToProtocol2()
     var encoder = PickleEncoder(lowered)
     let bytes = try encoder.encode()

@@ -20,6 +20,8 @@ public enum PickleError: Diagnostic, Equatable {
   case nestingTooDeep(limit: Int)
   /// The pickle is larger than the graph can number.
   case tooLarge(byteCount: Int)
+  /// More bytes were left in a file than a pickle can take in memory.
+  case tooMuchOutside(byteCount: Int, limit: Int)
   /// An object cannot be written.
   case cannotEncode(what: String)
 
@@ -42,6 +44,8 @@ public enum PickleError: Diagnostic, Equatable {
     case .malformed(let what, let offset): "damaged pickle: \(what) (byte \(offset))"
     case .nestingTooDeep(let limit): "objects nest deeper than \(limit) levels"
     case .tooLarge(let byteCount): "a pickle of \(byteCount) bytes is too large to be read"
+    case .tooMuchOutside(let byteCount, let limit):
+      "\(byteCount) bytes of arrays would become a part of the pickle, which takes \(limit) at most"
     case .cannotEncode(let what): "\(what) cannot be written to a pickle"
     }
   }

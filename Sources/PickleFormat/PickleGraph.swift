@@ -1,3 +1,5 @@
+public import Platform
+
 /// The objects that a pickle describes, as data: nothing in it is ever imported or called.
 ///
 /// Every object has a number, its ``Ref``. An object that the pickle mentions twice has one number, so
@@ -116,6 +118,8 @@ public struct PickleGraph: Sendable {
   var tupleItems = SealedRuns<Ref>()
   var bodies = ChunkedArray<Body>()
   var names: [(module: Bytes, name: Bytes)] = []
+  /// Runs that were left in a file, by the start of what stands for them in the pool.
+  var outside: [UInt32: FileRegion] = [:]
 
   /// An empty graph, to be filled by hand.
   public init() { pool = SealedRuns() }

@@ -22,6 +22,9 @@ public struct PickleStream {
     self.limit = limit
   }
 
+  /// Whether a pickle can go on with this byte where an opcode is due.
+  public static func isOpcode(_ byte: UInt8) -> Bool { Opcode(rawValue: byte) != nil }
+
   /// Decodes the next pickle and passes over it.
   ///
   /// - Throws: `PickleError`, whose offsets count from this pickle's start; `FileError`.
@@ -31,6 +34,87 @@ public struct PickleStream {
     offset += count
     return graph
   }
+
+  /// Decodes the next pickle, but leaves runs of at least `threshold` bytes, or bytes of text, in the file: see
+  /// ``PickleGraph/outside(_:)``. What is left there does not count for ``limit``.
+  ///
+  /// - Throws: as ``next()``.
+  public mutating func next(leaving threshold: Int) throws -> PickleGraph {
+    let (bytes, outside, length) = try condensed(threshold)
+    var graph: PickleGraph
+    do {
+      graph = try PickleGraph(decoding: bytes)
+    } catch let error as PickleError {
+      // Bytes are counted from the start of the whole.
+      if length <= limit { return try next() }
+      throw error
+    }
+    graph.outside = outside
+    offset += length
+    return graph
+  }
+
+  /// The next pickle with a placeholder for each run that is left in the file, these runs by where their
+  /// placeholders are, and how many bytes the whole has.
+  private func condensed(
+    _ threshold: Int
+  ) throws -> (bytes: [UInt8], outside: [UInt32: FileRegion], length: Int) {
+    var window = Window(file: file, start: offset, count: max(0, end - offset))
+    var bytes: [UInt8] = []
+    var outside: [UInt32: FileRegion] = [:]
+    while true {
+      guard bytes.count <= limit else { throw PickleError.tooLarge(byteCount: bytes.count) }
+      let place = window.place
+      let byte = try window.byte()
+      guard let opcode = Opcode(rawValue: byte) else {
+        throw PickleError.unknownOpcode(byte: byte, offset: place)
+      }
+      bytes.append(byte)
+      switch opcode.argument {
+      case .none: if opcode == .stop { return (bytes, outside, window.place) }
+      case .bytes(let count):
+        for _ in 0..<count {
+          let next = try window.byte()
+          // How long a frame is does not matter, and it may be shorter here.
+          bytes.append(opcode == .frame ? 0 : next)
+        }
+      case .lines(let count):
+        for _ in 0..<count {
+          var next: UInt8
+          repeat {
+            next = try window.byte()
+            bytes.append(next)
+            guard bytes.count <= limit else { throw PickleError.tooLarge(byteCount: bytes.count) }
+          } while next != 0x0A
+        }
+      case .counted(let size):
+        let length = try window.number(size)
+        guard length <= UInt64(window.count - window.place) else {
+          throw PickleError.lengthTooLarge(
+            length: length, left: window.count - window.place, offset: place)
+        }
+        let isOutside = opcode.isRun && length >= UInt64(max(threshold, Self.placeholder.count))
+        let kept = isOutside ? UInt64(Self.placeholder.count) : length
+        for index in 0..<size {
+          bytes.append(UInt8(truncatingIfNeeded: kept >> (8 * UInt64(index))))
+        }
+        guard isOutside else {
+          guard Int(length) <= limit - min(limit, bytes.count) else {
+            throw PickleError.tooLarge(byteCount: bytes.count)
+          }
+          for _ in 0..<length { bytes.append(try window.byte()) }
+          continue
+        }
+        outside[UInt32(truncatingIfNeeded: bytes.count)] = FileRegion(
+          file: file, offset: offset + window.place, byteCount: Int(length), name: "the pickle")
+        bytes += Self.placeholder
+        try window.skip(length)
+      }
+    }
+  }
+
+  /// What stands for a run that is left in the file: it is text, too.
+  private static let placeholder = Array("in the file".utf8)
 
   /// How many bytes the next pickle has.
   func length() throws -> Int {
@@ -99,6 +183,14 @@ public struct PickleStream {
 }
 
 extension Opcode {
+  /// Whether it gives bytes or text with a length of at least four bytes before it.
+  fileprivate var isRun: Bool {
+    switch self {
+    case .binBytes, .binBytes8, .byteArray8, .binString, .binUnicode, .binUnicode8: true
+    default: false
+    }
+  }
+
   /// What follows an opcode in the pickle.
   enum Argument {
     case none

@@ -15,6 +15,17 @@ public struct LoadReport: Sendable {
     public let isRefused: Bool
   }
 
+  /// A key whose value is a tensor of another class on either side, such as a quantized one of torchao's and a plain
+  /// one: PyTorch copies elements, and such tensors have others, or none of their own.
+  public struct ClassMismatch: Sendable, Hashable {
+    /// The key.
+    public let key: String
+    /// The class that the model has.
+    public let expected: String
+    /// The class that was found.
+    public let found: String
+  }
+
   /// Keys that share one tensor in the model, and do not in what is to be loaded.
   public struct BrokenTie: Sendable, Hashable {
     /// The keys.
@@ -33,6 +44,8 @@ public struct LoadReport: Sendable {
   public internal(set) var unexpected: [String] = []
   /// Keys whose values have another shape.
   public internal(set) var mismatched: [ShapeMismatch] = []
+  /// Keys whose values are tensors of another class, of which one keeps more than elements.
+  public internal(set) var classMismatched: [ClassMismatch] = []
   /// Keys whose values have another type.
   public internal(set) var typeMismatched: [TypeMismatch] = []
   /// Keys that are missing and that PyTorch fills in for an old checkpoint (`num_batches_tracked`).
@@ -48,7 +61,7 @@ public struct LoadReport: Sendable {
 
   /// Whether `load_state_dict` would go through without an error.
   public var isLoadable: Bool {
-    mismatched.isEmpty && !typeMismatched.contains(where: \.isRefused)
+    mismatched.isEmpty && classMismatched.isEmpty && !typeMismatched.contains(where: \.isRefused)
       && (!isStrict || missing.isEmpty && unexpected.isEmpty)
   }
 
@@ -142,17 +155,43 @@ extension LoadReport {
     }
   }
 
+  /// Compares what is no plain tensor on one side at least, as far as the file shows it from outside.
+  private mutating func compareObjects(
+    _ key: String, expected: StateDict.Value, found: StateDict.Value
+  ) -> Bool {
+    let (wanted, given) = (TensorSurface(expected), TensorSurface(found))
+    guard let wanted else {
+      // A module's extra state takes anything; of other objects only the kind is known.
+      return true
+    }
+    guard let given else {
+      mismatched.append(ShapeMismatch(key: key, expected: wanted.shape, found: nil))
+      return false
+    }
+    if let expected = wanted.shape, let found = given.shape, expected != found,
+      !(expected.isEmpty && found == [1])
+    {
+      mismatched.append(ShapeMismatch(key: key, expected: expected, found: found))
+      return false
+    }
+    guard wanted.className == given.className else {
+      classMismatched.append(
+        ClassMismatch(key: key, expected: wanted.className, found: given.className))
+      return false
+    }
+    if let expected = wanted.elementType, let found = given.elementType, expected != found {
+      typeMismatched.append(
+        .init(key: key, expected: expected, found: found, isRefused: false))
+    }
+    return true
+  }
+
   /// Compares one key's values; whether it is loaded.
   fileprivate mutating func compare(
     _ key: String, expected: StateDict.Value, found: StateDict.Value
   ) -> Bool {
-    guard let wanted = expected.tensor else {
-      // A module's extra state takes anything; of other objects only the kind is known.
-      return true
-    }
-    guard let tensor = found.tensor else {
-      mismatched.append(ShapeMismatch(key: key, expected: wanted.shape, found: nil))
-      return false
+    guard let wanted = expected.tensor, let tensor = found.tensor else {
+      return compareObjects(key, expected: expected, found: found)
     }
     guard tensor.shape == wanted.shape || wanted.shape.isEmpty && tensor.shape == [1] else {
       mismatched.append(ShapeMismatch(key: key, expected: wanted.shape, found: tensor.shape))

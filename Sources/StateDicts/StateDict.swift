@@ -9,12 +9,54 @@ public struct OpaqueObject: Sendable {
   public let tensors: [Tensor]
   /// Where it was read.
   public let origin: TensorOrigin?
+  /// What it looks like to PyTorch, if it is a tensor of a class of its own, or sparse.
+  public let tensorLike: TensorLike?
+  private let makeContent: (@Sendable () -> ObjectContent?)?
 
-  /// An object found at `origin`.
-  public init(summary: String, tensors: [Tensor] = [], origin: TensorOrigin? = nil) {
+  /// All that it is; nil if that is more than can be told, or not known.
+  public var content: ObjectContent? { makeContent?() }
+
+  /// A tensor that is no plain one, from outside.
+  public struct TensorLike: Sendable, Hashable {
+    /// Its class, such as `torchao.quantization.Int8Tensor`; `sparse` for sparse ones of PyTorch's.
+    public let className: String
+    /// Its shape; nil where the file does not say.
+    public let shape: [Int]?
+    /// The dtype that it shows; nil where the file does not say.
+    public let elementType: ElementType?
+
+    /// A tensor of that class.
+    public init(className: String, shape: [Int]?, elementType: ElementType?) {
+      self.className = className
+      self.shape = shape
+      self.elementType = elementType
+    }
+  }
+
+  /// An object found at `origin`; `content` tells on demand what it is.
+  public init(
+    summary: String, tensors: [Tensor] = [], origin: TensorOrigin? = nil,
+    tensorLike: TensorLike? = nil, content: (@Sendable () -> ObjectContent?)? = nil
+  ) {
     self.summary = summary
     self.tensors = tensors
     self.origin = origin
+    self.tensorLike = tensorLike
+    makeContent = content
+  }
+}
+
+/// All that an object is: equal for two objects only if they are.
+public struct ObjectContent: Sendable {
+  /// Everything but the tensors' elements, for comparison rather than for people.
+  public let description: String
+  /// The tensors in it, by the paths that lead to them inside it.
+  public let tensors: [(name: String, tensor: Tensor)]
+
+  /// An object of that description, with those tensors.
+  public init(description: String, tensors: [(name: String, tensor: Tensor)]) {
+    self.description = description
+    self.tensors = tensors
   }
 }
 

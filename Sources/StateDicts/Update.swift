@@ -48,9 +48,10 @@ extension StateDict {
         result.entries[key] = value
         continue
       }
-      guard own.tensor?.shape == value.tensor?.shape else {
+      let (mine, theirs) = (TensorSurface(own), TensorSurface(value))
+      guard mine?.shape == theirs?.shape, (mine == nil) == (theirs == nil) else {
         report.skipped.append(
-          ShapeMismatch(key: key.text, expected: own.tensor?.shape, found: value.tensor?.shape))
+          ShapeMismatch(key: key.text, expected: mine?.shape, found: theirs?.shape))
         continue
       }
       report.replaced.append(key.text)

@@ -36,6 +36,7 @@ import merges
 import more_formats
 import outputs
 import pickled_forms
+import pickled_objects
 import state_dicts as state_dict_checks
 import training_states
 import whole_models
@@ -412,6 +413,7 @@ def main():
     groups += more_formats.GROUPS
     groups += outputs.GROUPS
     groups += pickled_forms.GROUPS
+    groups += pickled_objects.GROUPS
     groups += state_dict_checks.GROUPS
     groups += training_states.GROUPS
     groups += whole_models.GROUPS

@@ -33,8 +33,31 @@ struct LegacyReader: FormatReader {
     return try CheckpointDocument(read.graph, read.storages, format: .pytorchLegacy, file: file)
   }
 
-  private init(_ file: File) throws {
-    var stream = LegacyStream(file, in: 0..<file.size)
+  /// A storage that is all that there is.
+  struct LoneStorage {
+    /// Its class.
+    let module, name: String
+    /// How many elements of that class it has.
+    let count: Int
+    let source: ByteSource
+  }
+
+  /// The storage that a part of a file is the whole of, as `torch.save(storage)` wrote it before 1.6.
+  static func storage(in file: File, _ part: Range<Int>) throws -> LoneStorage {
+    let read = try LegacyReader(file, in: part)
+    guard let storage = read.storages[read.graph.root],
+      case .persistentID(let inner) = read.graph[read.graph.root],
+      let items = read.graph.items(of: inner).map(Array.init), items.count >= 5,
+      let name = read.graph.global(items[1]), let count = read.graph.int(items[4])
+    else {
+      throw CheckpointError.notACheckpoint(
+        file: file.path, "it holds something else than a storage")
+    }
+    return LoneStorage(module: name.module, name: name.name, count: count, source: storage.source)
+  }
+
+  private init(_ file: File, in part: Range<Int>? = nil) throws {
+    var stream = LegacyStream(file, in: part ?? 0..<file.size)
     _ = try stream.next("the magic number")
     let version = try stream.next("the version")
     guard version.int(version.root) == Self.version else {

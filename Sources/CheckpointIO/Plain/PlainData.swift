@@ -14,9 +14,12 @@ public struct PlainChange: Sendable, Hashable {
 extension Checkpoint {
   /// Leaves out, or turns into plain data, whatever `torch.load(weights_only=True)` would refuse.
   ///
-  /// Objects with attributes and mappings become dicts, sequences become lists, numpy's numbers become
-  /// ints and floats, paths and names become strs; for the rest, None stands there.
+  /// Objects with attributes and mappings become dicts, sequences become lists, numpy's arrays tensors, its numbers
+  /// ints and floats, paths and names strs, text of Python 2 that is no UTF-8 bytes; for the rest, None stands
+  /// there.
   /// - Returns: every place that was changed.
+  /// - Throws: `CheckpointError.cannotBePlain` for tensors that are more than what one plain tensor says, and for
+  ///   keys and items of sets that nothing plain can stand for.
   public mutating func makePlain() throws -> [PlainChange] {
     var changes: [PlainChange] = []
     var seen: Set<PickleGraph.Ref> = []
@@ -27,6 +30,8 @@ extension Checkpoint {
       graph.replaceBody(of: ref, with: .init(.list, edits: items.map { .append($0) }))
       changes.append(PlainChange(path: path, what: "a tuple that holds itself became a list"))
     }
+    try refuseTensors(paths)
+    var empty: Set<PickleGraph.Ref> = []
     var open = [graph.root]
     while let ref = open.popLast() {
       guard seen.insert(ref).inserted else { continue }
@@ -40,10 +45,14 @@ extension Checkpoint {
         let path = paths.path(to: ref)
         let before = summary(of: ref)
         let after = replace(ref, by: change)
+        if case .none = graph[ref], tensor(of: ref) == nil { empty.insert(ref) }
         changes.append(PlainChange(path: path, what: "\(before) became \(after)"))
+      } else {
+        respell(ref)
       }
       open += plainParts(of: ref).reversed()
     }
+    try refuseKeys(in: seen, empty: empty, paths)
     return changes
   }
 
@@ -72,7 +81,7 @@ extension Checkpoint {
   }
 
   private enum Refusal {
-    case name, object, longInt, setClass
+    case name, object, longInt, setClass, array, oldText
   }
 
   private func name(_ ref: PickleGraph.Ref) -> String? {
@@ -82,7 +91,9 @@ extension Checkpoint {
   }
 
   private func refusal(of ref: PickleGraph.Ref) -> Refusal? {
+    if tensor(of: ref) != nil, isArray(ref) { return .array }
     switch graph[ref] {
+    case .byteString: return graph.text(ref) == nil ? .oldText : nil
     case .global: return AllowedNames.contains(name(ref) ?? "") ? nil : .name
     case .extensionCode: return .object
     // Longer ones need an opcode that is refused.
@@ -101,6 +112,7 @@ extension Checkpoint {
       case .newObject, .newObjectWithKeywords: return .object
       case .reduce(let callable, let arguments):
         let callee = name(callable) ?? ""
+        if callee == "builtins.bytes", graph.isEmptyBytes(ref) { return nil }
         if callee == "builtins.frozenset" { return .setClass }
         guard AllowedNames.contains(callee) else { return .object }
         if callee == "torch._tensor._rebuild_from_type_v2" {
@@ -133,6 +145,18 @@ extension Checkpoint {
   /// Lets plain data stand for an object; gives what it became.
   private mutating func replace(_ ref: PickleGraph.Ref, by refusal: Refusal) -> String {
     switch refusal {
+    case .array:
+      // The writer spells a tensor where None stands for one.
+      guard var tensor = tensor(of: ref) else { return "None" }
+      tensor.origin = nil
+      graph.replace(ref, with: .none)
+      addedTensors[ref.index] = tensor
+      return "a tensor"
+    case .oldText:
+      guard case .byteString(let run) = graph[ref] else { return "None" }
+      graph.replace(ref, with: .bytes(run))
+      respell(ref)
+      return "bytes"
     case .name:
       let run = graph.intern((graph.globalName(ref) ?? "").utf8)
       graph.replace(ref, with: .string(run))
@@ -166,22 +190,25 @@ extension Checkpoint {
     if case .reduce(_, let tuple) = graph.body(of: ref)?.construction {
       arguments = graph.items(of: tuple).map(Array.init) ?? []
     }
-    if cls == "torch._tensor._rebuild_from_type_v2", arguments.count >= 3,
+    if tensor(of: ref) != nil, let parts = tensorSubclasses.parts(of: ref),
+      let local = tensorSubclasses.wholeLocalTensor(parts)
+    {
+      graph.replace(ref, with: graph[local])
+      return "a plain tensor"
+    }
+    if cls == "torch._tensor._rebuild_from_type_v2" || cls == "torch._tensor._rebuild_from_type",
+      arguments.count >= 3,
       AllowedNames.contains(name(arguments[0]) ?? "")
     {
       graph.replaceBody(
         of: ref, with: .init(.reduce(callable: arguments[0], arguments: arguments[2])))
       return "a plain tensor"
     }
-    if cls.hasSuffix("multiarray.scalar"), let node = numpyScalar(arguments) {
-      graph.replace(ref, with: node)
-      return "a number"
-    }
-    if cls.hasPrefix("pathlib."), !arguments.isEmpty {
-      let parts = arguments.compactMap(graph.text)
-      let root = parts.first == "/" ? "/" : ""
-      let joined = root + parts.dropFirst(root.isEmpty ? 0 : 1).joined(separator: "/")
-      let run = graph.intern(joined.utf8)
+    if let scalar = NumpyObjects(graph: graph).scalar(ref) { return replace(ref, by: scalar) }
+    if cls.hasPrefix("pathlib."), case let parts = arguments.compactMap(graph.text),
+      parts.count == arguments.count, let path = PlainPath.text(cls: cls, arguments: parts)
+    {
+      let run = graph.intern(path.utf8)
       graph.replace(ref, with: .string(run))
       return "a str"
     }
@@ -207,35 +234,50 @@ extension Checkpoint {
     return "a dict"
   }
 
-  /// The number that `numpy.core.multiarray.scalar(dtype, bytes)` makes.
-  func numpyScalar(_ arguments: [PickleGraph.Ref]) -> PickleGraph.Node? {
-    guard arguments.count == 2, let type = constructorArguments(arguments[0])?.first,
-      let code = graph.text(type), let bytes = plainBytes(arguments[1]), bytes.count <= 8,
-      graph.body(of: arguments[0])?.edits.isEmpty == false
-    else { return nil }
-    let bits = UInt64(littleEndian: bytes)
-    switch (code, bytes.count) {
-    case ("f8", 8): return .float(bits)
-    case ("f4", 4):
-      return .float(Double(Float(bitPattern: UInt32(truncatingIfNeeded: bits))).bitPattern)
-    case ("f2", 2):
-      let half = Tensor.double(fromHalf: UInt16(truncatingIfNeeded: bits))
-      return .float(half.bitPattern)
-    case ("b1", 1): return .bool(bits != 0)
-    case ("u1", 1), ("u2", 2), ("u4", 4): return .int(Int64(bits))
-    case ("i1", 1), ("i2", 2), ("i4", 4), ("i8", 8):
-      return .int(Int64(twosComplement: bytes))
-    default: return nil
+  private mutating func replace(_ ref: PickleGraph.Ref, by scalar: NumpyScalar) -> String {
+    switch scalar {
+    case .bool(let value): graph.replace(ref, with: .bool(value))
+    case .int(let value): graph.replace(ref, with: .int(value))
+    case .large(let value):
+      if let int = graph.addInt(decimal: "\(value)") { graph.replace(ref, with: graph[int]) }
+    case .float(let value): graph.replace(ref, with: .float(value.bitPattern))
+    case .complex(let real, let imaginary):
+      let parts = [real, imaginary].map { graph.add(.float($0.bitPattern)) }
+      let arguments = graph.addTuple(parts)
+      let callable = global("__builtin__", "complex")
+      graph.replaceBody(of: ref, with: .init(.reduce(callable: callable, arguments: arguments)))
+    case .text(let text):
+      let run = graph.intern(text.utf8)
+      graph.replace(ref, with: .string(run))
+      return "a str"
+    case .bytes(let bytes):
+      let run = graph.intern(bytes)
+      graph.replace(ref, with: .bytes(run))
+      respell(ref)
+      return "bytes"
     }
+    return "a number"
   }
 
-  /// The bytes of a bytes object, also as protocol 2 writes it: `_codecs.encode(text, 'latin1')`.
+  /// Puts a value that is plain in the form that `torch.load(weights_only=True)` reads: it has no opcode for a long str
+  /// of Python 2, and does not know the class that Python calls for empty bytes.
+  private mutating func respell(_ ref: PickleGraph.Ref) {
+    switch graph[ref] {
+    case .byteString(let run): graph.replace(ref, with: .string(run))
+    case .bytes(let run) where run.count == 0: break
+    case .object where graph.isEmptyBytes(ref): break
+    default: return
+    }
+    if case .string = graph[ref] { return }
+    let arguments = graph.addTuple([graph.addString(""), graph.addString("latin1")])
+    let callable = global("_codecs", "encode")
+    graph.replaceBody(of: ref, with: .init(.reduce(callable: callable, arguments: arguments)))
+  }
+
+  /// The bytes of a bytes object, also as protocols 0 to 2 write it: `_codecs.encode(text, 'latin1')`.
   func plainBytes(_ ref: PickleGraph.Ref) -> [UInt8]? {
-    if case .bytes(let run) = graph[ref] { return Array(graph.bytes(run)) }
-    guard graph.className(of: ref) == "_codecs.encode",
-      let text = constructorArguments(ref)?.first.flatMap(graph.text)
-    else { return nil }
-    let scalars = text.unicodeScalars
-    return scalars.allSatisfy { $0.value < 256 } ? scalars.map { UInt8($0.value) } : nil
+    if case .byteString = graph[ref] { return nil }
+    guard graph.outside(ref) == nil else { return nil }
+    return try? NumpyObjects(graph: graph).bytes(ref, byteCount: 0)?.allBytes()
   }
 }
