@@ -130,6 +130,13 @@ extension Checkpoint {
       } else {
         keys[number] = keys[number] ?? items[2]
       }
+      // PyTorch makes a storage as large as the id says that it meets first, whichever class that names.
+      if let type = graph.global(items[1]).map({ StorageTable.elementTypes[$0.name] ?? .uint8 }),
+        let count = graph.int(items[4]), type.byteCount(ofElements: count) != storage.byteCount,
+        storage.byteCount.isMultiple(of: type.byteCount)
+      {
+        items[4] = graph.addInt(storage.byteCount / type.byteCount * type.elementsPerByte)
+      }
       // In Python "storage" and "cpu" are one object each, wherever the tensors come from.
       for place in [0, 3] where isAdded(items[place]) {
         guard case .string(let run) = graph[items[place]] else { continue }

@@ -153,9 +153,9 @@ public struct StateDictDifference: Sendable {
       NumberReader.canRead(pairs[$0].a) && NumberReader.canRead(pairs[$0].b)
     }
     let tensors = comparable.map { (pairs[$0].a, pairs[$0].b) }
-    let items = tensors.map { a, b in
-      var item = BlockWork.Item(a)
-      item.isRandomAccess = item.isRandomAccess && BlockWork.Item(b).isRandomAccess
+    let items = try tensors.map { a, b in
+      var item = try BlockWork.Item(a)
+      item.isRandomAccess = try item.isRandomAccess && BlockWork.Item(b).isRandomAccess
       return item
     }
     let (tolerance, withHistogram) = (options.tolerance, options.withHistograms)

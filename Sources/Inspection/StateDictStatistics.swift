@@ -36,7 +36,7 @@ public struct StateDictStatistics: Sendable {
     var work = BlockWork()
     work.cancellation = cancellation
     if let workers { work.workers = workers }
-    let items = tensors.map { BlockWork.Item($0) }
+    let items = try tensors.map { try BlockWork.Item($0) }
     let results = try work.run(
       items, empty: TensorStatistics(withHistogram: withHistograms), join: { $0.add($1) },
       finish: \.finished
@@ -86,8 +86,8 @@ extension StateDict {
 
 extension BlockWork.Item {
   /// The elements of a tensor.
-  init(_ tensor: Tensor) {
-    let source = try? tensor.contiguousSource()
-    self.init(count: tensor.elementCount, isRandomAccess: source?.isRandomAccess ?? true)
+  init(_ tensor: Tensor) throws {
+    self.init(
+      count: tensor.elementCount, isRandomAccess: try tensor.contiguousSource().isRandomAccess)
   }
 }

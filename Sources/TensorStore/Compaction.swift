@@ -40,7 +40,8 @@ public struct Compaction: Sendable {
     for (view, place) in zip(views, places) {
       let slot = layout.slots[place]
       let strides = slot.isDense ? geometries[place].denseStrides(like: view.strides) : view.strides
-      let start = layout.windows[slot.window].bytes.lowerBound / view.elementType.byteCount
+      let per = view.elementType.elementsPerByte
+      let start = layout.windows[slot.window].bytes.lowerBound / view.elementType.byteCount * per
       var moved = try Tensor(
         storage: storages[slot.window], elementType: view.elementType, shape: view.shape,
         strides: strides, offset: slot.isDense || view.elementCount == 0 ? 0 : view.offset - start)
@@ -73,7 +74,8 @@ extension TensorView {
     if elementType.elementsPerByte > 1 {
       // Packed ones are always contiguous.
       let count = shape.reduce(1, *)
-      return offset..<offset + (elementType.byteCount(ofElements: count) ?? 0)
+      let first = offset / elementType.elementsPerByte
+      return first..<(elementType.byteCount(ofElements: offset + count) ?? first)
     }
     return offset * elementType.byteCount..<(last + 1) * elementType.byteCount
   }

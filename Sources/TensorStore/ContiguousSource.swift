@@ -16,10 +16,10 @@ extension Tensor {
     guard byteCount <= Self.expandedLimit || byteCount / 1024 <= storage.byteCount else {
       throw .expandedTooFar(byteCount: byteCount, storage: storage.byteCount)
     }
-    guard isContiguous || elementType.elementsPerByte > 1 else {
-      return .computed(GatheredBytes(self))
-    }
-    let start = offset * elementType.byteCount
+    guard isContiguous else { return .computed(GatheredBytes(self)) }
+    let per = elementType.elementsPerByte
+    guard offset % per == 0 else { return .computed(ShiftedBytes(self)) }
+    let start = offset / per * elementType.byteCount
     return storage.source.part(start..<start + byteCount)
   }
 

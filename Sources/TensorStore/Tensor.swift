@@ -71,8 +71,7 @@ public struct Tensor: Sendable {
   public let shape: [Int]
   /// How far apart neighbours of a dimension lie in the storage, in elements.
   public let strides: [Int]
-  /// Where its first element lies in the storage, in elements; in bytes where several elements lie in one, as
-  /// PyTorch's quantized tensors have it (c10::TensorImpl::data counts an element as a byte there).
+  /// Where its first element lies in the storage, in elements.
   public let offset: Int
   /// PyTorch's `requires_grad`. (Whoever changes this or what follows has another tensor than the one
   /// that was read, so the origin goes.)
@@ -114,21 +113,15 @@ public struct Tensor: Sendable {
     }
     guard last < Int.max else { throw .tooLarge }
     // Written by expansion, a tensor may have more elements than its storage; they must be countable.
-    guard let total = Self.product(shape), let packed = elementType.byteCount(ofElements: total)
-    else { throw .tooLarge }
-    var needed = 0
-    if elementType.elementsPerByte > 1 {
-      guard strides == natural else {
-        throw .badGeometry("a tensor of \(elementType.name) is not contiguous")
-      }
-      let (end, overflow) = offset.addingReportingOverflow(packed)
-      guard !overflow else { throw .tooLarge }
-      needed = total == 0 ? 0 : end
-    } else {
-      guard let end = elementType.byteCount(ofElements: shape.contains(0) ? 0 : last + 1) else {
-        throw .tooLarge
-      }
-      needed = end
+    guard let total = Self.product(shape), elementType.byteCount(ofElements: total) != nil else {
+      throw .tooLarge
+    }
+    guard let needed = elementType.byteCount(ofElements: shape.contains(0) ? 0 : last + 1) else {
+      throw .tooLarge
+    }
+    // PyTorch lets nobody change the strides of such a tensor.
+    guard elementType.elementsPerByte == 1 || Self.isContiguous(shape, strides) else {
+      throw .badGeometry("a tensor of \(elementType.name) is not contiguous")
     }
     guard isMeta || needed <= storage.byteCount else {
       throw .outsideStorage(storage: storage.name, needed: needed, available: storage.byteCount)
@@ -148,7 +141,9 @@ public struct Tensor: Sendable {
   public var byteCount: Int { elementType.byteCount(ofElements: elementCount) ?? 0 }
 
   /// Whether its elements lie in row-major order without gaps.
-  public var isContiguous: Bool {
+  public var isContiguous: Bool { Self.isContiguous(shape, strides) }
+
+  private static func isContiguous(_ shape: [Int], _ strides: [Int]) -> Bool {
     if shape.contains(0) { return true }
     var expected = 1
     for (size, stride) in zip(shape, strides).reversed() where size != 1 {
@@ -189,10 +184,7 @@ public struct Tensor: Sendable {
   public func contiguousBytes() throws -> [UInt8] {
     guard !isMeta else { throw TensorError.noData }
     let width = elementType.byteCount
-    if isContiguous || elementType.elementsPerByte > 1 {
-      let start = offset * width
-      return elementCount == 0 ? [] : try storage.bytes(in: start..<start + byteCount)
-    }
+    if isContiguous { return try contiguousSource().allBytes() }
     let reach = zip(shape, strides).reduce(1) { $0 + ($1.0 - 1) * $1.1 }
     let span = try storage.bytes(in: offset * width..<(offset + reach) * width)
     var bytes: [UInt8] = []

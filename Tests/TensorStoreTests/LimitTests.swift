@@ -40,15 +40,24 @@ struct LimitTests {
     #expect(try narrow.contiguousSource().byteCount == 4 << 20)
   }
 
-  @Test("Of elements that share bytes the offset counts bytes, as PyTorch's views have it")
+  @Test("Elements that share bytes can begin at any of a byte's")
   func packed() throws {
-    let storage = Storage(bytes: [0, 1, 2, 3, 4, 5, 6, 7, 8])
-    // torch.quantize_per_tensor(x, …, torch.quint4x2) of three rows of five: row 1 is at offset 5.
-    let row = try Tensor(storage: storage, elementType: .quint4x2, shape: [5], offset: 5)
-    #expect(try row.contiguousBytes() == [5, 6, 7])
-    #expect(try row.contiguousSource().allBytes() == [5, 6, 7])
+    let storage = Storage(bytes: [0x10, 0x32, 0x54, 0x76, 0x98])
+    for offset in 0..<10 {
+      for count in 1...10 - offset {
+        let part = try Tensor(
+          storage: storage, elementType: .quint4x2, shape: [count], offset: offset)
+        let bytes = try part.contiguousBytes()
+        let numbers = (0..<count).map { Int(bytes[$0 / 2] >> ($0 % 2 == 0 ? 0 : 4) & 15) }
+        #expect(numbers == Array(offset..<offset + count))
+        if offset % 2 == 1, count % 2 == 1 { #expect(bytes[count / 2] >> 4 == 0) }
+      }
+    }
+    // 0x10 and 0x32 are 0, 0, 1, 0, 2, 0, 3, 0 in two bits each.
+    let quarters = try Tensor(storage: storage, elementType: .quint2x4, shape: [5], offset: 2)
+    #expect(try quarters.contiguousSource().allBytes() == [0b0010_0001, 0b11])
     #expect(throws: TensorError.self) {
-      try Tensor(storage: storage, elementType: .quint4x2, shape: [5], offset: 7)
+      try Tensor(storage: storage, elementType: .quint4x2, shape: [5], offset: 6)
     }
   }
 }

@@ -1,9 +1,7 @@
 """Bare pickles, arrays of numpy's, tensors of other classes and plain data, each held against Python's own."""
 
 import collections
-import io
 import itertools
-import json
 import pathlib
 import pickle
 import zipfile
@@ -71,7 +69,6 @@ def bare_pickles(folder):
                 out = folder / "plain.pt"
                 ckpt("filter", source, "--exclude", "zzz", "--plain", "--extract", "-o", out, "--force")
                 same_tensors(torch.load(out, weights_only=True), want)
-                same_tensors({k: v for k, v in torch.load(out, weights_only=True).items()}, want)
 
             def keep(source=source, nested=nested):
                 out = folder / "kept.pt"
@@ -79,7 +76,9 @@ def bare_pickles(folder):
                 got = torch.load(out, weights_only=False)
                 got = got["model"] if nested else got
                 assert list(got) == ["x." + key for key in made]
-                for key, array in made.items():
+                # numpy itself gives some arrays of the other byte order back in the machine's.
+                original = pickle.loads(source.read_bytes())
+                for key, array in (original["model"] if nested else original).items():
                     other = got["x." + key]
                     assert type(other) is numpy.ndarray and other.dtype == array.dtype, (key, type(other))
                     assert other.tobytes() == array.tobytes() and other.shape == array.shape, key
@@ -214,9 +213,12 @@ def plain_data(folder):
         def one(value=value, want=want, protocol=protocol):
             source, out = folder / "kind.pt", folder / "kind_plain.pt"
             try:
-                torch.save({"w": torch.ones(1), "thing": value}, source, pickle_protocol=protocol)
+                # In protocol 0 PyTorch writes tensors that it cannot read.
+                beside = {"w": torch.ones(1)} if protocol else {}
+                torch.save({**beside, "thing": value}, source, pickle_protocol=protocol)
+                torch.load(source, weights_only=False)
             except Exception:
-                return  # PyTorch itself cannot save it in this protocol
+                return
             if want is REFUSED:
                 assert "thing" in ckpt("compact", source, "--plain", "-o", out, "--force", status=65)
                 return
@@ -274,12 +276,12 @@ def python2(folder):
 
 def subclasses(folder):
     """Tensors of other classes: what differs is told apart, what is the same is equal, shapes and dtypes count."""
-    from torchao.quantization import Int4WeightOnlyConfig, Int8WeightOnlyConfig, quantize_
+    from torchao.quantization import Int8WeightOnlyConfig, quantize_
 
-    def net(seed, rows=32, config=Int8WeightOnlyConfig):
+    def net(seed, rows=32):
         torch.manual_seed(seed)
         made = torch.nn.Sequential(torch.nn.Linear(64, rows, bias=False)).bfloat16()
-        quantize_(made, config())
+        quantize_(made, Int8WeightOnlyConfig())
         return {**made.state_dict(), "n": torch.ones(1)}
 
     made = {"a": net(0), "same": net(0), "b": net(1), "wide": net(0, rows=48)}
@@ -316,9 +318,8 @@ def subclasses(folder):
     def told():
         inner = made["a"]["0.weight"]
         rows = {row["key"]: row for row in ckpt("stats", path["a"], "--json")["tensors"]}
-        assert rows["0.weight/3/qdata"]["max"] == inner.qdata.max().item() if "0.weight/3/qdata" in rows else any(
-            key.endswith("qdata") and row["max"] == inner.qdata.max().item() for key, row in rows.items()
-        ), list(rows)
+        (qdata,) = [row for key, row in rows.items() if key.startswith("0.weight/") and key.endswith("/qdata")]
+        assert (qdata["min"], qdata["max"]) == (inner.qdata.min().item(), inner.qdata.max().item()), qdata
         other = ckpt("ls", path["a"], "--json")["others"][0]
         assert (other["dtype"], other["shape"]) == ("bfloat16", [32, 64]), other
 
