@@ -57,10 +57,11 @@ struct CheckCommand: ParsableCommand {
   func run() throws {
     let minimum = try minimum()
     let isStrict = !nonStrict && minimum == nil
-    let spec = try model.map { try ModelSpec($0) }
+    var spec = try model.map { try ModelSpec($0) }
+    if spec != nil { spec?.options.config = try ModelConfig.beside(file) }
     let zoo = try spec.map { try ModelZoo.standard.including($0) } ?? .standard
-    let other = try against.map { try Checkpoint($0).stateDict(at: againstAt) }
-    let all = try Checkpoint(file).stateDict(at: at)
+    let other = try against.map { try Checkpoint($0).chosenStateDict(againstAt) }
+    let all = try Checkpoint(file).chosenStateDict(at)
     let rules = [KeyRule.step(.select(try selection.selection()))] + (try renames.keyRules())
     let (stateDict, keyReport) = try all.applying(all.steps(of: rules))
     try reportUnmatched(keyReport, of: file)
@@ -72,17 +73,17 @@ struct CheckCommand: ParsableCommand {
     let passes = report.isLoadable && isEnough && (!exactDtype || report.typeMismatched.isEmpty)
     let computed = stateDict.weightsInParts(missingIn: reference)
     var fold: FoldAdvice?
-    var suggestion: (arguments: [String], report: LoadReport)?
+    var suggestions: [Suggested] = []
     // A suggestion holds for the file as it is: rules of the caller's own would have to come first.
     if !passes, renames.rules.isEmpty, selection.isEverything {
-      suggestion = try Self.suggestion(for: all, toFit: reference, strict: isStrict)
+      suggestions = try Self.suggestions(for: all, toFit: reference, strict: isStrict)
       fold = try FoldAdvice(
-        file, at: at, all, computed, toFit: reference, report: suggestion?.report ?? report)
-      if fold != nil { suggestion = nil }
+        file, at: at, all, computed, toFit: reference, report: suggestions.first?.report ?? report)
+      if fold != nil { suggestions = [] }
     }
     let found = CheckReport(
       file: file, against: against, model: known, at: at, passes: passes, report: report,
-      minimum: minimum, suggestion: suggestion, computed: computed, fold: fold)
+      minimum: minimum, suggestions: suggestions, computed: computed, fold: fold)
     if common.json {
       try printJSON(found)
     } else {
@@ -92,19 +93,33 @@ struct CheckCommand: ParsableCommand {
   }
 }
 
+/// Options after which more would load.
+private struct Suggested {
+  /// The module whose keys are taken.
+  var place = ""
+  let arguments: [String]
+  let report: LoadReport
+}
+
 extension CheckCommand {
-  /// The options after which most would load: rename rules, or a recipe where it does better.
-  static func suggestion(
+  /// The options after which most would load: rename rules, or a recipe where it does better. Several where
+  /// several places of the state dict fit equally.
+  static func suggestions(
     for stateDict: StateDict, toFit reference: StateDict, strict: Bool
-  ) throws -> (arguments: [String], report: LoadReport)? {
+  ) throws -> [Suggested] {
     let renames = try stateDict.suggestedRenames(toFit: reference, strict: strict)
-    if let renames, renames.report.isLoadable { return (renames.arguments, renames.report) }
+    let places = renames.map { [$0] + $0.alternatives } ?? []
+    let found = places.map {
+      Suggested(place: $0.place, arguments: $0.arguments, report: $0.report)
+    }
+    // Where several places fit, a recipe would choose one of them by its name.
+    if found.count > 1 || renames?.report.isLoadable == true { return found }
     if let (recipe, report) = try stateDict.suggestedRecipe(toFit: reference, strict: strict),
       report.isLoadable || report.loaded.count > renames?.report.loaded.count ?? 0
     {
-      return (["--recipe", recipe.name], report)
+      return [Suggested(arguments: ["--recipe", recipe.name], report: report)]
     }
-    return renames.map { ($0.arguments, $0.report) }
+    return found
   }
 }
 
@@ -123,6 +138,8 @@ private struct CheckReport: Encodable {
     let values_differ: Bool?
   }
   struct Suggestion: Encodable {
+    /// The module whose keys are taken.
+    let place: String
     let arguments: [String]
     let command: String
     let loadable: Bool
@@ -136,6 +153,7 @@ private struct CheckReport: Encodable {
   struct Model: Encodable {
     let name, sizes: String
     let hyperparameters: [String: Int]
+    let guessed, from_config: [String]
   }
 
   let file: String
@@ -152,16 +170,19 @@ private struct CheckReport: Encodable {
   let loaded_elements, expected_elements: Int
   let loaded_share: Double
   let min_loaded: Double?
+  /// What helps, where it is clear.
   let suggestion: Suggestion?
   let computed: [ComputedWeight]
   let fold: FoldAdvice?
+  /// What would help equally, where several places of the file fit: nothing tells which is meant.
+  let places: [Suggestion]
 
   private enum CodingKeys: String, CodingKey {
     case file, against, model, strict, loadable, passed, matched, loaded, missing, unexpected,
       mismatched
     case class_mismatched
     case dtype_mismatched, defaulted, missing_but_tied, ties_broken, loaded_elements
-    case expected_elements, loaded_share, min_loaded, suggestion, computed, fold
+    case expected_elements, loaded_share, min_loaded, suggestion, places, computed, fold
   }
 
   private let report: LoadReport
@@ -169,8 +190,7 @@ private struct CheckReport: Encodable {
 
   init(
     file: String, against: String?, model known: ModelReference?, at: String?, passes: Bool,
-    report: LoadReport, minimum: Double?,
-    suggestion found: (arguments: [String], report: LoadReport)?, computed: [DerivedWeight],
+    report: LoadReport, minimum: Double?, suggestions: [Suggested], computed: [DerivedWeight],
     fold: FoldAdvice?
   ) {
     self.computed = computed.map(ComputedWeight.init)
@@ -182,7 +202,8 @@ private struct CheckReport: Encodable {
     model = known.map {
       Model(
         name: $0.model.name, sizes: $0.sizes.rawValue,
-        hyperparameters: $0.model.hyperparametersForScripts)
+        hyperparameters: $0.model.hyperparametersForScripts, guessed: $0.model.guessed,
+        from_config: $0.model.configured)
     }
     strict = report.isStrict
     loadable = report.isLoadable
@@ -208,16 +229,19 @@ private struct CheckReport: Encodable {
     expected_elements = report.expectedElements
     loaded_share = report.loadedShare
     min_loaded = minimum
-    suggestion = found.map { found in
+    let all = suggestions.map { found in
       let place = at.map { ["--at", $0] } ?? []
       // Without a new name, filter does it.
       let isFilter = found.arguments.allSatisfy { !$0.hasPrefix("--") || $0.hasSuffix("clude") }
       let command = isFilter ? "filter" : "rename-keys"
       let words = ["ckpt", command, file] + place + found.arguments + ["-o", "renamed.pt"]
       return Suggestion(
-        arguments: found.arguments, command: words.map(Shell.quoted).joined(separator: " "),
+        place: found.place, arguments: found.arguments,
+        command: words.map(Shell.quoted).joined(separator: " "),
         loadable: found.report.isLoadable, loaded_share: found.report.loadedShare)
     }
+    suggestion = all.count == 1 ? all.first : nil
+    places = all.count > 1 ? all : []
   }
 
   func show(_ stateDict: StateDict, _ reference: StateDict, listsLoaded: Bool) {
@@ -280,6 +304,15 @@ private struct CheckReport: Encodable {
           + (suggestion.loadable ? "then it loads" : "then \(percent) would be found"))
       print("  " + Messages.line(suggestion.command))
     }
+    guard !places.isEmpty else { return }
+    print("\(places.count) places fit equally; nothing tells which is meant, so none is chosen:")
+    for place in places {
+      let share = place.loadable ? "all" : percentText(place.loaded_share)
+      print(
+        "  \(Messages.line(place.place.isEmpty ? "the root" : place.place)): \(share) would be found"
+      )
+      print("    " + Messages.line(place.command))
+    }
   }
 
   private var expectedCount: Int {
@@ -304,7 +337,7 @@ private struct CheckReport: Encodable {
 extension ModelReference {
   /// The model and its sizes, for people.
   fileprivate var text: String {
-    let sizes = model.hyperparameters.map { "\($0.name) \($0.value)" }.joined(separator: ", ")
+    let sizes = model.sizesForPeople
     let source =
       switch self.sizes {
       case .inferred: ""

@@ -29,7 +29,7 @@ struct CompactCommand: ParsableCommand {
 
   func run() throws {
     var checkpoint = try Checkpoint(file)
-    let place = output.extract ? try checkpoint.stateDictPath() : "/"
+    let place = output.extract ? try checkpoint.chosenPath(nil) : "/"
     // What is not written need not be small.
     let changed = try output.prepare(&checkpoint, at: place)
     let report = try checkpoint.compact()

@@ -39,12 +39,12 @@ extension MergeCommand {
   func runComputed() throws {
     guard let kind = MergeMethod(name: method) else { return }
     var checkpoint = try Checkpoint(files[0])
-    let place = try at ?? checkpoint.stateDictPath()
+    let place = try checkpoint.chosenPath(at)
     var inputs = [MergeInput(name: files[0], stateDict: try checkpoint.stateDict(at: place))]
     var opened = [checkpoint]
     for file in files.dropFirst() {
       let other = try Checkpoint(file)
-      inputs.append(MergeInput(name: file, stateDict: try other.stateDict(at: otherAt)))
+      inputs.append(MergeInput(name: file, stateDict: try other.chosenStateDict(otherAt)))
       opened.append(other)
     }
     var base = kind.baseUse == .required ? 0 : nil
@@ -58,7 +58,7 @@ extension MergeCommand {
         base = index
       } else {
         base = inputs.count
-        inputs.append(MergeInput(name: file, stateDict: try other.stateDict(at: otherAt)))
+        inputs.append(MergeInput(name: file, stateDict: try other.chosenStateDict(otherAt)))
       }
     }
     var merge = StateDictMerge(method: kind, inputs: inputs, base: base)
@@ -126,7 +126,7 @@ extension MergeCommand {
     }
     let scale = try MergingOptions.number(merging.scale, option: "scale")
     var checkpoint = try Checkpoint(files[0])
-    let place = try at ?? checkpoint.stateDictPath()
+    let place = try checkpoint.chosenPath(at)
     let adapters = try files.dropFirst().map { try AdapterFile.adapter($0, at: otherAt) }
     for adapter in adapters where !adapter.unknownFields.isEmpty {
       Messages.warn(
@@ -168,7 +168,7 @@ extension MergeCommand {
     let identities = opened.mapValues { AnyHashable($0.inputIdentity) }
     let result = try recipe.merged(
       options: options, identify: { identities[$0] },
-      load: { try (opened[$0] ?? Checkpoint($0)).stateDict(at: otherAt) })
+      load: { try (opened[$0] ?? Checkpoint($0)).chosenStateDict(otherAt) })
     var checkpoint = try Checkpoint(result.stateDict)
     try write(
       result, into: &checkpoint, at: "/", inputs: recipe.models, base: nil,

@@ -98,13 +98,13 @@ private func convert(
 ) throws {
   var checkpoint = try Checkpoint(file)
   let source = checkpoint.format
-  var place = try at ?? (output.extract ? checkpoint.stateDictPath() : nil)
+  var place = try at ?? (output.extract ? checkpoint.chosenPath(nil) : nil)
   var tallies: [(key: String, tally: ConversionTally)] = []
   var changed: [PlainChange] = []
   var separated: [OutputOptions.Separated] = []
   let selects = selection.map { !$0.isEverything } ?? false
   if selects || dtype != nil {
-    let at = try place ?? checkpoint.stateDictPath()
+    let at = try checkpoint.chosenPath(place)
     place = at
     var stateDict = try checkpoint.stateDict(at: at)
     if selects, let selection {
@@ -113,7 +113,9 @@ private func convert(
       try reportUnmatched(report, of: file)
       try selection.checkIsNotEmpty(kept.count, of: all.count, in: file)
       try reportSplit(all, keeping: report.kept, casting: dtype != nil)
-      if !output.extract { try OptimizerOptions.warnOfThoseLeftBehind(checkpoint, report, of: all) }
+      if !output.extract {
+        try OptimizerOptions.warnOfThoseLeftBehind(checkpoint, report, of: all, at: at)
+      }
       stateDict = kept
     }
     if let dtype, let cast {

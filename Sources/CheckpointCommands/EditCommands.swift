@@ -126,7 +126,7 @@ private func edit(
   common: CommonOptions
 ) throws {
   var checkpoint = try Checkpoint(file)
-  let place = try at ?? checkpoint.stateDictPath()
+  let place = try checkpoint.chosenPath(at)
   let rules = [KeyRule.step(.select(try selection.selection()))] + rules
   var optimizers: [OptimizerEdit] = []
   var report: KeyReport
@@ -149,7 +149,7 @@ private func edit(
     try selection.checkIsNotEmpty(result.count, of: all.count, in: file)
     if report.kept.count < all.count { try reportSplit(all, keeping: report.kept) }
     if !output.extract {
-      optimizers = try optimizer.apply(to: &checkpoint, report, of: all)
+      optimizers = try optimizer.apply(to: &checkpoint, report, of: all, at: place)
     }
     (changed, separated) = try output.put(result, into: &checkpoint, at: place)
   }
@@ -178,6 +178,12 @@ private func editOptimizer(
     throw UsageError(
       description: "--optimizer keep decides nothing here: the optimizer itself is edited")
   case .warn: break
+  case .these(let chosen):
+    guard chosen.count == 1, let only = chosen.first, only.path == place else {
+      throw UsageError(
+        description: "--at names the optimizer's state at \(place); --optimizer names another")
+    }
+    source = only.names
   }
   let optimizer = try checkpoint.optimizerState(at: place, source: source)
   let (report, edit) = try checkpoint.editOptimizer(

@@ -63,7 +63,7 @@ struct ListCommand: ParsableCommand {
       }
       return
     }
-    let at = try at ?? checkpoint.stateDictPath()
+    let at = try checkpoint.chosenPath(at)
     let all = try checkpoint.stateDict(at: at)
     try warnOfHooks(checkpoint, at: at)
     let stateDict = try selection.apply(to: all, of: file)

@@ -45,7 +45,7 @@ private func change(
 ) throws {
   var checkpoint = try Checkpoint(file)
   // Found first: what is changed may be the state dict itself.
-  let place = output.extract ? try checkpoint.stateDictPath() : "/"
+  let place = output.extract ? try checkpoint.chosenPath(nil) : "/"
   let changes = try body(&checkpoint)
   let plain = try output.prepare(&checkpoint, at: place)
   try output.write(checkpoint, common: common) { bytes in

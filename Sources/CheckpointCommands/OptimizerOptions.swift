@@ -6,31 +6,63 @@ internal import StateDictKit
 struct OptimizerOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Let optimizers' states follow the keys: params=auto or params=FILE.",
+      "Let optimizers' states follow the keys: params=auto, params=FILE, PATH=auto or PATH=FILE.",
       discussion: """
-        params=auto takes the parameters' names from the file itself, if they are certain; params=FILE \
-        from a checkpoint of the model, or from a text file with a key a line (or a JSON list) in the \
-        optimizer's order. keep leaves the states as they are and does not warn.
+        auto takes the parameters' names from the file itself, if they are certain; FILE is a checkpoint of \
+        the model, or a text file with a key a line (or a JSON list) in the optimizer's order. params=auto \
+        leaves alone what can only be another state dict's, and is refused where an optimizer may as well be \
+        another's; PATH=auto (repeatable) says that the optimizer's state at PATH is this one's. keep leaves \
+        all as they are and does not warn.
         """))
-  var optimizer: String?
+  var optimizer: [String] = []
 
   enum Choice {
     case warn, keep
+    /// All that are the state dict's.
     case follow(ParameterNameSource)
+    /// Those at these paths, whatever else they may be; the others stay.
+    case these([(path: String, names: ParameterNameSource)])
   }
 
   func choice() throws -> Choice {
-    switch optimizer {
-    case nil: return .warn
-    case "keep"?: return .keep
-    case "params=auto"?: return .follow(.checkpoint)
-    case let written?:
-      guard written.hasPrefix("params="), written != "params=" else {
+    var these: [(path: String, names: ParameterNameSource)] = []
+    for written in optimizer {
+      if written == "keep" || written.hasPrefix("params="), optimizer.count > 1 {
         throw UsageError(
-          description: "--optimizer takes keep, params=auto or params=FILE, not \"\(written)\"")
+          description: "--optimizer \(written) is about all optimizers, and is given alone")
       }
-      return .follow(try Self.names(from: String(written.dropFirst("params=".count))))
+      if written == "keep" { return .keep }
+      guard let (path, source) = Self.parts(written) else {
+        throw UsageError(
+          description:
+            "--optimizer takes keep, params=auto, params=FILE, PATH=auto or PATH=FILE, not \"\(written)\""
+        )
+      }
+      let names = try source == "auto" ? .checkpoint : Self.names(from: source)
+      if path == "params" { return .follow(names) }
+      guard !these.contains(where: { $0.path == path }) else {
+        throw UsageError(description: "--optimizer \(path)=… is given twice")
+      }
+      these.append((path, names))
     }
+    return these.isEmpty ? .warn : .these(these)
+  }
+
+  /// What stands before and behind the first `=` that no `\` precedes.
+  private static func parts(_ written: String) -> (path: String, source: String)? {
+    var path = ""
+    var rest = Substring(written)
+    while let scalar = rest.unicodeScalars.popFirst() {
+      if scalar == "\\", rest.unicodeScalars.first == "=" {
+        path.unicodeScalars.append("=")
+        rest.unicodeScalars.removeFirst()
+      } else if scalar == "=" {
+        return path.isEmpty || rest.isEmpty ? nil : (path, String(rest))
+      } else {
+        path.unicodeScalars.append(scalar)
+      }
+    }
+    return nil
   }
 
   /// Reads names from a list, or from a checkpoint of the model.
@@ -50,12 +82,14 @@ struct OptimizerOptions: ParsableArguments {
         return .names(text.split(whereSeparator: \.isNewline).map(String.init))
       }
     }
-    return .model(try Checkpoint(file).stateDict())
+    return .model(try Checkpoint(file).chosenStateDict(nil))
   }
 
   /// Lets the optimizers' states follow, or warns where they would stay behind.
+  ///
+  /// - Parameter place: the path of `model`.
   func apply(
-    to checkpoint: inout Checkpoint, _ report: KeyReport, of model: StateDict
+    to checkpoint: inout Checkpoint, _ report: KeyReport, of model: StateDict, at place: String
   ) throws -> [OptimizerEdit] {
     switch try choice() {
     case .keep: return []
@@ -65,18 +99,39 @@ struct OptimizerOptions: ParsableArguments {
           description: "--optimizer decides nothing here: there is no optimizer's state "
             + "(\(checkpoint.path))")
       }
-      return try checkpoint.letOptimizersFollow(report, of: model, names: source)
+      if case .checkpoint = source {
+        for owners in try checkpoint.optimizerOwners(of: model, at: place)
+        where !owners.mayBeAsked && !owners.others.isEmpty {
+          Messages.write(
+            Messages.line(
+              "ckpt: the optimizer's state at \(owners.path) is that of "
+                + "\(Self.list(owners.others)), and stays as it is"))
+        }
+      }
+      return try checkpoint.letOptimizersFollow(report, of: model, at: place, names: source)
+    case .these(let chosen):
+      var result = checkpoint
+      let edits = try chosen.map { path, names in
+        try result.letOptimizer(at: path, follow: report, of: model, names: names)
+      }
+      let paths = Set(chosen.map(\.path))
+      for impact in try checkpoint.optimizersLeftBehind(by: report, of: model, at: place)
+      where !paths.contains(impact.path) && impact.others.isEmpty {
+        Messages.warn(Self.warning(impact))
+      }
+      checkpoint = result
+      return edits
     case .warn:
-      try Self.warnOfThoseLeftBehind(checkpoint, report, of: model)
+      try Self.warnOfThoseLeftBehind(checkpoint, report, of: model, at: place)
       return []
     }
   }
 
   /// Warns of optimizers whose states do not follow the keys.
   static func warnOfThoseLeftBehind(
-    _ checkpoint: Checkpoint, _ report: KeyReport, of model: StateDict
+    _ checkpoint: Checkpoint, _ report: KeyReport, of model: StateDict, at place: String
   ) throws {
-    for impact in try checkpoint.optimizersLeftBehind(by: report, of: model) {
+    for impact in try checkpoint.optimizersLeftBehind(by: report, of: model, at: place) {
       Messages.warn(warning(impact))
     }
   }
@@ -88,7 +143,18 @@ struct OptimizerOptions: ParsableArguments {
       : "still counts \(impact.count) parameters, "
         + "and \(impact.gone.count) of the model's are gone"
     let known = if case .unknown = impact.naming { "FILE" } else { "auto" }
+    if !impact.others.isEmpty {
+      return
+        "the optimizer's state at \(impact.path) stays as it is: its parameters may as well be those of "
+        + "\(list(impact.others)); if they are this state dict's, it \(what), and "
+        + "--optimizer \(impact.path)=\(known) re-indexes it"
+    }
     return "the optimizer's state at \(impact.path) does not follow: it \(what); "
       + "--optimizer params=\(known) re-indexes it"
+  }
+
+  private static func list(_ places: [String]) -> String {
+    places.prefix(4).joined(separator: ", ")
+      + (places.count > 4 ? " and \(places.count - 4) more" : "")
   }
 }

@@ -48,12 +48,12 @@ extension MergeCommand {
     let keyRules = try renames.keyRules()
     let rules = try resizing.rules()
     var checkpoint = try Checkpoint(files[0])
-    let place = try at ?? checkpoint.stateDictPath()
+    let place = try checkpoint.chosenPath(at)
     var merged = try checkpoint.stateDict(at: place)
     var total = UpdateReport()
     var unmatched: [String] = []
     for file in files.dropFirst() {
-      let all = try Checkpoint(file).stateDict(at: otherAt)
+      let all = try Checkpoint(file).chosenStateDict(otherAt)
       let selected = try selection.apply(to: all, of: file)
       let split = NumberGate(all).weightsSplit(by: selected.keys)
       guard split.isEmpty else { throw DerivedWeightError.splits(split) }

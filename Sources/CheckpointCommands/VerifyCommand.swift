@@ -44,7 +44,8 @@ struct VerifyCommand: ParsableCommand {
   }
 
   func run() throws {
-    let spec = try model.map { try ModelSpec($0) }
+    var spec = try model.map { try ModelSpec($0) }
+    if spec != nil { spec?.options.config = try ModelConfig.beside(file) }
     let zoo = try spec.map { try ModelZoo.standard.including($0) } ?? .standard
     if let spec, let dump { return try writeFigures(of: spec, in: zoo, to: dump) }
     let report = try integrity()
@@ -70,7 +71,7 @@ struct VerifyCommand: ParsableCommand {
   }
 
   private func stateDict() throws -> StateDict {
-    let all = try Checkpoint(file).stateDict(at: at)
+    let all = try Checkpoint(file).chosenStateDict(at)
     let (stateDict, report) = try all.applying(all.steps(of: renames.keyRules()))
     try reportUnmatched(report, of: file)
     return stateDict
@@ -116,6 +117,9 @@ struct VerifyCommand: ParsableCommand {
     let counts =
       "\(report.recordCount) records, \(report.tensorCount) tensors, \(bytesText(report.byteCount))"
     print((report.isIntact ? "intact: " : "\(report.problems.count) damaged: ") + counts)
+    if let other = report.other {
+      print("it is \(other.name), no checkpoint; \(other.hint)")
+    }
   }
 
   private static func show(_ matches: [ModelMatch]) {

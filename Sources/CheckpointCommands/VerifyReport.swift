@@ -11,6 +11,8 @@ struct VerifyReport: Encodable {
   }
   let file: String
   let format: String?
+  /// What an archive of PyTorch's is that is no checkpoint.
+  let other: String?
   let intact: Bool
   let records, bytes, tensors: Int
   let without_checksum: [String]
@@ -34,6 +36,8 @@ struct VerifyReport: Encodable {
     }
     let name: String
     let hyperparameters: [String: Int]
+    /// What neither the file nor its config.json tells, and what config.json told.
+    let guessed, from_config: [String]
     let sound: Bool
     let matched, keys: Int
     let missing, unexpected: [String]
@@ -50,6 +54,7 @@ struct VerifyReport: Encodable {
   ) {
     self.file = file
     format = report.format?.rawValue
+    other = report.other?.name
     intact = report.isIntact
     records = report.recordCount
     bytes = report.byteCount
@@ -69,6 +74,7 @@ struct VerifyReport: Encodable {
       Model(
         name: found.model.name,
         hyperparameters: found.model.hyperparametersForScripts,
+        guessed: found.model.guessed, from_config: found.model.configured,
         sound: found.isSound, matched: found.report.loaded.count, keys: found.keyCount,
         missing: found.report.missing, unexpected: found.report.unexpected,
         problems: found.problems.map {
@@ -83,6 +89,19 @@ struct VerifyReport: Encodable {
 }
 
 extension ZooModel {
+  /// The hyper-parameters, what was guessed marked.
+  var sizesForPeople: String {
+    let shown = Set(hyperparameters.map(\.name))
+    let sizes = hyperparameters.map {
+      "\($0.name) \($0.value)"
+        + (guessed.contains($0.name) ? " (guessed)" : "")
+        + (configured.contains($0.name) ? " (by config.json)" : "")
+    }
+    let others = guessed.filter { !shown.contains($0) }
+    return (sizes + (others.isEmpty ? [] : ["guessed: " + others.joined(separator: ", ")]))
+      .joined(separator: ", ")
+  }
+
   /// The hyper-parameters by names in snake case.
   var hyperparametersForScripts: [String: Int] {
     Dictionary(
@@ -95,8 +114,7 @@ extension ModelVerification {
   /// Prints it for people.
   func show() {
     func number(_ value: Double) -> String { String(format: "%.4g", value) }
-    let sizes = model.hyperparameters.map { "\($0.name) \($0.value)" }.joined(separator: ", ")
-    print("model: \(model.name) (\(sizes))")
+    print("model: \(model.name) (\(model.sizesForPeople))")
     print("keys: \(report.loaded.count) of \(keyCount) matched")
     if let run {
       var forward = "forward: "

@@ -87,98 +87,12 @@ public struct Checkpoint: Sendable {
 
   // MARK: - State dicts
 
-  /// Where the state dict is, as `at` takes it.
-  ///
-  /// That is the root, if it is a mapping that holds tensors and none of its children is a state dict;
-  /// else the one child that is.
-  /// - Throws: `CheckpointError.unclear` with the candidates.
-  public func stateDictPath() throws -> String {
-    if document.format == .torchScript || document.format.holdsTensorsAlone { return "/" }
-    if isModule(graph.root) { return "/" }
-    let children = withTensors(candidates(below: graph.root))
-    if children.isEmpty, tensorCount(graph.root) > 0 { return "/" }
-    if children.count == 1, let only = children.first {
-      return ObjectPath(steps: [only.step]).written
-    }
-    var found: [CheckpointError.Candidate] = children.map {
-      .init(path: ObjectPath(steps: [$0.step]).written, tensorCount: $0.count)
-    }
-    if found.isEmpty { found = deeperCandidates() }
-    throw CheckpointError.unclear(file: path, candidates: found)
-  }
-
-  /// How many tensors a mapping holds itself.
-  private func tensorCount(_ ref: PickleGraph.Ref) -> Int {
-    graph.entries(of: ref)?.count { tensor(of: $0.value) != nil } ?? 0
-  }
-
-  private func candidates(
-    below ref: PickleGraph.Ref
-  ) -> [(step: String, ref: PickleGraph.Ref, count: Int)] {
-    if let entries = graph.entries(of: ref) {
-      return entries.compactMap { key, value in
-        let count = stateDictCount(value)
-        return count > 0 ? (graph.step(for: key), value, count) : nil
-      }
-    }
-    return graph.children(of: ref).compactMap { step, value in
-      let count = stateDictCount(value)
-      return count > 0 ? (step, value, count) : nil
-    }
-  }
-
-  /// How many tensors an object has as a state dict: those under strings in a mapping, those of a module that
-  /// was saved whole. 0 for what is neither.
-  private func stateDictCount(_ ref: PickleGraph.Ref) -> Int {
-    if isModule(ref) {
-      // One that cannot be looked into is meant all the same, and is refused when it is read.
-      return (try? moduleStateDict(ref, at: "/"))?.stateDict.tensors.count ?? 1
-    }
-    return (graph.entries(of: ref) ?? []).count {
-      graph.text($0.key) != nil && tensor(of: $0.value) != nil
-    }
-  }
-
-  /// The candidates that hold tensors of PyTorch's, if those or the root hold any; else those of arrays alone, since
-  /// beside a model arrays are statistics or states of random numbers.
-  private func withTensors(
-    _ children: [(step: String, ref: PickleGraph.Ref, count: Int)]
-  ) -> [(step: String, ref: PickleGraph.Ref, count: Int)] {
-    func holdsTensors(_ ref: PickleGraph.Ref) -> Bool {
-      graph.entries(of: ref)?.contains { tensor(of: $0.value) != nil && !isArray($0.value) } == true
-    }
-    let ofTensors = children.filter { holdsTensors($0.ref) }
-    return ofTensors.isEmpty && !holdsTensors(graph.root) ? children : ofTensors
-  }
-
   /// Whether an object is one of numpy's arrays.
   func isArray(_ ref: PickleGraph.Ref) -> Bool {
     guard case .reduce(let callable, _) = graph.body(of: ref)?.construction,
       let (module, _) = graph.nameBytes(callable)
     else { return false }
     return graph.bytes(module).starts(with: "numpy.".utf8)
-  }
-
-  /// State dicts further in, for the hint.
-  private func deeperCandidates() -> [CheckpointError.Candidate] {
-    var found: [CheckpointError.Candidate] = []
-    var seen: Set<PickleGraph.Ref> = []
-    var level: [([String], PickleGraph.Ref)] = [([], graph.root)]
-    for _ in 0..<5 {
-      var next: [([String], PickleGraph.Ref)] = []
-      for (steps, ref) in level where seen.insert(ref).inserted && seen.count < 100_000 {
-        for (step, child) in graph.children(of: ref) {
-          let path = steps + [step]
-          let count = stateDictCount(child)
-          if count > 0 {
-            found.append(.init(path: ObjectPath(steps: path).written, tensorCount: count))
-          }
-          if !isModule(child) { next.append((path, child)) }
-        }
-      }
-      level = next
-    }
-    return found
   }
 
   /// The object that a path leads to.

@@ -4,6 +4,8 @@ public import Platform
 public enum CheckpointError: Diagnostic, Equatable {
   /// An archive that is no checkpoint.
   case notACheckpoint(file: String, String)
+  /// A file that is something else than a checkpoint.
+  case otherFile(file: String, OtherFile)
   /// An object of the pickle that makes no sense; `path` leads to it.
   case badObject(file: String, path: String, String)
   /// A key of a state dict that is no str.
@@ -59,6 +61,7 @@ public enum CheckpointError: Diagnostic, Equatable {
   public var description: String {
     switch self {
     case .notACheckpoint(let file, let problem): "\(problem) (\(file))"
+    case .otherFile(let file, let other): "\(other.name), no checkpoint (\(file))"
     case .badObject(let file, let path, let problem):
       "\(problem) (\(file), object \(Text.printable(path)))"
     case .keyIsNoString(let file, let path, let key):
@@ -69,7 +72,7 @@ public enum CheckpointError: Diagnostic, Equatable {
       "is no mapping from keys to tensors but \(what) (\(file), object \(Text.printable(path)))"
     case .unclear(let file, let candidates):
       candidates.isEmpty
-        ? "no state dict found: nothing maps strings to tensors (\(file))"
+        ? "no state dict found: nothing maps strings to weights (\(file))"
         : "which state dict is meant? \(Self.list(candidates)) (\(file))"
     case .badShard(let index, let problem): "\(problem) (\(index))"
     case .unclearFolder(let folder, let candidates):
@@ -99,6 +102,7 @@ public enum CheckpointError: Diagnostic, Equatable {
   /// What to do about it.
   public var hint: String? {
     switch self {
+    case .otherFile(_, let other): other.hint
     case .noSuchObject(_, _, _, let there):
       there.isEmpty ? nil : "there are: " + there.map(Text.printable).joined(separator: ", ")
     case .unclear(_, let candidates):

@@ -116,9 +116,19 @@ enum FormatRegistry {
   }
 
   /// Reads a checkpoint, whatever its format.
+  ///
+  /// - Throws: `CheckpointError.otherFile` for files that people have in a checkpoint's place.
   static func document(of input: CheckpointInput) throws -> CheckpointDocument {
+    if case .file(let file, let start) = input,
+      let other = try OtherFile.recognise(file, start: start)
+    {
+      throw CheckpointError.otherFile(file: file.path, other)
+    }
     for reader in readers where try reader.recognises(input) {
       return try reader.document(of: input)
+    }
+    if case .folder(let folder) = input, let (file, other) = try OtherFile.inFolder(folder) {
+      throw CheckpointError.otherFile(file: file, other)
     }
     throw FileError(
       .cannotOpen, "is a folder that holds no checkpoint", path: input.path,

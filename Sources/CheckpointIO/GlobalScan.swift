@@ -100,6 +100,14 @@ public struct GlobalScan: Sendable {
   private mutating func scan(_ file: File, named name: String?) throws -> Bool {
     prefix = name.map { $0 + ": " } ?? ""
     let start = try file.bytes(at: 0, count: min(file.size, 512))
+    if let other = try OtherFile.recognise(file, start: start) {
+      guard let name else { throw CheckpointError.otherFile(file: file.path, other) }
+      if other.isArchive {
+        problems.append(
+          Problem(pickle: name, what: "\(other.name): what is in it was not looked at"))
+      }
+      return false
+    }
     if start.starts(with: [0x50, 0x4B]) {
       try scanArchive(ZipReader(file))
     } else if TarDirectory.recognises(start) {

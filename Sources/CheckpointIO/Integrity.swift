@@ -25,6 +25,8 @@ public struct IntegrityReport: Sendable {
   public private(set) var unrecorded: [String] = []
   /// How many tensors were found to lie in their storages.
   public private(set) var tensorCount = 0
+  /// What an archive of PyTorch's is that is no checkpoint, such as an exported program.
+  public private(set) var other: OtherFile?
   /// All that is wrong, in the file's order.
   public private(set) var problems: [Problem] = []
 
@@ -52,6 +54,9 @@ public struct IntegrityReport: Sendable {
     var failure: (any Diagnostic)?
     do {
       checkpoint = try Checkpoint(file)
+    } catch let error as CheckpointError where error.otherFile != nil {
+      guard let found = error.otherFile, found.isPyTorch else { throw error }
+      other = found
     } catch let error as any Diagnostic where error.kind == .badInput {
       failure = error
     }
@@ -100,6 +105,8 @@ public struct IntegrityReport: Sendable {
     let checkpoint: Checkpoint
     do {
       checkpoint = try Checkpoint(input.path)
+    } catch let error as CheckpointError where error.otherFile != nil {
+      throw error
     } catch let error as any Diagnostic where isKnown && error.kind == .badInput {
       problems.append(Problem(description: error.description, record: nil, key: nil))
       return

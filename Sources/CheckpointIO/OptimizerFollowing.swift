@@ -13,20 +13,25 @@ public struct OptimizerImpact: Sendable {
   public let renamed: [String]
   /// How the parameters' names are known; where they are not, `gone` is what could be concerned.
   public let naming: ParameterNaming
+  /// The paths of other state dicts whose parameters the optimizer's may be.
+  public let others: [String]
 }
 
 extension Checkpoint {
-  /// The optimizers' states that no longer fit when the keys of `model` were edited so.
+  /// The optimizers' states that no longer fit when the keys of `model` were edited so; those that can only be
+  /// another state dict's are none of them.
   ///
   /// - Parameters:
   ///   - report: what became of every key of `model`.
   ///   - model: the state dict as it was.
+  ///   - place: its path; without one that of ``stateDictPath()``.
   public func optimizersLeftBehind(
-    by report: KeyReport, of model: StateDict
+    by report: KeyReport, of model: StateDict, at place: String? = nil
   ) throws -> [OptimizerImpact] {
     guard report.changes.contains(where: { !$0.isSame }) else { return [] }
-    return try optimizerPaths().compactMap { path in
-      let optimizer = try optimizerState(at: path, model: model)
+    return try optimizerOwners(of: model, at: place).compactMap { owners in
+      guard owners.mayBeAsked || owners.others.isEmpty else { return nil }
+      let optimizer = try optimizerState(at: owners.path, model: model)
       let new = Self.newNames(report)
       var gone: [String] = []
       var renamed: [String] = []
@@ -45,39 +50,68 @@ extension Checkpoint {
       }
       if gone.isEmpty, renamed.isEmpty { return nil }
       return OptimizerImpact(
-        path: path, count: optimizer.parameters.count, gone: gone, renamed: renamed,
-        naming: optimizer.naming)
+        path: owners.path, count: optimizer.parameters.count, gone: gone, renamed: renamed,
+        naming: optimizer.naming, others: owners.others)
     }
   }
 
   /// Lets the optimizers' states follow an edit of the model's keys: parameters whose keys were left out
-  /// go, the others are numbered anew, and names that are recorded change with the keys.
+  /// go, the others are numbered anew, and names that are recorded change with the keys. One that can only be
+  /// another state dict's stays as it is.
   ///
   /// - Parameters:
   ///   - report: what became of every key of `model`.
   ///   - model: the state dict as it was.
+  ///   - place: its path; without one that of ``stateDictPath()``.
   ///   - source: where the names of the parameters come from.
-  /// - Throws: `OptimizerError.names` if the parameters' names are not known or are no keys of `model`;
+  /// - Throws: `OptimizerError.unclearOwner` if the names are not given and an optimizer may as well be another
+  ///   state dict's; `OptimizerError.names` if the parameters' names are not known or are no keys of `model`;
   ///   then nothing was changed.
   public mutating func letOptimizersFollow(
-    _ report: KeyReport, of model: StateDict, names source: ParameterNameSource = .checkpoint
+    _ report: KeyReport, of model: StateDict, at place: String? = nil,
+    names source: ParameterNameSource = .checkpoint
   ) throws -> [OptimizerEdit] {
     var result = self
-    let new = Self.newNames(report)
-    let edits = try optimizerPaths().map { path in
-      let optimizer = try optimizerState(at: path, source: source, model: model)
-      let prefix = Self.prefix(of: optimizer, in: model)
-      return try result.editOptimizer(optimizer) { name in
-        guard let change = new[prefix + name] else {
-          throw OptimizerError.names(
-            file: self.path, path: path,
-            "the optimizer's parameter \(Text.printable(name)) is no key of the state dict")
+    var edits: [OptimizerEdit] = []
+    if case .checkpoint = source {
+      let place = try place ?? stateDictPath()
+      for owners in try optimizerOwners(of: model, at: place) {
+        guard owners.mayBeAsked || owners.others.isEmpty else { continue }
+        guard owners.others.isEmpty else {
+          throw OptimizerError.unclearOwner(
+            file: path, path: owners.path, places: [place] + owners.others)
         }
-        return change.map(OptimizerState.Change.keep) ?? .remove
+        edits.append(try result.letOptimizer(at: owners.path, follow: report, of: model))
+      }
+    } else {
+      edits = try optimizerPaths().map {
+        try result.letOptimizer(at: $0, follow: report, of: model, names: source)
       }
     }
     self = result
     return edits
+  }
+
+  /// Lets one optimizer's state follow an edit of the keys of the model that it trained; the caller knows that
+  /// it did.
+  ///
+  /// - Throws: `OptimizerError.names` if the parameters' names are not known or are no keys of `model`.
+  public mutating func letOptimizer(
+    at path: String, follow report: KeyReport, of model: StateDict,
+    names source: ParameterNameSource = .checkpoint
+  ) throws -> OptimizerEdit {
+    let new = Self.newNames(report)
+    let optimizer = try optimizerState(at: path, source: source, model: model)
+    let prefix = Self.prefix(of: optimizer, in: model)
+    let file = self.path
+    return try editOptimizer(optimizer) { name in
+      guard let change = new[prefix + name] else {
+        throw OptimizerError.names(
+          file: file, path: path,
+          "the optimizer's parameter \(Text.printable(name)) is no key of the state dict")
+      }
+      return change.map(OptimizerState.Change.keep) ?? .remove
+    }
   }
 
   /// Lets steps choose and rename an optimizer's parameters, as they do keys.
@@ -111,7 +145,7 @@ extension Checkpoint {
 
   /// What stands before the optimizer's names in the state dict's keys: `module.` where the model was
   /// wrapped only after the optimizer was made.
-  private static func prefix(of optimizer: OptimizerState, in model: StateDict) -> String {
+  static func prefix(of optimizer: OptimizerState, in model: StateDict) -> String {
     let names = optimizer.parameters.compactMap(\.name)
     guard let first = names.first, model.value(for: first) == nil else { return "" }
     let prefixes = model.keys.compactMap { key in

@@ -78,6 +78,8 @@ public enum OptimizerError: Diagnostic, Equatable {
   case notAnOptimizer(file: String, path: String, String)
   /// The parameters' names are not known, or those given do not fit.
   case names(file: String, path: String, String)
+  /// The parameters may be those of several state dicts.
+  case unclearOwner(file: String, path: String, places: [String])
 
   /// How scripts tell it apart.
   public var kind: DiagnosticKind { .badInput }
@@ -88,12 +90,19 @@ public enum OptimizerError: Diagnostic, Equatable {
     case .notAnOptimizer(let file, let path, let problem),
       .names(let file, let path, let problem):
       "\(problem) (\(file), object \(Text.printable(path)))"
+    case .unclearOwner(let file, let path, let places):
+      "the optimizer's parameters may be those of "
+        + places.prefix(8).map(Text.printable).joined(separator: " or ")
+        + (places.count > 8 ? " or \(places.count - 8) more" : "")
+        + " (\(file), object \(Text.printable(path)))"
     }
   }
 
   /// What to do about it.
   public var hint: String? {
     switch self {
+    case .unclearOwner(_, let path, _):
+      "--optimizer \(Text.printable(path))=auto lets it follow, --optimizer keep leaves it as it is"
     case .notAnOptimizer: "\"ckpt show\" prints what is inside"
     case .names:
       "--optimizer params=FILE names them: a checkpoint of the model, or a text file with a key a line "
@@ -135,38 +144,41 @@ extension Checkpoint {
   /// The optimizer's state at a path; its parameters have names where these are recorded or follow.
   ///
   /// - Parameters:
-  ///   - model: the state dict whose keys the parameters have; without one, that of
-  ///     ``stateDict(at:)``, if there is one.
+  ///   - model: the state dict whose keys the parameters have; without one, the only one in the checkpoint
+  ///     whose parameters they may be.
   ///   - names: the parameters' names in the optimizer's order, if the caller knows them.
   /// - Throws: `OptimizerError` if there is no optimizer's state, or `names` does not fit it.
   public func optimizerState(
     at path: String, model: StateDict? = nil, names: [String]? = nil
   ) throws -> OptimizerState {
+    var optimizer = try numberedOptimizer(at: path)
+    if let names {
+      try optimizer.setNames(
+        names, model: model ?? stateDictBesideOptimizers(), file: self.path)
+    } else if case .unknown = optimizer.naming {
+      if let model { return optimizer.named(from: model) }
+      let (owner, fitting) = try owner(of: optimizer)
+      if let owner { return optimizer.named(from: owner) }
+      if fitting.count > 1 {
+        optimizer.naming = .unknown(
+          reason: "the parameters may be those of "
+            + fitting.prefix(8).map(Text.printable).joined(separator: ", ")
+            + (fitting.count > 8 ? " and \(fitting.count - 8) more" : ""))
+      } else if let model = try stateDictBesideOptimizers() {
+        return optimizer.named(from: model)
+      }
+    }
+    return optimizer
+  }
+
+  /// The optimizer's state at a path, with names only where it records them.
+  func numberedOptimizer(at path: String) throws -> OptimizerState {
     let ref = try resolve(path)
     guard let parts = optimizerParts(of: ref) else {
       throw OptimizerError.notAnOptimizer(
         file: self.path, path: path, "\(summary(of: ref)) is no optimizer's state")
     }
-    var optimizer = try read(parts, path)
-    let model = try model ?? stateDictBesideOptimizers()
-    if let names {
-      try optimizer.setNames(names, model: model, file: self.path)
-    } else if case .unknown = optimizer.naming, let model {
-      let groups = optimizer.groups.map { group in
-        ParameterOrder.Group(
-          count: group.count,
-          weightDecay: group.options.first { $0.key == "weight_decay" }.flatMap {
-            Double($0.summary)
-          })
-      }
-      let shapes = optimizer.parameters.map(\.shape)
-      let (names, naming) = ParameterOrder.names(groups: groups, shapes: shapes, in: model)
-      optimizer.naming = naming
-      if let names {
-        for place in names.indices { optimizer.parameters[place].name = names[place] }
-      }
-    }
-    return optimizer
+    return try read(parts, path)
   }
 
   /// The checkpoint's state dict; nil if it has none, or several could be meant.
@@ -248,6 +260,25 @@ extension Checkpoint {
 }
 
 extension OptimizerState {
+  /// The same with names from a state dict, as far as its keys' order tells them.
+  fileprivate func named(from model: StateDict) -> OptimizerState {
+    var result = self
+    let orders = groups.map { group in
+      ParameterOrder.Group(
+        count: group.count,
+        weightDecay: group.options.first { $0.key == "weight_decay" }.flatMap {
+          Double($0.summary)
+        })
+    }
+    let (names, naming) = ParameterOrder.names(
+      groups: orders, shapes: parameters.map(\.shape), in: model)
+    result.naming = naming
+    if let names {
+      for place in names.indices { result.parameters[place].name = names[place] }
+    }
+    return result
+  }
+
   /// Takes the names that a caller gives, if they fit.
   fileprivate mutating func setNames(_ names: [String], model: StateDict?, file: String) throws {
     guard names.count == parameters.count else {

@@ -16,13 +16,21 @@ enum PyTorchZipReader: FormatReader {
   }
 
   static func document(of input: CheckpointInput) throws -> CheckpointDocument {
-    guard case .file(let file, _) = input else { throw input.isNoFile }
+    guard case .file(let file, let start) = input else { throw input.isNoFile }
+    guard start.starts(with: Array("PK".utf8)) else {
+      throw CheckpointError.otherFile(file: file.path, .unknown(start))
+    }
     return try document(in: file)
   }
 
   /// Reads the archive in a file, or in a part of it, as distributed checkpoints have them in a row.
   static func document(in file: File, part: Range<Int>? = nil) throws -> CheckpointDocument {
     let archive = try ZipReader(file, in: part)
+    if !archive.entries.contains(where: { $0.name.hasSuffix("/data.pkl") }),
+      let other = OtherFile.zip(archive)
+    {
+      throw CheckpointError.otherFile(file: file.path, other)
+    }
     guard let first = archive.entries.first, let slash = first.name.firstIndex(of: "/") else {
       throw CheckpointError.notACheckpoint(
         file: file.path, "an archive without a folder that holds data.pkl")

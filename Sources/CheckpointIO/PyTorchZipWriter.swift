@@ -130,12 +130,12 @@ extension Checkpoint {
       } else {
         keys[number] = keys[number] ?? items[2]
       }
-      // PyTorch makes a storage as large as the id says that it meets first, whichever class that names.
-      if let type = graph.global(items[1]).map({ StorageTable.elementTypes[$0.name] ?? .uint8 }),
-        let count = graph.int(items[4]), type.byteCount(ofElements: count) != storage.byteCount,
-        storage.byteCount.isMultiple(of: type.byteCount)
+      // Who reads it believes the first of a storage's ids.
+      let type = StorageTable.elementType(ofPersistentID: id, in: graph) ?? .uint8
+      let count = storage.byteCount / type.byteCount * type.elementsPerByte
+      if let claimed = graph.int(items[4]), type.byteCount(ofElements: claimed) != storage.byteCount
       {
-        items[4] = graph.addInt(storage.byteCount / type.byteCount * type.elementsPerByte)
+        items[4] = graph.addInt(count)
       }
       // In Python "storage" and "cpu" are one object each, wherever the tensors come from.
       for place in [0, 3] where isAdded(items[place]) {

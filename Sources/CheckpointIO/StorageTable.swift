@@ -38,7 +38,7 @@ struct StorageTable {
     _ graph: PickleGraph, archive: ZipReader, folder: String, isBigEndian: Bool,
     swapWidths: [String: Int]
   ) throws {
-    var byKey: [String: Storage] = [:]
+    var byKey: [String: (storage: Storage, className: String)] = [:]
     for (index, node) in graph.nodes.enumerated() {
       guard case .persistentID(let inner) = node else { continue }
       let ref = PickleGraph.Ref(index: UInt32(index))
@@ -51,7 +51,12 @@ struct StorageTable {
         let count = graph.int(items[4]), count >= 0
       else { throw bad("a persistent id that is no storage of PyTorch's") }
       if let known = byKey[key] {
-        storages[ref.index] = known
+        // `torch.load` takes the first class for all, and `torch.save` refuses to write such files.
+        guard known.className == name.name else {
+          throw bad(
+            "storage \(key) is of the class \(name.name) here and of \(known.className) elsewhere")
+        }
+        storages[ref.index] = known.storage
         continue
       }
       let elementType = Self.elementTypes[name.name]
@@ -80,7 +85,7 @@ struct StorageTable {
       let width = elementType?.componentByteCount ?? swapWidths[key] ?? 1
       if isBigEndian, width > 1 { source = .computed(ByteSwapped(source, width: width)) }
       let storage = Storage(source, name: record)
-      byKey[key] = storage
+      byKey[key] = (storage, name.name)
       storages[ref.index] = storage
     }
   }

@@ -124,7 +124,10 @@ public struct GGUFLayout: Sendable {
     offsets = places.map { dataStart + $0 }
     byteCount = dataStart + cursor
     let bare = tensorTableOffset + table.count
-    let end = offsets.last.map { $0 + (entries.last?.byteCount ?? 0) } ?? bare
+    // Tensors without elements write nothing where they stand.
+    let end =
+      zip(offsets, entries).reversed().first { $0.1.byteCount > 0 }.map { $0.0 + $0.1.byteCount }
+      ?? bare
     padding = byteCount - end
   }
 

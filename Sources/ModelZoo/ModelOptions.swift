@@ -2,6 +2,8 @@
 public struct ModelOptions: Sendable, Hashable {
   /// The values as text, by the options' names.
   public var values: [String: String]
+  /// What the model's configuration says; options come before it.
+  public var config: ModelConfig?
 
   /// Options with values as text; none by default.
   public init(_ values: [String: String] = [:]) { self.values = values }

@@ -71,6 +71,12 @@ public struct ZooModel {
   public var objective: Objective
   /// Hyperparameters that were inferred from shapes or taken by default, in the order in which they are shown.
   public var hyperparameters: [(name: String, value: Int)]
+  /// The names of what neither shapes nor anybody told, and was taken as is usual.
+  public var guessed: [String] = []
+  /// The names of what the configuration told.
+  public var configured: [String] = []
+  /// What is to be said of how the model was built.
+  public var notes: [String] = []
   /// The keys of the modules of the head, which is new in fine-tuning.
   public var head: [String]
   /// Ends of keys that older state dicts have and the model does not need.

@@ -98,6 +98,22 @@ public enum ParameterOrder {
     )
   }
 
+  /// Whether parameters of those shapes may be some of the state dict's, in whatever order.
+  ///
+  /// - Parameter shapes: for each parameter its shape, nil where the optimizer's state does not show it.
+  public static func mayHold(_ shapes: [[Int]?], in stateDict: StateDict) -> Bool {
+    let all = parameters(of: stateDict)
+    guard shapes.count <= all.count else { return false }
+    var left: [[Int]: Int] = [:]
+    for parameter in all { left[parameter.shape, default: 0] += 1 }
+    return shapes.allSatisfy { shape in
+      guard let shape else { return true }
+      guard let count = left[shape], count > 0 else { return false }
+      left[shape] = count - 1
+      return true
+    }
+  }
+
   /// Orders that training scripts give parameters to an optimizer in.
   private static func orders(
     of all: [(name: String, shape: [Int])], groups: [Group]

@@ -9,6 +9,11 @@ public struct RenameSuggestion: Sendable {
   public let renames: [KeyRename]
   /// What `load_state_dict` would say afterwards.
   public let report: LoadReport
+  /// The module that all keys which are taken lie in, such as `student.backbone`; empty for the root.
+  public let place: String
+  /// The same for other keys of the state dict that fit as well, as a teacher's beside a student's. Where there
+  /// are any, nothing tells which of them is meant.
+  public internal(set) var alternatives: [RenameSuggestion] = []
 
   /// The steps as one list.
   public var steps: [KeyStep] { [.select(selection)] + renames.map(KeyStep.rename) }
@@ -37,18 +42,45 @@ extension StateDict {
     guard !before.isLoadable || !before.missing.isEmpty, count <= RenameSearch.limit,
       reference.count <= RenameSearch.limit
     else { return nil }
-    var search = RenameSearch(self, reference)
+    var (suggestion, taken) = try suggestion(toFit: reference, strict, without: [])
+    guard let best = suggestion?.report, best.isLoadable || best.loaded.count > before.loaded.count
+    else { return nil }
+    // Keys that have the reference's own names belong to every place; only renamed ones have rivals.
+    while suggestion.map({ $0.alternatives.count < RenameSearch.mostPlaces - 1 }) == true {
+      let (other, others) = try self.suggestion(toFit: reference, strict, without: taken)
+      guard let other, !others.isEmpty,
+        other.report.loaded.count >= best.loaded.count
+          || strict && best.isLoadable && other.report.isLoadable
+      else { break }
+      suggestion?.alternatives.append(other)
+      taken.formUnion(others)
+    }
+    return suggestion
+  }
+
+  /// The best rules if some keys are given up, and the places of the keys that they rename to fit; nil if there
+  /// is nothing to do.
+  private func suggestion(
+    toFit reference: StateDict, _ strict: Bool, without given: Set<Int>
+  ) throws -> (suggestion: RenameSuggestion?, taken: Set<Int>) {
+    var search = RenameSearch(self, reference, without: given)
     search.run()
     let selection = search.selection(isStrict: strict)
-    guard !search.rules.isEmpty || !selection.isEverything else { return nil }
+    guard !search.rules.isEmpty || given.isEmpty && !selection.isEverything else {
+      return (nil, [])
+    }
     let steps = [KeyStep.select(selection)] + search.rules.map(KeyStep.rename)
     let (result, changes) = try applying(steps)
-    let after = try result.validate(against: reference, strict: strict)
-    guard try !splitsWeights(changes.kept, search.rules, reference, before, after) else {
-      return nil
+    let report = try result.validate(against: reference, strict: strict)
+    let before = try validate(against: reference, strict: strict)
+    guard try !splitsWeights(changes.kept, search.rules, reference, before, report) else {
+      return (nil, [])
     }
-    guard after.isLoadable || after.loaded.count > before.loaded.count else { return nil }
-    return RenameSuggestion(selection: selection, renames: search.rules, report: after)
+    return (
+      RenameSuggestion(
+        selection: selection, renames: search.rules, report: report, place: search.place),
+      search.renamed
+    )
   }
 }
 
@@ -78,6 +110,8 @@ extension StateDict {
 private struct RenameSearch {
   /// State dicts with more keys are not searched.
   static let limit = 50_000
+  /// So many places that fit equally are told, at most.
+  static let mostPlaces = 8
 
   private let source: StateDict
   private let reference: StateDict
@@ -88,7 +122,8 @@ private struct RenameSearch {
   private var names: [String?]
   private(set) var rules: [KeyRename] = []
 
-  init(_ source: StateDict, _ reference: StateDict) {
+  /// - Parameter given: the places of keys that are given up from the start.
+  init(_ source: StateDict, _ reference: StateDict, without given: Set<Int>) {
     self.source = source
     self.reference = reference
     oldKeys = source.keys
@@ -96,7 +131,30 @@ private struct RenameSearch {
     wanted = Dictionary(
       reference.values.map { (StateKey($0.key), $0.value.tensor?.shape) },
       uniquingKeysWith: { first, _ in first })
-    names = source.keys
+    names = source.keys.enumerated().map { given.contains($0.offset) ? nil : $0.element }
+  }
+
+  /// The places of keys that fit under another name than their own.
+  var renamed: Set<Int> {
+    Set(names.indices.filter { isMatch(names[$0], $0) && names[$0] != oldKeys[$0] })
+  }
+
+  /// The module that all renamed keys lie in, under its old name.
+  var place: String { commonModule(of: renamed.sorted()) ?? "" }
+
+  /// The innermost module that all of some keys lie in, under its old name; nil if there are no keys.
+  private func commonModule(of places: [Int]) -> String? {
+    guard let first = places.first else { return nil }
+    var common = StateKey(oldKeys[first]).modules
+    for place in places {
+      let modules = StateKey(oldKeys[place]).modules
+      while common.count > 1,
+        modules.count < common.count || modules[common.count - 1] != common.last
+      {
+        common.removeLast()
+      }
+    }
+    return common.last
   }
 
   private func isMatch(_ name: String?, _ place: Int) -> Bool {
@@ -226,17 +284,8 @@ private struct RenameSearch {
     // Keys that were given up on the way must go; others need to go only where nothing may be left over.
     guard !matched.isEmpty, names.contains(where: { $0 == nil }) || isStrict && !others.isEmpty
     else { return selection }
-    var common = StateKey(oldKeys[matched[0]]).modules
-    for place in matched {
-      let modules = StateKey(oldKeys[place]).modules
-      while common.count > 1,
-        modules.count < common.count || modules[common.count - 1] != common.last
-      {
-        common.removeLast()
-      }
-    }
     var left = others.map { oldKeys[$0] }
-    if let module = common.last, !module.isEmpty,
+    if let module = commonModule(of: matched), !module.isEmpty,
       left.contains(where: { !($0.utf8.starts(with: Array((module + ".").utf8))) }),
       let pattern = try? KeyPattern(.under, module)
     {

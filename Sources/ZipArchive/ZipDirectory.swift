@@ -184,9 +184,9 @@ struct ZipDirectory {
   }
 
   private mutating func checkOverlaps() throws {
-    // By their bytes: names that Unicode calls equivalent are two names.
-    var names = Set<[UInt8]>(minimumCapacity: entries.count)
-    for entry in entries where !names.insert(Array(entry.name.utf8)).inserted {
+    // Names are bytes: two forms of one character are two names.
+    var names = Set<ExactText>(minimumCapacity: entries.count)
+    for entry in entries where !names.insert(ExactText(entry.name)).inserted {
       throw ZipError.badEntry(file: file.path, entry: entry.name, "two records have this name")
     }
     let sorted = entries.indices.sorted { entries[$0].headerOffset < entries[$1].headerOffset }

@@ -7,7 +7,7 @@ public final class ZipReader: Sendable {
   public let file: File
   /// The records, in the directory's order.
   public let entries: [ZipEntry]
-  private let indices: [[UInt8]: Int]
+  private let indices: [ExactText: Int]
   /// Inflates; nil if no record is compressed, since libzip's own directory takes memory.
   private let library: LibZip?
   /// Where in the file the archive begins.
@@ -25,13 +25,13 @@ public final class ZipReader: Sendable {
     let directory = try ZipDirectory(file, in: part)
     entries = directory.entries
     let library = try LibZip(file, in: part == whole ? nil : part)
-    var indices = [[UInt8]: Int](minimumCapacity: entries.count)
+    var indices = [ExactText: Int](minimumCapacity: entries.count)
     guard library.count == entries.count else {
       throw ZipError.readersDisagree(
         file: file.path, entry: "", "how many records there are")
     }
     for (index, entry) in entries.enumerated() {
-      indices[Array(entry.name.utf8)] = index
+      indices[ExactText(entry.name)] = index
       guard let other = library.entry(at: index, ifNamed: entry.name),
         other.byteCount == UInt64(entry.byteCount), other.crc32 == entry.crc32,
         other.compressedByteCount == UInt64(entry.compressedByteCount),
@@ -50,7 +50,7 @@ public final class ZipReader: Sendable {
 
   /// The record of that name, if there is one.
   public func entry(named name: String) -> ZipEntry? {
-    indices[Array(name.utf8)].map { entries[$0] }
+    indices[ExactText(name)].map { entries[$0] }
   }
 
   /// Where in the file a record's bytes begin, from its own header, which must match the directory.
@@ -103,7 +103,7 @@ public final class ZipReader: Sendable {
       guard entry.byteCount / 1100 <= entry.compressedByteCount else {
         throw bad(entry, "it claims more bytes than its compressed ones can hold")
       }
-      guard let index = indices[Array(entry.name.utf8)], let library else {
+      guard let index = indices[ExactText(entry.name)], let library else {
         throw missing(entry.name)
       }
       return .computed(

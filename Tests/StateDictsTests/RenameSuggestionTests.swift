@@ -1,5 +1,6 @@
 import StateDicts
 import TensorStore
+import TestSupport
 import Testing
 
 @Suite("Renames that make a state dict fit are found")
@@ -69,6 +70,37 @@ struct RenameSuggestionTests {
       found.arguments == [
         "--include", "under:module.encoder_q", "--strip-prefix", "module.encoder_q.",
       ])
+  }
+
+  @Test("Places that fit equally are all told, whatever they are called")
+  func places() throws {
+    var random = SeededRandom(11)
+    let names = ["student.", "teacher.", "model.", "ema.", "module.encoder_q.", "net.0.", "a.b.c."]
+    for _ in 0..<60 {
+      let prefixes = names.shuffled(using: &random).prefix(Int.random(in: 1...4, using: &random))
+      // Which of the copies have the reference's shapes.
+      let fits = prefixes.map { _ in Bool.random(using: &random) }
+      var all = StateDict()
+      for (prefix, fits) in zip(prefixes, fits) {
+        for (key, value) in try net().values {
+          guard !fits, let shape = value.tensor?.shape else {
+            all.setValue(value, for: prefix + key)
+            continue
+          }
+          all[prefix + key] = try Tensor(
+            [Float](repeating: 0, count: shape.reduce(2, *)), shape: [2] + shape)
+        }
+      }
+      let wanted = zip(prefixes, fits).filter(\.1).map { String($0.0.dropLast()) }
+      let found = try all.suggestedRenames(toFit: net())
+      let told = found.map { [$0] + $0.alternatives } ?? []
+      #expect(Set(told.map(\.place)) == Set(wanted))
+      #expect(told.count == wanted.count)
+      for suggestion in told {
+        let result = try all.applying(suggestion.steps).result
+        #expect(try result.validate(against: net()).isLoadable)
+      }
+    }
   }
 
   @Test("A head too much is left out; one of another width stays what it is")

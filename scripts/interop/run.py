@@ -39,6 +39,7 @@ import pickled_forms
 import pickled_objects
 import state_dicts as state_dict_checks
 import training_states
+import what_it_is
 import whole_models
 from compare import assert_equal
 from harness import FIXTURES, check, ckpt, hostile_checker
@@ -416,6 +417,7 @@ def main():
     groups += pickled_objects.GROUPS
     groups += state_dict_checks.GROUPS
     groups += training_states.GROUPS
+    groups += what_it_is.GROUPS
     groups += whole_models.GROUPS
     wanted = sys.argv[2:]
     for group in groups:

@@ -1,4 +1,5 @@
 internal import PickleFormat
+internal import Platform
 internal import TensorStore
 
 /// What a rank's `*_model_states.pt` says: buffers, frozen parameters, and the names and shapes of those

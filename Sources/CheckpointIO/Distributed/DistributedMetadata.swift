@@ -1,4 +1,5 @@
 internal import PickleFormat
+internal import Platform
 internal import TensorStore
 
 /// What the `.metadata` of a distributed checkpoint says: the pickle of a

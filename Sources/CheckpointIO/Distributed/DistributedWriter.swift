@@ -65,7 +65,7 @@ private struct MetadataBuilder {
 
   private var graph = PickleGraph()
   private var names: [String: Ref] = [:]
-  private var texts: [String: Ref] = [:]
+  private var texts: [ExactText: Ref] = [:]
   private var stateDict: [PickleGraph.Edit] = []
   private var planner: [PickleGraph.Edit] = []
   private var storage: [PickleGraph.Edit] = []
@@ -139,9 +139,9 @@ private struct MetadataBuilder {
   }
 
   private mutating func text(_ text: String) -> Ref {
-    if let known = texts[text] { return known }
+    if let known = texts[ExactText(text)] { return known }
     let ref = graph.addString(text)
-    texts[text] = ref
+    texts[ExactText(text)] = ref
     return ref
   }
 

@@ -1,4 +1,5 @@
 internal import PickleFormat
+internal import Platform
 
 /// The names under which a distributed checkpoint stores the parts of a nested state dict, in the order of
 /// `flatten_state_dict` of torch.distributed.checkpoint: mappings are taken apart, lists only if a tensor or

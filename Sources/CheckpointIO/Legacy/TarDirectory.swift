@@ -20,6 +20,27 @@ struct TarDirectory {
     return block[257..<262].elementsEqual("ustar".utf8) && isIntact(block)
   }
 
+  /// Whether a file's first bytes are a header of any kind of tar, also of one from before POSIX.
+  static func isHeader(_ start: [UInt8]) -> Bool {
+    guard start.count >= blockSize, start[0] != 0 else { return false }
+    return isIntact(Array(start[..<blockSize]))
+  }
+
+  /// The names of the first members, of whatever kind; fewer where the archive is damaged.
+  static func names(in file: File, limit: Int) throws -> [String] {
+    var names: [String] = []
+    var place = 0
+    for _ in 0..<limit where place <= file.size - blockSize {
+      let block = try file.bytes(at: place, count: blockSize)
+      guard block[0] != 0, isIntact(block), let size = number(block[124..<136]),
+        size <= file.size - place - blockSize
+      else { break }
+      names.append(String(decoding: block[..<100].prefix { $0 != 0 }, as: UTF8.self))
+      place += blockSize + (size + blockSize - 1) / blockSize * blockSize
+    }
+    return names
+  }
+
   init(_ file: File) throws {
     var place = 0
     var nextSize: Int?

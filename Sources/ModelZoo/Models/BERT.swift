@@ -16,7 +16,7 @@ final class BERTEmbeddings: Module {
     for table in [wordEmbeddings, positionEmbeddings, tokenTypeEmbeddings] {
       try table.weight.initializing(by: .normal(mean: 0, standardDeviation: 0.02), from: random)
     }
-    layerNorm = try LayerNorm(sizes.width, epsilon: 1e-12)
+    layerNorm = try LayerNorm(sizes.width, epsilon: sizes.epsilon)
   }
 
   override func forward(_ input: Variable) throws -> Variable {
@@ -61,9 +61,9 @@ final class BERTOutput: Module {
 
   override class var keyNames: [String: String] { ["layerNorm": "LayerNorm"] }
 
-  init(_ inputs: Int, _ width: Int, from random: RandomSource) throws {
+  init(_ inputs: Int, _ width: Int, epsilon: Double, from random: RandomSource) throws {
     dense = try BERT.linear(inputs, width, from: random)
-    layerNorm = try LayerNorm(width, epsilon: 1e-12)
+    layerNorm = try LayerNorm(width, epsilon: epsilon)
   }
 
   func forward(_ input: Variable, beside residual: Variable) throws -> Variable {
@@ -77,12 +77,14 @@ final class BERTLayer: Module {
   private let joined: BERTOutput
   private let intermediate: Linear
   private let output: BERTOutput
+  private let activation: ModelActivation
 
   init(_ sizes: BERT.Sizes, from random: RandomSource) throws {
     attention = try BERTSelfAttention(sizes, from: random)
-    joined = try BERTOutput(sizes.width, sizes.width, from: random)
+    joined = try BERTOutput(sizes.width, sizes.width, epsilon: sizes.epsilon, from: random)
     intermediate = try BERT.linear(sizes.width, sizes.hidden, from: random)
-    output = try BERTOutput(sizes.hidden, sizes.width, from: random)
+    output = try BERTOutput(sizes.hidden, sizes.width, epsilon: sizes.epsilon, from: random)
+    activation = sizes.activation
   }
 
   override var members: [(key: String, member: Member)] {
@@ -97,7 +99,7 @@ final class BERTLayer: Module {
 
   override func forward(_ input: Variable) throws -> Variable {
     let value = try joined.forward(attention(input), beside: input)
-    return try output.forward(intermediate(value).gelu(), beside: value)
+    return try output.forward(activation(intermediate(value)), beside: value)
   }
 }
 
@@ -145,11 +147,16 @@ final class BERTPredictions: Module {
   private let decoder: Parameter
   private let bias: Parameter
   private let hasDecoder: Bool
+  private let activation: ModelActivation
 
   /// - Parameter vectors: the matrix whose products with hidden states are the logits, of shape [vocabulary, width].
-  init(_ width: Int, vectors: Parameter, hasDecoder: Bool, from random: RandomSource) throws {
+  init(
+    _ sizes: BERT.Sizes, vectors: Parameter, hasDecoder: Bool, from random: RandomSource
+  ) throws {
+    let width = sizes.width
     dense = try BERT.linear(width, width, from: random)
-    norm = try LayerNorm(width, epsilon: 1e-12)
+    norm = try LayerNorm(width, epsilon: sizes.epsilon)
+    activation = sizes.activation
     decoder = vectors
     bias = try Parameter([vectors.shape[0]], .constant(0), from: random)
     self.hasDecoder = hasDecoder
@@ -168,7 +175,7 @@ final class BERTPredictions: Module {
   }
 
   override func forward(_ input: Variable) throws -> Variable {
-    try norm(dense(input).gelu()).linear(decoder, bias)
+    try norm(activation(dense(input))).linear(decoder, bias)
   }
 }
 
@@ -202,12 +209,18 @@ public final class BERT: Module {
     public var heads: Int
     /// The width of the feed-forward network.
     public var hidden: Int
+    /// What normalisations add to variances.
+    public var epsilon: Double
+    /// What stands inside a layer.
+    public var activation: ModelActivation
 
     /// Hyperparameters of a model.
     public init(
       vocabulary: Int, positions: Int, types: Int = 2, width: Int, layers: Int, heads: Int,
-      hidden: Int
+      hidden: Int, epsilon: Double = 1e-12, activation: ModelActivation = .gelu
     ) {
+      self.epsilon = epsilon
+      self.activation = activation
       self.vocabulary = vocabulary
       self.positions = positions
       self.types = types
@@ -252,7 +265,7 @@ public final class BERT: Module {
         : try Parameter(
           [sizes.vocabulary, sizes.width], .normal(mean: 0, standardDeviation: 0.02), from: random)
       predictions = try BERTPredictions(
-        sizes.width, vectors: vectors, hasDecoder: hasDecoder, from: random)
+        sizes, vectors: vectors, hasDecoder: hasDecoder, from: random)
       relation = try hasRelation ? Self.linear(sizes.width, 2, from: random) : nil
     }
     (self.classifier, self.predictions, self.relation) = (classifier, predictions, relation)
@@ -299,7 +312,10 @@ struct BERTFamily: ModelFamily {
   var anchor: String { "encoder.layer.0.attention.self.query.weight" }
   var optionalPrefix: String? { "bert." }
   var options: [(name: String, explanation: String)] {
-    [ModelOptions.classes, ("heads", "the number of attention heads; width / 64 unless given")]
+    [
+      ModelOptions.classes, ("heads", "the number of attention heads; width / 64 unless given"),
+      ("epsilon", "what layer normalizations add to variances; 1e-12 unless given"),
+    ]
   }
 
   func makePublishedModule(from random: RandomSource) throws -> Module? {
@@ -324,10 +340,16 @@ struct BERTFamily: ModelFamily {
     let layer = "\(trunk)encoder.layer."
     let hidden = try shapes.sizes("\(layer)0.intermediate.dense.weight", rank: 2, for: name)[0]
     let width = tokens[1]
+    var settings = Settings(options, for: name, types: ["bert"])
+    settings.warn("position_embedding_type", unless: [.text("absolute")])
+    settings.warn("is_decoder", unless: [.flag(false)])
     let sizes = BERT.Sizes(
       vocabulary: tokens[0], positions: positions[0], types: types[0], width: width,
       layers: shapes.count(behind: layer),
-      heads: try options.count("heads", for: name) ?? max(width / 64, 1), hidden: hidden)
+      heads: try settings.count("heads", ["num_attention_heads"], usual: max(width / 64, 1)),
+      hidden: hidden,
+      epsilon: try settings.number("epsilon", ["layer_norm_eps"], usual: 1e-12),
+      activation: settings.activation(["hidden_act"], usual: .gelu))
     let (head, classes) = try head(shapes, options, sizes, trunk)
     let model = try BERT(
       sizes, head: head, hasPrefix: hasPrefix,
@@ -340,6 +362,7 @@ struct BERTFamily: ModelFamily {
         ("vocabulary", sizes.vocabulary), ("positions", sizes.positions), ("width", width),
         ("layers", sizes.layers), ("heads", sizes.heads), ("hidden", hidden), ("classes", classes),
       ], head: ["classifier", "cls"])
+    settings.finish(&result)
     result.ignorable = ["embeddings.position_ids"]
     // The keys' biases do not change the outputs; their gradient is rounding error.
     result.withoutGradient = ["attention.self.key.bias"]

@@ -57,15 +57,20 @@ extension Variable {
 final class GPT2FeedForward: Module {
   let cFc: TransposedLinear
   let cProj: TransposedLinear
+  private let activation: ModelActivation
 
-  init(_ width: Int, hidden: Int, layers: Int, from random: RandomSource) throws {
+  init(
+    _ width: Int, hidden: Int, layers: Int, _ activation: ModelActivation,
+    from random: RandomSource
+  ) throws {
+    self.activation = activation
     cFc = try TransposedLinear(width, hidden, standardDeviation: 0.02, from: random)
     cProj = try TransposedLinear(
       hidden, width, standardDeviation: GPT2.residualStandardDeviation(layers), from: random)
   }
 
   override func forward(_ input: Variable) throws -> Variable {
-    try cProj(cFc(input).gelu(.tanh))
+    try cProj(activation(cFc(input)))
   }
 }
 
@@ -79,12 +84,12 @@ final class GPT2Block: Module {
   override class var keyNames: [String: String] { ["ln1": "ln_1", "ln2": "ln_2"] }
 
   init(_ sizes: GPT2.Sizes, from random: RandomSource) throws {
-    ln1 = try LayerNorm(sizes.width)
+    ln1 = try LayerNorm(sizes.width, epsilon: sizes.epsilon)
     attn = try CausalSelfAttention(
       sizes.width, heads: sizes.heads, layers: sizes.layers, from: random)
-    ln2 = try LayerNorm(sizes.width)
+    ln2 = try LayerNorm(sizes.width, epsilon: sizes.epsilon)
     mlp = try GPT2FeedForward(
-      sizes.width, hidden: sizes.hidden, layers: sizes.layers, from: random)
+      sizes.width, hidden: sizes.hidden, layers: sizes.layers, sizes.activation, from: random)
   }
 
   override func forward(_ input: Variable) throws -> Variable {
@@ -107,7 +112,7 @@ final class GPT2Trunk: Module {
       try table.weight.initializing(by: .normal(mean: 0, standardDeviation: 0.02), from: random)
     }
     h = ModuleList(try (0..<sizes.layers).map { _ in try GPT2Block(sizes, from: random) })
-    lnF = try LayerNorm(sizes.width)
+    lnF = try LayerNorm(sizes.width, epsilon: sizes.epsilon)
   }
 
   override func forward(_ input: Variable) throws -> Variable {
@@ -137,11 +142,18 @@ public final class GPT2: CausalLanguageModel {
     public var heads: Int
     /// The width of the feed-forward network.
     public var hidden: Int
+    /// What normalisations add to variances.
+    public var epsilon: Double
+    /// What stands inside a block.
+    public var activation: ModelActivation
 
     /// Hyperparameters of a model.
     public init(
-      vocabulary: Int, positions: Int, width: Int, layers: Int, heads: Int, hidden: Int
+      vocabulary: Int, positions: Int, width: Int, layers: Int, heads: Int, hidden: Int,
+      epsilon: Double = 1e-5, activation: ModelActivation = .geluTanh
     ) {
+      self.epsilon = epsilon
+      self.activation = activation
       self.vocabulary = vocabulary
       self.positions = positions
       self.width = width
@@ -183,7 +195,10 @@ struct GPT2Family: ModelFamily {
   var anchor: String { "h.0.attn.c_attn.weight" }
   var optionalPrefix: String? { "transformer." }
   var options: [(name: String, explanation: String)] {
-    [("heads", "the number of attention heads; width / 64 unless given")]
+    [
+      ("heads", "the number of attention heads; width / 64 unless given"),
+      ("epsilon", "what layer normalizations add to variances; 1e-5 unless given"),
+    ]
   }
 
   func makePublishedModule(from random: RandomSource) throws -> Module? {
@@ -204,10 +219,17 @@ struct GPT2Family: ModelFamily {
     let positions = try shapes.sizes("\(trunk)wpe.weight", rank: 2, for: name)
     let hidden = try shapes.sizes("\(trunk)h.0.mlp.c_fc.weight", rank: 2, for: name)[1]
     let width = tokens[1]
+    var settings = Settings(options, for: name, types: ["gpt2"])
+    settings.warn("scale_attn_weights", unless: [.flag(true)])
+    settings.warn("scale_attn_by_inverse_layer_idx", unless: [.flag(false)])
     let sizes = GPT2.Sizes(
       vocabulary: tokens[0], positions: positions[0], width: width,
       layers: shapes.count(behind: "\(trunk)h."),
-      heads: try options.count("heads", for: name) ?? max(width / 64, 1), hidden: hidden)
+      heads: try settings.count(
+        "heads", ["n_head", "num_attention_heads"], usual: max(width / 64, 1)),
+      hidden: hidden,
+      epsilon: try settings.number("epsilon", ["layer_norm_epsilon"], usual: 1e-5),
+      activation: settings.activation(["activation_function"], usual: .geluTanh))
     let hasHead = shapes["lm_head.weight"] != nil
     let model = try GPT2(
       sizes, hasPrefix: hasPrefix, hasHead: hasHead,
@@ -220,6 +242,7 @@ struct GPT2Family: ModelFamily {
         ("vocabulary", sizes.vocabulary), ("positions", sizes.positions), ("width", width),
         ("layers", sizes.layers), ("heads", sizes.heads), ("hidden", hidden),
       ], head: ["lm_head"])
+    settings.finish(&result)
     // Masks that older versions saved as buffers.
     result.ignorable = [".attn.bias", ".attn.masked_bias"]
     result.initialStandardDeviations = [GPT2.residualStandardDeviation(sizes.layers)]

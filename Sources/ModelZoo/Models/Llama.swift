@@ -244,13 +244,24 @@ struct LlamaFamily: ModelFamily {
     // There are as many keys as values: if the queries are as many instead, the two are swapped.
     if keys != values, queries == values { swap(&queries, &keys) }
     let hidden = try shapes.sizes("\(layer).mlp.gate_proj.weight", rank: 2, for: name)[0]
-    let headWidth: Int
-    if let heads = try options.count("heads", for: name) {
-      headWidth = queries / heads
-    } else if let frequencies = shapes["\(layer).self_attn.rotary_emb.inv_freq"]?.first {
+    var settings = Settings(options, for: name, types: ["llama", "mistral", "qwen2"])
+    for field in ["rope_scaling.rope_type", "rope_scaling.type", "rope_parameters.rope_type"] {
+      settings.warn(field, unless: [.text("default")])
+    }
+    settings.warn("hidden_act", unless: [.text("silu"), .text("swish")])
+    var headWidth: Int
+    if options.values["heads"] == nil,
+      let frequencies = shapes["\(layer).self_attn.rotary_emb.inv_freq"]?.first
+    {
       headWidth = 2 * min(max(frequencies, 0), 1 << 20)
     } else {
       headWidth = min(tokens[1] >= 3072 ? 128 : 64, keys)
+      if headWidth > 0 {
+        // By the number of heads of queries, or of keys: either tells how wide each is.
+        headWidth =
+          try queries
+          / settings.count("heads", ["num_attention_heads"], usual: max(queries / headWidth, 1))
+      }
     }
     guard headWidth > 0, headWidth % 2 == 0, queries % headWidth == 0, keys % headWidth == 0,
       keys > 0, (queries / headWidth) % (keys / headWidth) == 0
@@ -264,8 +275,9 @@ struct LlamaFamily: ModelFamily {
       vocabulary: tokens[0], width: tokens[1], layers: shapes.count(behind: "\(trunk)layers."),
       heads: queries / headWidth, keyHeads: keys / headWidth, headWidth: headWidth, hidden: hidden,
       hasBias: shapes["\(layer).self_attn.q_proj.bias"] != nil,
-      theta: try options.number("rope_theta", for: name) ?? 10_000,
-      epsilon: try options.number("epsilon", for: name) ?? 1e-6)
+      theta: try settings.number(
+        "rope_theta", ["rope_theta", "rope_parameters.rope_theta"], usual: 10_000),
+      epsilon: try settings.number("epsilon", ["rms_norm_eps"], usual: 1e-6))
     let model = try Llama(
       sizes, hasPrefix: hasPrefix, hasHead: shapes["lm_head.weight"] != nil,
       isTied: shapes.areTied("lm_head.weight", "\(trunk)embed_tokens.weight"), from: random)
@@ -276,6 +288,7 @@ struct LlamaFamily: ModelFamily {
         ("vocabulary", sizes.vocabulary), ("width", sizes.width), ("layers", sizes.layers),
         ("heads", sizes.heads), ("key heads", sizes.keyHeads), ("hidden", hidden),
       ], head: ["lm_head"])
+    settings.finish(&result)
     result.ignorable = [".rotary_emb.inv_freq"]
     if sizes.hasBias {
       result.attentionBiases = (0..<sizes.layers).map { number in

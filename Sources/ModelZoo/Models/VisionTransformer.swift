@@ -144,7 +144,8 @@ struct VisionTransformerFamily: ModelFamily {
         model: name, key: "encoder.pos_embedding",
         problem: "\(positions) are no class token and a square of patches")
     }
-    let heads = try options.count("heads", for: name) ?? max(stem[0] / 64, 1)
+    var settings = Settings(options, for: name, types: [])
+    let heads = try settings.count("heads", [], usual: max(stem[0] / 64, 1))
     let classes =
       try options.count("classes", for: name) ?? shapes["heads.head.weight"]?.first ?? 1000
     let model = try VisionTransformer(
@@ -157,6 +158,7 @@ struct VisionTransformerFamily: ModelFamily {
         ("classes", classes), ("input channels", stem[1]), ("patch", stem[2]), ("grid", grid),
         ("width", stem[0]), ("layers", layers), ("heads", heads), ("hidden", hidden),
       ], head: ["heads"])
+    settings.finish(&result)
     let width = stem[0]
     result.attentionBiases = (0..<layers).map { number in
       let key = "\(layer)\(number).self_attention.in_proj_bias"

@@ -76,6 +76,7 @@ public struct ModelVerification {
     let random = RandomSource(seed: options.seed)
     let model = try zoo.makeModel(spec, fitting: stateDict, from: random)
     self.model = model
+    notes = model.notes
     keyCount = model.module.stateShapes.count
     var stateDict = stateDict
     if spec.options.values["classes"] != nil {

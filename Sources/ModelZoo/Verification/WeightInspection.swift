@@ -69,6 +69,8 @@ struct WeightInspection {
     var distances: [Double] = []
     var weights = 0
     var scalesAreNew = true
+    let tables = Set(
+      model.module.namedModules.filter { $0.module is Embedding }.map { $0.key + ".weight" })
     for (key, parameter) in model.module.namedParameters where loaded.contains(key) {
       guard let found = statistics[key] else { continue }
       if parameter.rank == 1, key.hasSuffix("weight"), !model.isHead(key) {
@@ -83,6 +85,16 @@ struct WeightInspection {
         if let first = fits.first, first.isCertain(found) {
           notes.append("\(key) is new: \(first.name)")
         }
+        continue
+      }
+      if tables.contains(key), let first = fits.first(where: { $0.isCertain(found) }),
+        let rows = EmbeddingRows(try parameter.floats(), of: parameter.shape, fit: first),
+        rows.isPartlyTrained || EmbeddingRows.isOfPositions(key)
+      {
+        // Tokens and places that no input has are never trained: that tells nothing of the others.
+        notes.append(
+          "\(rows.untouched) of \(rows.count) rows of \(key) are as a new model has them (\(first.name)): "
+            + "no input reached them")
         continue
       }
       weights += 1
