@@ -32,10 +32,11 @@ struct TarDirectory {
     var place = 0
     for _ in 0..<limit where place <= file.size - blockSize {
       let block = try file.bytes(at: place, count: blockSize)
-      guard block[0] != 0, isIntact(block), let size = number(block[124..<136]),
-        size <= file.size - place - blockSize
-      else { break }
+      guard block[0] != 0, isIntact(block) else { break }
       names.append(String(decoding: block[..<100].prefix { $0 != 0 }, as: UTF8.self))
+      guard let size = number(block[124..<136]), size <= file.size - place - blockSize else {
+        break
+      }
       place += blockSize + (size + blockSize - 1) / blockSize * blockSize
     }
     return names

@@ -24,7 +24,7 @@ extension OtherFile {
   static func tar(_ file: File, _ start: [UInt8]) throws -> OtherFile? {
     guard TarDirectory.isHeader(start) else { return nil }
     let names = try TarDirectory.names(in: file, limit: tarMembers)
-    let own = ["pickle", "storages", "tensors"]
+    let own = ["sys_info", "pickle", "storages", "tensors"]
     if own.contains(where: names.contains) { return nil }
     let isNeMo = names.contains { $0.hasSuffix("model_config.yaml") }
     let checkpoint = names.first(where: isCheckpointName)
