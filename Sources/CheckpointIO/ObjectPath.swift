@@ -1,4 +1,5 @@
 internal import PickleFormat
+internal import Platform
 
 /// How `--at` names an object: keys joined by `/`, `\` before one that belongs to a key; `/` is the root.
 struct ObjectPath {

@@ -1,4 +1,4 @@
-public import Platform
+internal import Platform
 
 /// The objects that a pickle describes, as data: nothing in it is ever imported or called.
 ///

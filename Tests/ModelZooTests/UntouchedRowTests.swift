@@ -111,7 +111,7 @@ struct UntouchedRowTests {
     let input = try Variable(indices: [1, 2, 3, 4], shape: [1, 4])
     func outputs(_ model: ZooModel) throws -> [Float] {
       _ = try model.module.load(state)
-      return try GradientMode.off { try model.module.eval()(input).floats() }
+      return try noGrad { try model.module.eval()(input).floats() }
     }
     #expect(try outputs(configured) != outputs(bare))
   }

@@ -1,4 +1,5 @@
 internal import PickleFormat
+internal import StateDicts
 
 /// Where a state dict was found that nobody named.
 public struct StateDictPlace: Sendable, Hashable {

@@ -1,4 +1,5 @@
 internal import PickleFormat
+internal import Platform
 
 /// What Python's `==` sees of a key of a dict: `1`, `True` and `1.0` are one key, `"1"` and `b"1"` are others.
 enum KeyIdentity: Hashable {

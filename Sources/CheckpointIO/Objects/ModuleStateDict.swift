@@ -1,4 +1,5 @@
 internal import PickleFormat
+internal import Platform
 internal import StateDicts
 internal import TensorStore
 

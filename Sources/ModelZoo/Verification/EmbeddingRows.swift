@@ -15,7 +15,7 @@ struct EmbeddingRows {
   /// - Parameter shape: rows and their width; nil for other shapes.
   init?(_ values: [Float], of shape: [Int], fit: DefaultInitialization) {
     guard shape.count == 2, shape[0] > 1, shape[1] > 0, values.count == shape[0] * shape[1],
-      fit.deviation > 0
+      fit.standardDeviation > 0
     else { return nil }
     count = shape[0]
     let width = Double(shape[1])
@@ -25,10 +25,9 @@ struct EmbeddingRows {
     var sum = 0.0
     var next = 1
     for row in 0..<count {
-      let square =
-        values[row * shape[1]..<(row + 1) * shape[1]].reduce(0.0) {
-          $0 + Double($1) * Double($1)
-        } / (fit.deviation * fit.deviation)
+      let numbers = values[row * shape[1]..<(row + 1) * shape[1]]
+      let squares: Double = numbers.reduce(0.0) { $0 + Double($1) * Double($1) }
+      let square = squares / (fit.standardDeviation * fit.standardDeviation)
       let off = ((square - width) / (width * variance).squareRoot()).magnitude
       if off <= 6 { untouched += 1 } else { isPartlyTrained = true }
       // Texts have a beginning: small changes show in the first rows together.
