@@ -94,7 +94,7 @@ struct CheckCommand: ParsableCommand {
 }
 
 /// Options after which more would load.
-private struct Suggested {
+struct Suggested {
   /// The module whose keys are taken.
   var place = ""
   let arguments: [String]

@@ -53,10 +53,12 @@ struct FoldAdvice: Encodable {
     }
     var report = try folded.validate(against: reference, strict: best.isStrict)
     var next: String?
-    if !report.isLoadable,
-      let found = try CheckCommand.suggestion(
-        for: folded, toFit: reference, strict: best.isStrict)
-    {
+    let more =
+      report.isLoadable
+      ? []
+      : try CheckCommand.suggestions(for: folded, toFit: reference, strict: best.isStrict)
+    // Where several places fit equally, nothing tells which is meant.
+    if more.count == 1, let found = more.first {
       report = found.report
       let words = ["ckpt", "rename-keys", "folded.pt"] + found.arguments + ["-o", "renamed.pt"]
       next = words.map(Shell.quoted).joined(separator: " ")
