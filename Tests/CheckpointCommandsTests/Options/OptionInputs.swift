@@ -61,7 +61,8 @@ struct OptionInputs {
     try holder.setValue(at: "list", to: JSONValue(parsing: "[1, 2, 3]"))
     try holder.write(to: nested)
     var parts = StateDict()
-    parts["model.head"] = try Tensor(random, shape: [2, 3])
+    parts["model.head_orig"] = try Tensor(random, shape: [2, 3])
+    parts["model.head_mask"] = try Tensor([1, 0, 1, 0, 1, 1] as [Float], shape: [2, 3])
     parts["model.embed_g"] = try Tensor([1, 2] as [Float], shape: [2, 1])
     parts["model.embed_v"] = tied
     let normed = folder.file("normed.pt")
