@@ -11,8 +11,9 @@ struct RecipeYAML {
     let text: String
   }
 
-  /// A mapping with the pairs that `<<` merges into it: its own keys come before merged ones, and earlier merged
-  /// mappings before later ones, as in PyYAML's `SafeConstructor.flatten_mapping`.
+  /// A mapping with the pairs that `<<` merges into it; its own keys come before merged ones, as in PyYAML's
+  /// `SafeConstructor.flatten_mapping`. Of a list's mappings that have one key with several values, YAML 1.1 and
+  /// PyYAML up to 6.0.3 take the first, PyYAML 6.0.4 takes the last: that is a problem.
   static func flattened(_ mapping: Node.Mapping) throws(Problem) -> Node.Mapping {
     var count = 0
     return try flattened(mapping, depth: 0, &count)
@@ -34,12 +35,22 @@ struct RecipeYAML {
     }
     for (key, value) in mapping where !isMerge(key) { add(key, value) }
     for (key, value) in mapping where isMerge(key) {
-      let merged = value.sequence.map { Array($0) } ?? [value]
-      for node in merged {
+      let own = known
+      var merged: [String: String?] = [:]
+      for node in value.sequence.map({ Array($0) }) ?? [value] {
         guard let inner = node.mapping else {
           throw Problem(text: "merges what is no mapping (<<)")
         }
-        for (key, value) in try flattened(inner, depth: depth + 1, &count) { add(key, value) }
+        for (key, value) in try flattened(inner, depth: depth + 1, &count) {
+          if let name = key.string, !own.contains(name) {
+            let text = value.scalar?.string
+            if let other = merged[name], other == nil || other != text {
+              throw Problem(text: "merges two mappings that both have \(name) (<<)")
+            }
+            merged[name] = .some(text)
+          }
+          add(key, value)
+        }
       }
     }
     return Node.Mapping(pairs)

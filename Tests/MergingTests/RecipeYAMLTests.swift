@@ -51,17 +51,17 @@ struct RecipeYAMLTests {
         - model: b
           parameters: {weight: 1, <<: *s}
       """,
-      // Of several the first counts; what is merged may merge, too.
+      // Several are merged; what is merged may merge, too.
       """
       holder:
         - &three {weight: 3}
-        - &one {weight: 1}
-        - &both {<<: [*three, *one]}
+        - &normal {normalize: true}
+        - &both {<<: [*three, *normal]}
       models:
         - model: a
-          parameters: {<<: *both}
+          parameters: {<<: [*both, *three]}
         - model: b
-          parameters: {<<: [*one, *three]}
+          parameters: {<<: [*three, *normal], weight: 1}
       """,
       // At the root.
       """
@@ -83,6 +83,7 @@ struct RecipeYAMLTests {
     arguments: [
       ("modell: 1", "modell"), ("modell: &unused {a: 1}", "modell"),
       ("s: &s [1]\nparameters: {<<: *s}", "no mapping"),
+      ("a: &a {t: 1}\nb: &b {t: 2}\nparameters: {<<: [*a, *b]}", "both have t"),
       (
         "a0: &a0 {weight: 1}\n"
           + (1..<200).map { "a\($0): &a\($0) {<<: [*a\($0 - 1), *a\($0 - 1)]}" }

@@ -54,7 +54,7 @@ def merged_views(folder):
         same(torch.load(out), mean, 1e-6)
         # The same as tensors of their own, for what looks at them.
         torch.save({key: value.resolve_conj().resolve_neg().clone() for key, value in models[0].items()}, folder / "own.pt")
-        assert ckpt("hash", a, "--json")["digest"] == ckpt("hash", folder / "own.pt", "--json")["digest"]
+        assert ckpt("hash", a, "--json")["sha256"] == ckpt("hash", folder / "own.pt", "--json")["sha256"]
         ckpt("diff", a, folder / "own.pt")
         differ = any(not torch.equal(models[0][key].resolve_neg().resolve_conj(), models[1][key].resolve_neg().resolve_conj()) for key in mean)
         ckpt("diff", a, b, status=1 if differ else 0, output=True)
@@ -245,14 +245,14 @@ slices:
 merge_method: passthrough""",
         "merged lists": """
 anchors:
-  - &one {weight: 1.0}
-  - &three {weight: 3.0, density: 1.0}
-  - &both {<<: [*three, *one]}
+  - &three {weight: 3.0}
+  - &normal {normalize: true}
+  - &both {<<: [*three, *normal]}
 models:
   - model: ./untied
     parameters: {<<: *both}
   - model: ./other
-    parameters: {<<: [*one, *three], weight: 2.0}
+    parameters: {<<: [*three, *normal], weight: 2.0}
 merge_method: linear""",
     }
 
