@@ -69,7 +69,7 @@ struct MergeLossReport {
     for one in rounded {
       print(
         "lost      \(Messages.line(one.key)): overflowed when \(Messages.line(one.input)) was "
-          + "rounded to the recipe's dtype")
+          + "rounded to another dtype")
     }
   }
 }

@@ -38,6 +38,29 @@ public final class MergeTally: Sendable {
     }
   }
 
+  /// How many of some numbers are NaN and how many infinite.
+  struct Special {
+    var notNumbers = 0
+    var infinite = 0
+
+    init(_ values: UnsafeMutableBufferPointer<Double>) {
+      for value in values where !value.isFinite {
+        if value.isNaN { notNumbers += 1 } else { infinite += 1 }
+      }
+    }
+  }
+
+  /// Counts what numbers became infinite or NaN by what was added to them.
+  func add(_ after: Special, since before: Special) {
+    let made = max(0, after.notNumbers - before.notNumbers)
+    let infinite = max(0, after.infinite - before.infinite)
+    guard made + infinite > 0 else { return }
+    sum.withLock {
+      $0.notNumbers += made
+      $0.overflowed += infinite
+    }
+  }
+
   /// Counts what came of a block before it was converted: infinities of finite numbers, and NaN of what was none.
   func addSpecial(of block: MergeBlock) {
     let (room, count) = (block.scratch[0], block.count)

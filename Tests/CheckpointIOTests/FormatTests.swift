@@ -151,9 +151,8 @@ struct FormatTests {
     #expect(Set(plan.report.copied) == ["wte", "row"])
     try plan.write()
     let read = try Checkpoint(out)
-    let header = try SafetensorsHeader(reading: File(readingFrom: out))
-    #expect(Set(header.entries.map(\.key)) == ["wte", "row"])
-    #expect(header.metadata?.contains { $0.key == "head" && $0.value == "wte" } == true)
+    let header = String(decoding: try contents(of: out).prefix(400), as: UTF8.self)
+    #expect(header.contains(#""head":"wte""#) && !header.contains(#""head":{"#))
     #expect(try read.stateDict().ties == [["wte", "head"]])
     options.ties = .copy
     try checkpoint.write(to: out, options: options, replacingExisting: true)

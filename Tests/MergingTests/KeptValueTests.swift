@@ -214,3 +214,33 @@ struct MergeLossTests {
     #expect(try read(mean).isEmpty)
   }
 }
+
+@Suite("Numbers that an adapter makes too large")
+struct AdapterLossTests {
+  private func merged(
+    _ weight: [Float], _ factor: Float, _ type: ElementType, keepsNaN: Bool = false
+  ) throws -> (StateDictMerge.Result, MergeTally.Losses?) {
+    let base = try StateDict(["l.weight": Tensor(weight, shape: [2, 2]).converting(to: type)])
+    let adapter = try StateDict([
+      "base_model.model.l.lora_A.weight": Tensor([1, 1], shape: [1, 2] as [Int]),
+      "base_model.model.l.lora_B.weight": Tensor([factor, factor], shape: [2, 1] as [Int]),
+    ])
+    let result = try LowRankAdapter(adapter, name: "a")
+      .merged(into: base, baseName: "b", scale: 1, keepsNaN: keepsNaN)
+    let source = try #require(result.stateDict["l.weight"]).contiguousSource()
+    if case .computed(let bytes) = source { try bytes.prepare() }
+    _ = try source.bytes(in: 0..<source.byteCount)
+    return (result, result.tallies.first?.losses)
+  }
+
+  @Test("Overflow is counted, infinities that were there are not, NaN of infinities is decided")
+  func losses() throws {
+    #expect(try merged([60000, 1, 60000, .infinity], 10000, .float16).1?.overflowed == 2)
+    #expect(try merged([1, 2, 3, 4], 5, .float16).1?.isEmpty == true)
+    #expect(throws: MergeError.madeNaN(key: "l.weight")) {
+      try merged([.infinity, 1, 1, 1], -.infinity, .float32)
+    }
+    let kept = try merged([.infinity, 1, 1, 1], -.infinity, .float32, keepsNaN: true).1
+    #expect(kept?.notNumbers == 1)
+  }
+}

@@ -136,6 +136,8 @@ extension LowRankAdapter {
         into: result.stateDict, baseName: baseName, scale: scale, keepsNaN: keepsNaN,
         cancellation: cancellation)
       result.stateDict = sum.stateDict
+      result.tallies += sum.tallies
+      result.roundings += sum.roundings
       let known = Set(result.merged)
       result.merged += sum.merged.filter { !known.contains($0) }
     }

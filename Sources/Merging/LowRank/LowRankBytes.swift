@@ -16,6 +16,7 @@ final class LowRankBytes: ComputedBytes {
   private let change: BaseChange?
   private let rows, columns: Int
   private let context: MergeContext
+  private let tally: MergeTally
   private let state = Mutex(State())
   let byteCount: Int
   let isRandomAccess: Bool
@@ -30,11 +31,13 @@ final class LowRankBytes: ComputedBytes {
   private static let blockCount = 1 << 18
   private static let chunkCount = 1 << 15
 
-  /// `base` plus `products`, and less `change`. All have `rows` by `columns`.
+  /// `base` plus `products`, and less `change`. All have `rows` by `columns`. `tally` is told of what is lost.
   init(
-    base: Tensor, rows: Int, products: [LowRankProduct], change: BaseChange?, context: MergeContext
+    base: Tensor, rows: Int, products: [LowRankProduct], change: BaseChange?,
+    context: MergeContext, tally: MergeTally
   ) throws {
     self.base = base
+    self.tally = tally
     self.products = products
     self.change = change
     self.context = context
@@ -140,6 +143,7 @@ final class LowRankBytes: ComputedBytes {
       let block = UnsafeMutableBufferPointer(rebasing: sum[..<(rows * columns)])
       try baseReader.read(into: block)
       try check(block)
+      let before = MergeTally.Special(block)
       var start = 0
       for (product, reader) in zip(products, leftReaders) {
         let factors = UnsafeMutableBufferPointer(
@@ -155,9 +159,15 @@ final class LowRankBytes: ComputedBytes {
       }
       needsFactors = false
       let count = rows * columns
-      conversion.convert(
-        from: UnsafeRawBufferPointer(block),
-        to: UnsafeMutableRawBufferPointer(rebasing: staging[..<(count * width)]))
+      let after = MergeTally.Special(block)
+      if !bytes.context.keepsNaN, after.notNumbers > 0 {
+        throw MergeError.madeNaN(key: bytes.tally.key)
+      }
+      bytes.tally.add(after, since: before)
+      bytes.tally.add(
+        conversion.convertCountingLosses(
+          from: UnsafeRawBufferPointer(block),
+          to: UnsafeMutableRawBufferPointer(rebasing: staging[..<(count * width)])))
       next += count
       pending = skip..<count * width
       skip = 0

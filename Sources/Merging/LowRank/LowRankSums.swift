@@ -26,6 +26,8 @@ struct LowRankSums {
   private var nameOfReplaced: [String: String] = [:]
   private var replacedKeys: [String] = []
   private var replacedViews: Set<TensorView> = []
+  /// What tensors that the adapter holds whole lose in the base's dtypes.
+  private var roundings: [(key: String, input: String, tally: ConversionTally)] = []
 
   private struct Sum {
     let key: String
@@ -73,7 +75,9 @@ struct LowRankSums {
     }
     nameOfReplaced[key] = name
     let keys = andTied ? tied[old.view] ?? [key] : [key]
-    let new = try tensor.converting(to: old.elementType)
+    let tally = ConversionTally()
+    let new = try tensor.converting(to: old.elementType, countingInto: tally)
+    roundings.append((key: name, input: adapterName, tally: tally))
     for key in keys { base[key] = new }
     tied[old.view]?.removeAll(where: keys.contains)
     tied[new.view, default: []] += keys.filter { !(tied[new.view] ?? []).contains($0) }
@@ -159,12 +163,16 @@ struct LowRankSums {
   func result() throws -> StateDictMerge.Result {
     var result = StateDictMerge.Result(stateDict: base)
     result.merged = replacedKeys
+    result.roundings = roundings
     for view in order {
       guard let sum = sums[view], let weight = base[sum.key] else { continue }
       context.add(key: sum.key, input: baseName, weight)
       for (key, tensor) in sum.inputs { context.add(key: key, input: adapterName, tensor) }
+      let tally = MergeTally(key: sum.key)
+      result.tallies.append(tally)
       let bytes = try LowRankBytes(
-        base: weight, rows: sum.rows, products: sum.products, change: sum.change, context: context)
+        base: weight, rows: sum.rows, products: sum.products, change: sum.change, context: context,
+        tally: tally)
       let storage = Storage(.computed(bytes), name: sum.key)
       for key in tied[view] ?? [sum.key] {
         guard let old = base[key] else { continue }
