@@ -166,7 +166,7 @@ def kinds():
         "paths in a set": ({pathlib.PurePosixPath("a")}, {"a"}),
         "quantized": (torch.quantize_per_tensor(torch.arange(4.0), 0.5, 1, torch.qint8), ANYTHING),
         "sparse": (torch.eye(3).to_sparse(), ANYTHING),
-        "nested": (torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), REFUSED),
+        "nested": (torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), None),
         "subclass": (torch.ones(2).as_subclass(Marked), torch.ones(2)),
         "subclass with attributes": (attributed(), REFUSED),
         "masked": (torch.masked.masked_tensor(torch.ones(2), torch.tensor([True, False])), REFUSED),

@@ -11,8 +11,8 @@ extension Checkpoint {
       guard tensor(of: ref) == nil, let outer = subclasses.outer(of: ref) else {
         return tensor(of: ref) == nil
       }
-      // What torch.load rebuilds with weights_only=True stays.
-      if subclasses.parts(of: ref) == nil, AllowedNames.contains(graph.className(of: ref) ?? "") {
+      // PyTorch's own kinds are rebuilt by torch.load, or left out like other objects.
+      guard subclasses.parts(of: ref) != nil || outer.className.hasSuffix(".ShardedTensor") else {
         return true
       }
       found.append("\(paths.path(to: ref)) (\(Text.printable(outer.className)))")
