@@ -222,8 +222,8 @@ struct AdapterLossTests {
   ) throws -> (StateDictMerge.Result, MergeTally.Losses?) {
     let base = try StateDict(["l.weight": Tensor(weight, shape: [2, 2]).converting(to: type)])
     let adapter = try StateDict([
-      "base_model.model.l.lora_A.weight": Tensor([1, 1], shape: [1, 2] as [Int]),
-      "base_model.model.l.lora_B.weight": Tensor([factor, factor], shape: [2, 1] as [Int]),
+      "base_model.model.l.lora_A.weight": Tensor([1, 1] as [Float], shape: [1, 2]),
+      "base_model.model.l.lora_B.weight": Tensor([factor, factor] as [Float], shape: [2, 1]),
     ])
     let result = try LowRankAdapter(adapter, name: "a")
       .merged(into: base, baseName: "b", scale: 1, keepsNaN: keepsNaN)
