@@ -109,11 +109,11 @@ extension TensorView {
     return result
   }
 
-  /// Its elements without gaps.
-  fileprivate func denseSource() throws(TensorError) -> ByteSource {
+  /// Its elements without gaps, read from a storage with the same bytes as its own: one whose checksum is compared.
+  fileprivate func denseSource(in whole: Storage) throws(TensorError) -> ByteSource {
     let steps = steps
     return try Tensor(
-      storage: storage, elementType: elementType, shape: steps.map(\.size),
+      storage: whole, elementType: elementType, shape: steps.map(\.size),
       strides: steps.map(\.stride), offset: offset
     ).contiguousSource()
   }
@@ -154,7 +154,7 @@ private struct CompactLayout {
     func storage(
       of old: Storage, _ geometries: [TensorView]
     ) throws(TensorError) -> Storage {
-      if let dense { return Storage(try geometries[dense].denseSource(), name: old.name) }
+      if let dense { return Storage(try geometries[dense].denseSource(in: old), name: old.name) }
       return Storage(old.source.part(bytes), name: old.name)
     }
   }

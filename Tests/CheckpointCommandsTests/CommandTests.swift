@@ -209,7 +209,7 @@ struct CommandTests {
       #expect(CommandLineTool.run(["plan"] + arguments) == status, "\(arguments)")
     }
     #expect(
-      CommandLineTool.run(["convert", training, "-o", folder.file("x.pt"), "--job", "1/2"]) == 65)
+      CommandLineTool.run(["convert", training, "-o", folder.file("x.pt"), "--job", "1/2"]) == 64)
     #expect(CommandLineTool.run(["convert", training, "-o", index, "--job", "3/2"]) == 64)
   }
 

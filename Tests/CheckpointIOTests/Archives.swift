@@ -22,7 +22,8 @@ extension TemporaryFolder {
       [record("data.pkl", pickle), record("byteorder", Array("little".utf8))]
       + storages.enumerated().map { record("data/\($0)", $1) }
       + [record("version", Array("3\n".utf8))]
-    let path = try write([], to: "archive.pt")
+    // Replaced as a whole: whoever has the one before open still reads it.
+    let path = file("archive.pt")
     let output = try AtomicOutput(path: path, replacingExisting: true)
     try ZipWriter().write(records, to: output.file)
     try output.commit()

@@ -36,7 +36,8 @@ struct LoadingTests {
     #expect(report.missing == told.missing)
     #expect(report.unexpected == told.unexpected)
     let refused =
-      report.mismatched.map(\.key) + report.typeMismatched.filter(\.isRefused).map(\.key)
+      report.mismatched.map(\.key) + report.classMismatched.map(\.key)
+      + report.typeMismatched.filter(\.isRefused).map(\.key)
     #expect(refused.count == told.errors.count)
     for key in refused { #expect(told.errors.contains { $0.contains(key) }) }
     #expect(

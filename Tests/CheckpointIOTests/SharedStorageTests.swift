@@ -57,20 +57,6 @@ struct SharedStorageTests {
     }
   }
 
-  /// Writes an archive as `torch.save` does, of a graph and storages.
-  private func archive(_ graph: PickleGraph, _ storages: [[UInt8]]) throws -> String {
-    let path = folder.file("graph.pt")
-    let records =
-      [ZipRecord(name: "x/data.pkl", content: .source(.bytes(try graph.encoded())))]
-      + storages.enumerated().map {
-        ZipRecord(name: "x/data/\($0.offset)", content: .source(.bytes($0.element)))
-      } + [ZipRecord(name: "x/version", content: .source(.bytes(Array("3\n".utf8))))]
-    let output = try AtomicOutput(path: path, replacingExisting: true)
-    try ZipWriter().write(records, to: output.file)
-    try output.commit()
-    return path
-  }
-
   @Test(
     "Objects that hold one another twice are too many to print, and refused before they are made")
   func sharedObjects() throws {
@@ -81,7 +67,7 @@ struct SharedStorageTests {
         ref = graph.addObject(.list, edits: [.append(ref), .append(ref)])
       }
       graph.root = ref
-      let checkpoint = try Checkpoint(archive(graph, []))
+      let checkpoint = try Checkpoint(folder.archive(graph, []))
       guard levels > 10 else {
         #expect(try checkpoint.value(at: "/").type == "list")
         continue
@@ -132,7 +118,7 @@ struct SharedStorageTests {
           let (key, otherKey) = (graph.addString("a"), graph.addString("b"))
           graph.root = graph.addObject(
             .dict, edits: [.setItem(key: key, value: a), .setItem(key: otherKey, value: b)])
-          let path = try archive(graph, [[UInt8](repeating: 0, count: 32)])
+          let path = try folder.archive(graph, [[UInt8](repeating: 0, count: 32)])
           guard first == second else {
             #expect(throws: CheckpointError.self) { try Checkpoint(path) }
             continue

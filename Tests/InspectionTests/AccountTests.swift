@@ -30,7 +30,8 @@ struct AccountTests {
   private func stateDict(_ name: String) throws -> (StateDict, Account) {
     let account = try #require(Accounts.all[name])
     let all = try Checkpoint(Fixtures.path(name + ".pt")).stateDict(at: account.at)
-    return (all, account)
+    // PyTorch's account is of plain tensors; tensors of other classes have tests of their own.
+    return (try all.filter { _, value in value.tensor != nil }, account)
   }
 
   @Test("There are accounts of many fixtures")
