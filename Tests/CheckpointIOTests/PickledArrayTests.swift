@@ -7,34 +7,60 @@ import Testing
 
 /// The parts of pickles that numpy writes, put together by hand; scripts/interop holds the reader against numpy's own.
 private enum Opcodes {
-  /// SHORT_BINSTRING and BINBYTES8.
-  static func text(_ text: String) -> [UInt8] { [0x55, UInt8(text.utf8.count)] + text.utf8 }
+  /// SHORT_BINSTRING.
+  static func text(_ text: String) -> [UInt8] {
+    var result: [UInt8] = [0x55, UInt8(text.utf8.count)]
+    result += text.utf8
+    return result
+  }
+
+  /// BINBYTES8.
   static func bytes(_ bytes: [UInt8]) -> [UInt8] {
-    [0x8E] + (0..<8).map { UInt8(truncatingIfNeeded: bytes.count >> (8 * $0)) } + bytes
+    var result: [UInt8] = [0x8E]
+    for place in 0..<8 { result.append(UInt8(truncatingIfNeeded: bytes.count >> (8 * place))) }
+    result += bytes
+    return result
   }
 
   /// `numpy.dtype(code, 0, 1)` with the byte order.
   static func dtype(_ code: String, _ order: String) -> [UInt8] {
-    Array("cnumpy\ndtype\n(".utf8) + text(code) + [0x4B, 0, 0x4B, 1] + Array("tR(K".utf8) + [3]
-      + text(order) + Array("NNNJ".utf8) + [255, 255, 255, 255, 0x4A, 255, 255, 255, 255, 0x4B, 0]
-      + Array("tb".utf8)
+    var result = Array("cnumpy\ndtype\n(".utf8)
+    result += text(code)
+    result += [0x4B, 0, 0x4B, 1]
+    result += "tR(K\u{3}".utf8
+    result += text(order)
+    result += "NNNJ".utf8
+    result += [255, 255, 255, 255, 0x4A, 255, 255, 255, 255, 0x4B, 0]
+    result += "tb".utf8
+    return result
   }
 
   /// An array, as `array_reduce` has it.
   static func array(
     _ code: String, _ order: String = "<", shape: [UInt8], fortran: Bool = false, _ data: [UInt8]
   ) -> [UInt8] {
-    var result =
-      Array("cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK".utf8) + [0, 0x85]
-    result += text("b") + Array("tR(K".utf8) + [1, 0x28]
+    var result = Array("cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK".utf8)
+    result += [0, 0x85]
+    result += text("b")
+    result += "tR(K\u{1}(".utf8
     for size in shape { result += [0x4B, size] }
-    result += Array("t".utf8) + dtype(code, order) + [fortran ? 0x88 : 0x89] + bytes(data)
-    return result + Array("tb".utf8)
+    result += "t".utf8
+    result += dtype(code, order)
+    result.append(fortran ? 0x88 : 0x89)
+    result += bytes(data)
+    result += "tb".utf8
+    return result
   }
 
   /// A dict of those values, of protocol 4.
   static func dict(_ entries: [(String, [UInt8])]) -> [UInt8] {
-    [0x80, 4, 0x7D, 0x28] + entries.flatMap { text($0.0) + $0.1 } + Array("u.".utf8)
+    var result: [UInt8] = [0x80, 4, 0x7D, 0x28]
+    for (key, value) in entries {
+      result += text(key)
+      result += value
+    }
+    result += "u.".utf8
+    return result
   }
 }
 
@@ -84,7 +110,7 @@ struct PickledArrayTests {
   func writing() throws {
     let numbers = (0..<1000).map { UInt8(truncatingIfNeeded: $0 * 7) }
     var checkpoint = try pickle([
-      ("w", Opcodes.array("u1", "|", shape: [250, 4].map { UInt8($0) }, numbers))
+      ("w", Opcodes.array("u1", "|", shape: [250, 4], numbers))
     ])
     let kept = folder.file("kept.pt")
     try checkpoint.write(to: kept)
