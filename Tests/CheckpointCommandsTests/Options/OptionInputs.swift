@@ -97,13 +97,18 @@ struct OptionInputs {
           merge + out(ending),
         ]
       }
-      + ["linear", "task-arithmetic", "karcher", "multislerp", "swa", "ema", "sce", "model-stock"]
-      .map { ["merge", a, b, c, "--method", $0] + out(".pt") }
-      + ["ties", "dare-ties", "della", "breadcrumbs"]
-      .map { ["merge", a, b, c, "--density", "0.5", "--method", $0] + out(".pt") }
-      + ["slerp", "nuslerp", "nearswap"].map { merge + ["--method", $0] + out(".pt") }
       + [
-        ["merge", b, "--method", "passthrough"] + out(".pt"),
+        ["karcher"], ["swa"], ["sce"], ["model-stock"], ["ema", "--decay", "0.5"],
+        ["linear", "--weights", "0.5"], ["task-arithmetic", "--weights", "0.5"],
+        ["multislerp", "--weights", "1,2"],
+      ].map { ["merge", a, b, c, "--method"] + $0 + out(".pt") }
+      + ["ties", "dare-ties", "della", "breadcrumbs"].map {
+        ["merge", a, b, c, "--weights", "0.7", "--density", "0.5", "--method", $0] + out(".pt")
+      }
+      + [["slerp", "--t", "0.5"], ["nearswap", "--t", "0.5"], ["nuslerp", "--weights", "1,2"]]
+      .map { merge + ["--method"] + $0 + out(".pt") }
+      + [
+        ["merge", b, "--method", "passthrough", "--scale", "2"] + out(".pt"),
         ["merge", b, adapters, "--method", "lora"] + out(".pt"),
         ["merge", "--config", recipe] + out(".pt"), ["merge", recipe] + out(".safetensors"),
       ]
@@ -141,7 +146,7 @@ struct OptionInputs {
     switch option.name {
     case "at", "other-at": return ["none"]
     case "include", "select": return ["is:model.embed"]
-    case "exclude", "cast-exclude": return ["is:model.embed", "is:x.model.embed"]
+    case "exclude", "cast-exclude": return ["is:model.embed", "under:model.layers.0"]
     case "cast-include": return ["is:model.embed"]
     case "dtype": return ["int64"]
     case "min-elements": return ["100"]
