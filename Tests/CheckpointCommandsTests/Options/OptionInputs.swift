@@ -67,54 +67,55 @@ struct OptionInputs {
     parts["model.embed_v"] = tied
     let normed = folder.file("normed.pt")
     try Checkpoint(parts).write(to: normed)
-    func out(_ name: String) -> [String] { ["-o", folder.file("out" + name)] }
-    let merge = ["merge", b, c]
-    let most: [[String]] =
-      [
-        ["ls", a], ["ls", a, "--optimizer"], ["show", a], ["show", a, "--record", "x"],
-        ["check", a, "--against", b], ["check", a, "--model", "resnet18"], ["recipes"],
-        ["recipes", "moco"], ["get", a, "--at", "/"], ["scan", a], ["verify", a],
-        ["verify", a, "--model", "resnet18"],
-        ["verify", a, "--model", "resnet18", "--dump", folder.file("out.pt")],
-        ["stats", a], ["diff", a, b], ["diff", a, b, "--json"], ["hash", a],
-        ["rewrite", nested] + out(".pt"), ["compact", a] + out(".pt"),
-        ["set", nested, "--at", "epoch", "--value", "2"] + out(".pt"),
-        ["drop", nested, "--at", "epoch"] + out(".pt"),
-        ["shard", b, "--max-size", "30"] + out(""), ["join", shards] + out(".safetensors"),
-        [
-          "join", shards, "--index-only", "--force", "-o", shards + "/model.safetensors.index.json",
-        ],
-      ]
-      + [
-        ".pt", ".safetensors", "/", ".safetensors.index.json", ".bin.index.json", ".npz", ".gguf",
-        ".dcp",
-      ]
-      .flatMap { ending in
-        [
-          ["filter", a] + out(ending),
-          ["rename-keys", b, "--add-prefix", "x."] + out(ending),
-          ["convert", a] + out(ending), ["convert", b, "--to-dtype", "float16"] + out(ending),
-          merge + out(ending),
-        ]
-      }
-      + [
-        ["karcher"], ["swa"], ["sce"], ["model-stock"], ["ema", "--decay", "0.5"],
-        ["linear", "--weights", "0.5"], ["task-arithmetic", "--weights", "0.5"],
-        ["multislerp", "--weights", "1,2"],
-      ].map { ["merge", a, b, c, "--method"] + $0 + out(".pt") }
-      + ["ties", "dare-ties", "della", "breadcrumbs"].map {
-        ["merge", a, b, c, "--weights", "0.7", "--density", "0.5", "--method", $0] + out(".pt")
-      }
-      + [["slerp", "--t", "0.5"], ["nearswap", "--t", "0.5"], ["nuslerp", "--weights", "1,2"]]
-      .map { merge + ["--method"] + $0 + out(".pt") }
-      + [
-        ["merge", b, "--method", "passthrough", "--scale", "2"] + out(".pt"),
-        ["merge", b, adapters, "--method", "lora"] + out(".pt"),
-        ["merge", "--config", recipe] + out(".pt"), ["merge", recipe] + out(".safetensors"),
-      ]
-    let endings = [".pt", ".safetensors", "/", ".safetensors.index.json", ".npz", ".gguf"]
-    calls = most + endings.map { ["fold", normed] + out($0) }
+    var calls: [[String]] = [
+      ["ls", a], ["ls", a, "--optimizer"], ["show", a], ["show", a, "--record", "x"],
+      ["check", a, "--against", b], ["check", a, "--model", "resnet18"], ["recipes"],
+      ["recipes", "moco"], ["get", a, "--at", "/"], ["scan", a], ["verify", a],
+      ["verify", a, "--model", "resnet18"],
+      ["verify", a, "--model", "resnet18", "--dump", folder.file("out.pt")],
+      ["stats", a], ["diff", a, b], ["diff", a, b, "--json"], ["hash", a],
+      ["join", shards, "--index-only", "--force", "-o", shards + "/model.safetensors.index.json"],
+    ]
+    func add(_ call: [String], _ ending: String = ".pt") {
+      calls.append(call + ["-o", folder.file("out" + ending)])
+    }
+    add(["rewrite", nested])
+    add(["compact", a])
+    add(["set", nested, "--at", "epoch", "--value", "2"])
+    add(["drop", nested, "--at", "epoch"])
+    add(["shard", b, "--max-size", "30"], "")
+    add(["join", shards], ".safetensors")
+    for ending in [".pt", ".safetensors", "/"] + Self.otherEndings {
+      add(["filter", a], ending)
+      add(["rename-keys", b, "--add-prefix", "x."], ending)
+      add(["convert", a], ending)
+      add(["convert", b, "--to-dtype", "float16"], ending)
+      add(["merge", b, c], ending)
+      add(["fold", normed], ending)
+    }
+    let three = ["merge", a, b, c, "--method"]
+    for method in ["karcher", "swa", "sce", "model-stock"] { add(three + [method]) }
+    add(three + ["ema", "--decay", "0.5"])
+    add(three + ["linear", "--weights", "0.5"])
+    add(three + ["task-arithmetic", "--weights", "0.5"])
+    add(three + ["multislerp", "--weights", "1,2"])
+    for method in ["ties", "dare-ties", "della", "breadcrumbs"] {
+      add(three + [method, "--weights", "0.7", "--density", "0.5"])
+    }
+    let two = ["merge", b, c, "--method"]
+    for method in ["slerp", "nearswap"] { add(two + [method, "--t", "0.5"]) }
+    add(two + ["nuslerp", "--weights", "1,2"])
+    add(["merge", b, "--method", "passthrough", "--scale", "2"])
+    add(["merge", b, adapters, "--method", "lora"])
+    add(["merge", "--config", recipe])
+    add(["merge", recipe], ".safetensors")
+    self.calls = calls
   }
+
+  /// Endings on which only the options of outputs are tried.
+  private static let otherEndings = [
+    ".safetensors.index.json", ".bin.index.json", ".npz", ".gguf", ".dcp",
+  ]
 
   /// Whether a call writes something that can be compared.
   func writes(_ call: [String]) -> Bool {
@@ -126,7 +127,7 @@ struct OptionInputs {
 
   /// Whether all options are tried on a call; on formats beside the usual ones, those of the output.
   func isWhole(_ call: [String]) -> Bool {
-    ![".safetensors.index.json", ".bin.index.json", ".npz", ".gguf", ".dcp"].contains { ending in
+    !Self.otherEndings.contains { ending in
       call.contains(folder.file("out" + ending))
     }
   }
