@@ -48,6 +48,11 @@ extension MergeCommand: CheckedCommand {
           + (known.isEmpty
             ? "has no parameters"
             : "takes " + known.map { "--\($0.option)" }.joined(separator: ", ")))
+      if kind == .nuslerp {
+        use.decide(
+          ["nuslerp-row-wise"], if: merging.nuslerpFlatten == false,
+          otherwise: "a flattened tensor has no rows; it goes with --no-nuslerp-flatten")
+      }
       use.decide(
         ["base"], if: kind.baseUse != .ignored,
         otherwise: "\(kind.name) has no base; name all files in a row")

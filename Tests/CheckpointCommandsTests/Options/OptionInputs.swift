@@ -97,8 +97,8 @@ struct OptionInputs {
     for method in ["karcher", "swa", "sce", "model-stock"] { add(three + [method]) }
     add(three + ["ema", "--decay", "0.5"])
     add(three + ["linear", "--weights", "0.5"])
-    add(three + ["task-arithmetic", "--weights", "0.5"])
-    add(three + ["multislerp", "--weights", "1,2"])
+    add(three + ["task-arithmetic", "--weights", "0.7"])
+    add(three + ["multislerp", "--weights", "1,2,3"])
     for method in ["ties", "dare-ties", "della", "breadcrumbs"] {
       add(three + [method, "--weights", "0.7", "--density", "0.5"])
     }
