@@ -31,7 +31,7 @@ struct AccountTests {
     let account = try #require(Accounts.all[name])
     let all = try Checkpoint(Fixtures.path(name + ".pt")).stateDict(at: account.at)
     // PyTorch's account is of plain tensors; tensors of other classes have tests of their own.
-    return (try all.filter { _, value in value.tensor != nil }, account)
+    return (all.filter { _, value in value.tensor != nil }, account)
   }
 
   @Test("There are accounts of many fixtures")
