@@ -14,6 +14,8 @@ extension MergeCommand {
     let dry_run: Bool
     let merged, copied: [String]
     let kept: KeptReport
+    /// Weights that are computed from several keys, of which the parts were merged one by one.
+    let partwise: [String]
     let broken_ties: [[String]]
     let separated: [OutputOptions.Separated]
     let tied_heads: [MergeLossReport.Head]
@@ -111,6 +113,7 @@ extension MergeCommand {
         Report(
           method: method, output: output.output, at: place, inputs: inputs, base: base, seed: seed,
           dry_run: output.dryRun, merged: result.merged, copied: result.copied, kept: kept,
+          partwise: result.partwise.map(\.key),
           broken_ties: result.brokenTies, separated: separated, tied_heads: lost.heads,
           losses: lost.losses,
           rounded_to_infinity: lost.rounded,
