@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+internal import Synchronization
 
 /// The options of all commands, for what must hold for each of them.
 package enum OptionCatalogue {
@@ -42,8 +43,19 @@ struct CommandOption: Sendable, Hashable {
   /// Whether it may be given several times.
   let isRepeatable: Bool
 
+  /// The options of the commands that were asked for, by the commands' names.
+  private static let known = Mutex<[String: [CommandOption]]>([:])
+
   /// All options of a command, also hidden ones, from what the parser tells of it.
   static func all(of command: any ParsableCommand.Type) -> [CommandOption] {
+    let name = command._commandName
+    if let found = known.withLock({ $0[name] }) { return found }
+    let options = told(of: command)
+    known.withLock { $0[name] = options }
+    return options
+  }
+
+  private static func told(of command: any ParsableCommand.Type) -> [CommandOption] {
     let data = Data(command._dumpHelp().utf8)
     let found = try? JSONDecoder().decode(Tool.self, from: data)
     let named = (found?.command.arguments ?? []).filter { $0.kind != "positional" }
