@@ -1,5 +1,6 @@
 internal import PickleFormat
 internal import Platform
+internal import Streaming
 internal import TensorStore
 
 /// What shrinking a checkpoint's storages has saved.
@@ -66,11 +67,8 @@ extension Checkpoint {
   private func compacted(
     _ views: [Tensor], of storage: Storage
   ) throws -> (views: [Tensor], byteCount: Int)? {
-    guard let checked = CheckedRegion(storage.source) else {
-      let compaction = try Compaction(views, of: storage)
-      return compaction.views.map { ($0, compaction.byteCount) }
-    }
-    let whole = Storage(.computed(checked), name: storage.name)
+    // A part of a record is used only when the whole was compared with its checksum.
+    let whole = Storage(VerifiedBytes.wrapping(storage.source), name: storage.name)
     let compaction = try Compaction(views, of: whole)
     return compaction.views.map { ($0, compaction.byteCount) }
   }
