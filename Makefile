@@ -25,7 +25,7 @@ test: setup
 
 interop: build
 	@scripts/setup interop
-	@swift build -c release $(STATIC) --product fine-tuning-example --quiet
+	@swift build -c release $(STATIC) --product CkptFineTuningExample --quiet
 	@python=$$(scripts/python-env) && "$$python" scripts/interop/run.py $(CKPT)
 
 lint:

@@ -19,7 +19,7 @@ let package = Package(
     .library(name: "StateDictKit", targets: ["StateDictKit"]),
     .library(name: "TrainingCore", targets: ["TrainingCore"]),
     .library(name: "ModelZoo", targets: ["ModelZoo"]),
-    .executable(name: "ckpt", targets: ["ckpt"]),
+    .executable(name: "ckpt", targets: ["CkptTool"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -31,122 +31,131 @@ let package = Package(
   targets: [
     // System libraries.
     .systemLibrary(
-      name: "CZip", pkgConfig: "libzip",
+      name: "CCkptZip", pkgConfig: "libzip",
       providers: [.apt(["libzip-dev"]), .brew(["libzip"])]),
     .systemLibrary(
-      name: "CZlib", pkgConfig: "zlib",
+      name: "CCkptZlib", pkgConfig: "zlib",
       providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
-    .systemLibrary(name: "CLinux"),
+    .systemLibrary(name: "CCkptLinux"),
     .systemLibrary(
-      name: "CDeflate", pkgConfig: "libdeflate",
+      name: "CCkptDeflate", pkgConfig: "libdeflate",
       providers: [.apt(["libdeflate-dev"]), .brew(["libdeflate"])]),
 
     // Loops over numbers, in C, compiled for several instruction sets (variants/InstructionSets.h).
     .target(
-      name: "CKernels", cSettings: [.headerSearchPath("."), .headerSearchPath("variants")]),
+      name: "CCkptKernels", cSettings: [.headerSearchPath("."), .headerSearchPath("variants")]),
 
     // The rooms; each depends only on those above it.
-    .target(name: "Platform", dependencies: ["CLinux"], swiftSettings: settings),
-    .target(name: "PickleFormat", dependencies: ["Platform"], swiftSettings: settings),
+    .target(name: "CkptPlatform", dependencies: ["CCkptLinux"], swiftSettings: settings),
+    .target(name: "CkptPickle", dependencies: ["CkptPlatform"], swiftSettings: settings),
     .target(
-      name: "Streaming", dependencies: ["CZlib", "CDeflate", "Platform"], swiftSettings: settings),
-    .target(
-      name: "ZipArchive", dependencies: ["CZip", "Platform", "Streaming"], swiftSettings: settings),
-    .target(name: "TensorStore", dependencies: ["CKernels", "Platform"], swiftSettings: settings),
-    .target(
-      name: "StateDicts", dependencies: ["Platform", "TensorStore", collections],
+      name: "CkptBytes", dependencies: ["CCkptZlib", "CCkptDeflate", "CkptPlatform"],
       swiftSettings: settings),
     .target(
-      name: "SafetensorsFormat", dependencies: ["Platform", "TensorStore"], swiftSettings: settings),
-    .target(
-      name: "GGUFFormat", dependencies: ["Platform", "TensorStore"], swiftSettings: settings),
-    .target(
-      name: "NumpyFormat", dependencies: ["Platform", "TensorStore"], swiftSettings: settings),
-    .target(
-      name: "Merging", dependencies: ["CKernels", "Platform", "TensorStore", "StateDicts", "Yams"],
+      name: "CkptZip", dependencies: ["CCkptZip", "CkptPlatform", "CkptBytes"],
       swiftSettings: settings),
     .target(
-      name: "CheckpointIO",
+      name: "CkptTensors", dependencies: ["CCkptKernels", "CkptPlatform"], swiftSettings: settings),
+    .target(
+      name: "CkptStateDicts", dependencies: ["CkptPlatform", "CkptTensors", collections],
+      swiftSettings: settings),
+    .target(
+      name: "CkptSafetensors", dependencies: ["CkptPlatform", "CkptTensors"],
+      swiftSettings: settings),
+    .target(
+      name: "CkptGGUF", dependencies: ["CkptPlatform", "CkptTensors"], swiftSettings: settings),
+    .target(
+      name: "CkptNumpy", dependencies: ["CkptPlatform", "CkptTensors"], swiftSettings: settings),
+    .target(
+      name: "CkptMerging",
+      dependencies: ["CCkptKernels", "CkptPlatform", "CkptTensors", "CkptStateDicts", "Yams"],
+      swiftSettings: settings),
+    .target(
+      name: "CkptIO",
       dependencies: [
-        "Platform", "PickleFormat", "SafetensorsFormat", "GGUFFormat", "NumpyFormat", "Streaming",
-        "ZipArchive", "TensorStore", "StateDicts",
+        "CkptPlatform", "CkptPickle", "CkptSafetensors", "CkptGGUF", "CkptNumpy", "CkptBytes",
+        "CkptZip", "CkptTensors", "CkptStateDicts",
       ],
       swiftSettings: settings),
     // Loops of the training core, in C, compiled for several instruction sets.
     .target(
-      name: "CTrainingKernels",
-      cSettings: [.headerSearchPath("."), .headerSearchPath("../CKernels/variants")]),
+      name: "CCkptTrainingKernels",
+      cSettings: [.headerSearchPath("."), .headerSearchPath("../CCkptKernels/variants")]),
     .target(
       name: "TrainingCore",
-      dependencies: ["CTrainingKernels", "Platform", "TensorStore", "StateDicts"],
+      dependencies: ["CCkptTrainingKernels", "CkptPlatform", "CkptTensors", "CkptStateDicts"],
       swiftSettings: settings),
     .target(
-      name: "Recipes", dependencies: ["Platform", "StateDicts", "Yams"],
+      name: "CkptRecipes", dependencies: ["CkptPlatform", "CkptStateDicts", "Yams"],
       resources: [.embedInCode("recipes.yml")], swiftSettings: settings),
     .target(
-      name: "Inspection",
+      name: "CkptInspection",
       dependencies: [
-        "Platform", "TensorStore", "StateDicts", .product(name: "Crypto", package: "swift-crypto"),
+        "CkptPlatform", "CkptTensors", "CkptStateDicts",
+        .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: settings),
     .target(
       name: "ModelZoo",
-      dependencies: ["Platform", "TensorStore", "StateDicts", "TrainingCore", "Yams"],
+      dependencies: ["CkptPlatform", "CkptTensors", "CkptStateDicts", "TrainingCore", "Yams"],
       swiftSettings: settings),
     .target(
       name: "StateDictKit",
       dependencies: [
-        "Platform", "PickleFormat", "TensorStore", "StateDicts", "Merging", "CheckpointIO",
-        "Recipes",
-        "Inspection",
+        "CkptPlatform", "CkptPickle", "CkptTensors", "CkptStateDicts", "CkptMerging", "CkptIO",
+        "CkptRecipes",
+        "CkptInspection",
       ],
       swiftSettings: settings),
     .target(
-      name: "CheckpointCommands",
+      name: "CkptCommands",
       dependencies: [
         "StateDictKit", "ModelZoo", "TrainingCore", "Yams",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
     .executableTarget(
-      name: "ckpt", dependencies: ["CheckpointCommands", "Platform"], swiftSettings: settings),
+      name: "CkptTool", dependencies: ["CkptCommands", "CkptPlatform"], swiftSettings: settings),
 
     // A program of one's own; `make interop` compares what it does with PyTorch.
     .executableTarget(
-      name: "fine-tuning-example",
+      name: "CkptFineTuningExample",
       dependencies: [
-        "StateDictKit", "StateDicts", "TensorStore", "ModelZoo", "TrainingCore",
+        "StateDictKit", "CkptStateDicts", "CkptTensors", "ModelZoo", "TrainingCore",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Examples/FineTuning", swiftSettings: settings),
 
     // A test target a room.
     .target(
-      name: "TestSupport", dependencies: [.product(name: "Crypto", package: "swift-crypto")],
-      path: "Tests/TestSupport", swiftSettings: settings),
-    test("Platform"),
-    test("PickleFormat"),
-    test("Streaming", "Platform"),
-    test("ZipArchive", "Platform", "Streaming"),
-    test("TensorStore", "Platform"),
-    test("SafetensorsFormat", "TensorStore", "Platform"),
-    test("StateDicts", "TensorStore", "Platform"),
-    test("GGUFFormat", "Platform", "TensorStore"),
-    test("NumpyFormat", "Platform", "TensorStore"),
-    test("Merging", "CKernels", "StateDictKit", "StateDicts", "TensorStore", "Platform"),
-    test("CheckpointIO", "StateDictKit", "ZipArchive", "PickleFormat"),
-    test("Recipes", "StateDicts", "TensorStore", "Platform"),
-    test("TrainingCore", "StateDictKit", "StateDicts", "TensorStore"),
-    test("Inspection", "TensorStore", "StateDicts", "Platform", "CheckpointIO"),
+      name: "CkptTestSupport", dependencies: [.product(name: "Crypto", package: "swift-crypto")],
+      path: "Tests/CkptTestSupport", swiftSettings: settings),
+    test("CkptPlatform"),
+    test("CkptPickle"),
+    test("CkptBytes", "CkptPlatform"),
+    test("CkptZip", "CkptPlatform", "CkptBytes"),
+    test("CkptTensors", "CkptPlatform"),
+    test("CkptSafetensors", "CkptTensors", "CkptPlatform"),
+    test("CkptStateDicts", "CkptTensors", "CkptPlatform"),
+    test("CkptGGUF", "CkptPlatform", "CkptTensors"),
+    test("CkptNumpy", "CkptPlatform", "CkptTensors"),
+    test(
+      "CkptMerging", "CCkptKernels", "StateDictKit", "CkptStateDicts", "CkptTensors", "CkptPlatform"
+    ),
+    test("CkptIO", "StateDictKit", "CkptZip", "CkptPickle"),
+    test("CkptRecipes", "CkptStateDicts", "CkptTensors", "CkptPlatform"),
+    test("TrainingCore", "StateDictKit", "CkptStateDicts", "CkptTensors"),
+    test("CkptInspection", "CkptTensors", "CkptStateDicts", "CkptPlatform", "CkptIO"),
     test("StateDictKit"),
-    test("ModelZoo", "StateDictKit", "TrainingCore", "StateDicts", "TensorStore", "Platform"),
-    test("CheckpointCommands", "StateDictKit", "StateDicts", "TensorStore"),
+    test(
+      "ModelZoo", "StateDictKit", "TrainingCore", "CkptStateDicts", "CkptTensors", "CkptPlatform"),
+    test("CkptCommands", "StateDictKit", "CkptStateDicts", "CkptTensors"),
   ]
 )
 
 /// The tests of a room, and the other rooms that they look into.
 func test(_ room: String, _ others: String...) -> Target {
   .testTarget(
-    name: room + "Tests",
-    dependencies: ([room, "TestSupport"] + others).map { .init(stringLiteral: $0) },
+    name: (room.hasPrefix("Ckpt") ? room : "Ckpt" + room) + "Tests",
+    dependencies: ([room, "CkptTestSupport"] + others).map { .init(stringLiteral: $0) },
     swiftSettings: settings)
 }

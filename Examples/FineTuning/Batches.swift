@@ -1,6 +1,6 @@
 internal import StateDictKit
-internal import StateDicts
-internal import TensorStore
+internal import CkptStateDicts
+internal import CkptTensors
 internal import TrainingCore
 
 /// Batches that a file holds as tensors `0.input`, `0.target`, `1.input`, …

@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import ModelZoo
 internal import StateDictKit
-internal import StateDicts
+internal import CkptStateDicts
 internal import TrainingCore
 
 /// Training goes on from a checkpoint of a model, an optimizer and a scheduler, wherever it was written.

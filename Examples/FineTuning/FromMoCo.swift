@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import ModelZoo
 internal import StateDictKit
-internal import StateDicts
+internal import CkptStateDicts
 internal import TrainingCore
 
 /// A ResNet-18 from a self-supervised checkpoint: a new head is trained alone, then everything.

@@ -1,5 +1,5 @@
-package import StateDicts
-internal import TensorStore
+package import CkptStateDicts
+internal import CkptTensors
 package import TrainingCore
 
 /// What a model computes from given inputs, for a comparison with PyTorch.

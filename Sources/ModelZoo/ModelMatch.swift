@@ -1,4 +1,4 @@
-public import StateDicts
+public import CkptStateDicts
 internal import TrainingCore
 
 /// A model whose keys and shapes match those of a state dict.

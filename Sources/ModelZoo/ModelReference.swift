@@ -1,4 +1,4 @@
-public import StateDicts
+public import CkptStateDicts
 internal import TrainingCore
 
 /// A model against whose keys, shapes and types a state dict is checked. It is not run, and its weights are never

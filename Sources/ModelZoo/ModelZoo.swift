@@ -1,4 +1,4 @@
-public import StateDicts
+public import CkptStateDicts
 public import TrainingCore
 
 /// The models that can be built by name.

@@ -1,5 +1,5 @@
-public import StateDicts
-internal import TensorStore
+public import CkptStateDicts
+internal import CkptTensors
 
 /// The shapes of a state dict's tensors, from which a model's hyperparameters are inferred.
 public struct StateShapes: Sendable {

@@ -1,4 +1,4 @@
-public import Platform
+public import CkptPlatform
 
 /// An error in building a model by name.
 public enum ZooError: Diagnostic, Equatable {

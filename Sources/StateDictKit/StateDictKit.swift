@@ -1,9 +1,9 @@
 // One import for everything that tools need.
-@_exported public import CheckpointIO
-@_exported public import Inspection
-@_exported public import Merging
-@_exported public import PickleFormat
-@_exported public import Platform
-@_exported public import Recipes
-@_exported public import StateDicts
-@_exported public import TensorStore
+@_exported public import CkptIO
+@_exported public import CkptInspection
+@_exported public import CkptMerging
+@_exported public import CkptPickle
+@_exported public import CkptPlatform
+@_exported public import CkptRecipes
+@_exported public import CkptStateDicts
+@_exported public import CkptTensors

@@ -21,7 +21,7 @@ S = torch.optim.lr_scheduler
 
 
 def example(*arguments):
-    program = pathlib.Path(harness.CKPT).parent / "fine-tuning-example"
+    program = pathlib.Path(harness.CKPT).parent / "CkptFineTuningExample"
     done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
     assert done.returncode == 0, f"{arguments}: status {done.returncode}: {done.stderr[:500]}"
 

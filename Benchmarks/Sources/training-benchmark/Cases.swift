@@ -1,4 +1,4 @@
-import StateDicts
+import CkptStateDicts
 import TrainingCore
 
 /// What is timed; `peers/training.py` has the same cases.

@@ -1,6 +1,6 @@
 import Foundation
 import StateDictKit
-import StateDicts
+import CkptStateDicts
 import TrainingCore
 
 // training-benchmark PYTHON [CASE…]     the table: every case beside PyTorch, step by step in turn

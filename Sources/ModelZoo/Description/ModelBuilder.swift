@@ -1,4 +1,4 @@
-internal import StateDicts
+internal import CkptStateDicts
 internal import TrainingCore
 
 /// Builds modules from a description when its sizes are known.

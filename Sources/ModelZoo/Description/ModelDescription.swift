@@ -1,6 +1,6 @@
 internal import Foundation
-internal import Platform
-public import StateDicts
+internal import CkptPlatform
+public import CkptStateDicts
 public import TrainingCore
 
 /// A model that a YAML file describes.

@@ -1,4 +1,4 @@
-internal import Platform
+internal import CkptPlatform
 public import TrainingCore
 
 /// Self-attention and a feed-forward network, each with a residual connection: torchvision's `EncoderBlock`.

@@ -1,6 +1,6 @@
 internal import Foundation
-public import Platform
-public import StateDicts
+public import CkptPlatform
+public import CkptStateDicts
 internal import TrainingCore
 
 /// The result of loading weights into a model and running it: whether they are those of a model that works.

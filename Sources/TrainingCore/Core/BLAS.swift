@@ -1,4 +1,4 @@
-internal import Platform
+internal import CkptPlatform
 internal import Synchronization
 
 /// Matrix products by OpenBLAS or Accelerate: `cblas_sgemm` and `cblas_dgemm`.

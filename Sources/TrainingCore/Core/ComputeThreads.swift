@@ -1,4 +1,4 @@
-internal import Platform
+internal import CkptPlatform
 internal import Synchronization
 
 /// The number of threads that operations use, `torch.set_num_threads`.

@@ -1,7 +1,7 @@
 internal import Foundation
-internal import Platform
+internal import CkptPlatform
 internal import Synchronization
-internal import TensorStore
+internal import CkptTensors
 
 /// The owner of a block of memory, aligned to 64 bytes, which returns to the ``MemoryPool`` when the owner is
 /// destroyed.

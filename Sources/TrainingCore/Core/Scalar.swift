@@ -1,5 +1,5 @@
 internal import Foundation
-public import TensorStore
+public import CkptTensors
 
 /// The element type of a ``Variable``, `torch.dtype`.
 public enum ScalarType: String, Sendable, CaseIterable {

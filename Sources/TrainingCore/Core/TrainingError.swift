@@ -1,5 +1,5 @@
-public import Platform
-public import StateDicts
+public import CkptPlatform
+public import CkptStateDicts
 
 /// An error of an operation, a module or an optimizer.
 public enum TrainingError: Diagnostic, Equatable {

@@ -1,4 +1,4 @@
-public import StateDicts
+public import CkptStateDicts
 
 /// A model or a part of one, with parameters, buffers and modules in it: PyTorch's `nn.Module`.
 ///

@@ -1,6 +1,6 @@
-internal import Platform
-public import StateDicts
-public import TensorStore
+internal import CkptPlatform
+public import CkptStateDicts
+public import CkptTensors
 
 extension Module {
   /// Parameters and persistent buffers with their keys, in the order of `state_dict()`; one that has two keys occurs

@@ -1,4 +1,4 @@
-internal import CTrainingKernels
+internal import CCkptTrainingKernels
 
 /// A function that has C kernels for float32.
 protocol KernelFunction: UnaryFunction {

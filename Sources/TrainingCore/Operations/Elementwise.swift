@@ -1,4 +1,4 @@
-internal import CTrainingKernels
+internal import CCkptTrainingKernels
 
 /// A function of one number, with its derivative.
 protocol UnaryFunction {

@@ -1,4 +1,4 @@
-internal import CTrainingKernels
+internal import CCkptTrainingKernels
 
 extension Variable {
   /// The largest element of each window of images of shape [batch, channels, height, width]: `F.max_pool2d`. A NaN in a

@@ -1,4 +1,4 @@
-internal import CTrainingKernels
+internal import CCkptTrainingKernels
 
 extension Variable {
   /// exp(x) / Σ exp(x) along a dimension: `torch.softmax`.

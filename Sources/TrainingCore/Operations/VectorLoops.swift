@@ -1,6 +1,6 @@
-internal import CTrainingKernels
+internal import CCkptTrainingKernels
 
-// Loops over contiguous elements: kernels of `CTrainingKernels` for float32, Swift for float64, which is used for
+// Loops over contiguous elements: kernels of `CCkptTrainingKernels` for float32, Swift for float64, which is used for
 // gradient checks.
 
 /// The same pointer, if its elements are 32-bit floats.

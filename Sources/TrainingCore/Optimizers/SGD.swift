@@ -1,4 +1,4 @@
-internal import CTrainingKernels
+internal import CCkptTrainingKernels
 
 /// Stochastic gradient descent with momentum: PyTorch's `torch.optim.SGD`, whose documentation has the formulas.
 public final class SGD: Optimizer {

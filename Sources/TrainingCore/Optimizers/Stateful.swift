@@ -1,4 +1,4 @@
-public import StateDicts
+public import CkptStateDicts
 
 /// Something that is trained over many steps and whose progress can be saved and continued: PyTorch's `Stateful`
 /// (`torch.distributed.checkpoint.stateful`). Optimizers and learning rate schedulers conform.

@@ -1,5 +1,5 @@
 internal import Foundation
-internal import StateDicts
+internal import CkptStateDicts
 internal import TrainingCore
 
 /// The functions that forward passes may call, with PyTorch's names and arguments. They may also be called as methods

@@ -1,4 +1,4 @@
-internal import StateDicts
+internal import CkptStateDicts
 
 /// Checks that all names in a step of a forward pass are known, before anything is run.
 struct StepChecker {

@@ -1,4 +1,4 @@
-internal import StateDicts
+internal import CkptStateDicts
 internal import TrainingCore
 
 /// The arguments of a layer under PyTorch's names.

@@ -1,5 +1,5 @@
-internal import Platform
-internal import StateDicts
+internal import CkptPlatform
+internal import CkptStateDicts
 
 /// Evaluates expressions of sizes: names, arithmetic, and the shapes of a state dict's tensors.
 struct SizeScope {

@@ -1,4 +1,4 @@
-public import Platform
+public import CkptPlatform
 
 /// An error in the description of a model, with its location.
 public enum DescriptionError: Diagnostic, Equatable {

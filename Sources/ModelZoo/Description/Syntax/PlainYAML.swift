@@ -1,6 +1,6 @@
 internal import Foundation
-internal import Platform
-internal import StateDicts
+internal import CkptPlatform
+internal import CkptStateDicts
 internal import Yams
 
 /// A node of the subset of YAML in which models are described: mappings, lists and words, each with its line.

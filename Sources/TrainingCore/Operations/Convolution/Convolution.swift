@@ -1,4 +1,4 @@
-internal import CTrainingKernels
+internal import CCkptTrainingKernels
 
 extension Variable {
   /// The convolution of images of shape [batch, channels, height, width]: `F.conv2d`.

@@ -1,4 +1,4 @@
-internal import CTrainingKernels
+internal import CCkptTrainingKernels
 
 /// The three products of a convolution: outputs, gradients of images, and gradients of weights. All operands are
 /// contiguous.

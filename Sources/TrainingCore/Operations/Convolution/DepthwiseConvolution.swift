@@ -1,4 +1,4 @@
-internal import CTrainingKernels
+internal import CCkptTrainingKernels
 
 /// Convolutions in which every group has one channel, plane by plane.
 enum DepthwiseConvolution {

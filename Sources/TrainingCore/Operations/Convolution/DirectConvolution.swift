@@ -1,6 +1,6 @@
-internal import CTrainingKernels
+internal import CCkptTrainingKernels
 
-/// Convolutions of float32 without a matrix of patches: the kernels of `CTrainingKernels` gather patches from the
+/// Convolutions of float32 without a matrix of patches: the kernels of `CCkptTrainingKernels` gather patches from the
 /// padded images while they multiply.
 ///
 /// They are near the processor's peak for all layers of a ResNet, while a matrix product of patches reaches half of

@@ -1,4 +1,4 @@
-internal import CTrainingKernels
+internal import CCkptTrainingKernels
 
 /// The weights' gradients of 1×1 convolutions of float32: sums over pixels with vectors along the channels, so that no
 /// vector's elements are summed, which takes longer than the products if there are many outputs and few pixels.

@@ -1,4 +1,4 @@
-internal import CTrainingKernels
+internal import CCkptTrainingKernels
 
 /// 3×3 convolutions of float32 with a quarter of the multiplications: Winograd's algorithm F(4×4, 3×3) (Lavin and Gray,
 /// arXiv:1509.09308).

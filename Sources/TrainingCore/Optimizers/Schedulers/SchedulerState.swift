@@ -1,4 +1,4 @@
-public import StateDicts
+public import CkptStateDicts
 
 extension LRScheduler: Stateful {
   /// The state as PyTorch's `state_dict()` gives it.

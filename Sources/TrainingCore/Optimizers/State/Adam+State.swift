@@ -1,5 +1,5 @@
-public import StateDicts
-internal import TensorStore
+public import CkptStateDicts
+internal import CkptTensors
 
 extension Adam {
   /// The state as PyTorch's `state_dict()` gives it; tensors share memory with the optimizer.

@@ -1,5 +1,5 @@
-internal import StateDicts
-internal import TensorStore
+internal import CkptStateDicts
+internal import CkptTensors
 
 /// A parameter group as PyTorch saves it: its options in PyTorch's order, and how many parameters it has.
 struct SavedGroup {

@@ -1,4 +1,4 @@
-public import StateDicts
+public import CkptStateDicts
 
 extension SGD {
   /// The state as PyTorch's `state_dict()` gives it; tensors share memory with the optimizer.

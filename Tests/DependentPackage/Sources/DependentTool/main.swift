@@ -1,5 +1,6 @@
 import Foundation
 import StateDictKit
+import ZipArchive
 
 // The API as another tool calls it: keep the backbone, rename it, merge it into a fresh state dict.
 let arguments = CommandLine.arguments
@@ -13,4 +14,7 @@ let pretrained = try Checkpoint(arguments[1]).stateDict()
 var model = try Checkpoint(arguments[2]).stateDict()
 let report = try model.update(with: pretrained, skipMismatched: true)
 try Checkpoint(model).write(to: arguments[3])
-print("\(report.replaced.count) keys replaced, \(model.totalElementCount) elements")
+let archive = ZipReader(.init(path: arguments[3]))
+print(
+  "\(archive.file.path): \(report.replaced.count) keys replaced, \(model.totalElementCount) elements"
+)

@@ -1,0 +1,47 @@
+public import CkptPlatform
+
+/// A record's bytes are not those that were written.
+public struct ChecksumError: Diagnostic, Equatable {
+  /// The file that holds the record.
+  public let file: String
+  /// The record's name in its archive.
+  public let record: String
+  /// The key of a tensor that looks into it, if that is known.
+  public let key: String?
+  /// The CRC-32 that the archive recorded.
+  public let recorded: UInt32
+  /// The CRC-32 of the bytes that are there.
+  public let found: UInt32
+
+  /// An error about `record` of `file`.
+  public init(file: String, record: String, key: String? = nil, recorded: UInt32, found: UInt32) {
+    self.file = file
+    self.record = record
+    self.key = key
+    self.recorded = recorded
+    self.found = found
+  }
+
+  /// The same with the key of a tensor that it hits.
+  public func naming(_ key: String?) -> ChecksumError {
+    ChecksumError(file: file, record: record, key: key, recorded: recorded, found: found)
+  }
+
+  /// How scripts tell it apart.
+  public var kind: DiagnosticKind { .badInput }
+
+  /// What is wrong and where, on one line.
+  public var description: String {
+    let place = key.map { ", key \"\($0)\"" } ?? ""
+    return "the record is damaged: its CRC-32 is \(Self.hex(found)), not \(Self.hex(recorded)) "
+      + "(\(file), record \"\(record)\"\(place))"
+  }
+
+  /// What to do about it.
+  public var hint: String? { "fetch the file again; \"ckpt\" does not carry damage on" }
+
+  private static func hex(_ value: UInt32) -> String {
+    let digits = String(value, radix: 16)
+    return String(repeating: "0", count: 8 - digits.count) + digits
+  }
+}

@@ -1,0 +1,87 @@
+public import CkptPlatform
+
+/// Bytes of several sources, one behind the other.
+public struct JoinedBytes: ComputedBytes {
+  private let pieces: [ByteSource]
+  /// Where each piece begins, and last the whole's end.
+  private let starts: [Int]
+  /// As all the pieces.
+  public let isRandomAccess: Bool
+
+  /// The bytes of `pieces` in their order; nil if there are more than can be counted.
+  public init?(_ pieces: [ByteSource]) {
+    var starts = [0]
+    starts.reserveCapacity(pieces.count + 1)
+    var end = 0
+    for piece in pieces {
+      let (next, overflow) = end.addingReportingOverflow(piece.byteCount)
+      guard !overflow else { return nil }
+      end = next
+      starts.append(end)
+    }
+    self.pieces = pieces
+    self.starts = starts
+    isRandomAccess = pieces.allSatisfy { piece in
+      if case .computed(let computed) = piece { computed.isRandomAccess } else { true }
+    }
+  }
+
+  /// The sum of the pieces' sizes.
+  public var byteCount: Int { starts[pieces.count] }
+
+  /// Whether a piece needs it.
+  public var needsPreparation: Bool {
+    pieces.contains { piece in
+      if case .computed(let computed) = piece { computed.needsPreparation } else { false }
+    }
+  }
+
+  /// Prepares every piece.
+  public func prepare() throws {
+    for case .computed(let computed) in pieces { try computed.prepare() }
+  }
+
+  /// Starts to read at `offset`.
+  public func makeReader(at offset: Int) throws -> any ByteReader {
+    var (low, high) = (0, pieces.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if starts[middle + 1] <= offset { low = middle + 1 } else { high = middle }
+    }
+    return Reader(self, piece: low, skip: offset - starts[low])
+  }
+
+  private final class Reader: ByteReader {
+    private let joined: JoinedBytes
+    private var piece: Int
+    private var place: Int
+    private var reader: (any ByteReader)?
+
+    init(_ joined: JoinedBytes, piece: Int, skip: Int) {
+      self.joined = joined
+      self.piece = piece
+      place = skip
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws {
+      var done = 0
+      while done < buffer.count {
+        let source = joined.pieces[piece]
+        let count = min(source.byteCount - place, buffer.count - done)
+        if count > 0 {
+          let reader = try reader ?? source.makeReader(at: place)
+          self.reader = reader
+          try reader.read(
+            into: UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count]))
+          done += count
+          place += count
+        }
+        if place == source.byteCount {
+          piece += 1
+          place = 0
+          reader = nil
+        }
+      }
+    }
+  }
+}

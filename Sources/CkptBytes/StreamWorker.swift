@@ -1,0 +1,178 @@
+internal import CkptPlatform
+
+/// What one thread of a ``StreamWriter`` does, with the one block that it holds.
+final class StreamWorker {
+  private let writer: StreamWriter
+  private let segments: [StreamSegment]
+  private let framing: (any StreamFraming)?
+  private let file: File
+  private let block: UnsafeMutableRawBufferPointer
+
+  init(
+    _ writer: StreamWriter, _ segments: [StreamSegment], _ framing: (any StreamFraming)?,
+    _ file: File
+  ) {
+    self.writer = writer
+    self.segments = segments
+    self.framing = framing
+    self.file = file
+    block = .allocate(byteCount: StreamWriter.blockSize, alignment: 64)
+  }
+
+  deinit { block.deallocate() }
+
+  // MARK: - Small segments
+
+  /// Writes neighbouring segments with what stands around them in one call; gives their checksums.
+  func writeGroup(_ range: Range<Int>) throws -> [UInt32] {
+    try writer.cancellation.check()
+    guard let first = range.first, let last = range.last else { return [] }
+    let start = segments[first].start
+    let size = segments[last].end - start
+    var sums: [UInt32] = []
+    sums.reserveCapacity(range.count)
+    let bytes = try [UInt8](unsafeUninitializedCapacity: size) { target, count in
+      let target = UnsafeMutableRawBufferPointer(target)
+      count = 0
+      var read = 0..<0
+      for index in range {
+        let segment = segments[index]
+        if !read.contains(index) { read = try readRun(from: index, before: range.upperBound) }
+        let header = framing?.header(of: index) ?? []
+        place(header, in: target, at: segment.start - start)
+        let data = UnsafeMutableRawBufferPointer(
+          rebasing: target[
+            (segment.offset - start)..<(segment.offset - start)
+              + segment.source.byteCount])
+        if read.isEmpty {
+          try fill(data, from: segment.source)
+        } else if case .region(let region) = segment.source {
+          data.copyMemory(
+            from: UnsafeRawBufferPointer(
+              rebasing: block[(region.offset - runStart)..<(region.offset - runStart) + data.count]
+            ))
+        }
+        let sum = trustedChecksum(segment.source) ?? Checksum.crc32(UnsafeRawBufferPointer(data))
+        try compare(segment.source, sum)
+        sums.append(sum)
+        let trailer = framing?.trailer(of: index, crc32: sum) ?? []
+        place(trailer, in: target, at: segment.offset - start + data.count)
+      }
+      count = size
+    }
+    try bytes.withUnsafeBytes { try file.write($0, at: start) }
+    file.beginSync(at: start, count: size)
+    writer.progress?(size)
+    return sums
+  }
+
+  private func place(
+    _ bytes: [UInt8], in target: UnsafeMutableRawBufferPointer, at offset: Int
+  ) {
+    UnsafeMutableRawBufferPointer(rebasing: target[offset..<offset + bytes.count])
+      .copyBytes(from: bytes)
+  }
+
+  private var runStart = 0
+
+  /// Reads into the block, by one call, as many regions as lie close together in one file.
+  ///
+  /// - Returns: which segments those are; empty if the first is no region or has no such neighbour.
+  private func readRun(from first: Int, before limit: Int) throws -> Range<Int> {
+    guard case .region(let region) = segments[first].source else { return first..<first }
+    var (end, next, wanted) = (region.offset + region.byteCount, first + 1, region.byteCount)
+    while next < limit, case .region(let other) = segments[next].source, other.file === region.file,
+      other.offset >= end, other.offset - end <= 4096,
+      other.offset + other.byteCount - region.offset <= block.count
+    {
+      end = other.offset + other.byteCount
+      wanted += other.byteCount
+      next += 1
+    }
+    guard next > first + 1, wanted >= (end - region.offset) / 4 else { return first..<first }
+    runStart = region.offset
+    try region.file.read(
+      into: UnsafeMutableRawBufferPointer(rebasing: block[..<(end - region.offset)]),
+      at: region.offset)
+    return first..<next
+  }
+
+  private func fill(_ target: UnsafeMutableRawBufferPointer, from source: ByteSource) throws {
+    guard !target.isEmpty else { return }
+    switch source {
+    case .bytes(let bytes): target.copyBytes(from: bytes)
+    case .region(let region): try region.file.read(into: target, at: region.offset)
+    case .computed(let computed): try computed.makeReader(at: 0).read(into: target)
+    }
+  }
+
+  // MARK: - Large segments
+
+  /// Writes a part of a segment, and its header before the first; gives the part's checksum.
+  func writePart(_ index: Int, _ range: Range<Int>) throws -> UInt32 {
+    let segment = segments[index]
+    if range.lowerBound == 0, let framing {
+      let header = framing.header(of: index)
+      try header.withUnsafeBytes { try file.write($0, at: segment.start) }
+    }
+    let sum = try copy(segment, range)
+    file.beginSync(at: segment.offset + range.lowerBound, count: range.count)
+    return sum
+  }
+
+  /// Compares a large segment's checksum and writes what stands behind its bytes.
+  func finish(_ index: Int, _ sum: inout UInt32) throws {
+    let segment = segments[index]
+    if let recorded = trustedChecksum(segment.source) { sum = recorded }
+    try compare(segment.source, sum)
+    guard let framing else { return }
+    let trailer = framing.trailer(of: index, crc32: sum)
+    try trailer.withUnsafeBytes {
+      try file.write($0, at: segment.offset + segment.source.byteCount)
+    }
+  }
+
+  /// The checksum that is taken over unseen.
+  private func trustedChecksum(_ source: ByteSource) -> UInt32? {
+    guard !writer.verifies, case .region(let region) = source else { return nil }
+    return region.recordedCRC32
+  }
+
+  private func copy(_ segment: StreamSegment, _ range: Range<Int>) throws -> UInt32 {
+    var sum: UInt32 = 0
+    let isTrusted = trustedChecksum(segment.source) != nil
+    var place = range.lowerBound
+    func put(_ bytes: UnsafeRawBufferPointer) throws {
+      try writer.cancellation.check()
+      if !isTrusted { sum = Checksum.crc32(bytes, from: sum) }
+      try file.write(bytes, at: segment.offset + place)
+      place += bytes.count
+      writer.progress?(bytes.count)
+    }
+    func eachBlock(_ fill: (UnsafeMutableRawBufferPointer) throws -> Void) throws {
+      while place < range.upperBound {
+        let next = UnsafeMutableRawBufferPointer(
+          rebasing: block[..<min(block.count, range.upperBound - place)])
+        try fill(next)
+        try put(UnsafeRawBufferPointer(next))
+      }
+    }
+    switch segment.source {
+    case .bytes(let bytes):
+      try bytes.withUnsafeBytes { try put(UnsafeRawBufferPointer(rebasing: $0[range])) }
+    case .region(let region):
+      try eachBlock { try region.file.read(into: $0, at: region.offset + place) }
+    case .computed(let computed):
+      let reader = try computed.makeReader(at: range.lowerBound)
+      try eachBlock { try reader.read(into: $0) }
+    }
+    return sum
+  }
+
+  private func compare(_ source: ByteSource, _ sum: UInt32) throws {
+    guard case .region(let region) = source, let recorded = region.recordedCRC32, recorded != sum
+    else { return }
+    throw ChecksumError(
+      file: region.file.path, record: region.name, recorded: recorded, found: sum)
+  }
+}

@@ -1,0 +1,66 @@
+public import CkptPlatform
+internal import Synchronization
+
+/// A region of a file whose checksum is compared before its first byte is given out.
+///
+/// So parts of a record can be used by themselves, by several readers in any order, and damage is still
+/// found; the record is read once more for it.
+public final class VerifiedBytes: ComputedBytes {
+  private let region: FileRegion
+  private let isVerified = Mutex(false)
+
+  /// The bytes of `region`; those of a region without a recorded checksum are given out as they are.
+  public init(_ region: FileRegion) { self.region = region }
+
+  /// The same bytes, compared first if a checksum was recorded for them and can be.
+  public static func wrapping(_ source: ByteSource) -> ByteSource {
+    guard case .region(let region) = source, region.recordedCRC32 != nil else { return source }
+    return .computed(VerifiedBytes(region))
+  }
+
+  /// As many as the region has.
+  public var byteCount: Int { region.byteCount }
+  /// Any place can be read.
+  public var isRandomAccess: Bool { true }
+  /// Until the checksum was compared.
+  public var needsPreparation: Bool {
+    region.recordedCRC32 != nil && !isVerified.withLock { $0 }
+  }
+
+  /// Compares the checksum, if nobody has yet.
+  ///
+  /// - Throws: ``ChecksumError``; `FileError`.
+  public func prepare() throws {
+    guard let recorded = region.recordedCRC32 else { return }
+    try isVerified.withLock { isVerified in
+      guard !isVerified else { return }
+      let found = try checksum()
+      guard found == recorded else {
+        throw ChecksumError(
+          file: region.file.path, record: region.name, recorded: recorded, found: found)
+      }
+      isVerified = true
+    }
+  }
+
+  private func checksum() throws -> UInt32 {
+    let block = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: min(StreamWriter.blockSize, max(region.byteCount, 1)), alignment: 64)
+    defer { block.deallocate() }
+    var (sum, place) = (UInt32(0), 0)
+    while place < region.byteCount {
+      let next = UnsafeMutableRawBufferPointer(
+        rebasing: block[..<min(block.count, region.byteCount - place)])
+      try region.file.read(into: next, at: region.offset + place)
+      sum = Checksum.crc32(UnsafeRawBufferPointer(next), from: sum)
+      place += next.count
+    }
+    return sum
+  }
+
+  /// Starts to read at `offset`.
+  public func makeReader(at offset: Int) throws -> any ByteReader {
+    try prepare()
+    return try ByteSource.region(region).makeReader(at: offset)
+  }
+}

@@ -1,0 +1,97 @@
+public import CkptPlatform
+
+/// The numbers that quantized blocks stand for, as little-endian 32-bit floats, made on demand.
+public struct DequantizedBytes: ComputedBytes {
+  private let source: ByteSource
+  private let type: GGUFType
+  private let kernel: BlockKernel
+
+  /// The numbers that the blocks of `source` stand for; nil if the type is not supported.
+  public init?(_ source: ByteSource, type: GGUFType) {
+    guard let kernel = BlockKernels.kernel(for: type),
+      source.byteCount.isMultiple(of: type.block.byteCount)
+    else { return nil }
+    self.source = source
+    self.type = type
+    self.kernel = kernel
+  }
+
+  /// Four bytes an element.
+  public var byteCount: Int {
+    source.byteCount / type.block.byteCount * type.block.elementCount * 4
+  }
+
+  /// As the source.
+  public var isRandomAccess: Bool {
+    if case .computed(let computed) = source { computed.isRandomAccess } else { true }
+  }
+
+  /// Starts to read at `offset`, which may lie inside a block.
+  public func makeReader(at offset: Int) throws -> any ByteReader {
+    let size = type.block.elementCount * 4
+    let start = offset / size
+    return Reader(
+      source: try source.makeReader(at: start * type.block.byteCount),
+      blocksLeft: source.byteCount / type.block.byteCount - start, skip: offset - start * size,
+      block: type.block, kernel: kernel)
+  }
+
+  private final class Reader: ByteReader {
+    private let source: any ByteReader
+    private var blocksLeft: Int
+    private var skip: Int
+    private let block: (elementCount: Int, byteCount: Int)
+    private let kernel: BlockKernel
+    private let blocks: UnsafeMutableRawBufferPointer
+    private let numbers: UnsafeMutableBufferPointer<Float>
+    /// The bytes of `numbers` that were made and not yet taken.
+    private var pending = 0..<0
+
+    /// So many elements are made at a time: their 64 kB stay in the nearest caches.
+    private static let elementCount = 16 << 10
+
+    init(
+      source: any ByteReader, blocksLeft: Int, skip: Int,
+      block: (elementCount: Int, byteCount: Int), kernel: @escaping BlockKernel
+    ) {
+      self.source = source
+      self.blocksLeft = blocksLeft
+      self.skip = skip
+      self.block = block
+      self.kernel = kernel
+      let count = Self.elementCount / block.elementCount
+      blocks = .allocate(byteCount: count * block.byteCount, alignment: 64)
+      numbers = .allocate(capacity: count * block.elementCount)
+    }
+
+    deinit {
+      blocks.deallocate()
+      numbers.deallocate()
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws {
+      var done = 0
+      while done < buffer.count {
+        if pending.isEmpty { try refill(buffer.count - done + skip) }
+        let count = min(pending.count, buffer.count - done)
+        let bytes = UnsafeRawBufferPointer(numbers)[
+          pending.lowerBound..<pending.lowerBound + count]
+        UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
+          .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes))
+        pending = pending.lowerBound + count..<pending.upperBound
+        done += count
+      }
+    }
+
+    private func refill(_ wanted: Int) throws {
+      let size = block.elementCount * 4
+      let count = min((wanted + size - 1) / size, numbers.count / block.elementCount, blocksLeft)
+      let input = UnsafeMutableRawBufferPointer(rebasing: blocks[..<(count * block.byteCount)])
+      try source.read(into: input)
+      kernel(UnsafeRawBufferPointer(input), numbers, count)
+      blocksLeft -= count
+      pending = skip..<count * size
+      skip = 0
+    }
+  }
+}

@@ -1,0 +1,144 @@
+public import CkptPlatform
+public import CkptTensors
+
+/// Where everything in a GGUF file goes, known from sizes alone.
+public struct GGUFLayout: Sendable {
+  /// A tensor that is to be written.
+  public struct Entry: Sendable {
+    let key: String
+    let type: GGUFType
+    let shape: [Int]
+    let byteCount: Int
+
+    /// The entry of `tensor`.
+    ///
+    /// - Parameter blocks: whether it is to be written as the blocks that it came as.
+    /// - Throws: `GGUFError.cannotWrite` if GGUF cannot hold its elements, its dimensions or its name.
+    public init(key: String, tensor: Tensor, asBlocks blocks: Bool) throws(GGUFError) {
+      let type: GGUFType
+      if blocks, let own = Blocks(tensor) {
+        (type, shape, byteCount) = (own.type, own.shape, own.source.byteCount)
+      } else if let plain = GGUFType(tensor.elementType) {
+        (type, shape, byteCount) = (plain, tensor.shape, tensor.byteCount)
+      } else {
+        throw .cannotWrite(
+          tensor: key, "GGUF has no type for \(tensor.elementType.name)",
+          hint: "--to-dtype float32 makes one that GGUF has")
+      }
+      guard tensor.shape.count <= 4 else {
+        throw .cannotWrite(
+          tensor: key, "GGUF holds at most 4 dimensions, and the tensor has \(tensor.shape.count)",
+          hint: nil)
+      }
+      guard key.utf8.count < GGUFLayout.nameLimit else {
+        throw .cannotWrite(
+          tensor: key, "a name of GGUF has fewer than \(GGUFLayout.nameLimit) bytes",
+          hint: "rename-keys makes it shorter")
+      }
+      self.key = key
+      self.type = type
+    }
+  }
+
+  /// A tensor as the blocks of a few bits an element that it came as.
+  public struct Blocks: Sendable {
+    let type: GGUFType
+    let shape: [Int]
+    /// The blocks.
+    public let source: ByteSource
+
+    /// Nil unless the tensor is all that a GGUF file held in blocks, and nothing but that.
+    public init?(_ tensor: Tensor) {
+      guard let blocks = tensor.storage.blocks, tensor.isContiguous, tensor.offset == 0,
+        tensor.byteCount == tensor.storage.byteCount, !tensor.isConjugate, !tensor.isNegative,
+        let type = GGUFType.allCases.first(where: { $0.name == blocks.name }),
+        let last = tensor.shape.last
+      else { return nil }
+      let (block, rest) = last.quotientAndRemainder(
+        dividingBy: blocks.isDecoded ? type.block.elementCount : type.block.byteCount)
+      guard rest == 0 else { return nil }
+      self.type = type
+      shape = tensor.shape.dropLast() + [block * type.block.elementCount]
+      source = blocks.source
+    }
+  }
+
+  /// What files have that do not say otherwise.
+  public static let defaultAlignment = 32
+  /// `GGML_MAX_NAME` of ggml.h.
+  static let nameLimit = 64
+
+  /// What stands before metadata that are copied from another file, or all metadata.
+  public let start: [UInt8]
+  /// Where the tensors' entries begin.
+  public let tensorTableOffset: Int
+  /// The tensors' entries.
+  public let tensorTable: [UInt8]
+  /// Where each tensor's bytes begin.
+  public let offsets: [Int]
+  /// How many zeros stand behind the last tensor.
+  public let padding: Int
+  /// How many bytes the file has in all.
+  public let byteCount: Int
+
+  /// Lays out a file.
+  ///
+  /// - Parameters:
+  ///   - metadata: texts that are written as such.
+  ///   - nativeCount: how many values there are in metadata that are copied from another GGUF file.
+  ///   - nativeByteCount: how many bytes these take.
+  ///   - alignment: what those metadata say, or ``defaultAlignment``.
+  /// - Throws: `GGUFError.cannotWrite` if the sum is too large.
+  public init(
+    _ entries: [Entry], metadata: [(key: String, value: String)], nativeCount: Int,
+    nativeByteCount: Int, alignment: Int
+  ) throws(GGUFError) {
+    var start = GGUFFile.magic
+    start.append(littleEndian: UInt32(3))
+    start.append(littleEndian: UInt64(entries.count))
+    start.append(littleEndian: UInt64(metadata.count + nativeCount))
+    for (key, value) in metadata {
+      start.append(text: key)
+      start.append(littleEndian: UInt32(8))
+      start.append(text: value)
+    }
+    var table: [UInt8] = []
+    var places: [Int] = []
+    var cursor = 0
+    for entry in entries {
+      table.append(text: entry.key)
+      table.append(littleEndian: UInt32(entry.shape.count))
+      for size in entry.shape.reversed() { table.append(littleEndian: UInt64(size)) }
+      table.append(littleEndian: entry.type.rawValue)
+      table.append(littleEndian: UInt64(cursor))
+      places.append(cursor)
+      guard entry.byteCount < 1 << 60, cursor < 1 << 60 else {
+        throw .cannotWrite(tensor: entry.key, "the tensors are too large for one file", hint: nil)
+      }
+      cursor = Self.aligned(cursor + entry.byteCount, alignment)
+    }
+    self.start = start
+    tensorTable = table
+    tensorTableOffset = start.count + nativeByteCount
+    let dataStart = Self.aligned(tensorTableOffset + table.count, alignment)
+    offsets = places.map { dataStart + $0 }
+    byteCount = dataStart + cursor
+    let bare = tensorTableOffset + table.count
+    // Tensors without elements write nothing where they stand.
+    let end =
+      zip(offsets, entries).reversed().first { $0.1.byteCount > 0 }.map { $0.0 + $0.1.byteCount }
+      ?? bare
+    padding = byteCount - end
+  }
+
+  private static func aligned(_ value: Int, _ alignment: Int) -> Int {
+    (value + alignment - 1) / alignment * alignment
+  }
+}
+
+extension [UInt8] {
+  fileprivate mutating func append(text: String) {
+    append(littleEndian: UInt64(text.utf8.count))
+    append(contentsOf: text.utf8)
+  }
+}

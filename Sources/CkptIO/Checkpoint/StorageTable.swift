@@ -1,0 +1,95 @@
+internal import CkptPickle
+internal import CkptPlatform
+internal import CkptTensors
+internal import CkptZip
+
+/// The storages that a pickle's persistent ids name.
+struct StorageTable {
+  /// For each persistent id, by its number in the graph, its storage.
+  private(set) var storages: [UInt32: Storage] = [:]
+
+  /// What PyTorch calls the classes of typed storages, and what they hold.
+  static let elementTypes: [String: ElementType] = [
+    "DoubleStorage": .float64, "FloatStorage": .float32, "HalfStorage": .float16,
+    "BFloat16Storage": .bfloat16, "LongStorage": .int64, "IntStorage": .int32,
+    "ShortStorage": .int16, "CharStorage": .int8, "ByteStorage": .uint8, "BoolStorage": .bool,
+    "ComplexFloatStorage": .complex64, "ComplexDoubleStorage": .complex128,
+    "QInt8Storage": .qint8, "QUInt8Storage": .quint8, "QInt32Storage": .qint32,
+    "QUInt4x2Storage": .quint4x2, "QUInt2x4Storage": .quint2x4,
+  ]
+
+  /// What a persistent id's class says that the storage holds; nil for bytes of any kind.
+  static func elementType(ofPersistentID id: PickleGraph.Ref, in graph: PickleGraph) -> ElementType?
+  {
+    guard case .persistentID(let inner) = graph[id], let items = graph.items(of: inner),
+      let cls = items.dropFirst().first, let name = graph.global(cls)
+    else { return nil }
+    return elementTypes[name.name]
+  }
+
+  /// Storages by the number of their persistent id in the graph.
+  init(_ storages: [UInt32: Storage]) { self.storages = storages }
+
+  /// Finds the record of each persistent id of `graph`.
+  ///
+  /// - Parameter swapWidths: for a big-endian file, how many bytes belong together in the storages
+  ///   whose class does not say it, by record.
+  init(
+    _ graph: PickleGraph, archive: ZipReader, folder: String, isBigEndian: Bool,
+    swapWidths: [String: Int]
+  ) throws {
+    var byKey: [String: (storage: Storage, className: String)] = [:]
+    for (index, node) in graph.nodes.enumerated() {
+      guard case .persistentID(let inner) = node else { continue }
+      let ref = PickleGraph.Ref(index: UInt32(index))
+      func bad(_ problem: String) -> CheckpointError {
+        .badObject(file: archive.file.path, path: graph.path(to: ref), problem)
+      }
+      guard let items = graph.items(of: inner).map(Array.init), items.count >= 5,
+        graph.text(items[0]) == "storage", let name = graph.global(items[1]),
+        let key = graph.text(items[2]), graph.text(items[3]) != nil,
+        let count = graph.int(items[4]), count >= 0
+      else { throw bad("a persistent id that is no storage of PyTorch's") }
+      if let known = byKey[key] {
+        // `torch.load` takes the first class for all, and `torch.save` refuses to write such files.
+        guard known.className == name.name else {
+          throw bad(
+            "storage \(key) is of the class \(name.name) here and of \(known.className) elsewhere")
+        }
+        storages[ref.index] = known.storage
+        continue
+      }
+      let elementType = Self.elementTypes[name.name]
+      guard elementType != nil || name.name == "UntypedStorage" else {
+        throw bad("storages of class \(name.module).\(name.name) are not supported")
+      }
+      let record = "\(folder)/data/\(key)"
+      guard let entry = archive.entry(named: record) else {
+        throw ZipError.missingEntry(file: archive.file.path, entry: record)
+      }
+      let size = (elementType ?? .uint8).byteCount(ofElements: count)
+      guard let size, size <= entry.byteCount else {
+        throw bad(
+          "storage \(key) claims \(count) elements, more than its record's "
+            + "\(entry.byteCount) bytes hold")
+      }
+      var source = try archive.source(of: entry)
+      if size < entry.byteCount {
+        guard case .region(var region) = source else {
+          throw bad("storage \(key) is shorter than its compressed record")
+        }
+        region.byteCount = size
+        region.recordedCRC32 = nil
+        source = .region(region)
+      }
+      let width = elementType?.componentByteCount ?? swapWidths[key] ?? 1
+      if isBigEndian, width > 1 { source = .computed(ByteSwapped(source, width: width)) }
+      let storage = Storage(source, name: record)
+      byKey[key] = (storage, name.name)
+      storages[ref.index] = storage
+    }
+  }
+
+  /// The storage of a persistent id.
+  subscript(_ id: PickleGraph.Ref) -> Storage? { storages[id.index] }
+}

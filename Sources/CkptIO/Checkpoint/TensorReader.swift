@@ -1,0 +1,245 @@
+internal import CkptPickle
+internal import CkptPlatform
+internal import CkptStateDicts
+internal import CkptTensors
+
+/// Understands the calls by which PyTorch rebuilds tensors, without making any of them.
+struct TensorReader {
+  typealias Ref = PickleGraph.Ref
+
+  let graph: PickleGraph
+  let storages: StorageTable
+  let file: String
+  /// The plain tensors of the pickle, by their number in the graph.
+  private(set) var tensors: TensorTable = [:]
+  private var shapes = SharedShapes()
+
+  private enum Rebuild: String {
+    case plain = "_rebuild_tensor"
+    case version2 = "_rebuild_tensor_v2"
+    case version3 = "_rebuild_tensor_v3"
+    case parameter = "_rebuild_parameter"
+    case parameterWithState = "_rebuild_parameter_with_state"
+    case quantized = "_rebuild_qtensor"
+    case meta = "_rebuild_meta_tensor_no_storage"
+    case fromType = "_rebuild_from_type"
+    case fromTypeVersion2 = "_rebuild_from_type_v2"
+    /// numpy's arrays, up to protocol 4 and in protocol 5.
+    case array = "_reconstruct"
+    case arrayOfBuffer = "_frombuffer"
+  }
+
+  /// Classes that differ from a plain tensor in nothing that counts here.
+  private static let plainClasses: Set<String> = [
+    "torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer",
+  ]
+
+  /// Finds all tensors.
+  ///
+  /// - Throws: `CheckpointError.badObject` for one that leaves its storage or is not understood.
+  init(_ graph: PickleGraph, storages: StorageTable, file: String) throws {
+    self.graph = graph
+    self.storages = storages
+    self.file = file
+    var rebuilds: [UInt32: Rebuild?] = [:]
+    let arrays = NumpyObjects(graph: graph)
+    for index in graph.nodes.indices {
+      let ref = Ref(index: UInt32(index))
+      guard let body = graph.body(of: ref),
+        case .reduce(let callable, let arguments) = body.construction
+      else { continue }
+      let rebuild = rebuilds[callable.index] ?? Self.rebuild(graph, callable)
+      rebuilds[callable.index] = .some(rebuild)
+      // Every inner tensor of a wrapped one came before it.
+      guard let rebuild else { continue }
+      do {
+        tensors[ref.index] =
+          switch rebuild {
+          case .array, .arrayOfBuffer: try arrays.parts(of: ref).flatMap(arrays.tensor)
+          default: try read(rebuild, graph.items(of: arguments).map(Array.init) ?? [])
+          }
+      } catch let error as TensorError {
+        throw CheckpointError.badObject(
+          file: file, path: graph.path(to: ref), error.description)
+      } catch is NotUnderstood {
+        throw CheckpointError.badObject(
+          file: file, path: graph.path(to: ref),
+          "the arguments of \(rebuild.rawValue) make no sense")
+      }
+    }
+  }
+
+  private struct NotUnderstood: Error {}
+
+  private static func rebuild(_ graph: PickleGraph, _ callable: Ref) -> Rebuild? {
+    guard let name = graph.global(callable), let rebuild = Rebuild(rawValue: name.name) else {
+      return nil
+    }
+    switch rebuild {
+    case .array, .arrayOfBuffer: return NumpyObjects.isNumpys(name.name, name) ? rebuild : nil
+    default: return name.module.hasPrefix("torch.") ? rebuild : nil
+    }
+  }
+
+  private mutating func ints(_ ref: Ref) -> [Int]? { graph.ints(ref).map { shapes.shared($0) } }
+
+  private mutating func read(_ rebuild: Rebuild, _ arguments: [Ref]) throws -> Tensor? {
+    func argument(_ place: Int) throws -> Ref {
+      guard place < arguments.count else { throw NotUnderstood() }
+      return arguments[place]
+    }
+    switch rebuild {
+    case .parameter, .parameterWithState:
+      guard var tensor = tensors[try argument(0).index] else { return nil }
+      tensor.isParameter = true
+      tensor.requiresGrad = graph.bool(try argument(1)) ?? true
+      return tensor
+    case .fromType, .fromTypeVersion2:
+      return try readSubclass(
+        .init(
+          function: try argument(0), cls: try argument(1),
+          arguments: graph.items(of: try argument(2)).map(Array.init) ?? [],
+          state: arguments.count > 3 ? arguments[3] : nil))
+    case .meta:
+      guard let type = elementType(try argument(0)), let shape = ints(try argument(1)),
+        let strides = ints(try argument(2))
+      else { throw NotUnderstood() }
+      var tensor = try Tensor(
+        storage: Storage(bytes: []), elementType: type, shape: shape, strides: strides,
+        isMeta: true)
+      tensor.requiresGrad = graph.bool(try argument(3)) ?? false
+      return tensor
+    case .array, .arrayOfBuffer: return nil
+    case .plain, .version2, .version3, .quantized: break
+    }
+    let id = try argument(0)
+    guard let storage = storages[id], let offset = graph.int(try argument(1)),
+      let shape = ints(try argument(2)), let strides = ints(try argument(3))
+    else { throw NotUnderstood() }
+    var type = StorageTable.elementType(ofPersistentID: id, in: graph)
+    if rebuild == .version3 { type = elementType(try argument(6)) }
+    guard let type else { throw NotUnderstood() }
+    var tensor = try Tensor(
+      storage: storage, elementType: type, shape: shape, strides: strides, offset: offset)
+    switch rebuild {
+    case .quantized:
+      tensor.quantization = try quantization(try argument(4), shape: shape)
+      tensor.requiresGrad = graph.bool(try argument(5)) ?? false
+    case .version2, .version3:
+      tensor.requiresGrad = graph.bool(try argument(4)) ?? false
+      let last = rebuild == .version2 ? 6 : 7
+      if last < arguments.count {
+        let flags = graph.entries(of: arguments[last])
+        if flags == nil {
+          guard case .none = graph[arguments[last]] else { throw NotUnderstood() }
+        }
+        for (key, value) in flags ?? [] where graph.bool(value) == true {
+          if graph.text(key) == "conj" { tensor.isConjugate = true }
+          if graph.text(key) == "neg" { tensor.isNegative = true }
+        }
+      }
+    default: break
+    }
+    return tensor
+  }
+
+  /// The plain tensor that one of another class is: it keeps nothing beside its elements, or a single local tensor
+  /// that has them all. Nil if it is more than that.
+  private mutating func readSubclass(_ parts: TensorSubclasses.Parts) throws -> Tensor? {
+    let known = tensors
+    let subclasses = TensorSubclasses(graph: graph, tensor: { known[$0.index] })
+    if subclasses.isWrapper(parts) {
+      guard let local = subclasses.wholeLocalTensor(parts), var tensor = known[local.index] else {
+        return nil
+      }
+      if let last = parts.arguments.last, let requires = graph.bool(last) {
+        tensor.requiresGrad = requires
+      }
+      return tensor
+    }
+    let name = graph.globalName(parts.cls) ?? ""
+    guard Self.plainClasses.contains(name) || !subclasses.hasState(parts),
+      let inner = Self.rebuild(graph, parts.function),
+      inner != .fromType, inner != .fromTypeVersion2
+    else { return nil }
+    return try read(inner, parts.arguments)
+  }
+
+  private func elementType(_ ref: Ref) -> ElementType? {
+    guard let name = graph.global(ref), name.module == "torch" else { return nil }
+    return ElementType(name: name.name)
+  }
+
+  private func number(_ ref: Ref) -> Double? {
+    if case .float(let bits) = graph[ref] { return Double(bitPattern: bits) }
+    return graph.int(ref).map(Double.init)
+  }
+
+  /// What `torch._utils._rebuild_qtensor` makes of the parameters; it knows no other schemes.
+  private func quantization(_ ref: Ref, shape: [Int]) throws -> Quantization {
+    guard let items = graph.items(of: ref).map(Array.init), let scheme = items.first,
+      let name = graph.global(scheme)?.name
+    else { throw NotUnderstood() }
+    switch (name, items.count) {
+    case ("per_tensor_affine", 3):
+      guard let scale = number(items[1]), let zero = graph.int(items[2]) else {
+        throw NotUnderstood()
+      }
+      return .perTensor(scale: scale, zeroPoint: zero)
+    case ("per_channel_affine", 4), ("per_channel_affine_float_qparams", 4):
+      guard let axis = graph.int(items[3]), let scales = numbers(items[1]),
+        let zeros = numbers(items[2])
+      else { throw NotUnderstood() }
+      guard shape.indices.contains(axis), scales.count == shape[axis], zeros.count == shape[axis]
+      else { throw TensorError.badGeometry("the scales do not fit the quantized tensor") }
+      guard name == "per_channel_affine" else {
+        return .perChannelFloat(axis: axis, scales: scales, zeroPoints: zeros)
+      }
+      guard zeros.allSatisfy({ Int64(exactly: $0) != nil }) else {
+        throw TensorError.badGeometry("a zero point of the quantized tensor is no whole number")
+      }
+      return .perChannel(axis: axis, scales: scales, zeroPoints: zeros)
+    default: throw NotUnderstood()
+    }
+  }
+
+  /// The numbers of a small tensor or list.
+  private func numbers(_ ref: Ref) -> [Double]? {
+    if let sequence = graph.sequence(ref) {
+      let all = sequence.compactMap(number)
+      return all.count == sequence.count ? all : nil
+    }
+    guard let tensor = tensors[ref.index], tensor.elementCount <= 1 << 20,
+      let bytes = try? tensor.contiguousBytes()
+    else { return nil }
+    let width = tensor.elementType.byteCount
+    return stride(from: 0, to: bytes.count, by: width).compactMap { start in
+      let bits = UInt64(littleEndian: bytes[start..<start + width])
+      return switch tensor.elementType {
+      case .float64: Double(bitPattern: bits)
+      case .float32: Double(Float(bitPattern: UInt32(truncatingIfNeeded: bits)))
+      case .int64: Double(Int64(bitPattern: bits))
+      case .int32: Double(Int32(truncatingIfNeeded: bits))
+      default: nil
+      }
+    }
+  }
+
+  /// For a big-endian file: how many bytes belong together in storages of plain bytes, by record, as
+  /// the tensors say that look into them.
+  static func swapWidths(_ graph: PickleGraph) -> [String: Int] {
+    var widths: [String: Int] = [:]
+    for index in graph.nodes.indices {
+      guard let body = graph.body(of: Ref(index: UInt32(index))),
+        case .reduce(let callable, let arguments) = body.construction,
+        rebuild(graph, callable) == .version3, let items = graph.items(of: arguments),
+        items.count > 6, case .persistentID(let inner) = graph[items[items.startIndex]],
+        let id = graph.items(of: inner), id.count > 2, let key = graph.text(id[id.startIndex + 2]),
+        let name = graph.global(items[items.startIndex + 6])?.name,
+        let type = ElementType(name: name)
+      else { continue }
+      widths[key] = type.componentByteCount
+    }
+    return widths
+  }
+}

@@ -1,0 +1,74 @@
+internal import CkptPickle
+internal import CkptTensors
+
+/// What training keeps beside a model's weights, told by its structure.
+enum TrainingState {
+  /// An optimizer's `state_dict()`, also flattened as `torch.distributed` gives it.
+  case optimizer
+  /// A learning rate scheduler's `state_dict()`.
+  case scheduler
+  /// A `GradScaler`'s `state_dict()`.
+  case lossScaler
+  /// States of random number generators.
+  case random
+}
+
+extension Checkpoint {
+  /// What a mapping holds of training's own state; nil for all else.
+  ///
+  /// - Parameter step: the key under which it stands.
+  func trainingState(_ ref: PickleGraph.Ref, under step: String) -> TrainingState? {
+    if optimizerParts(of: ref) != nil { return .optimizer }
+    guard let entries = graph.entries(of: ref), !entries.isEmpty else { return nil }
+    let keys = entries.compactMap { graph.text($0.key) }
+    func has(_ names: String...) -> Bool { names.allSatisfy(keys.contains) }
+    // `_flatten_optim_state_dict` of torch.distributed.checkpoint: state.KEY.exp_avg, param_groups.KEY.lr.
+    if keys.count == entries.count, keys.contains(where: { $0.hasPrefix("param_groups.") }),
+      keys.allSatisfy({ $0.hasPrefix("param_groups.") || $0.hasPrefix("state.") })
+    {
+      return .optimizer
+    }
+    if has("last_epoch"),
+      has("_step_count") || has("base_lrs") || has("_last_lr") || has("num_bad_epochs")
+    {
+      return .scheduler
+    }
+    if has("growth_factor", "backoff_factor") { return .lossScaler }
+    if has("bit_generator") { return .random }
+    guard let counts = tensorCounts(of: ref, under: step) else { return nil }
+    return counts.all > 0 && counts.weights == 0 ? .random : nil
+  }
+
+  /// How many tensors a mapping holds itself under keys that are strings, and how many of them are no states of
+  /// random number generators; nil for what is no mapping.
+  func tensorCounts(
+    of ref: PickleGraph.Ref, under step: String
+  ) -> (all: Int, weights: Int)? {
+    guard let entries = graph.entries(of: ref) else { return nil }
+    var (all, open, generators) = (0, 0, 0)
+    var hasCPUState = false
+    for (key, value) in entries {
+      guard let tensor = tensor(of: value), let name = graph.text(key) else { continue }
+      all += 1
+      guard tensor.elementType == .uint8, tensor.shape.count == 1 else { continue }
+      let isCPUState = Self.cpuStateSizes.contains(tensor.elementCount)
+      if isCPUState || Self.meansRandom(name) || Self.meansRandom(step) {
+        generators += 1
+      } else if Self.deviceStateSizes.contains(tensor.elementCount) {
+        open += 1
+      }
+      hasCPUState = hasCPUState || isCPUState
+    }
+    return (all, all - generators - (hasCPUState ? open : 0))
+  }
+
+  /// The bytes of `torch.get_rng_state()`, now and before 1.6 (CPUGeneratorImpl.cpp).
+  private static let cpuStateSizes = [5056, 5048]
+  /// The bytes of `torch.cuda.get_rng_state()`, now and before 1.11 (CUDAGeneratorImpl.cpp).
+  private static let deviceStateSizes = [16, 816]
+
+  private static func meansRandom(_ key: String) -> Bool {
+    let key = key.lowercased()
+    return key.contains("rng") || key.contains("random")
+  }
+}

@@ -1,0 +1,156 @@
+internal import CkptPickle
+internal import CkptPlatform
+internal import CkptStateDicts
+internal import CkptBytes
+internal import CkptTensors
+
+/// Reads the folder of a PyTorch distributed checkpoint: `.metadata` and the files that it names, in which
+/// each chunk of a tensor and each object is an archive of its own, as `torch.save` makes it.
+enum DistributedReader: FormatReader {
+  static let metadataName = ".metadata"
+
+  static func recognises(_ input: CheckpointInput) -> Bool {
+    guard case .folder(let folder) = input else { return false }
+    return folder.contains(metadataName)
+  }
+
+  static func document(of input: CheckpointInput) throws -> CheckpointDocument {
+    guard case .folder(let folder) = input else {
+      throw FileError(.cannotOpen, "is a file, not a folder", path: input.path)
+    }
+    let file = try folder.open(metadataName)
+    let graph: PickleGraph
+    do {
+      var stream = PickleStream(file, in: 0..<file.size, limit: PyTorchZipReader.pickleLimit)
+      graph = try stream.next()
+    } catch let error as PickleError {
+      throw CheckpointError.notACheckpoint(file: file.path, error.description)
+    }
+    let metadata = try DistributedMetadata(graph, file: file.path)
+    var archives = DistributedArchives(folder)
+    var tree = try NestedObjects(nameCount: metadata.items.count, file: file.path)
+    for (name, item) in metadata.items {
+      let value: StateDict.Value
+      switch item {
+      case .bytes:
+        value = .object(try archives.object(of: name, metadata))
+      case .tensor(let type, let shape, let requiresGrad, let chunks):
+        var tensor = try archives.tensor(of: name, type, shape, chunks, metadata)
+        tensor.requiresGrad = requiresGrad
+        value = .tensor(tensor)
+      }
+      try tree.add(value, at: metadata.paths[ExactText(name)] ?? [.key(ExactText(name))])
+    }
+    return try tree.document(
+      format: .distributed, path: folder.path, files: [file] + archives.files)
+  }
+}
+
+/// The archives in the files of a distributed checkpoint.
+private struct DistributedArchives {
+  private let folder: Folder
+  private var open: [String: File] = [:]
+
+  init(_ folder: Folder) { self.folder = folder }
+
+  var files: [File] { open.values.sorted { $0.path < $1.path } }
+
+  private mutating func file(_ name: String) throws -> File {
+    if let known = open[name] { return known }
+    let file = try folder.open(name)
+    open[name] = file
+    return file
+  }
+
+  private mutating func document(
+    of index: DistributedMetadata.Index, _ metadata: DistributedMetadata
+  ) throws -> CheckpointDocument {
+    // Objects have no offset; nor had tensors that were not sharded, once.
+    let plain = DistributedMetadata.Index(name: index.name, offsets: nil)
+    guard let place = metadata.places[index] ?? metadata.places[plain] else {
+      throw CheckpointError.notACheckpoint(
+        file: folder.path, "nothing is stored for \(Self.shown(index))")
+    }
+    let file = try file(place.file)
+    guard place.offset <= file.size, place.byteCount <= file.size - place.offset else {
+      throw CheckpointError.notACheckpoint(
+        file: file.path,
+        "\(Self.shown(index)) takes bytes \(place.offset) to "
+          + "\(place.offset.addingReportingOverflow(place.byteCount).partialValue), and the file has "
+          + "\(file.size)")
+    }
+    return try PyTorchZipReader.document(
+      in: file, part: place.offset..<place.offset + place.byteCount)
+  }
+
+  private static func shown(_ index: DistributedMetadata.Index) -> String {
+    Text.printable(index.name.text) + (index.offsets.map { " at \($0)" } ?? "")
+  }
+
+  /// An object that is stored by itself.
+  mutating func object(
+    of name: String, _ metadata: DistributedMetadata
+  ) throws -> OpaqueObject {
+    let document = try document(of: .init(name: ExactText(name), offsets: nil), metadata)
+    return OpaqueObject(
+      summary: "", origin: TensorOrigin(document: document, node: document.graph.root.index))
+  }
+
+  /// A tensor, put together from its chunks.
+  mutating func tensor(
+    of name: String, _ type: ElementType, _ shape: [Int], _ chunks: [DistributedMetadata.Chunk],
+    _ metadata: DistributedMetadata
+  ) throws -> Tensor {
+    var parts: [TensorChunk] = []
+    do {
+      for chunk in chunks {
+        let index = DistributedMetadata.Index(name: ExactText(name), offsets: chunk.offsets)
+        let stored = try stored(index, type, chunk.sizes, metadata)
+        if chunks.count == 1, chunk.sizes == shape {
+          return try Tensor(
+            storage: stored.storage, elementType: type, shape: shape, strides: stored.strides,
+            offset: stored.offset)
+        }
+        guard stored.storage.source.isRandomAccess else {
+          throw CheckpointError.notACheckpoint(
+            file: folder.path, "a chunk of \(Text.printable(name)) is compressed")
+        }
+        // A whole record is compared with its checksum before parts of it are used.
+        let whole = Storage(
+          VerifiedBytes.wrapping(stored.storage.source), name: stored.storage.name)
+        let tensor = try Tensor(
+          storage: whole, elementType: type, shape: stored.shape, strides: stored.strides,
+          offset: stored.offset)
+        parts.append(
+          TensorChunk(
+            offsets: chunk.offsets, sizes: chunk.sizes, source: try tensor.contiguousSource()))
+      }
+      let bytes = try ChunkedBytes(shape: shape, width: type.byteCount, chunks: parts)
+      return try Tensor(
+        storage: Storage(.computed(bytes), name: name), elementType: type, shape: shape)
+    } catch let error as TensorError {
+      throw CheckpointError.badObject(
+        file: folder.path, path: ObjectPath.escaped(name), error.description)
+    }
+  }
+
+  private mutating func stored(
+    _ index: DistributedMetadata.Index, _ type: ElementType, _ sizes: [Int],
+    _ metadata: DistributedMetadata
+  ) throws -> Tensor {
+    let document = try document(of: index, metadata)
+    guard let tensor = document.tensors[document.graph.root.index] else {
+      throw CheckpointError.notACheckpoint(
+        file: folder.path, "what is stored for \(Self.shown(index)) is no tensor")
+    }
+    guard tensor.elementType == type, tensor.shape == sizes, !tensor.isMeta, !tensor.isConjugate,
+      !tensor.isNegative, tensor.quantization == nil
+    else {
+      throw CheckpointError.notACheckpoint(
+        file: folder.path,
+        "\(Self.shown(index)) is stored as \(tensor.elementType.name) \(tensor.shape), not "
+          + "\(type.name) \(sizes)")
+    }
+    return tensor
+  }
+}

@@ -1,0 +1,56 @@
+internal import CkptGGUF
+internal import CkptPlatform
+internal import CkptStateDicts
+internal import CkptTensors
+
+/// Reads GGUF files: plain tensors as they are, quantized ones as the floats that their blocks stand for,
+/// made when somebody asks for them.
+enum GGUFReader: FormatReader {
+  static func recognises(_ input: CheckpointInput) throws -> Bool {
+    guard case .file(let file, _) = input else { return false }
+    return try GGUFFile.recognises(file)
+  }
+
+  static func document(of input: CheckpointInput) throws -> CheckpointDocument {
+    guard case .file(let file, _) = input else { throw input.isNoFile }
+    let read = try GGUFFile(file)
+    var stateDict = StateDict()
+    for entry in read.tensors { stateDict[entry.name] = try tensor(entry, file: file.path) }
+    return try CheckpointDocument(
+      stateDict, format: .gguf, path: file.path, files: [file],
+      metadata: read.metadata.compactMap { key, value in text(value).map { (key, $0) } },
+      nativeMetadata: NativeMetadata(
+        count: read.metadata.count, alignment: read.alignment,
+        source: .region(read.metadataRegion),
+        arrays: read.metadata.compactMap { key, value in text(value) == nil ? key : nil }))
+  }
+
+  private static func tensor(_ entry: GGUFFile.Entry, file: String) throws -> Tensor {
+    do {
+      return try entry.plainTensor() ?? entry.dequantizedTensor() ?? entry.rawTensor()
+    } catch let error as TensorError {
+      throw GGUFError.badTensor(file: file, tensor: entry.name, error.description)
+    }
+  }
+
+  /// A number or text of the metadata, as text; nil for arrays, which are not held in memory.
+  private static func text(_ value: GGUFFile.Value) -> String? {
+    switch value {
+    case .unsigned(let number): "\(number)"
+    case .signed(let number): "\(number)"
+    case .float(let number): "\(number)"
+    case .bool(let flag): flag ? "true" : "false"
+    case .text(let text): text
+    case .array: nil
+    }
+  }
+}
+
+/// The metadata of a format as they stand in its file, for a writer of the same format.
+struct NativeMetadata: Sendable {
+  let count: Int
+  let alignment: Int
+  let source: ByteSource
+  /// The keys of those that are no number and no text, which no other format holds.
+  let arrays: [String]
+}

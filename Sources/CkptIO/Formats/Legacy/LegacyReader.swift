@@ -1,0 +1,145 @@
+internal import CkptPickle
+internal import CkptPlatform
+internal import CkptTensors
+
+/// PyTorch's format before 1.6: a magic number, a version, notes about the system, the object and the
+/// storages' keys, each a pickle of its own; then the storages in the order of their keys.
+///
+/// The graph is brought to the form that the zip format has: persistent ids of five items, and
+/// classes in the place of those that came with their source.
+struct LegacyReader: FormatReader {
+  typealias Ref = PickleGraph.Ref
+
+  let graph: PickleGraph
+  let storages: StorageTable
+
+  /// `MAGIC_NUMBER` of torch/serialization.py.
+  private static let magic = "119547037146038801333356"
+  private static let version = 1001
+
+  /// Whether the file begins with the pickle of the magic number, of whatever protocol.
+  static func recognises(_ input: CheckpointInput) -> Bool {
+    guard case .file(let file, let start) = input, let first = start.first,
+      first == 0x80 || first == UInt8(ascii: "L")
+    else { return false }
+    var stream = PickleStream(file, in: 0..<min(file.size, 64), limit: 64)
+    guard let graph = try? stream.next() else { return false }
+    return graph.decimal(graph.root) == magic
+  }
+
+  static func document(of input: CheckpointInput) throws -> CheckpointDocument {
+    guard case .file(let file, _) = input else { throw input.isNoFile }
+    let read = try LegacyReader(file)
+    return try CheckpointDocument(read.graph, read.storages, format: .pytorchLegacy, file: file)
+  }
+
+  /// A storage that is all that there is.
+  struct LoneStorage {
+    /// Its class.
+    let module, name: String
+    /// How many elements of that class it has.
+    let count: Int
+    let source: ByteSource
+  }
+
+  /// The storage that a part of a file is the whole of, as `torch.save(storage)` wrote it before 1.6.
+  static func storage(in file: File, _ part: Range<Int>) throws -> LoneStorage {
+    let read = try LegacyReader(file, in: part)
+    guard let storage = read.storages[read.graph.root],
+      case .persistentID(let inner) = read.graph[read.graph.root],
+      let items = read.graph.items(of: inner).map(Array.init), items.count >= 5,
+      let name = read.graph.global(items[1]), let count = read.graph.int(items[4])
+    else {
+      throw CheckpointError.notACheckpoint(
+        file: file.path, "it holds something else than a storage")
+    }
+    return LoneStorage(module: name.module, name: name.name, count: count, source: storage.source)
+  }
+
+  private init(_ file: File, in part: Range<Int>? = nil) throws {
+    var stream = LegacyStream(file, in: part ?? 0..<file.size)
+    _ = try stream.next("the magic number")
+    let version = try stream.next("the version")
+    guard version.int(version.root) == Self.version else {
+      let found = version.decimal(version.root) ?? "unknown"
+      throw stream.bad("version \(Text.printable(found)) of the format is not supported")
+    }
+    _ = try stream.next("the notes about the system")
+    var graph = try stream.next("the object")
+    let keys = try stream.next("the list of storages")
+    var ids = LegacyStorageIDs()
+    try ids.find(in: &graph, stream: stream)
+    guard let list = keys.sequence(keys.root) else {
+      throw stream.bad("the list of storages is none")
+    }
+    for item in list {
+      guard let key = keys.text(item) ?? keys.decimal(item) else {
+        throw stream.bad("a storage's key is neither text nor a number")
+      }
+      guard let root = ids.roots[key] else {
+        throw stream.bad("no object uses storage \(Text.printable(key))")
+      }
+      guard root.source == nil else {
+        throw stream.bad("storage \(Text.printable(key)) is there twice")
+      }
+      ids.roots[key]?.source = try stream.storage(
+        key, width: root.width, expectedByteCount: root.byteCount)
+    }
+    self.graph = graph
+    storages = StorageTable(try ids.resolve(in: graph, stream: stream))
+  }
+}
+
+/// Pickles and storages in a row.
+struct LegacyStream {
+  let file: File
+  private var pickles: PickleStream
+
+  init(_ file: File, in range: Range<Int>) {
+    self.file = file
+    pickles = PickleStream(file, in: range, limit: PyTorchZipReader.pickleLimit)
+  }
+
+  func bad(_ problem: String) -> CheckpointError {
+    .notACheckpoint(file: "\(file.path), byte \(pickles.offset)", problem)
+  }
+
+  mutating func next(_ what: String) throws -> PickleGraph {
+    do {
+      return try pickles.next()
+    } catch let error as PickleError {
+      throw CheckpointError.notACheckpoint(
+        file: "\(file.path), pickle of \(what) at byte \(pickles.offset)", error.description)
+    }
+  }
+
+  /// A little-endian integer of `byteCount` bytes.
+  mutating func integer(byteCount: Int) throws -> Int64 {
+    guard byteCount <= pickles.end - pickles.offset else { throw bad("the file ends early") }
+    let bytes = try file.bytes(at: pickles.offset, count: byteCount)
+    pickles.offset += byteCount
+    return Int64(twosComplement: bytes)
+  }
+
+  /// The next storage: a count of elements in 64 bits, then the elements.
+  ///
+  /// - Parameter expectedByteCount: how large the objects say that it is, if they do.
+  mutating func storage(
+    _ key: String, width: Int, expectedByteCount: Int? = nil
+  ) throws -> ByteSource {
+    let shown = Text.printable(key)
+    let count = Int(try integer(byteCount: 8))
+    let (byteCount, overflow) = count.multipliedReportingOverflow(by: width)
+    guard count >= 0, !overflow, byteCount <= pickles.end - pickles.offset else {
+      throw bad("storage \(shown) claims \(count) elements, more than the file has left")
+    }
+    if let expectedByteCount, expectedByteCount != byteCount {
+      throw bad(
+        "storage \(shown) has \(byteCount) bytes, but \(expectedByteCount) for the objects")
+    }
+    defer { pickles.offset += byteCount }
+    return .region(
+      FileRegion(
+        file: file, offset: pickles.offset, byteCount: byteCount, name: "storage \(key)"))
+  }
+}

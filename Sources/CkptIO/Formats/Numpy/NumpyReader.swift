@@ -1,0 +1,87 @@
+internal import CkptNumpy
+internal import CkptPlatform
+internal import CkptStateDicts
+internal import CkptBytes
+internal import CkptTensors
+internal import CkptZip
+
+/// Reads an `.npy` file: one array, called as `numpy.savez` calls the first one.
+enum NumpyReader: FormatReader {
+  static let key = "arr_0"
+
+  static func recognises(_ input: CheckpointInput) -> Bool {
+    guard case .file(_, let start) = input else { return false }
+    return start.starts(with: NumpyHeader.magic)
+  }
+
+  static func document(of input: CheckpointInput) throws -> CheckpointDocument {
+    guard case .file(let file, _) = input else { throw input.isNoFile }
+    let source = ByteSource.region(
+      FileRegion(file: file, offset: 0, byteCount: file.size, name: key))
+    var stateDict = StateDict()
+    stateDict[key] = try tensor(source, name: key, file: file.path, exactly: false)
+    return try CheckpointDocument(stateDict, format: .npy, path: file.path, files: [file])
+  }
+
+  /// The array that `source` holds, header and all.
+  ///
+  /// - Parameter exactly: whether bytes behind the array are refused.
+  static func tensor(
+    _ source: ByteSource, name: String, file: String, exactly: Bool
+  ) throws -> Tensor {
+    let start = try source.bytes(in: 0..<min(source.byteCount, NumpyHeader.prefixByteCount))
+    let count = try NumpyHeader.byteCount(of: start, file: file)
+    guard count <= source.byteCount else {
+      throw NumpyError.badHeader(file: file, "the header is cut off")
+    }
+    let bytes = try source.bytes(in: 0..<count)
+    let header = try NumpyHeader(bytes, file: file)
+    var elements = source.part(count..<source.byteCount)
+    if case .region(let whole) = source, let recorded = whole.recordedCRC32,
+      case .region(var rest) = elements
+    {
+      // What the record's checksum says about the bytes behind its header.
+      rest.recordedCRC32 =
+        recorded
+        ^ Checksum.combined(Checksum.crc32(bytes), 0, secondByteCount: rest.byteCount)
+      elements = .region(rest)
+    }
+    let tensor = try header.tensor(elements, name: name, file: file)
+    guard !exactly || tensor.byteCount == elements.byteCount else {
+      throw NumpyError.badHeader(
+        file: file, "\(elements.byteCount - tensor.byteCount) bytes stand behind the array")
+    }
+    return tensor
+  }
+}
+
+/// Reads an `.npz` file: a zip archive of arrays, stored or deflated.
+enum NumpyArchiveReader: FormatReader {
+  static let ending = ".npy"
+
+  static func recognises(_ input: CheckpointInput) throws -> Bool {
+    guard case .file(_, let start) = input, start.count > 30,
+      start.starts(with: [0x50, 0x4B, 3, 4])
+    else { return false }
+    // The first record's name decides.
+    let count = Int(UInt16(littleEndian: start[26..<28]))
+    return start.dropFirst(30).prefix(count).suffix(ending.utf8.count).elementsEqual(ending.utf8)
+  }
+
+  static func document(of input: CheckpointInput) throws -> CheckpointDocument {
+    guard case .file(let file, _) = input else { throw input.isNoFile }
+    let archive = try ZipReader(file)
+    var stateDict = StateDict()
+    for entry in archive.entries {
+      guard entry.name.hasSuffix(ending) else {
+        throw CheckpointError.notACheckpoint(
+          file: "\(file.path), record \(Text.printable(entry.name))",
+          "a record of an .npz archive that is no array")
+      }
+      stateDict[String(entry.name.dropLast(ending.count))] = try NumpyReader.tensor(
+        archive.source(of: entry), name: entry.name,
+        file: "\(file.path), record \(Text.printable(entry.name))", exactly: true)
+    }
+    return try CheckpointDocument(stateDict, format: .npz, path: file.path, files: [file])
+  }
+}

@@ -1,0 +1,64 @@
+internal import CkptPlatform
+internal import CkptSafetensors
+
+/// A file that people have in a checkpoint's place: what it is, and what to do about it.
+public struct OtherFile: Sendable, Hashable {
+  /// What it is, with its article: `an HTML page`.
+  public let name: String
+  /// What to do.
+  public let hint: String
+  /// Whether files that nobody has looked into may be inside.
+  package var isArchive = false
+  /// Whether PyTorch wrote it, so that it is whole although no state dict is in it.
+  package var isPyTorch = false
+}
+
+extension OtherFile {
+  /// What a file is that no reader takes, told from its content.
+  ///
+  /// A few hundred bytes are read, and as many again at places to which these point.
+  /// - Parameter start: the first bytes of the file, 512 or all.
+  /// - Returns: nil for what may be a checkpoint.
+  static func recognise(_ file: File, start: [UInt8]) throws -> OtherFile? {
+    if start.isEmpty {
+      return OtherFile(
+        name: "an empty file", hint: "the download or the writing did not begin; get it again")
+    }
+    // Some header's length may be any magic number.
+    if SafetensorsHeader.isLikely(start, fileSize: file.size) { return nil }
+    if let row = OtherFileTable.rows.first(where: { $0.matches(start) }) {
+      return row.name == OtherFileTable.gzip
+        ? try insideGzip(file, row.file) : row.file
+    }
+    return try text(file, start) ?? protobuf(start) ?? messagePack(start) ?? tar(file, start)
+      ?? elsewhere(file, start)
+  }
+
+  /// What is told of a file of which nothing is known.
+  static func unknown(_ start: [UInt8]) -> OtherFile {
+    if isText(start) {
+      return OtherFile(
+        name: "a text file", hint: "name the file that holds the weights")
+    }
+    return OtherFile(
+      name: "of no format that is known",
+      hint: "if it is a checkpoint, its beginning is damaged or enciphered; get it again")
+  }
+
+  /// Whether the first bytes are text in UTF-8, perhaps cut off within a character.
+  static func isText(_ start: [UInt8]) -> Bool {
+    guard !start.contains(where: { $0 < 32 && ![9, 10, 12, 13, 27].contains($0) }) else {
+      return false
+    }
+    return (0..<4).contains { cut in
+      String(validating: start.dropLast(start.count < 512 ? 0 : cut), as: UTF8.self) != nil
+    }
+  }
+}
+
+extension CheckpointError {
+  /// Whether a file was found to be something else than a checkpoint.
+  var otherFile: OtherFile? {
+    if case .otherFile(_, let other) = self { other } else { nil }
+  }
+}

@@ -1,0 +1,100 @@
+internal import CkptPickle
+internal import CkptPlatform
+internal import CkptTensors
+internal import CkptZip
+
+/// Reads the zip archives that `torch.save` and `torch.jit.save` write.
+enum PyTorchZipReader: FormatReader {
+  /// A pickle larger than this is refused: it would have to be held in memory.
+  static let pickleLimit = 1 << 30
+  /// The same for one that must be inflated first.
+  static let deflatedPickleLimit = 128 << 20
+
+  /// Any file: it is the one that says what is wrong with a file that nobody knows.
+  static func recognises(_ input: CheckpointInput) -> Bool {
+    if case .file = input { true } else { false }
+  }
+
+  static func document(of input: CheckpointInput) throws -> CheckpointDocument {
+    guard case .file(let file, let start) = input else { throw input.isNoFile }
+    guard start.starts(with: Array("PK".utf8)) else {
+      throw CheckpointError.otherFile(file: file.path, .unknown(start))
+    }
+    return try document(in: file)
+  }
+
+  /// Reads the archive in a file, or in a part of it, as distributed checkpoints have them in a row.
+  static func document(in file: File, part: Range<Int>? = nil) throws -> CheckpointDocument {
+    let archive = try ZipReader(file, in: part)
+    if !archive.entries.contains(where: { $0.name.hasSuffix("/data.pkl") }),
+      let other = OtherFile.zip(archive)
+    {
+      throw CheckpointError.otherFile(file: file.path, other)
+    }
+    guard let first = archive.entries.first, let slash = first.name.firstIndex(of: "/") else {
+      throw CheckpointError.notACheckpoint(
+        file: file.path, "an archive without a folder that holds data.pkl")
+    }
+    let folder = String(first.name[..<slash])
+    guard let pickle = archive.entry(named: "\(folder)/data.pkl") else {
+      throw ZipError.missingEntry(file: file.path, entry: "\(folder)/data.pkl")
+    }
+    let isBigEndian = try readNotes(archive, folder)
+    let limit = pickle.isStored ? pickleLimit : deflatedPickleLimit
+    let bytes = try archive.read(pickle, limit: limit)
+    let graph: PickleGraph
+    do {
+      graph = try PickleGraph(decoding: bytes)
+    } catch let error as PickleError {
+      throw CheckpointError.notACheckpoint(
+        file: "\(file.path), record \(pickle.name)", error.description)
+    }
+    let widths = isBigEndian ? TensorReader.swapWidths(graph) : [:]
+    let storages = try StorageTable(
+      graph, archive: archive, folder: folder, isBigEndian: isBigEndian, swapWidths: widths)
+    let isTorchScript = archive.entry(named: "\(folder)/constants.pkl") != nil
+    return CheckpointDocument(
+      graph: graph, storages: storages,
+      tensors: try TensorReader(graph, storages: storages, file: file.path).tensors,
+      format: isTorchScript ? .torchScript : .pytorchZip, path: file.path, files: [file],
+      otherRecords: try otherRecords(archive, folder))
+  }
+
+  /// Checks the version; gives whether the storages are big-endian.
+  private static func readNotes(_ archive: ZipReader, _ folder: String) throws -> Bool {
+    let file = archive.file.path
+    func note(_ name: String) throws -> String? {
+      guard let entry = archive.entry(named: "\(folder)/\(name)") else { return nil }
+      let bytes = try archive.read(entry, limit: 4096)
+      return String(decoding: bytes, as: UTF8.self).filter { !$0.isWhitespace }
+    }
+    if let version = try note("version") ?? note(".data/version") {
+      guard let number = Int(version), (1...10).contains(number) else {
+        throw CheckpointError.notACheckpoint(
+          file: file, "version \"\(Text.printable(version))\" of the format is not supported")
+      }
+    }
+    switch try note("byteorder") {
+    case nil, "little": return false
+    case "big": return true
+    case let other?:
+      throw CheckpointError.notACheckpoint(
+        file: file, "byte order \"\(Text.printable(other))\" is unknown")
+    }
+  }
+
+  private static func otherRecords(
+    _ archive: ZipReader, _ folder: String
+  ) throws -> [(name: String, source: ByteSource)] {
+    let notes: Set = [
+      "data.pkl", ".format_version", ".storage_alignment", "byteorder", "version", ".data/version",
+      ".data/serialization_id",
+    ]
+    return try archive.entries.compactMap { entry in
+      guard entry.name.hasPrefix(folder + "/"), !entry.name.hasSuffix("/") else { return nil }
+      let name = String(entry.name.dropFirst(folder.count + 1))
+      if notes.contains(name) || name.hasPrefix("data/") { return nil }
+      return (name, try archive.source(of: entry))
+    }
+  }
+}

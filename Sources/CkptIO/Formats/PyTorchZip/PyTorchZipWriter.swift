@@ -1,0 +1,166 @@
+internal import CkptPickle
+internal import CkptPlatform
+internal import CkptBytes
+internal import CkptTensors
+internal import CkptZip
+
+/// Writes what `torch.save` writes: a zip archive of stored, aligned records.
+enum PyTorchZipWriter: FormatWriter {
+  static let format = Checkpoint.Format.pytorchZip
+  static let endings = [".pt", ".pth", ".bin", ".ckpt", ".tar", ".pkl", ".model"]
+
+  static func plan(
+    _ checkpoint: Checkpoint, to path: String, _ options: WriteOptions
+  ) throws -> OutputPlan {
+    guard checkpoint.document.format != .torchScript || checkpoint.isExtract else {
+      throw CheckpointError.cannotWrite(
+        file: checkpoint.path, "a TorchScript archive cannot be written",
+        hint: "--extract writes the state dict alone")
+    }
+    return OutputPlan(format: format, path: path, file: try file(checkpoint, named: path))
+  }
+
+  /// An archive of the whole checkpoint; its top folder is named after the file.
+  static func file(_ checkpoint: Checkpoint, named path: String) throws -> OutputPlan.File {
+    let records = try checkpoint.records(folder: Checkpoint.folder(for: path))
+    let layout = try ZipLayout(records.map { ($0.name, $0.byteCount) })
+    return OutputPlan.File(
+      name: path, byteCount: layout.byteCount,
+      beginning: { (try? ZipLayout.beginning(of: records)) ?? [] }
+    ) { file, context in
+      do {
+        try ZipWriter(context.stream).write(records, to: file)
+      } catch let error as ChecksumError where error.key == nil {
+        throw error.naming(checkpoint.keyOfStorage(named: error.record))
+      }
+    }
+  }
+}
+
+extension Checkpoint {
+  /// What is left of the checkpoint is the object at `at`, as the root.
+  public mutating func extract(at: String) throws {
+    graph.root = try resolve(at)
+    isExtract = true
+  }
+
+  /// The archive's top folder: the file's name less its last ending, `archive` if it is not ASCII.
+  static func folder(for path: String) -> String {
+    let name = path.split(separator: "/").last ?? ""
+    let stem = name.lastIndex(of: ".").map { name[..<$0] } ?? name
+    let isPlain = stem.utf8.allSatisfy { (33..<127).contains($0) || $0 == 32 }
+    guard isPlain, !stem.isEmpty, !stem.contains("\\"), stem != ".", stem != ".." else {
+      return "archive"
+    }
+    return String(stem)
+  }
+
+  func records(folder: String) throws -> [ZipRecord] {
+    let (pickle, storages) = try pickled()
+    var records: [ZipRecord] = []
+    records.reserveCapacity(storages.count + 6)
+    func add(_ name: String, _ source: ByteSource) {
+      records.append(ZipRecord(name: "\(folder)/\(name)", content: .source(source)))
+    }
+    add("data.pkl", .bytes(pickle))
+    add(".format_version", .bytes(Array("1".utf8)))
+    add(".storage_alignment", .bytes(Array("\(ZipLayout.alignment)".utf8)))
+    add("byteorder", .bytes(Array("little".utf8)))
+    for (number, storage) in storages.enumerated() { add("data/\(number)", storage.source) }
+    if !isExtract {
+      for (name, source) in document.otherRecords { add(name, source) }
+    }
+    add("version", .bytes(Array("3\n".utf8)))
+    records.append(
+      ZipRecord(name: "\(folder)/.data/serialization_id", content: .serializationID))
+    return records
+  }
+
+  /// The pickle, and the storages that it names by their numbers.
+  private func pickled() throws -> ([UInt8], [Storage]) {
+    let (graph, storages) = try spelledOut().numbered()
+    do {
+      return (try graph.encoded(), storages)
+    } catch let error as PickleError {
+      guard case .tooMuchOutside = error else { throw error }
+      throw CheckpointError.cannotWrite(
+        file: path, error.description, hint: "--plain writes arrays as tensors")
+    }
+  }
+
+  /// The graph with its storages numbered in the order in which a pickler meets them, and these.
+  private consuming func numbered() throws -> (PickleGraph, [Storage]) {
+    var ids: [PickleGraph.Ref] = []
+    try self.graph.walk(from: self.graph.root) { ref in
+      if case .persistentID = self.graph[ref] { ids.append(ref) }
+      return true
+    }
+    // Nobody else has a graph that was spelled out a moment ago; then it is not copied here.
+    var graph = self.graph
+    self.graph = PickleGraph()
+    var storages: [Storage] = []
+    var numbers: [ObjectIdentifier: Int] = [:]
+    var keys: [Int: PickleGraph.Ref] = [:]
+    let isAdded = { (ref: PickleGraph.Ref) in Int(ref.index) >= document.graph.nodes.count }
+    var shared: [[UInt8]: PickleGraph.Ref] = [:]
+    for id in ids where !isAdded(id) {
+      guard case .persistentID(let inner) = graph[id], let items = graph.items(of: inner) else {
+        continue
+      }
+      for item in [items.first, items.dropFirst(3).first].compactMap(\.self) {
+        guard case .string(let run) = graph[item] else { continue }
+        let bytes = Array(graph.bytes(run))
+        shared[bytes] = shared[bytes] ?? item
+      }
+    }
+    for id in ids {
+      guard case .persistentID(let inner) = graph[id], let storage = storage(of: id),
+        var items = graph.items(of: inner).map(Array.init)
+      else { continue }
+      let number = numbers[ObjectIdentifier(storage)] ?? storages.count
+      if number == storages.count {
+        storages.append(storage)
+        numbers[ObjectIdentifier(storage)] = number
+      }
+      let old = items
+      if graph.text(items[2]) != "\(number)" {
+        let key = keys[number] ?? graph.addString("\(number)")
+        keys[number] = key
+        items[2] = key
+      } else {
+        keys[number] = keys[number] ?? items[2]
+      }
+      // Who reads it believes the first of a storage's ids.
+      let type = StorageTable.elementType(ofPersistentID: id, in: graph) ?? .uint8
+      let count = storage.byteCount / type.byteCount * type.elementsPerByte
+      if let claimed = graph.int(items[4]), type.byteCount(ofElements: claimed) != storage.byteCount
+      {
+        items[4] = graph.addInt(count)
+      }
+      // In Python "storage" and "cpu" are one object each, wherever the tensors come from.
+      for place in [0, 3] where isAdded(items[place]) {
+        guard case .string(let run) = graph[items[place]] else { continue }
+        let bytes = Array(graph.bytes(run))
+        items[place] = shared[bytes] ?? items[place]
+        shared[bytes] = items[place]
+      }
+      if items != old {
+        let tuple = graph.addTuple(items)
+        graph.replace(id, with: .persistentID(tuple))
+      }
+    }
+    return (graph, storages)
+  }
+
+  /// The path of a tensor that looks into a storage; nil if none does.
+  func keyOfStorage(named name: String) -> String? {
+    for index in graph.nodes.indices {
+      let ref = PickleGraph.Ref(index: UInt32(index))
+      if case .persistentID = graph[ref], storage(of: ref)?.name == name {
+        return graph.path(to: ref)
+      }
+      if isWaiting(ref), tensor(of: ref)?.storage.name == name { return graph.path(to: ref) }
+    }
+    return nil
+  }
+}

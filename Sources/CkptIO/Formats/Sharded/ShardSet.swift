@@ -1,0 +1,99 @@
+internal import CkptPlatform
+internal import CkptSafetensors
+internal import CkptStateDicts
+internal import CkptTensors
+
+/// Shards in a folder without their index, such as several machines have written: each by itself whole.
+public struct ShardSet: Sendable {
+  /// The shards' names, in order.
+  public let shards: [String]
+  /// How many tensors they hold.
+  public let tensorCount: Int
+  /// The index, to be written.
+  public let plan: OutputPlan
+
+  /// Reads the shards that an index would name.
+  ///
+  /// - Parameters:
+  ///   - folder: where they lie.
+  ///   - indexName: the index's path; its name less `.index.json` is the shards' name less their numbers.
+  ///     The index must lie in the same folder.
+  /// - Throws: `CheckpointError.badShard` if one is missing, or if a key occurs twice.
+  public init(_ folder: String, indexName: String) throws {
+    let isSafetensors = !indexName.hasSuffix(".bin.index.json")
+    let ending = isSafetensors ? ".safetensors" : ".bin"
+    let place = ShardedOutput(
+      indexName, stem: isSafetensors ? "model" : "pytorch_model", ending: ending)
+    guard place.namesIndex else {
+      throw CheckpointError.cannotWrite(
+        file: indexName, "an index is called NAME.safetensors.index.json or NAME.bin.index.json",
+        hint: "such as \(folder)/model.safetensors.index.json")
+    }
+    let files = try Folder(folder)
+    var found = files.names.compactMap { name in
+      ShardSplit.parse(name, ending).map { (name: name, parts: $0) }
+    }.filter { $0.parts.stem == place.stem }.sorted { $0.parts.number < $1.parts.number }
+    let single = place.stem + ending
+    if found.isEmpty, files.contains(single) { found = [(single, (place.stem, 0, 1))] }
+    guard let count = found.first?.parts.count else {
+      throw CheckpointError.badShard(
+        index: folder, "no file is called \(place.stem)-00001-of-0000N\(ending)")
+    }
+    let names = Dictionary(found.map { ($0.parts.number, $0.name) }) { first, _ in first }
+    guard found.allSatisfy({ $0.parts.count == count }), names.count == found.count else {
+      throw CheckpointError.badShard(
+        index: folder,
+        "the shards are of different checkpoints: "
+          + found.map(\.name).prefix(8).joined(separator: ", "))
+    }
+    let missing = (0..<count).filter { names[$0] == nil }
+    guard missing.isEmpty else {
+      throw CheckpointError.badShard(
+        index: folder,
+        "the shard \"\(ShardSplit.fileName(place.stem, ending, number: missing[0], of: count))\" is missing"
+          + (missing.count > 1 ? ", and \(missing.count - 1) more" : ""))
+    }
+    var places: [(key: String, file: String)] = []
+    var seen: [[UInt8]: String] = [:]
+    var total = 0
+    var metadata: [(key: String, value: String)] = []
+    for (name, _) in found {
+      let shard = try ShardedReader.Shard(files.open(name))
+      metadata += shard.metadata
+      var storages = Set<ObjectIdentifier>()
+      for (key, value) in shard.values.values {
+        if let other = seen.updateValue(name, forKey: Array(key.utf8)) {
+          throw CheckpointError.badShard(
+            index: folder,
+            "the key \"\(Text.printable(key))\" is in two shards, \(other) and \(name)")
+        }
+        places.append((key, name))
+        for tensor in value.tensors where storages.insert(ObjectIdentifier(tensor.storage)).inserted
+        {
+          total += tensor.storage.byteCount
+        }
+      }
+    }
+    shards = found.map(\.name)
+    tensorCount = places.count
+    let index = ShardIndex.encoded(
+      files: places, totalByteCount: total, metadata: Self.indexMetadata(metadata))
+    plan = OutputPlan(
+      format: isSafetensors ? .safetensorsIndex : .pytorchIndex, folder: place.folder,
+      files: [.init(name: place.indexName, bytes: index)])
+  }
+
+  /// Whether the index is there already, as it would be written.
+  public func isThere() throws -> Bool {
+    guard let index = plan.files.last, plan.replaces else { return false }
+    return try index.isThere(at: plan.path + "/" + index.name)
+  }
+
+  /// What an index says of what its shards say of themselves: each key once, without the shards' format.
+  static func indexMetadata(
+    _ metadata: [(key: String, value: String)]
+  ) -> [(key: String, value: String)] {
+    var seen: Set = ["format"]
+    return metadata.filter { seen.insert($0.key).inserted }
+  }
+}

@@ -1,0 +1,166 @@
+internal import CkptPlatform
+internal import CkptSafetensors
+internal import CkptStateDicts
+internal import CkptTensors
+
+/// Reads a sharded checkpoint by its index, `*.index.json`.
+enum ShardedReader: FormatReader {
+  static func recognises(_ input: CheckpointInput) -> Bool {
+    guard case .file(_, let start) = input else { return false }
+    return ShardIndex.isLikely(start)
+  }
+
+  static func document(of input: CheckpointInput) throws -> CheckpointDocument {
+    guard case .file(let file, _) = input else {
+      throw FileError(.cannotOpen, "is a folder, not a file", path: input.path)
+    }
+    let index = try ShardIndex(reading: file)
+    let folder = try Folder(of: file)
+    var shards: [String: Shard] = [:]
+    var order: [String] = []
+    for (_, name) in index.files where shards[name] == nil {
+      guard folder.contains(name) else {
+        if hasOtherShards(folder, than: Set(index.files.map(\.file))) {
+          throw CheckpointError.badShard(
+            index: file.path,
+            "the shard \"\(Text.printable(name))\" is missing, and there are others")
+        }
+        throw SafetensorsError.badIndex(file: file.path, "the shard \"\(name)\" is missing")
+      }
+      shards[name] = try Shard(folder.open(name))
+      order.append(name)
+    }
+    try check(index, shards, file.path)
+    var stateDict = StateDict()
+    for (key, name) in index.files {
+      if let value = shards[name]?.values.value(for: key) { stateDict.setValue(value, for: key) }
+    }
+    let all = order.compactMap { shards[$0] }
+    let isSafetensors = all.allSatisfy { $0.format == .safetensors }
+    let metadata = metadata(index, all)
+    let ties = RecordedTies.restore(in: &stateDict, from: metadata)
+    return try CheckpointDocument(
+      stateDict, format: isSafetensors ? .safetensorsIndex : .pytorchIndex, path: file.path,
+      files: [file] + all.map(\.file), metadata: metadata,
+      recordedTies: ties)
+  }
+
+  /// Whether a whole set of shards lies in the folder that the index does not name, so that the index is an old one.
+  private static func hasOtherShards(_ folder: Folder, than named: Set<String>) -> Bool {
+    var sets: [String: (count: Int, numbers: Set<Int>)] = [:]
+    for ending in [".safetensors", ".bin"] {
+      for name in folder.names where !named.contains(name) {
+        guard let parts = ShardSplit.parse(name, ending) else { continue }
+        let key = "\(parts.stem)/\(parts.count)" + ending
+        sets[key, default: (parts.count, [])].numbers.insert(parts.number)
+      }
+    }
+    return sets.values.contains { $0.numbers.count == $0.count && $0.count > 0 }
+  }
+
+  /// Every key must be where the index says, and nowhere else.
+  private static func check(
+    _ index: ShardIndex, _ shards: [String: Shard], _ path: String
+  ) throws {
+    func quoted(_ text: String) -> String { "\"\(Text.printable(text))\"" }
+    for (key, name) in index.files where shards[name]?.values.value(for: key) == nil {
+      let other = shards.keys.sorted().first { shards[$0]?.values.value(for: key) != nil }
+      throw CheckpointError.badShard(
+        index: path,
+        "the key \(quoted(key)) is not in the shard \(quoted(name)), as the index says"
+          + (other.map { ", but in \(quoted($0))" } ?? ""))
+    }
+    let places = Dictionary(index.files.map { (Array($0.key.utf8), $0.file) }) { $1 }
+    for (name, shard) in shards.sorted(by: { $0.key < $1.key }) {
+      for key in shard.values.keys where places[Array(key.utf8)] != name {
+        let place = places[Array(key.utf8)]
+        throw CheckpointError.badShard(
+          index: path,
+          "the key \(quoted(key)) is in the shard \(quoted(name)), "
+            + (place.map { "but the index says in \(quoted($0))" } ?? "but not in the index"))
+      }
+    }
+  }
+
+  /// What the shards say of themselves, each key once, and what the index adds.
+  private static func metadata(
+    _ index: ShardIndex, _ shards: [Shard]
+  ) -> [(key: String, value: String)] {
+    var seen = Set<String>()
+    return (shards.flatMap(\.metadata) + index.metadata).filter { seen.insert($0.key).inserted }
+  }
+
+  /// One file of the checkpoint, as it is written: ties that it records are not restored.
+  struct Shard {
+    let file: File
+    let format: Checkpoint.Format
+    let values: StateDict
+    let metadata: [(key: String, value: String)]
+
+    /// Reads one; an index is no shard, so that an index that names itself leads nowhere.
+    init(_ file: File) throws {
+      self.file = file
+      let input = try CheckpointInput(file)
+      if SafetensorsReader.recognises(input) {
+        let header = try SafetensorsHeader(reading: file)
+        var values = StateDict()
+        for (key, tensor) in try header.tensors(in: file) { values[key] = tensor }
+        self.values = values
+        format = .safetensors
+        metadata = header.metadata ?? []
+      } else {
+        guard !ShardedReader.recognises(input) else {
+          throw CheckpointError.notACheckpoint(file: file.path, "an index is no shard")
+        }
+        let checkpoint = try Checkpoint(file)
+        format = checkpoint.format
+        values = try checkpoint.stateDict(at: "/")
+        metadata = []
+      }
+    }
+  }
+}
+
+/// Finds the checkpoint in a folder as Hugging Face lays it out.
+enum HubFolderReader: FormatReader {
+  static func recognises(_ input: CheckpointInput) throws -> Bool {
+    guard case .folder(let folder) = input else { return false }
+    return !candidates(folder).isEmpty
+  }
+
+  static func document(of input: CheckpointInput) throws -> CheckpointDocument {
+    guard case .folder(let folder) = input, let first = candidates(folder).first else {
+      throw FileError(.cannotOpen, "is a folder that holds no checkpoint", path: input.path)
+    }
+    let others = candidates(folder).dropFirst().filter { rank($0) == rank(first) }
+    guard others.isEmpty else {
+      throw CheckpointError.unclearFolder(folder: folder.path, candidates: [first] + others)
+    }
+    return try FormatRegistry.document(of: CheckpointInput(folder.open(first)))
+  }
+
+  /// The files by which a checkpoint could be meant, the likeliest first.
+  private static func candidates(_ folder: Folder) -> [String] {
+    let named = folder.names.filter { rank($0) < 8 }
+    return named.sorted { (rank($0), $0) < (rank($1), $1) }
+  }
+
+  /// As transformers looks for them: safetensors before PyTorch, the usual names before others. Shards
+  /// are found by their index.
+  private static func rank(_ name: String) -> Int {
+    switch name {
+    case "model.safetensors": return 0
+    case "model.safetensors.index.json": return 1
+    case "pytorch_model.bin": return 4
+    case "pytorch_model.bin.index.json": return 5
+    default: break
+    }
+    if name.hasPrefix(".") { return 8 }
+    if name.hasSuffix(".safetensors.index.json") { return 2 }
+    if name.hasSuffix(".safetensors") {
+      return ShardSplit.parse(name, ".safetensors") == nil ? 3 : 8
+    }
+    if name.hasSuffix(".bin.index.json") { return 6 }
+    return 8
+  }
+}

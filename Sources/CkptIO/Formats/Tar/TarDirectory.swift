@@ -1,0 +1,119 @@
+internal import CkptPlatform
+
+/// Where the members of an uncompressed tar archive lie (POSIX.1-2001, "ustar" with pax headers).
+///
+/// Three members of one kind of file are all that is ever looked for, so this is a page of code where
+/// an archive library would be a large dependency.
+struct TarDirectory {
+  /// The regular files by name, and where their bytes lie.
+  private(set) var members: [String: Range<Int>] = [:]
+
+  private static let blockSize = 512
+  /// No pax header that `tarfile` writes for a temporary file comes near this.
+  private static let extensionLimit = 64 << 10
+  private static let memberLimit = 64
+
+  /// Whether a file's first bytes are a tar header.
+  static func recognises(_ start: [UInt8]) -> Bool {
+    guard start.count >= blockSize else { return false }
+    let block = Array(start[..<blockSize])
+    return block[257..<262].elementsEqual("ustar".utf8) && isIntact(block)
+  }
+
+  /// Whether a file's first bytes are a header of any kind of tar, also of one from before POSIX.
+  static func isHeader(_ start: [UInt8]) -> Bool {
+    guard start.count >= blockSize, start[0] != 0 else { return false }
+    return isIntact(Array(start[..<blockSize]))
+  }
+
+  /// The names of the first members, of whatever kind; fewer where the archive is damaged.
+  static func names(in file: File, limit: Int) throws -> [String] {
+    var names: [String] = []
+    var place = 0
+    for _ in 0..<limit where place <= file.size - blockSize {
+      let block = try file.bytes(at: place, count: blockSize)
+      guard block[0] != 0, isIntact(block) else { break }
+      names.append(String(decoding: block[..<100].prefix { $0 != 0 }, as: UTF8.self))
+      guard let size = number(block[124..<136]), size <= file.size - place - blockSize else {
+        break
+      }
+      place += blockSize + (size + blockSize - 1) / blockSize * blockSize
+    }
+    return names
+  }
+
+  init(_ file: File) throws {
+    var place = 0
+    var nextSize: Int?
+    func bad(_ problem: String) -> CheckpointError {
+      .notACheckpoint(file: "\(file.path), byte \(place)", problem)
+    }
+    while place <= file.size - Self.blockSize {
+      let block = try file.bytes(at: place, count: Self.blockSize)
+      if block.allSatisfy({ $0 == 0 }) { return }
+      guard Self.isIntact(block), let ownSize = Self.number(block[124..<136]) else {
+        throw bad("a header of the tar archive is damaged")
+      }
+      let kind = block[156]
+      let size = kind == UInt8(ascii: "x") ? ownSize : nextSize ?? ownSize
+      let start = place + Self.blockSize
+      guard size <= file.size - start else { throw bad("the tar archive is cut off") }
+      switch kind {
+      case UInt8(ascii: "x"):
+        guard size <= Self.extensionLimit else { throw bad("a pax header is too long") }
+        nextSize = try Self.size(inPax: file.bytes(at: start, count: size)[...])
+      case 0, UInt8(ascii: "0"):
+        let name = String(decoding: block[..<100].prefix { $0 != 0 }, as: UTF8.self)
+        guard members[name] == nil else {
+          throw bad("two members of the tar archive have one name")
+        }
+        guard members.count < Self.memberLimit else { throw bad("a tar archive of many members") }
+        members[name] = start..<start + size
+        nextSize = nil
+      default:
+        throw bad("a member of the tar archive is no regular file")
+      }
+      place = start + (size + Self.blockSize - 1) / Self.blockSize * Self.blockSize
+    }
+  }
+
+  /// Whether the header's checksum is right: the sum of its bytes, those of the sum itself as blanks.
+  private static func isIntact(_ block: [UInt8]) -> Bool {
+    let sum = block.enumerated().reduce(0) {
+      $0 + ((148..<156).contains($1.offset) ? 32 : Int($1.element))
+    }
+    return number(block[148..<156]) == sum
+  }
+
+  /// An octal number, or one in base 256 with the highest bit set, as large sizes have it.
+  private static func number(_ field: ArraySlice<UInt8>) -> Int? {
+    if let first = field.first, first & 0x80 != 0 {
+      var value = Int(first & 0x7F)
+      for byte in field.dropFirst() {
+        guard value < 1 << 54 else { return nil }
+        value = value << 8 | Int(byte)
+      }
+      return value
+    }
+    let digits = field.drop { $0 == 32 }.prefix { $0 != 0 && $0 != 32 }
+    guard let text = String(validating: digits, as: UTF8.self) else { return nil }
+    guard let value = digits.isEmpty ? 0 : Int(text, radix: 8), value >= 0 else { return nil }
+    return value
+  }
+
+  /// The size that a pax header gives: records of "length keyword=value\n".
+  private static func size(inPax bytes: ArraySlice<UInt8>) throws -> Int? {
+    var rest = bytes
+    var size: Int?
+    while let blank = rest.firstIndex(of: 32),
+      let length = Int(String(decoding: rest[..<blank], as: UTF8.self)),
+      length > blank - rest.startIndex + 1, length <= rest.count
+    {
+      let record = rest[(blank + 1)..<rest.startIndex + length].dropLast()
+      let text = String(decoding: record, as: UTF8.self)
+      if text.hasPrefix("size="), let value = Int(text.dropFirst(5)), value >= 0 { size = value }
+      rest = rest[(rest.startIndex + length)...]
+    }
+    return size
+  }
+}

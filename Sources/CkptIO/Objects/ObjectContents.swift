@@ -1,0 +1,119 @@
+internal import CkptPickle
+
+// What is in the pickle's objects, whatever form they have: entries of mappings, items, attributes.
+extension PickleGraph {
+  /// How many objects may stand one in another's place until a mapping's entries are found.
+  private static let layerLimit = 64
+
+  /// The entries of a mapping, in Python's order; nil for what is none.
+  ///
+  /// A key that is set again keeps its place and gets the new value.
+  func entries(of ref: Ref) -> [(key: Ref, value: Ref)]? {
+    var layers: [Ref] = []
+    var entries: [(key: Ref, value: Ref)] = []
+    var next: Ref? = ref
+    while let current = next {
+      let form = form(of: current)
+      guard form.kind == .mapping, layers.count < Self.layerLimit else { return nil }
+      next = nil
+      switch form.source {
+      case .edits: layers.append(current)
+      case .argument(let place):
+        layers.append(current)
+        guard let argument = making(of: current)?.argument(place) else { return nil }
+        if let pairs = pairs(in: argument) { entries = pairs } else { next = argument }
+      case .attribute(let name):
+        guard let inner = attribute(name, of: current) else { return nil }
+        // A wrapper of wrappers is no layer, and could go round in circles.
+        if case .attribute = self.form(of: inner).source { return nil }
+        next = inner
+      case .arguments, .state: return nil
+      }
+    }
+    for layer in layers.reversed() {
+      guard let edits = body(of: layer)?.edits else { continue }
+      if entries.isEmpty { entries.reserveCapacity(edits.count) }
+      for case .setItem(let key, let value) in edits { entries.append((key, value)) }
+    }
+    return unique(entries)
+  }
+
+  /// What a `collections.Counter` counts; nil for others, and for one whose counts are no ints.
+  func counts(of ref: Ref) -> [(key: Ref, count: Int)]? {
+    guard className(of: ref) == "collections.Counter", let entries = entries(of: ref) else {
+      return nil
+    }
+    var result: [(key: Ref, count: Int)] = []
+    for (key, value) in entries {
+      guard let count = int(value) else { return nil }
+      result.append((key, count))
+    }
+    return result
+  }
+
+  /// The value of a str key in a mapping.
+  func value(of key: String, in ref: Ref) -> Ref? {
+    entries(of: ref)?.last { text($0.key)?.utf8.elementsEqual(key.utf8) == true }?.value
+  }
+
+  /// The items of a list, a tuple or what is like one, such as a deque; the fields of a namedtuple or of a
+  /// call, which have no names in the file. Nil for others.
+  func sequence(_ ref: Ref) -> [Ref]? {
+    if let items = items(of: ref) { return Array(items) }
+    let form = form(of: ref)
+    guard form.kind == .sequence || form.kind == .record, let body = body(of: ref) else {
+      return nil
+    }
+    var result: [Ref]
+    switch form.source {
+    case .edits: result = []
+    case .argument(let place):
+      guard let argument = making(of: ref)?.argument(place), let items = plainItems(argument)
+      else { return nil }
+      result = items
+    case .arguments: return making(of: ref).map { Array($0.arguments) }
+    case .attribute(let name): return attribute(name, of: ref).flatMap(plainItems)
+    case .state:
+      for case .build(let state) in body.edits.reversed() { return plainItems(state) }
+      return nil
+    }
+    for case .append(let item) in body.edits { result.append(item) }
+    return result
+  }
+
+  /// The items of a set or a frozenset, in the file's order; nil for others.
+  func members(of ref: Ref) -> [Ref]? {
+    let form = form(of: ref)
+    guard form.kind == .set, let body = body(of: ref) else { return nil }
+    var result: [Ref] = []
+    if case .frozenSet(let items) = body.construction { result = plainItems(items) ?? [] }
+    if case .argument(let place) = form.source {
+      guard let argument = making(of: ref)?.argument(place), let items = plainItems(argument)
+      else { return nil }
+      result = items
+    }
+    for case .add(let item) in body.edits { result.append(item) }
+    return result
+  }
+
+  /// The attributes that an object's state and its constructor's keywords set, as Python's default
+  /// `__setstate__` takes them.
+  func attributes(of ref: Ref) -> [(key: Ref, value: Ref)] {
+    var all: [(key: Ref, value: Ref)] = []
+    guard let body = body(of: ref) else { return all }
+    switch body.construction {
+    case .list, .dict, .set, .frozenSet: break
+    default:
+      if let keywords = making(of: ref)?.keywords { all = entries(of: keywords) ?? [] }
+    }
+    for case .build(let state) in body.edits where state != ref {
+      for part in stateParts(state) ?? [] where part != ref { all += entries(of: part) ?? [] }
+    }
+    return all.isEmpty ? all : unique(all)
+  }
+
+  /// The attribute of a name.
+  func attribute(_ name: String, of ref: Ref) -> Ref? {
+    attributes(of: ref).last { text($0.key)?.utf8.elementsEqual(name.utf8) == true }?.value
+  }
+}

@@ -1,0 +1,167 @@
+internal import CkptPickle
+internal import CkptPlatform
+
+/// What became of one object of a checkpoint.
+public struct ObjectChange: Sendable, Hashable {
+  /// How `--at` names it.
+  public let path: String
+  /// What it was, in a few words; nil if there was none.
+  public let before: String?
+  /// What it is now; nil if it is gone.
+  public let after: String?
+}
+
+extension Checkpoint {
+  /// Lets a value stand at a path: numbers, text, lists and dicts as JSON tells them apart.
+  ///
+  /// The object around it must be there: a mapping or an object with attributes gets a new key if it has
+  /// none of that name, a list a new item if the index is its count. Everything else stays as it is;
+  /// whoever shares the object around it sees the change too, as in Python.
+  /// - Parameters:
+  ///   - at: keys joined by `/`; not the root.
+  ///   - value: `1` becomes an int, `1.0` a float, an object a dict, an array a list, null None.
+  /// - Throws: `CheckpointError` if the path leads nowhere, or to what cannot be changed.
+  @discardableResult
+  public mutating func setValue(at path: String, to value: JSONValue) throws -> ObjectChange {
+    let (holder, step) = try holder(of: path)
+    let before = graph.child(step, of: holder).map { summary(of: $0) }
+    let new = add(value)
+    guard graph.setChild(step, of: holder, to: new) else {
+      throw CheckpointError.cannotEdit(
+        file: self.path, path: path, what: "has no place for \"\(Text.printable(step))\"",
+        holder: summary(of: holder))
+    }
+    return ObjectChange(path: path, before: before, after: summary(of: new))
+  }
+
+  /// Removes the object at a path from the mapping, the sequence or the attributes that hold it.
+  ///
+  /// - Parameter at: keys joined by `/`; not the root.
+  /// - Throws: `CheckpointError` if there is none.
+  @discardableResult
+  public mutating func removeValue(at path: String) throws -> ObjectChange {
+    let (holder, step) = try holder(of: path)
+    let before = summary(of: try resolve(path))
+    guard graph.setChild(step, of: holder, to: nil) else {
+      throw CheckpointError.cannotEdit(
+        file: self.path, path: path, what: "cannot lose \"\(Text.printable(step))\"",
+        holder: summary(of: holder))
+    }
+    return ObjectChange(path: path, before: before, after: nil)
+  }
+
+  /// Removes the objects at several paths, each of which leads where it leads before anything is removed.
+  ///
+  /// - Parameter paths: as ``removeValue(at:)`` takes them.
+  /// - Returns: what became of each, in the order of the paths.
+  /// - Throws: `CheckpointError` if one leads nowhere, twice to the same place or into what goes as well.
+  @discardableResult
+  public mutating func removeValues(at paths: [String]) throws -> [ObjectChange] {
+    let all = paths.map { ObjectPath($0).steps }
+    for (place, steps) in all.enumerated() {
+      _ = try resolve(paths[place])
+      for (other, outer) in all.enumerated() where other != place && steps.starts(with: outer) {
+        throw CheckpointError.cannotEdit(
+          file: path, path: paths[place],
+          what: steps == outer ? "is named twice" : "is inside \(paths[other]), which goes, too",
+          holder: nil)
+      }
+    }
+    // Of two items of a list the later one goes first, so that the other keeps its number.
+    let order = all.indices.sorted { left, right in
+      guard let (one, two) = zip(all[left], all[right]).first(where: { $0 != $1 }) else {
+        return false
+      }
+      switch (Int(one), Int(two)) {
+      case (let one?, let two?) where one != two: return one > two
+      case (_?, nil): return true
+      case (nil, _?): return false
+      default: return one > two
+      }
+    }
+    var changes: [Int: ObjectChange] = [:]
+    for place in order { changes[place] = try removeValue(at: paths[place]) }
+    return all.indices.compactMap { changes[$0] }
+  }
+
+  private func holder(of path: String) throws -> (PickleGraph.Ref, String) {
+    guard document.format != .torchScript else {
+      throw CheckpointError.cannotWrite(
+        file: self.path,
+        "a TorchScript archive cannot be written, since its code belongs to its weights",
+        hint: "\"ckpt filter --extract\" writes its state dict alone")
+    }
+    var steps = ObjectPath(path).steps
+    guard let last = steps.popLast() else {
+      throw CheckpointError.cannotEdit(
+        file: self.path, path: path, what: "is the root, which nothing holds", holder: nil)
+    }
+    return (try resolve(ObjectPath(steps: steps).written), last)
+  }
+
+  private mutating func add(_ value: JSONValue) -> PickleGraph.Ref {
+    switch value {
+    case .null: return graph.add(.none)
+    case .bool(let value): return graph.addBool(value)
+    case .string(let text): return graph.addString(text)
+    case .number("NaN"): return graph.add(.float(Double.nan.bitPattern))
+    case .number("Infinity"): return graph.add(.float(Double.infinity.bitPattern))
+    case .number("-Infinity"): return graph.add(.float((-Double.infinity).bitPattern))
+    case .number(let digits):
+      if !digits.contains(where: { ".eE".contains($0) }), let int = graph.addInt(decimal: digits) {
+        return int
+      }
+      return graph.add(.float((Double(digits) ?? .nan).bitPattern))
+    case .array(let items):
+      let edits = items.map { PickleGraph.Edit.append(add($0)) }
+      return graph.addObject(.list, edits: edits)
+    case .object(let members):
+      let edits = members.map { member in
+        PickleGraph.Edit.setItem(key: graph.addString(member.name), value: add(member.value))
+      }
+      return graph.addObject(.dict, edits: edits)
+    }
+  }
+}
+
+extension PickleGraph {
+  /// Lets `new` stand for the child that a step of a path names, or removes it if `new` is nil.
+  ///
+  /// - Returns: whether the object could be changed so.
+  mutating func setChild(_ step: String, of holder: Ref, to new: Ref?) -> Bool {
+    if var items = sequence(holder), let index = Int(step), index >= 0, index <= items.count {
+      if index == items.count {
+        // Only a list grows.
+        guard let new, self.items(of: holder) == nil else { return false }
+        items.append(new)
+      } else if let new {
+        items[index] = new
+      } else {
+        items.remove(at: index)
+      }
+      return setItems(of: holder, to: items)
+    }
+    let old = entries(of: holder)
+    if var entries = old, let place = place(of: step, in: entries) {
+      if let new { entries[place].value = new } else { entries.remove(at: place) }
+      return setEntries(of: holder, to: entries)
+    }
+    if setAttribute(step, of: holder, to: new) { return true }
+    guard let new else { return false }
+    guard var entries = old else {
+      return setAttribute(step, of: holder, to: new, adding: true)
+    }
+    entries.append((newKey(step, beside: entries), new))
+    return setEntries(of: holder, to: entries)
+  }
+
+  /// A key for a step that names none yet; in a mapping from ints alone, an int is an int.
+  private mutating func newKey(_ step: String, beside entries: [Entry]) -> Ref {
+    if !entries.isEmpty, entries.allSatisfy({ int($0.key) != nil }), let number = Int(step),
+      "\(number)" == step
+    {
+      return addInt(number)
+    }
+    return addString(step)
+  }
+}

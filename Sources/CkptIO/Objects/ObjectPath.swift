@@ -1,0 +1,147 @@
+internal import CkptPickle
+internal import CkptPlatform
+
+/// How `--at` names an object: keys joined by `/`, `\` before one that belongs to a key; `/` is the root.
+struct ObjectPath {
+  let steps: [String]
+
+  init(_ written: String) {
+    guard written != "/", !written.isEmpty else {
+      steps = []
+      return
+    }
+    var steps = [""]
+    var escaped = false
+    for scalar in written.unicodeScalars {
+      if escaped || (scalar != "\\" && scalar != "/") {
+        steps[steps.count - 1].unicodeScalars.append(scalar)
+        escaped = false
+      } else if scalar == "\\" {
+        escaped = true
+      } else {
+        steps.append("")
+      }
+    }
+    self.steps = steps
+  }
+
+  init(steps: [String]) { self.steps = steps }
+
+  /// As the command line writes it.
+  var written: String { steps.isEmpty ? "/" : steps.map(Self.escaped).joined(separator: "/") }
+
+  static func escaped(_ step: String) -> String {
+    var result = String.UnicodeScalarView()
+    for scalar in step.unicodeScalars {
+      if scalar == "/" || scalar == "\\" { result.append("\\") }
+      result.append(scalar)
+    }
+    return String(result)
+  }
+}
+
+extension PickleGraph {
+  /// What the children of an object are called in paths, and the children: items by their numbers, entries by
+  /// their keys, attributes by their names.
+  func children(of ref: Ref) -> [(step: String, ref: Ref)] {
+    var all: [(step: String, ref: Ref)] = []
+    if let sequence = sequence(ref) {
+      all = sequence.enumerated().map { ("\($0)", $1) }
+    } else if let entries = entries(of: ref) {
+      all = entries.map { (step(for: $0.key), $0.value) }
+    }
+    let attributes = attributes(of: ref)
+    guard !attributes.isEmpty else { return all }
+    // An entry hides the attribute of its name, as in an EasyDict, which has both.
+    let names = attributes.map { ExactText(step(for: $0.key)) }
+    let known = Set(names)
+    let hidden = Set(all.lazy.map { ExactText($0.step) }.filter(known.contains))
+    for (name, attribute) in zip(names, attributes) where !hidden.contains(name) {
+      all.append((name.text, attribute.value))
+    }
+    return all
+  }
+
+  /// What a key is called in a path.
+  func step(for key: Ref) -> String {
+    if let text = text(key) { return text }
+    switch self[key] {
+    case .none: return "None"
+    case .bool(let value): return value ? "True" : "False"
+    case .float(let bits): return "\(Double(bitPattern: bits))"
+    default: return decimal(key) ?? "?"
+    }
+  }
+
+  /// The child that a step of a path names; a str key comes before an int key, an entry before an attribute.
+  func child(_ step: String, of ref: Ref) -> Ref? {
+    if let sequence = sequence(ref), let index = Int(step), sequence.indices.contains(index) {
+      return sequence[index]
+    }
+    if let entries = entries(of: ref), let place = place(of: step, in: entries) {
+      return entries[place].value
+    }
+    let attributes = attributes(of: ref)
+    return place(of: step, in: attributes).map { attributes[$0].value }
+  }
+
+  /// Which of the entries a step of a path names.
+  func place(of step: String, in entries: [Entry]) -> Int? {
+    entries.lastIndex { text($0.key)?.utf8.elementsEqual(step.utf8) == true }
+      ?? entries.lastIndex { text($0.key) == nil && step != "?" && self.step(for: $0.key) == step }
+  }
+
+  /// How a path would name an object; for error messages.
+  func path(to target: Ref) -> String { ObjectPaths(self, until: target).path(to: target) }
+}
+
+/// How paths would name the objects of a graph, found from the objects that hold them.
+struct ObjectPaths {
+  private struct Holder {
+    let index: UInt32
+    /// What the holder calls the object; nil if it is no child, such as a call's arguments.
+    let step: String?
+  }
+
+  private let graph: PickleGraph
+  /// Where each object is held first.
+  private var holders: [UInt32: Holder]
+
+  /// Goes through the graph from its root, until it has met `target`, if one is given.
+  init(_ graph: PickleGraph, until target: PickleGraph.Ref? = nil) {
+    self.graph = graph
+    var queue = [graph.root]
+    holders = [graph.root.index: Holder(index: graph.root.index, step: nil)]
+    var next = 0
+    while next < queue.count {
+      let ref = queue[next]
+      next += 1
+      for (step, child) in graph.children(of: ref) where holders[child.index] == nil {
+        holders[child.index] = Holder(index: ref.index, step: step)
+        queue.append(child)
+      }
+      for part in graph.parts(of: ref) where holders[part.index] == nil {
+        holders[part.index] = Holder(index: ref.index, step: nil)
+        queue.append(part)
+      }
+      if let target, holders[target.index] != nil { return }
+    }
+  }
+
+  /// The path of an object that the graph held.
+  func path(to target: PickleGraph.Ref) -> String {
+    var steps: [String] = []
+    var place = target.index
+    while let holder = holders[place], holder.index != place, steps.count < 50 {
+      // The items of a call's arguments have no path; those of a tuple that has one do.
+      let isNamed = holders[holder.index].map { $0.step != nil || $0.index == holder.index } == true
+      if let step = holder.step,
+        isNamed || graph.body(of: PickleGraph.Ref(index: holder.index)) != nil
+      {
+        steps.append(step)
+      }
+      place = holder.index
+    }
+    return ObjectPath(steps: steps.reversed()).written
+  }
+}

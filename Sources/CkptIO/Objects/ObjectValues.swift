@@ -1,0 +1,159 @@
+internal import CkptPickle
+internal import CkptPlatform
+internal import CkptTensors
+
+extension Checkpoint {
+  /// An object with all that is in it, as JSON.
+  ///
+  /// Mappings and objects with attributes are objects, sequences and sets are arrays, numpy's scalars
+  /// numbers; a tensor tells its dtype and shape, a small one its values; what JSON has no form for is a string that says what it
+  /// is. An object that holds itself is told by the path at which it stands.
+  /// - Parameter at: keys joined by `/`; `/` is the root.
+  /// - Throws: `CheckpointError` if there is no such object, or if more than a million values are in it.
+  public func value(at path: String) throws -> (type: String, value: JSONValue) {
+    let ref = try resolve(path)
+    var writer = ValueWriter(checkpoint: self, left: 1_000_000)
+    let value = writer.value(ref, path: ObjectPath(path).steps, depth: 0)
+    guard writer.left > 0 else {
+      throw CheckpointError.tooManyValues(file: self.path, path: path)
+    }
+    return (type(of: ref), value)
+  }
+
+}
+
+private struct ValueWriter {
+  let checkpoint: Checkpoint
+  /// How many values may still come.
+  var left: Int
+  /// The objects that are being written, and where.
+  private var open: [PickleGraph.Ref: [String]] = [:]
+  /// The objects that were written at least once, and in how many of those it is now.
+  private var written: Set<PickleGraph.Ref> = []
+  private var repeats = 0
+  /// What a value counts that was written before: objects that share others could come to any number of them.
+  private static let repeatCost = 50
+  /// Deeper objects are only named: each level is a call here.
+  private static let depthLimit = 200
+
+  init(checkpoint: Checkpoint, left: Int) {
+    self.checkpoint = checkpoint
+    self.left = left
+  }
+
+  mutating func value(_ ref: PickleGraph.Ref, path: [String], depth: Int) -> JSONValue {
+    left -= repeats > 0 ? Self.repeatCost : 1
+    guard left > 0 else { return .null }
+    let graph = checkpoint.graph
+    if let tensor = checkpoint.tensor(of: ref) {
+      var members: [JSONValue.Member] = [
+        .init("dtype", .string(tensor.elementType.name)),
+        .init("shape", .array(tensor.shape.map { .number("\($0)") })),
+      ]
+      if let values = Self.values(of: tensor) { members.append(.init("values", values)) }
+      return .object(members)
+    }
+    switch graph[ref] {
+    case .none: return .null
+    case .bool(let value): return .bool(value)
+    case .int, .bigInt:
+      return graph.decimal(ref).map { .number($0) } ?? .string("an int of over 4300 digits")
+    case .float(let bits): return Self.number(Double(bitPattern: bits))
+    case .string(let run), .byteString(let run):
+      return .string(String(decoding: graph.bytes(run), as: UTF8.self))
+    default: break
+    }
+    if let scalar = numpyNumber(ref) { return scalar }
+    guard depth < Self.depthLimit else { return .string(checkpoint.summary(of: ref)) }
+    if let known = open[ref] {
+      return .string("the same as " + ObjectPath(steps: known).written)
+    }
+    open[ref] = path
+    let isRepeated = !written.insert(ref).inserted
+    if isRepeated { repeats += 1 }
+    defer {
+      open[ref] = nil
+      if isRepeated { repeats -= 1 }
+    }
+    let attributes = graph.attributes(of: ref)
+    let isRecord = graph.form(of: ref).kind == .record && !attributes.isEmpty
+    if !isRecord, let items = graph.sequence(ref) ?? graph.members(of: ref) {
+      return .array(
+        items.enumerated().map { value($1, path: path + ["\($0)"], depth: depth + 1) })
+    }
+    if let entries = graph.entries(of: ref), !entries.isEmpty || attributes.isEmpty {
+      return .object(
+        entries.map { key, inner in
+          let step = graph.step(for: key)
+          return .init(step, value(inner, path: path + [step], depth: depth + 1))
+        })
+    }
+    // Fields by their numbers, then attributes by their names.
+    guard !attributes.isEmpty else { return .string(checkpoint.summary(of: ref)) }
+    return .object(
+      graph.children(of: ref).map { step, inner in
+        .init(step, value(inner, path: path + [step], depth: depth + 1))
+      })
+  }
+
+  /// Tensors of more elements are told by dtype and shape alone.
+  private static let valueLimit = 64
+
+  /// The elements of a small tensor of real numbers, nested as `tolist()` gives them.
+  private static func values(of tensor: Tensor) -> JSONValue? {
+    // Of an empty tensor the other sizes count: they are so many empty lists.
+    var count = 1
+    for size in tensor.shape {
+      guard size <= valueLimit else { return nil }
+      count *= max(size, 1)
+      guard count <= valueLimit else { return nil }
+    }
+    guard !tensor.isMeta, tensor.shape.count <= 8, tensor.quantization == nil,
+      var level = try? numbers(of: tensor)
+    else { return nil }
+    for (dimension, size) in tensor.shape.enumerated().reversed() {
+      level = (0..<tensor.shape[..<dimension].reduce(1, *)).map {
+        .array(Array(level[$0 * size..<($0 + 1) * size]))
+      }
+    }
+    return level.first
+  }
+
+  private static func numbers(of tensor: Tensor) throws -> [JSONValue] {
+    if tensor.elementType == .int64 || tensor.elementType == .uint64 {
+      let source = try tensor.resolvedSource()
+      let bytes = try source.bytes(in: 0..<source.byteCount)
+      return stride(from: 0, to: bytes.count, by: 8).map { start in
+        let bits = UInt64(littleEndian: bytes[start..<start + 8])
+        return .number(tensor.elementType == .int64 ? "\(Int64(bitPattern: bits))" : "\(bits)")
+      }
+    }
+    let reader = try tensor.makeElementReader()
+    var values = [Double](repeating: 0, count: tensor.elementCount)
+    try values.withUnsafeMutableBufferPointer { try reader.read(into: $0) }
+    return values.map { value in
+      switch tensor.elementType {
+      case .bool: .bool(value != 0)
+      case .int8, .int16, .int32, .uint8, .uint16, .uint32: .number("\(Int(saturating: value))")
+      default: number(value)
+      }
+    }
+  }
+
+  private static func number(_ value: Double) -> JSONValue {
+    if value.isNaN { return .number("NaN") }
+    if value.isInfinite { return .number(value < 0 ? "-Infinity" : "Infinity") }
+    return .number("\(value)")
+  }
+
+  private func numpyNumber(_ ref: PickleGraph.Ref) -> JSONValue? {
+    switch NumpyObjects(graph: checkpoint.graph).scalar(ref) {
+    case .bool(let value)?: .bool(value)
+    case .int(let value)?: .number("\(value)")
+    case .large(let value)?: .number("\(value)")
+    case .float(let value)?: Self.number(value)
+    case .text(let text)?: .string(text)
+    default: nil
+    }
+  }
+}

@@ -1,0 +1,147 @@
+internal import CkptNumpy
+internal import CkptPickle
+internal import CkptPlatform
+internal import CkptTensors
+
+/// Understands the calls by which numpy rebuilds arrays and dtypes, without making any of them.
+///
+/// An array is `_reconstruct(ndarray, (0,), b'b')` with the state `(1, shape, dtype, is_fortran, bytes)`
+/// (numpy's `array_reduce`), or in protocol 5 `_frombuffer(bytes, dtype, shape, order)`.
+struct NumpyObjects {
+  typealias Ref = PickleGraph.Ref
+
+  let graph: PickleGraph
+
+  /// The parts of an array, as its pickle has them.
+  struct Parts {
+    let dtype: Ref
+    let shape: Ref
+    /// Where numpy keeps the elements: bytes for all dtypes that are not of Python's objects.
+    let data: Ref
+    let isFortranOrder: Bool
+  }
+
+  /// The modules that hold `name` in old and new versions of numpy.
+  static func isNumpys(_ name: String, _ global: (module: String, name: String)) -> Bool {
+    guard global.name == name else { return false }
+    let module = name == "_frombuffer" ? "numeric" : "multiarray"
+    return global.module == "numpy.core.\(module)" || global.module == "numpy._core.\(module)"
+  }
+
+  /// The parts of an array; nil if `ref` is none, or of a subclass of numpy's arrays.
+  func parts(of ref: Ref) -> Parts? {
+    guard let body = graph.body(of: ref), case .reduce(let callable, let tuple) = body.construction,
+      let global = graph.global(callable), let arguments = graph.items(of: tuple).map(Array.init)
+    else { return nil }
+    if Self.isNumpys("_frombuffer", global) {
+      guard arguments.count == 4, body.edits.isEmpty, let order = graph.text(arguments[3]),
+        order == "C" || order == "F"
+      else { return nil }
+      return Parts(
+        dtype: arguments[1], shape: arguments[2], data: arguments[0], isFortranOrder: order == "F")
+    }
+    guard Self.isNumpys("_reconstruct", global), let cls = arguments.first,
+      ["numpy.ndarray", "numpy.memmap"].contains(graph.globalName(cls)), body.edits.count == 1,
+      case .build(let state) = body.edits[0], var items = graph.items(of: state).map(Array.init)
+    else { return nil }
+    if items.count == 5 { items.removeFirst() }
+    guard items.count == 4, let isFortran = flag(items[2]) else { return nil }
+    return Parts(dtype: items[1], shape: items[0], data: items[3], isFortranOrder: isFortran)
+  }
+
+  /// A bool; in old pickles an int.
+  private func flag(_ ref: Ref) -> Bool? { graph.bool(ref) ?? graph.int(ref).map { $0 != 0 } }
+
+  /// What the elements of a dtype are: `dtype('f4', …)` with the state `(3, '<', …)`.
+  func dtype(_ ref: Ref) -> NumpyDtype? {
+    guard let body = graph.body(of: ref), case .reduce(let callable, let tuple) = body.construction,
+      graph.globalName(callable) == "numpy.dtype", let argument = graph.items(of: tuple)?.first
+    else { return nil }
+    var order = "="
+    if let edit = body.edits.first {
+      // The version, the byte order, then for structures their base, names and fields.
+      guard body.edits.count == 1, case .build(let state) = edit,
+        let items = graph.items(of: state).map(Array.init), items.count >= 5,
+        let written = graph.text(items[1]),
+        items[2...4].allSatisfy({ if case .none = graph[$0] { true } else { false } })
+      else { return nil }
+      order = written
+    }
+    if let code = graph.text(argument) { return NumpyDtype(order + code) }
+    // Dtypes of the package ml_dtypes are named by their class.
+    guard let name = graph.global(argument), name.module == "ml_dtypes", order != ">",
+      let type = ElementType(name: name.name)
+    else { return nil }
+    return NumpyDtype(type, isBigEndian: false)
+  }
+
+  /// The elements of an array as a tensor; nil if its dtype is none of PyTorch's.
+  ///
+  /// - Throws: `TensorError` if the array's bytes are not as many as its elements need.
+  func tensor(_ parts: Parts) throws -> Tensor? {
+    guard let dtype = dtype(parts.dtype), let shape = graph.ints(parts.shape) else { return nil }
+    guard shape.allSatisfy({ $0 >= 0 }), let natural = Tensor.contiguousStrides(for: shape),
+      case let count = shape.contains(0) ? 0 : shape.reduce(1, *),
+      let byteCount = dtype.elementType.byteCount(ofElements: count)
+    else { throw TensorError.tooLarge }
+    guard var source = bytes(parts.data, byteCount: byteCount) else { return nil }
+    guard source.byteCount == byteCount else {
+      throw TensorError.badGeometry(
+        "an array of \(byteCount) bytes has \(source.byteCount) in the pickle")
+    }
+    if dtype.isBigEndian {
+      source = .computed(ByteSwapped(source, width: dtype.elementType.componentByteCount))
+    }
+    var strides = natural
+    if parts.isFortranOrder, let reversed = Tensor.contiguousStrides(for: shape.reversed()) {
+      strides = reversed.reversed()
+    }
+    return try Tensor(
+      storage: Storage(source, name: "array"), elementType: dtype.elementType, shape: shape,
+      strides: strides)
+  }
+
+  /// The bytes of an object that is some; nil for others.
+  ///
+  /// - Parameter byteCount: how many are wanted; text that stands for bytes and was left in a file is taken to
+  ///   have as many, and refused by whoever reads it if it has not.
+  func bytes(_ ref: Ref, byteCount: Int) -> ByteSource? {
+    switch graph[ref] {
+    case .bytes(let run), .byteArray(let run), .byteString(let run):
+      if let region = graph.outside(ref) { return .region(region) }
+      return .computed(HeldBytes(graph.bytes(run)))
+    default: break
+    }
+    guard let text = latin1Text(ref) else {
+      return graph.isEmptyBytes(ref) ? .bytes([]) : nil
+    }
+    if let region = graph.outside(text) {
+      return .computed(Latin1Bytes(.region(region), byteCount: byteCount))
+    }
+    guard let run = graph.run(of: text) else { return nil }
+    let held = HeldBytes(graph.bytes(run))
+    guard let count = held.latin1Count else { return nil }
+    return .computed(Latin1Bytes(.computed(held), byteCount: count))
+  }
+
+  /// The text in `_codecs.encode(text, 'latin1')`, which is how protocols 0 to 2 write bytes.
+  func latin1Text(_ ref: Ref) -> Ref? {
+    guard let body = graph.body(of: ref), case .reduce(let callable, let tuple) = body.construction,
+      graph.globalName(callable) == "_codecs.encode", body.edits.isEmpty,
+      let arguments = graph.items(of: tuple).map(Array.init), arguments.count == 2,
+      let encoding = graph.text(arguments[1]), encoding == "latin1" || encoding == "latin-1",
+      case .string = graph[arguments[0]]
+    else { return nil }
+    return arguments[0]
+  }
+}
+
+extension PickleGraph {
+  /// Whether the object is `bytes()`.
+  func isEmptyBytes(_ ref: Ref) -> Bool {
+    guard let body = body(of: ref), case .reduce(let callable, let arguments) = body.construction,
+      let name = globalName(callable), name == "__builtin__.bytes" || name == "builtins.bytes"
+    else { return false }
+    return items(of: arguments)?.isEmpty == true && body.edits.isEmpty
+  }
+}

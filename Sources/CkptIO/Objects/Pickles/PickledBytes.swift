@@ -1,0 +1,176 @@
+internal import CkptPlatform
+
+/// Bytes that a graph of objects holds, without a copy of them.
+struct HeldBytes: ComputedBytes {
+  let bytes: ArraySlice<UInt8>
+
+  init(_ bytes: ArraySlice<UInt8>) { self.bytes = bytes }
+
+  var byteCount: Int { bytes.count }
+  var isRandomAccess: Bool { true }
+
+  /// How many bytes the text stands for, if these bytes are UTF-8 and every character is one of Latin-1.
+  var latin1Count: Int? {
+    var decoder = Latin1Decoder()
+    var count = 0
+    for byte in bytes {
+      switch decoder.decode(byte) {
+      case .character: count += 1
+      case .half: break
+      case .wrong: return nil
+      }
+    }
+    return decoder.isComplete ? count : nil
+  }
+
+  func makeReader(at offset: Int) throws -> any ByteReader {
+    Reader(rest: bytes[(bytes.startIndex + offset)...])
+  }
+
+  private final class Reader: ByteReader {
+    private var rest: ArraySlice<UInt8>
+
+    init(rest: ArraySlice<UInt8>) { self.rest = rest }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws {
+      guard buffer.count <= rest.count else { throw BytesEndEarly() }
+      buffer.copyBytes(from: rest.prefix(buffer.count))
+      rest = rest.dropFirst(buffer.count)
+    }
+  }
+}
+
+/// Bytes that a pickle holds as text: each character of Latin-1 is one.
+struct Latin1Bytes: ComputedBytes {
+  /// The text in UTF-8.
+  private let text: ByteSource
+  let byteCount: Int
+
+  /// The bytes that `text` stands for; whether they are `byteCount` is found on reading.
+  init(_ text: ByteSource, byteCount: Int) {
+    self.text = text
+    self.byteCount = byteCount
+  }
+
+  var isRandomAccess: Bool { false }
+
+  func makeReader(at offset: Int) throws -> any ByteReader {
+    Reader(try text.makeReader(at: 0), left: text.byteCount, byteCount: byteCount)
+  }
+
+  /// How many bytes `text` stands for.
+  ///
+  /// - Throws: `Latin1Error` if it is none; what reading throws.
+  static func count(_ text: ByteSource) throws -> Int {
+    let reader = try text.makeReader(at: 0)
+    var (decoder, count) = (Latin1Decoder(), 0)
+    var block = [UInt8](repeating: 0, count: min(max(text.byteCount, 1), 64 << 10))
+    for start in stride(from: 0, to: text.byteCount, by: block.count) {
+      let size = min(block.count, text.byteCount - start)
+      try block.withUnsafeMutableBytes {
+        try reader.read(into: UnsafeMutableRawBufferPointer(rebasing: $0[..<size]))
+      }
+      for byte in block[..<size] {
+        switch decoder.decode(byte) {
+        case .character: count += 1
+        case .half: break
+        case .wrong: throw Latin1Error()
+        }
+      }
+    }
+    guard decoder.isComplete else { throw Latin1Error() }
+    return count
+  }
+
+  private final class Reader: ByteReader {
+    private let text: any ByteReader
+    private var left: Int
+    private var wanted: Int
+    private var decoder = Latin1Decoder()
+    private var block = [UInt8](repeating: 0, count: 64 << 10)
+    private var unread = 0..<0
+
+    init(_ text: any ByteReader, left: Int, byteCount: Int) {
+      self.text = text
+      self.left = left
+      wanted = byteCount
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws {
+      guard buffer.count <= wanted else { throw BytesEndEarly() }
+      var done = 0
+      while done < buffer.count {
+        if unread.isEmpty { try refill() }
+        var place = unread.lowerBound
+        while place < unread.upperBound, done < buffer.count {
+          switch decoder.decode(block[place]) {
+          case .character(let byte):
+            buffer[done] = byte
+            done += 1
+          case .half: break
+          case .wrong: throw Latin1Error()
+          }
+          place += 1
+        }
+        unread = place..<unread.upperBound
+      }
+      wanted -= buffer.count
+      // All that was wanted must be all that there is.
+      if wanted == 0, !unread.isEmpty || left > 0 || !decoder.isComplete { throw Latin1Error() }
+    }
+
+    private func refill() throws {
+      let size = min(block.count, left)
+      guard size > 0 else { throw Latin1Error() }
+      try block.withUnsafeMutableBytes {
+        try text.read(into: UnsafeMutableRawBufferPointer(rebasing: $0[..<size]))
+      }
+      left -= size
+      unread = 0..<size
+    }
+  }
+}
+
+/// Undoes UTF-8, for the 256 characters of Latin-1.
+private struct Latin1Decoder {
+  enum Step {
+    case character(UInt8)
+    case half
+    case wrong
+  }
+
+  private var lead: UInt8 = 0
+
+  /// Whether no character is half read.
+  var isComplete: Bool { lead == 0 }
+
+  /// What one more byte gives.
+  mutating func decode(_ byte: UInt8) -> Step {
+    if lead != 0 {
+      defer { lead = 0 }
+      return byte & 0xC0 == 0x80 ? .character(lead << 6 | byte & 0x3F) : .wrong
+    }
+    switch byte {
+    case 0..<0x80: return .character(byte)
+    case 0xC2, 0xC3:
+      lead = byte
+      return .half
+    default: return .wrong
+    }
+  }
+}
+
+/// Text that stands for bytes and holds something else, or not as many.
+struct Latin1Error: Diagnostic {
+  let kind = DiagnosticKind.badInput
+  let description =
+    "the text that stands for an array's bytes in the pickle is not as long as the array, or no Latin-1"
+  let hint: String? = nil
+}
+
+/// More bytes were asked for than there are.
+struct BytesEndEarly: Diagnostic {
+  let kind = DiagnosticKind.badInput
+  let description = "an array's bytes end early in the pickle"
+  let hint: String? = nil
+}

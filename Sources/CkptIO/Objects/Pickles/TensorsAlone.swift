@@ -1,0 +1,160 @@
+internal import CkptPlatform
+internal import CkptPickle
+internal import CkptStateDicts
+internal import CkptTensors
+
+/// What a format without sharing does with tensors that share their elements.
+public enum TiePolicy: String, Sendable, CaseIterable {
+  /// Of tensors that are the same view of one storage only the first is written; the others' names are
+  /// recorded where the format can do that. Views that merely overlap are written as copies.
+  case keepFirst = "keep-first"
+  /// Each is written with elements of its own.
+  case copy
+  /// They are an error.
+  case error
+}
+
+/// A checkpoint's state dict for a format that holds tensors and nothing else: in an order, without ties,
+/// with a report of what it lost.
+struct TensorsAlone {
+  /// The tensors that are to be written.
+  var tensors: [(key: String, tensor: Tensor)] = []
+  /// What was found on the way.
+  var report = OutputReport()
+}
+
+/// What an output lacks of the checkpoint that it was made from.
+public struct OutputReport: Sendable {
+  /// Objects that the format cannot hold, as `--at` names them, and what they were.
+  public var dropped: [(path: String, what: String)] = []
+  /// Keys that are not written since they are the same tensor as another one, and that one.
+  public var tied: [(key: String, kept: String)] = []
+  /// Keys that shared elements with others and have copies of their own now.
+  public var copied: [String] = []
+  /// Keys of ``Checkpoint/metadata`` that the format has no place for.
+  public var lostMetadata: [String] = []
+
+  /// Nothing.
+  public init() {}
+}
+
+extension Checkpoint {
+  /// The keys of the metadata that a format has no place for: GGUF's lists everywhere else, and all in formats other
+  /// than it and safetensors, but that the tensors are PyTorch's.
+  func lostMetadata(in format: Format) -> [String] {
+    let arrays = document.nativeMetadata?.arrays ?? []
+    switch format {
+    case .gguf: return []
+    case .safetensors, .safetensorsIndex: return arrays
+    default: return metadata.map(\.key).filter { $0 != "format" } + arrays
+    }
+  }
+
+  /// Finds the tensors for a format that holds nothing else.
+  ///
+  /// - Parameter holds: whether the format has elements of a tensor's type.
+  /// - Throws: `CheckpointError.wouldDrop` for what is no tensor, unless `options` allow it;
+  ///   `.tied` if ties are to be errors; `.cannotWrite` for a tensor that the format cannot hold.
+  func tensorsAlone(
+    _ options: WriteOptions, as format: Format, holds: (Tensor) -> Bool
+  ) throws -> TensorsAlone {
+    let at = try options.at ?? stateDictPath()
+    let stateDict = try stateDict(at: at)
+    var result = TensorsAlone()
+    result.report.dropped = try objects(beside: at)
+    for (key, value) in stateDict.values {
+      switch value {
+      case .object(let object):
+        let steps = ObjectPath(at).steps + [key]
+        result.report.dropped.append((ObjectPath(steps: steps).written, object.summary))
+      case .tensor(let tensor):
+        guard holds(tensor), tensor.quantization == nil, !tensor.isMeta else {
+          throw CheckpointError.cannotWrite(
+            file: path,
+            "\(format.rawValue) cannot hold the \(Self.kind(of: tensor)) \"\(Text.printable(key))\"",
+            hint: "--exclude of filter and convert leaves it out"
+              + (tensor.isMeta || tensor.quantization != nil ? "" : "; --to-dtype converts it"))
+        }
+        result.tensors.append((key, tensor))
+      }
+    }
+    guard options.dropsObjects || result.report.dropped.isEmpty else {
+      throw CheckpointError.wouldDrop(
+        file: path, format: format, objects: result.report.dropped.map { "\($0.path): \($0.what)" })
+    }
+    try untie(&result, options.ties)
+    return result
+  }
+
+  private static func kind(of tensor: Tensor) -> String {
+    if tensor.isMeta { return "meta tensor" }
+    return (tensor.quantization == nil ? "" : "quantized ") + tensor.elementType.name + " tensor"
+  }
+
+  /// Everything that lies neither in the state dict nor around it.
+  private func objects(beside at: String) throws -> [(path: String, what: String)] {
+    var found: [(path: String, what: String)] = []
+    if isModule(try resolve(at)) {
+      found.append((at, "the module's code and its attributes that are no tensors"))
+    }
+    var ref = graph.root
+    var done: [String] = []
+    for step in ObjectPath(at).steps {
+      guard let next = graph.child(step, of: ref) else { break }
+      for (other, child) in graph.children(of: ref) where child != next {
+        found.append((ObjectPath(steps: done + [other]).written, summary(of: child)))
+      }
+      done.append(step)
+      ref = next
+    }
+    return found
+  }
+
+  /// Finds tensors that share elements, and does with them what is asked.
+  private func untie(_ result: inout TensorsAlone, _ policy: TiePolicy) throws {
+    guard policy != .copy else { return }
+    // Nearly always no storage has two tensors, and nothing needs to be held against anything.
+    var (seen, shared) = (Set<ObjectIdentifier>(), Set<ObjectIdentifier>())
+    for (_, tensor) in result.tensors
+    where !seen.insert(ObjectIdentifier(tensor.storage)).inserted {
+      shared.insert(ObjectIdentifier(tensor.storage))
+    }
+    guard !shared.isEmpty else { return }
+    var first: [TensorView: String] = [:]
+    var spans: [ObjectIdentifier: [(start: Int, end: Int, key: String)]] = [:]
+    var kept: [(key: String, tensor: Tensor)] = []
+    for (key, tensor) in result.tensors {
+      let storage = ObjectIdentifier(tensor.storage)
+      guard tensor.elementCount > 0, shared.contains(storage) else {
+        kept.append((key, tensor))
+        continue
+      }
+      let view = tensor.view
+      if let known = first[view] {
+        result.report.tied.append((key, known))
+        continue
+      }
+      first[view] = key
+      kept.append((key, tensor))
+      let reach = zip(tensor.shape, tensor.strides).reduce(1) { $0 + ($1.0 - 1) * $1.1 }
+      let width = tensor.elementType.byteCount
+      spans[storage, default: []].append(
+        (tensor.offset * width, (tensor.offset + reach) * width, key))
+    }
+    var overlapping = Set<String>()
+    for group in spans.values where group.count > 1 {
+      var (end, last) = (Int.min, "")
+      for span in group.sorted(by: { ($0.start, $0.end) < ($1.start, $1.end) }) {
+        if span.start < end { overlapping.formUnion([span.key, last]) }
+        if span.end > end { (end, last) = (span.end, span.key) }
+      }
+    }
+    result.report.copied = kept.map(\.key).filter(overlapping.contains)
+    if policy == .error, !result.report.tied.isEmpty || !overlapping.isEmpty {
+      throw CheckpointError.tied(
+        file: path,
+        keys: result.report.tied.map { "\($0.key) = \($0.kept)" } + result.report.copied)
+    }
+    result.tensors = kept
+  }
+}

@@ -1,0 +1,180 @@
+internal import CkptPickle
+
+/// An object that stood at several places of a checkpoint, of which one has an object of its own now.
+public struct SeparatedObject: Sendable, Hashable {
+  /// How `--at` names the place that was edited.
+  public let path: String
+  /// Where the object still is as it was; empty if no path names these places.
+  public let others: [String]
+}
+
+/// The objects on the way to a path, from the root.
+private struct ObjectChain {
+  /// How an object is reached from the one before it.
+  enum Link {
+    case root
+    /// As a path names it.
+    case step(String)
+    /// As the attribute that holds what a wrapper such as `collections.UserDict` has in it.
+    case attribute(String)
+  }
+
+  var refs: [PickleGraph.Ref]
+  var links: [Link] = [.root]
+}
+
+extension Checkpoint {
+  /// Lets a path lead to an object of its own: what else mentions the object, or one around it, keeps what it
+  /// has, and everything inside is still one.
+  ///
+  /// - Returns: the object at the path, and what stood elsewhere, too; nil if nothing did.
+  /// - Throws: `CheckpointError` if the path leads nowhere or through an object that cannot be changed.
+  mutating func separate(
+    _ steps: [String]
+  ) throws -> (ref: PickleGraph.Ref, separated: SeparatedObject?) {
+    let chain = try chain(to: steps)
+    guard let target = chain.refs.last, chain.refs.count > 1 else { return (graph.root, nil) }
+    guard let first = try firstShared(chain) else { return (target, nil) }
+    var previous = chain.refs[first - 1]
+    for place in first..<chain.refs.count {
+      let copy = copyOne(chain.refs[place])
+      let isSet =
+        switch chain.links[place] {
+        case .root: false
+        case .step(let step): graph.setChild(step, of: previous, to: copy)
+        case .attribute(let name): graph.setAttribute(name, of: previous, to: copy)
+        }
+      guard isSet else {
+        throw CheckpointError.cannotEdit(
+          file: path, path: ObjectPath(steps: steps).written,
+          what: "cannot be given an object of its own", holder: summary(of: previous))
+      }
+      previous = copy
+    }
+    let names = chain.links[...first].compactMap { link -> String? in
+      if case .step(let step) = link { step } else { nil }
+    }
+    let separated = SeparatedObject(
+      path: ObjectPath(steps: names).written, others: paths(to: chain.refs[first]))
+    return (try resolve(ObjectPath(steps: steps).written), separated)
+  }
+
+  /// The objects that a path leads through, with those in which wrappers keep what is in them.
+  private func chain(to steps: [String]) throws -> ObjectChain {
+    var chain = ObjectChain(refs: [graph.root])
+    var ref = graph.root
+    func enter(_ ref: PickleGraph.Ref) -> (String, PickleGraph.Ref)? {
+      guard case .attribute(let name) = graph.form(of: ref).source else { return nil }
+      return graph.attribute(name, of: ref).map { (name, $0) }
+    }
+    for step in steps {
+      guard let next = graph.child(step, of: ref) else {
+        _ = try resolve(ObjectPath(steps: steps).written)
+        return chain
+      }
+      // What is reached through a wrapper's content is held by that.
+      if let (name, inner) = enter(ref), graph.child(step, of: inner) == next {
+        chain.refs.append(inner)
+        chain.links.append(.attribute(name))
+      }
+      chain.refs.append(next)
+      chain.links.append(.step(step))
+      ref = next
+    }
+    if let (name, inner) = enter(ref) {
+      chain.refs.append(inner)
+      chain.links.append(.attribute(name))
+    }
+    return chain
+  }
+
+  /// The place of the first object of a chain that something else mentions, too; nil if there is none.
+  private func firstShared(_ chain: ObjectChain) throws -> Int? {
+    var carriers: [Int: [PickleGraph.Ref]] = [:]
+    var counts: [PickleGraph.Ref: Int] = [:]
+    for place in 1..<chain.refs.count {
+      counts[chain.refs[place]] = 0
+      carriers[place] = self.carriers(of: chain.refs[place], in: chain.refs[place - 1])
+      for carrier in carriers[place] ?? [] { counts[carrier] = 0 }
+    }
+    try countMentions(&counts)
+    return (1..<chain.refs.count).first { place in
+      (counts[chain.refs[place]] ?? 0) > 1
+        || (carriers[place] ?? []).contains { (counts[$0] ?? 0) > 1 }
+    }
+  }
+
+  /// How often the checkpoint's objects mention each of some.
+  func countMentions(_ counts: inout [PickleGraph.Ref: Int]) throws {
+    var found = counts
+    try graph.walk(
+      from: graph.root, mention: { _, ref in if let known = found[ref] { found[ref] = known + 1 } },
+      { _ in true })
+    counts = found
+  }
+
+  /// What stands between an object and one that it holds: a tuple of arguments, a list of pairs, a dict of
+  /// attributes. Empty where it holds the other itself.
+  private func carriers(of child: PickleGraph.Ref, in holder: PickleGraph.Ref) -> [PickleGraph.Ref]
+  {
+    var from: [PickleGraph.Ref: PickleGraph.Ref] = [:]
+    var level = [holder]
+    for _ in 0..<5 {
+      var next: [PickleGraph.Ref] = []
+      for ref in level {
+        for part in graph.parts(of: ref) where from[part] == nil && part != holder {
+          from[part] = ref
+          if part == child {
+            var found: [PickleGraph.Ref] = []
+            var place = ref
+            while place != holder, let before = from[place] {
+              found.append(place)
+              place = before
+            }
+            return found
+          }
+          if graph.plainItems(part) != nil || graph.entries(of: part) != nil { next.append(part) }
+        }
+      }
+      level = next
+    }
+    return []
+  }
+
+  /// An object that holds the same objects.
+  mutating func copyOne(_ ref: PickleGraph.Ref) -> PickleGraph.Ref {
+    if let items = graph.items(of: ref).map(Array.init) { return graph.addTuple(items) }
+    guard let body = graph.body(of: ref) else { return graph.add(graph[ref]) }
+    return graph.addObject(body.construction, edits: body.edits)
+  }
+
+  /// The paths that lead to an object, each through other objects; at most 20.
+  func paths(to target: PickleGraph.Ref) -> [String] {
+    var holders: [PickleGraph.Ref: (holder: PickleGraph.Ref, step: String)] = [:]
+    var found: [(PickleGraph.Ref, String)] = []
+    var seen: Set<PickleGraph.Ref> = [graph.root]
+    var queue = [graph.root]
+    var place = 0
+    while place < queue.count, found.count < 20 {
+      let ref = queue[place]
+      place += 1
+      guard tensor(of: ref) == nil else { continue }
+      for (step, child) in graph.children(of: ref) {
+        if child == target { found.append((ref, step)) }
+        if seen.insert(child).inserted {
+          holders[child] = (ref, step)
+          queue.append(child)
+        }
+      }
+    }
+    return found.map { holder, step in
+      var steps = [step]
+      var ref = holder
+      while let (next, step) = holders[ref], steps.count < 50 {
+        steps.append(step)
+        ref = next
+      }
+      return ObjectPath(steps: steps.reversed()).written
+    }
+  }
+}

@@ -1,0 +1,152 @@
+public import CkptPlatform
+internal import CkptTensors
+internal import CkptZip
+
+/// Whether a file is what was written: its container, every record's checksum, its pickle, and that every
+/// tensor lies in its storage.
+public struct IntegrityReport: Sendable {
+  /// One thing that is wrong.
+  public struct Problem: Sendable, Hashable {
+    /// What is wrong and where, on one line.
+    public let description: String
+    /// The record that is damaged; nil for what concerns the file as a whole.
+    public let record: String?
+    /// The path of a tensor whose values are in the damaged record; nil if it is none's.
+    public let key: String?
+  }
+
+  /// What the file was found to be; nil if it could not be read as a checkpoint.
+  public private(set) var format: Checkpoint.Format?
+  /// How many records were read to their end.
+  public private(set) var recordCount = 0
+  /// How many bytes they hold.
+  public private(set) var byteCount = 0
+  /// Records without a recorded checksum: whether they are what was written, nobody can tell.
+  public private(set) var unrecorded: [String] = []
+  /// How many tensors were found to lie in their storages.
+  public private(set) var tensorCount = 0
+  /// What an archive of PyTorch's is that is no checkpoint, such as an exported program.
+  public private(set) var other: OtherFile?
+  /// All that is wrong, in the file's order.
+  public private(set) var problems: [Problem] = []
+
+  /// Whether nothing is wrong.
+  public var isIntact: Bool { problems.isEmpty }
+
+  /// Reads the whole file at `path`.
+  ///
+  /// - Parameters:
+  ///   - cancellation: stops the reading.
+  ///   - progress: told how many bytes were read since last time, from any thread.
+  /// - Throws: `FileError` where the file cannot be read; `CheckpointError` or `ZipError` for one that
+  ///   is no checkpoint at all, rather than a damaged one.
+  public init(
+    _ path: String, cancellation: Cancellation = Cancellation(),
+    progress: (@Sendable (Int) -> Void)? = nil
+  ) throws {
+    let input = try CheckpointInput(path)
+    guard case .file(let file, let start) = input, Self.isZip(start) else {
+      try readOther(input, cancellation, progress)
+      return
+    }
+    guard let checks = try check(file, cancellation, progress) else { return }
+    var checkpoint: Checkpoint?
+    var failure: (any Diagnostic)?
+    do {
+      checkpoint = try Checkpoint(file)
+    } catch let error as CheckpointError where error.otherFile != nil {
+      guard let found = error.otherFile, found.isPyTorch else { throw error }
+      other = found
+    } catch let error as any Diagnostic where error.kind == .badInput {
+      failure = error
+    }
+    add(checks, of: checkpoint)
+    if let checkpoint { read(checkpoint) }
+    // A damaged pickle is damaged once.
+    if let failure, !problems.contains(where: { $0.description == failure.description }) {
+      problems.append(Problem(description: failure.description, record: nil, key: nil))
+    }
+  }
+
+  private static func isZip(_ start: [UInt8]) -> Bool { start.starts(with: Array("PK".utf8)) }
+
+  /// Reads all records of an archive; nil if it cannot be opened, which is a problem then.
+  private mutating func check(
+    _ file: File, _ cancellation: Cancellation, _ progress: (@Sendable (Int) -> Void)?
+  ) throws -> [ZipReader.RecordCheck]? {
+    do {
+      return try ZipReader(file).checkRecords(cancellation: cancellation, progress: progress)
+    } catch let error as ZipError {
+      problems.append(Problem(description: error.description, record: nil, key: nil))
+      return nil
+    }
+  }
+
+  private mutating func add(_ checks: [ZipReader.RecordCheck], of checkpoint: Checkpoint?) {
+    for check in checks {
+      recordCount += 1
+      byteCount += check.entry.byteCount
+      if check.entry.recordedCRC32 == nil { unrecorded.append(check.entry.name) }
+      guard let problem = check.problem else { continue }
+      problems.append(
+        Problem(
+          description: problem.description, record: check.entry.name,
+          key: checkpoint?.keyOfStorage(named: check.entry.name)))
+    }
+  }
+
+  /// Other formats: their structure, the tensors' bounds, the checksums of archives among several files, and that
+  /// every other byte can be read.
+  private mutating func readOther(
+    _ input: CheckpointInput, _ cancellation: Cancellation, _ progress: (@Sendable (Int) -> Void)?
+  ) throws {
+    // The last reader takes, or refuses, what nobody knows.
+    let isKnown = try FormatRegistry.readers.dropLast().contains { try $0.recognises(input) }
+    let checkpoint: Checkpoint
+    do {
+      checkpoint = try Checkpoint(input.path)
+    } catch let error as CheckpointError where error.otherFile != nil {
+      throw error
+    } catch let error as any Diagnostic where isKnown && error.kind == .badInput {
+      problems.append(Problem(description: error.description, record: nil, key: nil))
+      return
+    }
+    read(checkpoint)
+    var archives: Set<File.Identity> = []
+    for file in checkpoint.files
+    where try Self.isZip(file.bytes(at: 0, count: min(file.size, 2)))
+      && archives.insert(file.identity).inserted
+    {
+      if let checks = try check(file, cancellation, progress) { add(checks, of: checkpoint) }
+    }
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 64)
+    defer { buffer.deallocate() }
+    var seen: Set<ObjectIdentifier> = []
+    for tensor in checkpoint.document.tensors.values.sorted(by: {
+      $0.storage.name < $1.storage.name
+    })
+    where seen.insert(ObjectIdentifier(tensor.storage)).inserted {
+      if case .region(let region) = tensor.storage.source,
+        archives.contains(region.file.identity)
+      {
+        continue
+      }
+      let count = tensor.storage.byteCount
+      let reader = try tensor.storage.source.makeReader(at: 0)
+      for start in stride(from: 0, to: count, by: buffer.count) {
+        try cancellation.check()
+        let size = min(buffer.count, count - start)
+        try reader.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<size]))
+        progress?(size)
+      }
+      recordCount += 1
+      byteCount += count
+      unrecorded.append(tensor.storage.name)
+    }
+  }
+
+  private mutating func read(_ checkpoint: Checkpoint) {
+    format = checkpoint.format
+    tensorCount = checkpoint.document.tensors.count
+  }
+}

@@ -1,0 +1,142 @@
+internal import CkptStateDicts
+
+/// What the name of an output says of its format.
+///
+/// The ending is what follows the last dot of the last component, if it looks like one: it begins with a letter and
+/// has letters and digits alone, or is `7z`. A version is none (`model.v1`, `model.v1.2`), nor is a number
+/// (`loss=0.25`, `Qwen2.5`) or what has other signs in it (`llama-3.1-8B`). A dot at the beginning begins no ending.
+public struct OutputName: Sendable, Hashable {
+  /// What the end of a name means.
+  public enum Ending: Sendable, Hashable {
+    /// A format that is written.
+    case format(Checkpoint.Format)
+    /// A folder as Hugging Face's tools read it: the name ends with a slash.
+    case folder
+    /// There is no ending.
+    case none
+    /// An ending that means no format that is written, and the one that comes nearest to it.
+    case unknown(String, nearest: String)
+  }
+
+  /// The name as it was given.
+  public let path: String
+  /// What its end means.
+  public let ending: Ending
+
+  /// Looks at the name of an output.
+  public init(_ path: String) {
+    self.path = path
+    ending = Self.ending(of: path)
+  }
+
+  /// The endings that mean a format, as ``FormatWriter/endings`` lists them.
+  static var known: [(ending: String, format: Checkpoint.Format)] {
+    FormatRegistry.writers.flatMap { writer in
+      writer.endings.map { (ending: $0, format: writer.format) }
+    }
+  }
+
+  private static func ending(of path: String) -> Ending {
+    guard !path.hasSuffix("/") else { return .folder }
+    let fits = known.filter { path.hasSuffix($0.ending) }
+    if let format = fits.max(by: { $0.ending.utf8.count < $1.ending.utf8.count })?.format {
+      return .format(format)
+    }
+    let name = path.split(separator: "/").last ?? ""
+    guard let last = ending(ofName: name) else { return .none }
+    return .unknown("." + last, nearest: nearest(to: last, of: name))
+  }
+
+  /// What follows the last dot, if that is an ending.
+  private static func ending(ofName name: Substring) -> Substring? {
+    guard let dot = name.lastIndex(of: "."), dot != name.startIndex else { return nil }
+    let text = name[name.index(after: dot)...]
+    guard let first = text.utf8.first else { return nil }
+    func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+    func isLetter(_ byte: UInt8) -> Bool {
+      (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+    }
+    guard text.utf8.allSatisfy({ isDigit($0) || isLetter($0) }) else { return nil }
+    if text.lowercased() == "7z" { return text }
+    guard isLetter(first) else { return nil }
+    let isVersion =
+      first | 0x20 == UInt8(ascii: "v") && text.utf8.count > 1
+      && text.utf8.dropFirst().allSatisfy(isDigit)
+    return isVersion ? nil : text
+  }
+
+  /// Endings that stand behind another one.
+  private static let outer: Set = [
+    "gz", "bz2", "xz", "zst", "zstd", "lz4", "7z", "zip", "rar", "br", "tgz", "tmp", "bak", "part",
+  ]
+  private static let otherTools: [String: String] = [
+    "npx": ".npz", "ggml": ".gguf", "pt2": ".pt", "pdparams": ".pt", "pickle": ".pkl",
+    "torch": ".pt", "pytorch": ".pt", "checkpoint": ".ckpt", "index": ".index.json",
+    "json": ".index.json",
+  ]
+
+  /// The known ending that was probably meant.
+  private static func nearest(to ending: Substring, of name: Substring) -> String {
+    let text = ending.lowercased()
+    if outer.contains(text) {
+      // Of x.pt.gz the .pt.
+      let inner = name.dropLast(ending.count + 1)
+      if case .format = Self.ending(of: String(inner)),
+        let known = known.map(\.ending).filter({ inner.hasSuffix($0) }).max(by: {
+          $0.utf8.count < $1.utf8.count
+        })
+      {
+        return known
+      }
+      return ".pt"
+    }
+    if let other = otherTools[text] { return other }
+    let distances = known.map {
+      (
+        ending: $0.ending,
+        distance: NearestKeys.editDistance(
+          Array(text.utf8.prefix(64)), Array($0.ending.dropFirst().utf8))
+      )
+    }
+    guard let best = distances.min(by: { $0.distance < $1.distance }),
+      best.distance <= max(1, text.utf8.count / 4)
+    else { return ".safetensors" }
+    return best.ending
+  }
+}
+
+extension OutputName {
+  /// The format of an output of this name.
+  ///
+  /// - Parameters:
+  ///   - format: the format that was asked for beside the name; it counts more than the ending.
+  ///   - input: the format of what is written, which stays where neither says anything.
+  /// - Throws: `CheckpointError.unknownEnding`, `.unwritableFormat`, `.cannotKeepFormat`, `.noFolderOf`.
+  public func format(
+    _ format: Checkpoint.Format?, keeping input: @autoclosure () throws -> Checkpoint.Format
+  ) throws -> Checkpoint.Format {
+    let wanted: Checkpoint.Format
+    switch (ending, format) {
+    case (.folder, let format):
+      switch format {
+      case nil, .safetensors?, .safetensorsIndex?: return .safetensorsIndex
+      case .pytorchZip?, .pytorchIndex?: return .pytorchIndex
+      case .distributed?: return .distributed
+      case let other?: throw CheckpointError.noFolderOf(other, path: path)
+      }
+    case (_, let format?): wanted = format
+    case (.format(let format), nil): wanted = format
+    case (.unknown(let ending, let nearest), nil):
+      throw CheckpointError.unknownEnding(path: path, ending: ending, nearest: nearest)
+    case (.none, nil):
+      wanted = try input()
+      guard Checkpoint.Format.writable.contains(wanted) else {
+        throw CheckpointError.cannotKeepFormat(path: path, wanted)
+      }
+    }
+    guard Checkpoint.Format.writable.contains(wanted) else {
+      throw CheckpointError.unwritableFormat(wanted)
+    }
+    return wanted
+  }
+}

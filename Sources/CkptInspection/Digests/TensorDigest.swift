@@ -1,0 +1,94 @@
+internal import Crypto
+internal import Foundation
+internal import CkptPlatform
+internal import Synchronization
+internal import CkptTensors
+
+/// SHA-256 of what a tensor is: its dtype, its shape and its values, whatever the layout.
+///
+/// The bytes that are hashed: the dtype's name, a blank, the sizes in decimals joined by commas, a line feed; then
+/// the elements in row-major order, little-endian, conjugate and negative views resolved. Of a quantized tensor
+/// the integers, and before them, as 64-bit floats, scale and zero point; per channel the axis (64-bit integer),
+/// all scales, all zero points. A meta tensor has `meta ` before the dtype and no elements.
+public struct TensorDigest: Sendable, Hashable, CustomStringConvertible {
+  /// The 32 bytes.
+  public let bytes: [UInt8]
+
+  /// In hexadecimal digits.
+  public var description: String {
+    bytes.map { byte in
+      String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
+    }.joined()
+  }
+
+  /// Hashes a tensor, reading it in blocks.
+  init(_ tensor: Tensor, cancellation: Cancellation, progress: (@Sendable (Int) -> Void)?) throws {
+    var hash = SHA256()
+    hash.update(data: Self.header(of: tensor))
+    if !tensor.isMeta, tensor.elementCount > 0 {
+      let source = try tensor.resolvedSource()
+      let reader = try source.makeReader(at: 0)
+      let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 64)
+      defer { buffer.deallocate() }
+      for start in stride(from: 0, to: source.byteCount, by: buffer.count) {
+        try cancellation.check()
+        let count = min(buffer.count, source.byteCount - start)
+        let block = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+        try reader.read(into: block)
+        hash.update(bufferPointer: UnsafeRawBufferPointer(block))
+        progress?(count)
+      }
+    }
+    bytes = Array(hash.finalize())
+  }
+
+  init(_ hash: SHA256) { bytes = Array(hash.finalize()) }
+
+  private static func header(of tensor: Tensor) -> [UInt8] {
+    let sizes = tensor.shape.map(String.init).joined(separator: ",")
+    let name = (tensor.isMeta ? "meta " : "") + tensor.elementType.name
+    var header = Array("\(name) \(sizes)\n".utf8)
+    switch tensor.quantization {
+    case .perTensor(let scale, let zeroPoint)?:
+      header += scale.bitPattern.littleEndianBytes + Double(zeroPoint).bitPattern.littleEndianBytes
+    case .perChannel(let axis, let scales, let zeroPoints)?,
+      .perChannelFloat(let axis, let scales, let zeroPoints)?:
+      header += UInt64(bitPattern: Int64(axis)).littleEndianBytes
+      for number in scales + zeroPoints { header += number.bitPattern.littleEndianBytes }
+    case nil: break
+    }
+    return header
+  }
+
+  /// The digests of tensors, in their order; tensors are hashed side by side, those that are one view once.
+  static func all(
+    of tensors: [Tensor], workers: Int, cancellation: Cancellation,
+    progress: (@Sendable (Int) -> Void)?
+  ) throws -> [TensorDigest] {
+    let distinct = DistinctTensors(tensors)
+    let work = distinct.tensors
+    // The largest first, so that no thread is left with one at the end.
+    let order = work.indices.sorted { (-work[$0].byteCount, $0) < (-work[$1].byteCount, $1) }
+    let state = Mutex((next: 0, found: [TensorDigest?](repeating: nil, count: work.count)))
+    try Parallel.run(workers: max(1, min(workers, work.count))) { _ in
+      while true {
+        let index: Int? = state.withLock { state in
+          guard state.next < order.count else { return nil }
+          defer { state.next += 1 }
+          return order[state.next]
+        }
+        guard let index else { return }
+        do {
+          let digest = try TensorDigest(
+            work[index], cancellation: cancellation, progress: progress)
+          state.withLock { $0.found[index] = digest }
+        } catch {
+          state.withLock { $0.next = order.count }
+          throw error
+        }
+      }
+    }
+    let found = state.withLock { $0.found }.compactMap(\.self)
+    return distinct.places.map { found[$0] }
+  }
+}

@@ -1,0 +1,93 @@
+public import CkptPlatform
+public import CkptStateDicts
+public import CkptTensors
+
+/// What the numbers of a state dict's tensors come to, tensor by tensor.
+public struct StateDictStatistics: Sendable {
+  /// One tensor.
+  public struct Entry: Sendable {
+    /// Its key.
+    public let key: String
+    /// The tensor.
+    public let tensor: Tensor
+    /// What its numbers come to; nil for a meta tensor and for types whose elements are no numbers.
+    public let statistics: TensorStatistics?
+  }
+
+  /// The tensors in the state dict's order; those that a tensor of another class is made of by its key, a `/` and
+  /// the path inside.
+  public let entries: [Entry]
+
+  /// Reads every tensor once, on several threads; the result does not depend on their number.
+  ///
+  /// - Parameters:
+  ///   - withHistograms: whether the numbers are also counted by size.
+  ///   - workers: how many threads; nil for as many as are useful.
+  ///   - progress: told how many bytes were read since last time, from any thread.
+  /// - Throws: what reading throws; `CancelledError`.
+  public init(
+    _ stateDict: StateDict, withHistograms: Bool = false, workers: Int? = nil,
+    cancellation: Cancellation = Cancellation(), progress: (@Sendable (Int) -> Void)? = nil
+  ) throws {
+    let all = stateDict.withInnerTensors.map { (key: $0.key, tensor: $0.tensor) }
+    let readable = all.filter { NumberReader.canRead($0.tensor) }
+    let distinct = DistinctTensors(readable.map(\.tensor))
+    let tensors = distinct.tensors
+    var work = BlockWork()
+    work.cancellation = cancellation
+    if let workers { work.workers = workers }
+    let items = try tensors.map { try BlockWork.Item($0) }
+    let results = try work.run(
+      items, empty: TensorStatistics(withHistogram: withHistograms), join: { $0.add($1) },
+      finish: \.finished
+    ) { item, ranges -> [TensorStatistics] in
+      let reader = try NumberReader(tensors[item], from: ranges.first?.lowerBound ?? 0)
+      let buffer = UnsafeMutableBufferPointer<Double>.allocate(capacity: NumberReader.blockSize)
+      defer { buffer.deallocate() }
+      return try ranges.map { range in
+        var found = TensorStatistics(withHistogram: withHistograms)
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: buffer.count) {
+          let count = min(buffer.count, range.upperBound - start)
+          let block = UnsafeMutableBufferPointer(rebasing: buffer[..<count])
+          try reader.read(into: block)
+          found.add(block)
+        }
+        progress?(range.count * tensors[item].elementType.byteCount)
+        return found
+      }
+    }
+    var next = 0
+    entries = all.map { key, tensor in
+      guard next < readable.count, NumberReader.canRead(tensor) else {
+        return Entry(key: key, tensor: tensor, statistics: nil)
+      }
+      defer { next += 1 }
+      return Entry(key: key, tensor: tensor, statistics: results[distinct.places[next]])
+    }
+  }
+}
+
+extension StateDict {
+  /// The tensors, and those in tensors of other classes: by the key, a `/` and the path inside.
+  var withInnerTensors: [(key: String, tensor: Tensor)] {
+    values.flatMap { key, value -> [(key: String, tensor: Tensor)] in
+      switch value {
+      case .tensor(let tensor): [(key, tensor)]
+      case .object(let object):
+        object.tensors.isEmpty
+          ? []
+          : (object.content?.tensors ?? []).map {
+            ($0.name == "/" ? key : "\(key)/\($0.name)", $0.tensor)
+          }
+      }
+    }
+  }
+}
+
+extension BlockWork.Item {
+  /// The elements of a tensor.
+  init(_ tensor: Tensor) throws {
+    self.init(
+      count: tensor.elementCount, isRandomAccess: try tensor.contiguousSource().isRandomAccess)
+  }
+}

@@ -1,0 +1,182 @@
+internal import CkptPlatform
+
+/// What a tensor's numbers come to. NaN and infinite ones are counted apart.
+///
+/// Computed in 64 bits, block by block by Chan, Golub and LeVeque's formula for joined samples, so that it is as
+/// exact for large tensors as for small ones.
+public struct TensorStatistics: Sendable {
+  /// How many elements there are.
+  public private(set) var count = 0
+  /// How many are NaN.
+  public private(set) var nanCount = 0
+  /// How many are infinite, of either sign.
+  public private(set) var infiniteCount = 0
+  /// How many are 0, of either sign.
+  public private(set) var zeroCount = 0
+  private var least = Double.infinity
+  private var greatest = -Double.infinity
+  private var finiteMean = 0.0
+  /// The sum of the squares of the finite numbers' distances from their mean.
+  private var squares = 0.0
+  /// The finite numbers by size, if that was asked for and there are any.
+  public private(set) var histogram: Histogram?
+  private var tally: HistogramTally?
+
+  /// No numbers yet.
+  init(withHistogram: Bool = false) { tally = withHistogram ? HistogramTally() : nil }
+
+  /// The same, for keeping.
+  var finished: TensorStatistics {
+    var result = self
+    result.histogram = tally?.histogram()
+    result.tally = nil
+    return result
+  }
+
+  /// How many elements are neither NaN nor infinite.
+  public var finiteCount: Int { count - nanCount - infiniteCount }
+  /// The least number, infinite ones included; NaN if there is none.
+  public var min: Double { count > nanCount ? least : .nan }
+  /// The greatest number, infinite ones included; NaN if there is none.
+  public var max: Double { count > nanCount ? greatest : .nan }
+  /// The mean of the finite numbers; NaN if there are none.
+  public var mean: Double { finiteCount > 0 ? finiteMean : .nan }
+  /// The standard deviation of the finite numbers as `torch.std` gives it: divided by their count less 1; NaN if
+  /// there are fewer than two.
+  public var std: Double {
+    finiteCount > 1 ? (squares / Double(finiteCount - 1)).squareRoot() : .nan
+  }
+  /// The square root of the sum of the finite numbers' squares.
+  public var norm: Double {
+    (squares + Double(finiteCount) * finiteMean * finiteMean).squareRoot()
+  }
+
+  /// Adds numbers; `numbers` is working space afterwards.
+  mutating func add(_ numbers: UnsafeMutableBufferPointer<Double>) {
+    var finite = numbers
+    var sums = BlockSums(numbers)
+    if !sums.isFinite {
+      finite = UnsafeMutableBufferPointer(rebasing: numbers[..<setAside(numbers)])
+      sums = BlockSums(finite)
+    }
+    count += finite.count
+    zeroCount += sums.zeroCount
+    guard !finite.isEmpty else { return }
+    least = Swift.min(least, sums.min)
+    greatest = Swift.max(greatest, sums.max)
+    let mean = sums.sum / Double(finite.count)
+    join(
+      count: finite.count, mean: mean, squares: BlockSums.squares(finite, around: mean),
+      before: finiteCount - finite.count)
+    tally?.add(UnsafeBufferPointer(finite), reach: Swift.max(-sums.min, sums.max))
+  }
+
+  /// Adds what another one has found.
+  mutating func add(_ other: TensorStatistics) {
+    let before = finiteCount
+    count += other.count
+    nanCount += other.nanCount
+    infiniteCount += other.infiniteCount
+    zeroCount += other.zeroCount
+    least = Swift.min(least, other.least)
+    greatest = Swift.max(greatest, other.greatest)
+    join(
+      count: other.finiteCount, mean: other.finiteMean, squares: other.squares, before: before)
+    if let theirs = other.tally { tally?.add(theirs) }
+  }
+
+  private mutating func join(count: Int, mean: Double, squares: Double, before: Int) {
+    guard count > 0 else { return }
+    let (old, new) = (Double(before), Double(count))
+    let distance = mean - finiteMean
+    finiteMean += distance * new / (old + new)
+    self.squares += squares + distance * distance * old * new / (old + new)
+  }
+
+  /// Counts what is not finite, and moves the rest to the front; gives how many these are.
+  private mutating func setAside(_ numbers: UnsafeMutableBufferPointer<Double>) -> Int {
+    var kept = 0
+    for number in numbers {
+      if number.isFinite {
+        numbers[kept] = number
+        kept += 1
+        continue
+      }
+      count += 1
+      if number.isNaN {
+        nanCount += 1
+      } else {
+        infiniteCount += 1
+        least = Swift.min(least, number)
+        greatest = Swift.max(greatest, number)
+      }
+    }
+    return kept
+  }
+}
+
+/// Sums over a block, eight lanes side by side and then these, always in the same order.
+private struct BlockSums {
+  typealias Lanes = SIMD8<Double>
+
+  private(set) var sum = 0.0
+  private(set) var min = Double.infinity
+  private(set) var max = -Double.infinity
+  private(set) var zeroCount = 0
+  /// Whether every number was finite; else the others mean nothing.
+  private(set) var isFinite = true
+
+  init(_ numbers: UnsafeMutableBufferPointer<Double>) {
+    var (sums, zeros, spoilt) = (Lanes.zero, Lanes.zero, Lanes.zero)
+    var lows = Lanes(repeating: .infinity)
+    var highs = Lanes(repeating: -.infinity)
+    Self.eachLanes(numbers) { lanes in
+      sums += lanes
+      // 0, unless a number is infinite or NaN.
+      spoilt += lanes - lanes
+      lows.replace(with: lanes, where: lanes .< lows)
+      highs.replace(with: lanes, where: lanes .> highs)
+      zeros += Lanes.zero.replacing(with: 1, where: lanes .== 0)
+    } rest: { number in
+      sum += number
+      if !number.isFinite { isFinite = false }
+      min = Swift.min(min, number)
+      max = Swift.max(max, number)
+      if number == 0 { zeroCount += 1 }
+    }
+    for lane in 0..<Lanes.scalarCount {
+      sum += sums[lane]
+      min = Swift.min(min, lows[lane])
+      max = Swift.max(max, highs[lane])
+      zeroCount += Int(saturating: zeros[lane])
+      if spoilt[lane] != 0 { isFinite = false }
+    }
+  }
+
+  static func squares(_ numbers: UnsafeMutableBufferPointer<Double>, around mean: Double) -> Double
+  {
+    var sums = Lanes.zero
+    var sum = 0.0
+    eachLanes(numbers) { lanes in
+      let distance = lanes - mean
+      sums += distance * distance
+    } rest: { number in
+      sum += (number - mean) * (number - mean)
+    }
+    for lane in 0..<Lanes.scalarCount { sum += sums[lane] }
+    return sum
+  }
+
+  @inline(__always)
+  private static func eachLanes(
+    _ numbers: UnsafeMutableBufferPointer<Double>, _ body: (Lanes) -> Void,
+    rest: (Double) -> Void
+  ) {
+    guard let base = numbers.baseAddress else { return }
+    let whole = numbers.count / Lanes.scalarCount * Lanes.scalarCount
+    for place in stride(from: 0, to: whole, by: Lanes.scalarCount) {
+      body(UnsafeRawPointer(base + place).loadUnaligned(as: Lanes.self))
+    }
+    for place in whole..<numbers.count { rest(numbers[place]) }
+  }
+}

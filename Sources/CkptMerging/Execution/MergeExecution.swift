@@ -1,0 +1,203 @@
+internal import CkptPlatform
+internal import CkptStateDicts
+internal import CkptTensors
+
+/// Turns plans into tensors.
+struct MergeExecution {
+  private let merge: StateDictMerge
+  private let context: MergeContext
+  private let matchers = PatternMatchers()
+
+  init(_ merge: StateDictMerge) {
+    self.merge = merge
+    context = MergeContext(keepsNaN: merge.keepsNaN, cancellation: merge.cancellation)
+  }
+
+  /// The tensors of a plan, in the method's order.
+  private struct Parts {
+    let plan: TensorPlan
+    let tensors: [Tensor]
+    let like: Tensor
+  }
+
+  /// What decides the result: what is merged, and every value of a parameter that had a say. Tensors of which all
+  /// of it is equal stay tied.
+  private struct Identity: Hashable {
+    let views: [TensorView]
+    let parameters: [Double?]
+  }
+
+  func carryOut(
+    _ plans: [TensorPlan], over start: StateDict, _ found: [MergeError.Mismatch]
+  ) throws -> StateDictMerge.Result {
+    var mismatches = found
+    var result = StateDictMerge.Result(stateDict: start)
+    // As the first input has them, under the names of the result.
+    var before = start
+    var all: [Parts] = []
+    var kept: [TensorPlan] = []
+    for plan in plans {
+      if let source = plan.sources.first, let value = value(of: source) {
+        before.setValue(value, for: plan.key)
+      }
+      if let parts = parts(of: plan, &mismatches) {
+        all.append(parts)
+      } else if let value = before.value(for: plan.key) {
+        result.stateDict.setValue(value, for: plan.key)
+        result.copied.append(plan.key)
+        kept.append(plan)
+      }
+    }
+    result.partwise = try checkNumbers(computed: all.map(\.plan), all: plans)
+    guard mismatches.isEmpty else { throw MergeError.cannotMerge(mismatches) }
+    var known: [Identity: Storage] = [:]
+    // A random method would draw other numbers for another key.
+    let keepsTies = !merge.method.isRandom
+    for parts in all {
+      let (operation, parameters) = try parts.plan.merge(
+        merge.method, shape: parts.like.shape, seed: merge.seed, matchers)
+      let identity = Identity(views: parts.tensors.map(\.view), parameters: parameters)
+      let type = elementType(of: parts)
+      let storage: Storage
+      if let shared = known[identity], keepsTies {
+        storage = shared
+      } else {
+        storage = try self.storage(of: parts, operation, type, &result)
+        known[identity] = storage
+      }
+      var tensor = try Tensor(storage: storage, elementType: type, shape: parts.like.shape)
+      tensor.requiresGrad = parts.like.requiresGrad
+      tensor.isParameter = parts.like.isParameter
+      result.stateDict.setValue(.tensor(tensor), for: parts.plan.key)
+      result.merged.append(parts.plan.key)
+      for source in parts.plan.sources where source.key != source.name {
+        result.tiedHeads.append(
+          TiedHead(
+            key: source.name, input: merge.inputs[source.input].name, embedding: source.key))
+      }
+    }
+    try compare(kept, &result)
+    result.brokenTies = before.tiesBroken(in: result.stateDict)
+    return result
+  }
+
+  /// Refuses what is no weight but a part of one; gives the weights whose parts may be merged one by one.
+  ///
+  /// Codes are refused even where they would only be copied, since they would not be merged with the rest.
+  private func checkNumbers(
+    computed: [TensorPlan], all: [TensorPlan]
+  ) throws(DerivedWeightError) -> [DerivedWeight] {
+    let keys = { (plans: [TensorPlan]) in
+      var keys = [[String]](repeating: [], count: merge.inputs.count)
+      for source in plans.flatMap(\.sources) { keys[source.input].append(source.key) }
+      return keys
+    }
+    var (partwise, seen) = ([DerivedWeight](), Set<DerivedWeight>())
+    let (some, all) = (keys(computed), keys(all))
+    for (number, input) in merge.inputs.enumerated() {
+      let gate = NumberGate(input.stateDict)
+      try gate.checkCodes(all[number], operation: "merge", input: input.name)
+      let met = try gate.check(some[number], operation: "merge", input: input.name)
+      partwise += met.filter { seen.insert($0).inserted }
+    }
+    return partwise
+  }
+
+  private func value(of source: TensorPlan.Source) -> StateDict.Value? {
+    merge.inputs[source.input].stateDict.value(for: source.key)
+  }
+
+  /// What the elements of a merged tensor are: complex numbers stay what they are.
+  private func elementType(of parts: Parts) -> ElementType {
+    parts.like.elementType.isComplex
+      ? parts.like.elementType : merge.elementType ?? parts.like.elementType
+  }
+
+  /// The merged bytes, made when they are read.
+  private func storage(
+    of parts: Parts, _ operation: any TensorMerge, _ type: ElementType,
+    _ result: inout StateDictMerge.Result
+  ) throws -> Storage {
+    // Factors are real, so that the parts of complex numbers can be merged one by one.
+    let tensors = try parts.tensors.map { try $0.viewAsReal() }
+    let tally = MergeTally(key: parts.plan.key)
+    let bytes = try MergedBytes(
+      inputs: tensors, merge: operation,
+      elementType: parts.like.elementType.isComplex ? type.realPart : type, context: context,
+      tally: tally)
+    result.tallies.append(tally)
+    let sources = parts.plan.orderedSources(for: merge.method).sources
+    for (source, tensor) in zip(sources, tensors) {
+      context.add(key: source.key, input: merge.inputs[source.input].name, tensor)
+    }
+    return Storage(.computed(bytes), name: parts.plan.key)
+  }
+
+  /// The tensors that a plan names; nil for what is not merged, or if they do not fit.
+  private func parts(of plan: TensorPlan, _ mismatches: inout [MergeError.Mismatch]) -> Parts? {
+    let (sources, hasBase) = plan.orderedSources(for: merge.method)
+    let before = mismatches.count
+    var tensors: [Tensor] = []
+    // Without a base the type and the shape are the first input's.
+    let reference = hasBase ? sources[0] : plan.sources[plan.base ?? 0]
+    let like = value(of: reference)?.tensor
+    let isMerged = like.map { merge.method.merges($0) } ?? false
+    for source in sources {
+      let input = merge.inputs[source.input]
+      guard let value = value(of: source) else {
+        mismatches.append(.missing(key: source.key, input: input.name))
+        continue
+      }
+      guard isMerged, let like else { continue }
+      guard let tensor = value.tensor, !tensor.isMeta,
+        ElementConversion.isSupported(from: tensor.elementType, to: .float64)
+      else {
+        mismatches.append(.noElements(key: source.key, input: input.name))
+        continue
+      }
+      if tensor.shape != like.shape {
+        mismatches.append(
+          .shape(
+            key: source.key, input: input.name, expected: like.shape, found: tensor.shape))
+      } else if tensor.elementType != like.elementType,
+        merge.elementType == nil || like.elementType.isComplex || tensor.elementType.isComplex
+      {
+        mismatches.append(
+          .elementType(
+            key: source.key, input: input.name, expected: like.elementType.name,
+            found: tensor.elementType.name))
+      }
+      tensors.append(tensor)
+    }
+    guard isMerged, mismatches.count == before, let like else { return nil }
+    return Parts(plan: plan, tensors: tensors, like: like)
+  }
+
+  /// Finds out which of the values that stay the first input's are others elsewhere; read in blocks.
+  ///
+  /// - Throws: `MergeError.unmergeable` with all that would have to be merged and cannot be.
+  private func compare(
+    _ plans: [TensorPlan], _ result: inout StateDictMerge.Result
+  ) throws {
+    var problems: [KeptValue] = []
+    for plan in plans {
+      try merge.cancellation.check()
+      guard let first = plan.sources.first, let kept = value(of: first) else { continue }
+      var others: [String] = []
+      for source in plan.sources.dropFirst() {
+        guard let value = value(of: source) else { continue }
+        if try !kept.isSame(as: value) { others.append(merge.inputs[source.input].name) }
+      }
+      if case .object(let object) = kept, object.tensors.isEmpty, others.isEmpty,
+        plan.sources.count > 1
+      {
+        result.notCompared.append(plan.key)
+      }
+      guard !others.isEmpty else { continue }
+      let found = KeptValue(key: plan.key, what: kept.kind, inputs: others)
+      result.differing.append(found)
+      if !kept.isBuffer { problems.append(found) }
+    }
+    guard problems.isEmpty || merge.keepsUnmergeable else { throw MergeError.unmergeable(problems) }
+  }
+}

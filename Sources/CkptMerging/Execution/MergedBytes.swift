@@ -1,0 +1,167 @@
+internal import CCkptKernels
+internal import CkptPlatform
+internal import Synchronization
+internal import CkptTensors
+
+/// The bytes of a tensor that is merged while it is written.
+final class MergedBytes: ComputedBytes {
+  let inputs: [Tensor]
+  let merge: any TensorMerge
+  let elementType: ElementType
+  let byteCount: Int
+  let isRandomAccess: Bool
+  let context: MergeContext
+  let tally: MergeTally
+  private let state = Mutex(State())
+
+  private struct State {
+    var prepared: Result<any BlockMerge, any Error>?
+    /// How many bytes readers have given since the preparation.
+    var delivered = 0
+  }
+
+  /// The elements of `inputs`, of one shape, merged into elements of `elementType`; `tally` is told of what is lost.
+  init(
+    inputs: [Tensor], merge: any TensorMerge, elementType: ElementType, context: MergeContext,
+    tally: MergeTally
+  ) throws {
+    self.tally = tally
+    self.inputs = inputs
+    self.merge = merge
+    self.elementType = elementType
+    self.context = context
+    let count = inputs.first?.elementCount ?? 0
+    guard let bytes = elementType.byteCount(ofElements: count) else { throw TensorError.tooLarge }
+    byteCount = bytes
+    isRandomAccess = try inputs.allSatisfy { try $0.contiguousSource().isRandomAccess }
+  }
+
+  var needsPreparation: Bool { merge.needsPreparation }
+
+  func prepare() throws { _ = try blockMerge() }
+
+  private func blockMerge() throws -> any BlockMerge {
+    try state.withLock { state in
+      if let prepared = state.prepared { return try prepared.get() }
+      let pass = InputPass(
+        inputs: inputs, blockCount: merge.blockCount, cancellation: context.cancellation)
+      let result = Result { try merge.prepared(by: pass) }
+      state.prepared = result
+      return try result.get()
+    }
+  }
+
+  /// Forgets what was prepared once all bytes have been given, so that memory does not grow with the tensors.
+  fileprivate func didDeliver(_ count: Int) {
+    state.withLock { state in
+      state.delivered += count
+      if state.delivered >= byteCount { state = State() }
+    }
+  }
+
+  func makeReader(at offset: Int) throws -> any ByteReader {
+    try MergingReader(self, blockMerge(), at: offset)
+  }
+}
+
+private final class MergingReader: StagedReader {
+  private let bytes: MergedBytes
+  private let merge: any BlockMerge
+  private let readers: [ElementReader]
+  private let buffers: BlockBuffers
+  private let conversion: ElementConversion
+  let staging: UnsafeMutableRawBufferPointer
+  /// The first element that was not merged yet.
+  private var next: Int
+  /// What of the staging room was not handed out yet.
+  var pending = 0..<0
+  private var skip: Int
+
+  init(_ bytes: MergedBytes, _ merge: any BlockMerge, at offset: Int) throws {
+    self.bytes = bytes
+    self.merge = merge
+    let width = bytes.elementType.byteCount
+    let blockCount = bytes.merge.blockCount
+    let first = offset / width / blockCount * blockCount
+    readers = try bytes.inputs.map { try $0.makeElementReader(from: first) }
+    buffers = BlockBuffers(capacity: blockCount, inputCount: bytes.inputs.count)
+    conversion = try ElementConversion(from: .float64, to: bytes.elementType)
+    staging = .allocate(byteCount: blockCount * width, alignment: 64)
+    next = first
+    skip = offset - first * width
+  }
+
+  deinit {
+    staging.deallocate()
+    bytes.didDeliver(delivered)
+  }
+
+  /// How many bytes were handed out.
+  private var delivered = 0
+
+  func didHandOut(_ byteCount: Int) { delivered += byteCount }
+
+  func makeBlock() throws {
+    let width = bytes.elementType.byteCount
+    let count = min(buffers.capacity, bytes.byteCount / width - next)
+    guard count > 0 else {
+      throw TensorError.outsideStorage(
+        storage: "", needed: bytes.byteCount + 1, available: bytes.byteCount)
+    }
+    try buffers.read(readers, start: next, count: count)
+    let block = buffers.block
+    if !bytes.context.keepsNaN {
+      for input in block.inputs where ck_count_nan(input, count) > 0 {
+        throw try bytes.context.errorAboutNaN()
+      }
+    }
+    merge.merge(block)
+    if !bytes.context.keepsNaN, ck_count_nan(block.output, count) > 0 {
+      throw MergeError.madeNaN(key: bytes.tally.key)
+    }
+    bytes.tally.addSpecial(of: block)
+    bytes.tally.add(
+      conversion.convertCountingLosses(
+        from: UnsafeRawBufferPointer(start: block.output, count: count * 8),
+        to: UnsafeMutableRawBufferPointer(rebasing: staging[..<(count * width)])))
+    next += count
+    pending = skip..<count * width
+    skip = 0
+  }
+}
+
+/// What all tensors of a merge share.
+final class MergeContext: Sendable {
+  let keepsNaN: Bool
+  let cancellation: Cancellation
+  private let inputs = Mutex<[(key: String, input: String, tensor: Tensor)]>([])
+  private let found = Mutex<MergeError?>(nil)
+
+  init(keepsNaN: Bool, cancellation: Cancellation) {
+    self.keepsNaN = keepsNaN
+    self.cancellation = cancellation
+  }
+
+  /// Remembers an input, so that it is looked through once a NaN was found anywhere.
+  func add(key: String, input: String, _ tensor: Tensor) {
+    inputs.withLock { $0.append((key, input, tensor)) }
+  }
+
+  /// Goes through all inputs and tells of every NaN in them; called when one was found.
+  func errorAboutNaN() throws -> MergeError {
+    try found.withLock { found in
+      if let found { return found }
+      var all: [MergeError.NaNs] = []
+      for (key, input, tensor) in inputs.withLock({ $0 }) {
+        let pass = InputPass(
+          inputs: [tensor], blockCount: defaultBlockCount, cancellation: cancellation)
+        var count = 0
+        try pass.eachBlock { count += ck_count_nan($0.inputs[0], $0.count) }
+        if count > 0 { all.append(.init(key: key, input: input, count: count)) }
+      }
+      let error = MergeError.notNumbers(all)
+      found = error
+      return error
+    }
+  }
+}

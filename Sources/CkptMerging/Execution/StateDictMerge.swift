@@ -1,0 +1,129 @@
+public import CkptPlatform
+public import CkptStateDicts
+public import CkptTensors
+
+/// Several state dicts made one: a plan that is carried out tensor by tensor while the result is written.
+///
+/// ```swift
+/// let inputs = try [base, math, code].map { MergeInput(name: $0, stateDict: try Checkpoint($0).stateDict()) }
+/// var merge = StateDictMerge(method: .ties, inputs: inputs, base: 0)
+/// merge.settings[.weight] = MergeSetting(0.5)
+/// merge.settings[.density] = MergeSetting(0.3)
+/// let merged = try merge.merged().stateDict
+/// ```
+public struct StateDictMerge: Sendable {
+  /// How tensors are merged.
+  public var method: MergeMethod
+  /// What is merged, in order.
+  public var inputs: [MergeInput]
+  /// Which input is the base; for methods that need one.
+  public var base: Int?
+  /// The settings that all inputs share; an input's own come before them.
+  public var settings = MergeSettings()
+  /// Which keys are merged; the others stay as the first input has them. Empty: all.
+  public var selection = KeySelection()
+  /// The module whose numbered children are the layers, for values over the layers; nil: the largest such.
+  public var layers: String?
+  /// What random methods depend on.
+  public var seed: UInt64 = 0
+  /// Whether what cannot be merged (quantized tensors, subclasses, other objects) stays the first input's where the
+  /// inputs differ, instead of being an error.
+  public var keepsUnmergeable = false
+  /// Whether NaN is merged like a number, and may come of infinities, instead of being an error.
+  public var keepsNaN = false
+  /// What the merged elements are; nil: what the base's are, or the first input's.
+  public var elementType: ElementType?
+  /// Stops what goes through the inputs ahead of the writing.
+  public var cancellation = Cancellation()
+
+  /// A merge of `inputs` by `method`.
+  public init(method: MergeMethod, inputs: [MergeInput], base: Int? = nil) {
+    self.method = method
+    self.inputs = inputs
+    self.base = base
+  }
+
+  /// What came of a merge.
+  public struct Result: Sendable {
+    /// The first input with the merged tensors in their places, which are computed when they are read.
+    public var stateDict: StateDict
+    /// The keys whose tensors are merged.
+    public var merged: [String] = []
+    /// The selected keys that are as in the first input, since they are not merged.
+    public var copied: [String] = []
+    /// The weights that are computed from several keys, of which the parts were merged one by one.
+    public var partwise: [DerivedWeight] = []
+    /// Those of them of which another input has another value.
+    public var differing: [KeptValue] = []
+    /// Those of them that were not looked into: objects without tensors.
+    public var notCompared: [String] = []
+    /// Heads that a model lacks and ties to its embedding, which was merged in their place.
+    public var tiedHeads: [TiedHead] = []
+    /// What the numbers of each merged tensor lose, counted while it is read.
+    public var tallies: [MergeTally] = []
+    /// The same of inputs that are rounded before they are merged.
+    public var roundings: [(key: String, input: String, tally: ConversionTally)] = []
+    /// The groups of keys that were tied in the first input and are not any more.
+    public var brokenTies: [[String]] = []
+
+    /// Nothing was merged yet.
+    public init(stateDict: StateDict) { self.stateDict = stateDict }
+  }
+
+  /// Plans the merge; no element is read yet.
+  ///
+  /// - Throws: `MergeError` with everything that does not fit; `StateDictError.badPattern`;
+  ///   `DerivedWeightError.noNumbers` for parts of weights, such as codes with scales beside them.
+  public func merged() throws -> Result {
+    guard let first = inputs.first else {
+      throw MergeError.wrongInputs(method: method.name, problem: "needs inputs")
+    }
+    let selected = try selection.matcher()
+    let numbering =
+      layers.map { LayerNumbering(prefix: $0, keys: first.stateDict.keys) }
+      ?? LayerNumbering(keys: first.stateDict.keys)
+    if layers != nil, numbering == nil {
+      throw MergeError.badParameter(
+        name: "layers", problem: "names no module with numbered layers: \(layers ?? "")")
+    }
+    var plans: [TensorPlan] = []
+    for (key, value) in first.stateDict.values where selected(key, value) {
+      let t =
+        if let numbering, let layer = numbering.layer(of: key) {
+          numbering.count > 1 ? Double(layer) / Double(numbering.count - 1) : 1
+        } else { 0.0 }
+      plans.append(
+        TensorPlan(
+          key: key, t: t,
+          sources: inputs.indices.map {
+            .init(input: $0, key: key, name: key, settings: [inputs[$0].settings])
+          },
+          base: base, shared: [settings]))
+    }
+    var unexpected: [MergeError.Mismatch] = []
+    for input in inputs.dropFirst() {
+      for (key, value) in input.stateDict.values
+      where selected(key, value) && first.stateDict.value(for: key) == nil {
+        unexpected.append(.unexpected(key: key, input: input.name))
+      }
+    }
+    return try MergeExecution(self).carryOut(plans, over: first.stateDict, unexpected)
+  }
+}
+
+/// One of the state dicts that are merged.
+public struct MergeInput: Sendable {
+  /// What errors call it, such as its file.
+  public let name: String
+  /// Its tensors.
+  public let stateDict: StateDict
+  /// Values that count for this input only.
+  public var settings: MergeSettings
+
+  /// A state dict called `name`.
+  public init(name: String, stateDict: StateDict, settings: MergeSettings = MergeSettings()) {
+    self.name = name
+    self.stateDict = stateDict
+    self.settings = settings
+  }
+}

@@ -1,0 +1,142 @@
+internal import CkptPlatform
+internal import CkptTensors
+
+/// What peft takes out of a base's weight W when it loads an adapter whose training began with a part of W.
+///
+/// peft computes it in float32, here it is float64; what peft rounds to W's dtype in between, is not.
+struct BaseChange: Sendable {
+  let kind: Kind
+  /// W, as a matrix of rows by columns, as it is stored.
+  let weight: Tensor
+  let rank: Int
+  /// The adapter's own scale, which `olora` multiplies with.
+  let scale: Double
+  /// What errors call it.
+  let key: String
+
+  enum Kind: Sendable {
+    /// U S Vᵀ over the `rank` largest singular values: `LoraLayer.pissa_init` with `pissa`. It is the same for W turned
+    /// round, and whatever the scale, which is divided out there and comes back.
+    case principal
+    /// The scale times the first `rank` columns of Q and rows of R, where W = Q R: `LoraLayer.olora_init`, which takes
+    /// W as it is stored.
+    case triangular
+  }
+
+  /// The part that is taken out, with a negative scale.
+  ///
+  /// Goes through W row by row; in memory are vectors of `rows` and of `columns` elements, some tens for each of the
+  /// rank for `principal`, one for each for `triangular`.
+  /// - Throws: `MergeError.unclearChange` if singular values are too close to each other to say which belong to the part.
+  func product(_ cancellation: Cancellation) throws -> LowRankProduct {
+    let rows = MatrixRows(weight, cancellation)
+    let count = min(rank, rows.rows, rows.columns)
+    switch kind {
+    case .principal:
+      var subspace = LeadingSubspace(rows, count: count)
+      guard let right = try subspace.vectors() else { throw MergeError.unclearChange(key: key) }
+      // The product of W and the vectors, and the vectors: U S and Vᵀ.
+      var left = [Double](repeating: 0, count: rows.rows * count)
+      try rows.each { index, row in
+        for place in 0..<count {
+          left[index * count + place] = right.dot(place, row)
+        }
+      }
+      return try product(left, right.elements, count, rows, scale: -1)
+    case .triangular:
+      let left = try FirstColumns(rows, count: count).orthonormal()
+      var right = VectorBlock(length: rows.columns, capacity: count)
+      for _ in 0..<count { right.append() }
+      try rows.each { index, row in
+        for place in 0..<count { right.add(row, times: left[index * count + place], to: place) }
+      }
+      return try product(left, right.elements, count, rows, scale: -scale)
+    }
+  }
+
+  private func product(
+    _ left: [Double], _ right: [Double], _ count: Int, _ rows: MatrixRows, scale: Double
+  ) throws -> LowRankProduct {
+    LowRankProduct(
+      left: try Tensor(left, shape: [rows.rows, count]),
+      right: try Tensor(right, shape: [count, rows.columns]), scale: scale)
+  }
+}
+
+/// Goes through a matrix a row at a time, as often as asked, without ever holding it.
+struct MatrixRows: Sendable {
+  let tensor: Tensor
+  let rows, columns: Int
+  private let cancellation: Cancellation
+
+  /// The rows of a tensor of two dimensions.
+  init(_ tensor: Tensor, _ cancellation: Cancellation) {
+    self.tensor = tensor
+    self.cancellation = cancellation
+    rows = tensor.shape[0]
+    columns = tensor.shape[1]
+  }
+
+  /// Passes each row on, in order.
+  func each(_ body: (_ index: Int, _ row: UnsafeBufferPointer<Double>) throws -> Void) throws {
+    let row = UnsafeMutableBufferPointer<Double>.allocate(capacity: columns)
+    defer { row.deallocate() }
+    let reader = try tensor.makeElementReader()
+    for index in 0..<rows {
+      try cancellation.check()
+      try reader.read(into: row)
+      try body(index, UnsafeBufferPointer(row))
+    }
+  }
+}
+
+/// The first columns of a matrix, made orthonormal.
+struct FirstColumns {
+  private let rows: MatrixRows
+  private let count: Int
+
+  init(_ rows: MatrixRows, count: Int) {
+    self.rows = rows
+    self.count = count
+  }
+
+  /// The first columns of Q of a QR decomposition by Householder's reflections, as LAPACK's `geqrf` and `orgqr` have it:
+  /// of rows by count, row-major. Their signs do not matter to products with R.
+  func orthonormal() throws -> [Double] {
+    let length = rows.rows
+    var columns = VectorBlock(length: length, capacity: count)
+    for _ in 0..<count { columns.append() }
+    try rows.each { index, row in
+      for place in 0..<count { columns.set(place, index, row[place]) }
+    }
+    // Column by column, the reflection I - f v vᵀ that makes what is below the diagonal zero.
+    var factors = [Double](repeating: 0, count: count)
+    for place in 0..<count {
+      let head = columns.value(place, place)
+      let below = columns.norm(of: place, from: place + 1)
+      // A column that is zero there already is left as it is.
+      guard below > 0 else { continue }
+      let size = (head * head + below * below).squareRoot()
+      let start = head < 0 ? head - size : head + size
+      columns.set(place, place, start)
+      factors[place] = 2 / (start * start + below * below)
+      for other in place + 1..<max(count, place + 1) {
+        columns.reflect(other, at: place, factors[place], from: place)
+      }
+    }
+    // Q's columns: the reflections, last to first, of the unit vectors.
+    var result = VectorBlock(length: length, capacity: count)
+    for place in 0..<count {
+      result.append()
+      result.set(place, place, 1)
+      for other in (0...place).reversed() {
+        result.reflect(place, by: columns, other, factors[other])
+      }
+    }
+    var matrix = [Double](repeating: 0, count: length * count)
+    for place in 0..<count {
+      for index in 0..<length { matrix[index * count + place] = result.value(place, index) }
+    }
+    return matrix
+  }
+}

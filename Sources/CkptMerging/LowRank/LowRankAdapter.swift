@@ -1,0 +1,287 @@
+public import CkptPlatform
+public import CkptStateDicts
+internal import CkptTensors
+
+/// A LoRA adapter (Hu et al., 2021): pairs of thin matrices whose product is added to weights of a base.
+///
+/// Keys are understood as peft writes them (`base_model.model.M.lora_A.weight`, `lora_B`, `lora_embedding_A`, with or
+/// without an adapter's name), as diffusers does (`unet.M.lora.down.weight`), and as kohya's scripts do
+/// (`lora_unet_M.lora_down.weight`, `lora_up`, `alpha`, the dots of M written as `_`).
+public struct LowRankAdapter: Sendable {
+  /// What errors call it.
+  public let name: String
+  /// What is known beside the file's keys, for each part of a pipeline; under the empty name without one.
+  private let configurations: [String: Configuration]
+  private var pairs: [String: Pair] = [:]
+  /// The modules in the order in which they occur.
+  private var modules: [String] = []
+  /// Whole tensors that take the place of the base's.
+  private var replacements: [(key: LowRankKey, tensor: Tensor)] = []
+  private var adapterNames: Set<String> = []
+  private var problems: [String] = []
+
+  private struct Pair {
+    /// Of rank by inputs.
+    var down: (key: String, tensor: Tensor)?
+    /// Of outputs by rank.
+    var up: (key: String, tensor: Tensor)?
+    /// What is added to the bias.
+    var bias: (key: String, tensor: Tensor)?
+    var alpha: (key: String, tensor: Tensor)?
+    var isEmbedding = false
+  }
+
+  /// The adapter that a state dict holds.
+  public init(
+    _ stateDict: StateDict, name: String, configuration: Configuration = Configuration()
+  ) {
+    self.init(stateDict, name: name, configurations: ["": configuration])
+  }
+
+  /// The adapter that a state dict holds, of several parts of a pipeline: their names come before the modules'.
+  public init(_ stateDict: StateDict, name: String, configurations: [String: Configuration]) {
+    self.name = name
+    self.configurations = configurations
+    stateDict.forEach { key, value in
+      if let tensor = value.tensor {
+        add(key, tensor)
+      } else {
+        problems.append("\(key) is no tensor")
+      }
+    }
+    if adapterNames.count > 1 {
+      problems.append("it holds several adapters: " + adapterNames.sorted().joined(separator: ", "))
+    }
+  }
+
+  private mutating func add(_ written: String, _ tensor: Tensor) {
+    let key = LowRankKey(written)
+    if let adapter = key.adapter { adapterNames.insert(adapter) }
+    switch key.role {
+    case .training: return
+    case .unsupported(let what):
+      problems.append("\(written): \(what) is not supported")
+      return
+    case .whole, .wrapped, .original:
+      replacements.append((key, tensor))
+      return
+    case .down, .up, .bias, .alpha: break
+    }
+    if pairs[key.name] == nil { modules.append(key.name) }
+    var pair = pairs[key.name] ?? Pair()
+    let part: WritableKeyPath<Pair, (key: String, tensor: Tensor)?> =
+      switch key.role {
+      case .down: \.down
+      case .up: \.up
+      case .bias: \.bias
+      default: \.alpha
+      }
+    if let first = pair[keyPath: part] {
+      problems.append("\(written) and \(first.key) are the same matrix of one module")
+    }
+    pair[keyPath: part] = (written, tensor)
+    pair.isEmbedding = pair.isEmbedding || key.isEmbedding
+    pairs[key.name] = pair
+  }
+
+  /// Whether merging it takes a part of the base's own weights out first, so that it must be the first of several.
+  public var changesBase: Bool { configurations.values.contains { $0.initialisation != .plain } }
+
+  /// The modules of which nothing says by how much their products count: the scale of the merge is all there is.
+  public var modulesWithoutAlpha: [String] {
+    modules.filter { module in
+      guard let pair = pairs[module], pair.down != nil, pair.up != nil else { return false }
+      return pair.alpha == nil && size(of: module).alpha == nil
+    }
+  }
+
+  /// Fields of the configuration that nobody knows; they ask for nothing.
+  public var unknownFields: [String] {
+    configurations.sorted { $0.key < $1.key }.flatMap(\.value.unknownFields)
+  }
+
+  /// The configuration of the part that a module lies in, and the module's name there.
+  private func configuration(of module: String) -> (Configuration, name: String) {
+    for (part, configuration) in configurations
+    where !part.isEmpty && module.hasPrefix(part + ".") {
+      return (configuration, String(module.dropFirst(part.count + 1)))
+    }
+    return (configurations[""] ?? Configuration(), module)
+  }
+
+  private func size(of module: String) -> (alpha: Double?, rank: Int?) {
+    let (configuration, name) = configuration(of: module)
+    return configuration.size(of: name)
+  }
+}
+
+// MARK: - Merging
+
+extension LowRankAdapter {
+  /// Adds several adapters to a base, one after the other.
+  ///
+  /// - Throws: `MergeError.badAdapter` with everything that does not fit.
+  public static func merge(
+    _ adapters: [LowRankAdapter], into base: StateDict, baseName: String, scale: Double? = nil,
+    keepsNaN: Bool = false, cancellation: Cancellation = Cancellation()
+  ) throws -> StateDictMerge.Result {
+    if let late = adapters.dropFirst().first(where: \.changesBase) {
+      throw MergeError.badAdapter(
+        ["init_lora_weights: it takes a part out of the base's own weights (\(late.name))"],
+        hint: "such an adapter comes before the others, and there can be only one")
+    }
+    var result = StateDictMerge.Result(stateDict: base)
+    for adapter in adapters {
+      let sum = try adapter.merged(
+        into: result.stateDict, baseName: baseName, scale: scale, keepsNaN: keepsNaN,
+        cancellation: cancellation)
+      result.stateDict = sum.stateDict
+      result.tallies += sum.tallies
+      result.roundings += sum.roundings
+      let known = Set(result.merged)
+      result.merged += sum.merged.filter { !known.contains($0) }
+    }
+    result.brokenTies = base.tiesBroken(in: result.stateDict)
+    return result
+  }
+
+  /// Adds the adapter's products to the weights of a base.
+  ///
+  /// - Parameters:
+  ///   - scale: what the products are multiplied with, beside the adapter's own scale; nil: 1. Modules without a scale
+  ///     of their own need it.
+  ///   - keepsNaN: whether NaN is added like a number instead of being an error.
+  /// - Returns: the base with the changed weights in their places, computed when they are read.
+  /// - Throws: `MergeError.badAdapter` with everything that does not fit, `MergeError.noScale`;
+  ///   `DerivedWeightError.noNumbers` for weights of the base that are held in parts.
+  public func merged(
+    into base: StateDict, baseName: String, scale: Double? = nil, keepsNaN: Bool = false,
+    cancellation: Cancellation = Cancellation()
+  ) throws -> StateDictMerge.Result {
+    var sums = LowRankSums(
+      base: base, baseName: baseName, adapterName: name,
+      context: MergeContext(keepsNaN: keepsNaN, cancellation: cancellation))
+    sums.problems = problems
+    for (key, tensor) in replacements where key.role != .original {
+      try sums.replace(key.name, by: tensor, andTied: key.role == .wrapped)
+    }
+    let whole = Set(replacements.filter { $0.key.role == .whole }.map(\.key.name))
+    for (key, _) in replacements where key.role == .original && !whole.contains(key.name) {
+      sums.problems.append(
+        "\(key.name): the file has what the module was before it was trained, and not what it became"
+      )
+    }
+    let without = Set(modulesWithoutAlpha)
+    for module in modules {
+      guard let pair = pairs[module], let down = pair.down, let up = pair.up else {
+        sums.problems.append("\(module): one of the two matrices is missing")
+        continue
+      }
+      do {
+        try add(module, pair, down, up, scale ?? 1, to: &sums)
+      } catch let problem as Misfit {
+        sums.problems.append("\(module): \(problem.text)")
+      }
+    }
+    if modules.isEmpty && replacements.isEmpty && sums.problems.isEmpty {
+      sums.problems = ["it holds no adapter's weights"]
+    }
+    let matched = modules.filter { pairs[$0]?.up != nil }
+    if !without.isEmpty, without.count < matched.count {
+      sums.problems += modules.filter(without.contains).map { "\($0) has no alpha; others have" }
+    }
+    try sums.checkParts()
+    guard sums.problems.isEmpty else {
+      throw MergeError.badAdapter(
+        sums.problems, hint: "an adapter is merged into the model that it was trained on (\(name))")
+    }
+    if scale == nil, !without.isEmpty {
+      throw MergeError.noScale(adapter: name, modules: modules.filter(without.contains))
+    }
+    var result = try sums.result()
+    result.brokenTies = base.tiesBroken(in: result.stateDict)
+    return result
+  }
+
+  /// Plans the sum of one module.
+  private func add(
+    _ module: String, _ pair: Pair, _ down: (key: String, tensor: Tensor),
+    _ up: (key: String, tensor: Tensor), _ factor: Double, to sums: inout LowRankSums
+  ) throws {
+    let (configuration, name) = configuration(of: module)
+    if let field = try configuration.targets.fieldWithout(name) {
+      throw Misfit(text: "\(field) leaves the module out, whose matrices are in the file")
+    }
+    let key = try sums.key(of: module)
+    guard let weight = sums.base[key] else { return }
+    let found = down.tensor.shape.first ?? 0
+    let size = configuration.size(of: name)
+    var rank = size.rank ?? found
+    // peft's own decomposition has no more than there are.
+    if configuration.initialisation != .plain, weight.shape.count == 2 {
+      rank = min(rank, weight.shape[0], weight.shape[1])
+    }
+    guard rank == found else {
+      throw Misfit(text: "matrices of rank \(found), where r or rank_pattern says \(rank)")
+    }
+    let own = try ownScale(pair, size.alpha, rank: size.rank ?? found, configuration)
+    let product = try LowRankProduct(
+      weight: weight, at: key, down: down.tensor, up: up.tensor, isEmbedding: pair.isEmbedding,
+      flag: configuration.isTransposed, orientation: sums.orientation, scale: factor * (own ?? 1))
+    var change: BaseChange?
+    if configuration.initialisation != .plain {
+      change = try self.change(
+        configuration.initialisation, weight, key, rank: rank, scale: own,
+        isEmbedding: pair.isEmbedding)
+    }
+    sums.add(
+      product, to: key, of: module, change: change,
+      inputs: [(down.key, down.tensor), (up.key, up.tensor)])
+    guard let bias = pair.bias else { return }
+    guard configuration.hasBiases != false else {
+      throw Misfit(text: "lora_bias says that it has no bias, but \(bias.key) is in the file")
+    }
+    try sums.addBias(
+      LowRankProduct(bias: bias.tensor, scale: factor * (own ?? 1)), beside: key,
+      inputs: [(bias.key, bias.tensor)])
+  }
+
+  /// The adapter's own scale for a module; nil if nothing says it.
+  private func ownScale(
+    _ pair: Pair, _ configured: Double?, rank: Int, _ configuration: Configuration
+  ) throws -> Double? {
+    var alpha = configured
+    if let tensor = pair.alpha?.tensor {
+      guard tensor.elementCount == 1, !tensor.isMeta else {
+        throw Misfit(text: "alpha is no number")
+      }
+      var value = [Double](repeating: 0, count: 1)
+      try value.withUnsafeMutableBufferPointer { try tensor.makeElementReader().read(into: $0) }
+      if let configured, configured != value[0] {
+        throw Misfit(text: "alpha is \(value[0]) in the file, and lora_alpha \(configured)")
+      }
+      alpha = value[0]
+    }
+    guard let alpha else { return nil }
+    guard alpha.isFinite, rank > 0 else { throw Misfit(text: "alpha is no number") }
+    return alpha / (configuration.usesRootOfRank ? Double(rank).squareRoot() : Double(rank))
+  }
+
+  private func change(
+    _ initialisation: Configuration.Initialisation, _ weight: Tensor, _ key: String, rank: Int,
+    scale: Double?, isEmbedding: Bool
+  ) throws -> BaseChange {
+    guard weight.shape.count == 2, !isEmbedding else {
+      throw Misfit(text: "init_lora_weights: peft begins so with weights of linear modules alone")
+    }
+    guard [.float32, .float16, .bfloat16].contains(weight.elementType) else {
+      throw Misfit(
+        text: "init_lora_weights: peft takes a part out of weights of float32, float16 and "
+          + "bfloat16, not \(weight.elementType.name)")
+    }
+    guard let scale else { throw Misfit(text: "init_lora_weights needs lora_alpha") }
+    return BaseChange(
+      kind: initialisation == .principal ? .principal : .triangular, weight: weight, rank: rank,
+      scale: scale, key: key)
+  }
+}

@@ -1,0 +1,215 @@
+internal import CCkptKernels
+internal import CkptPlatform
+internal import Synchronization
+internal import CkptTensors
+
+/// The bytes of a weight to which products of thin matrices are added while it is written.
+///
+/// Each element is the base's plus the products' in their order, in float64, rounded once; the same for any blocks and
+/// any number of threads. Memory does not grow with the weight: a block is as many rows as fit, and the right
+/// matrices go by it a few rows at a time, again for each block.
+final class LowRankBytes: ComputedBytes {
+  /// The weight, taken for a matrix of `rows` by `columns`.
+  private let base: Tensor
+  private let products: [LowRankProduct]
+  /// What was taken out of the base's weight when training began.
+  private let change: BaseChange?
+  private let rows, columns: Int
+  private let context: MergeContext
+  private let tally: MergeTally
+  private let state = Mutex(State())
+  let byteCount: Int
+  let isRandomAccess: Bool
+
+  private struct State {
+    var change: Result<LowRankProduct, any Error>?
+    /// How many bytes readers have given since the change was found.
+    var delivered = 0
+  }
+
+  /// How many numbers a block has at most, and how many of the right matrix are at hand.
+  private static let blockCount = 1 << 18
+  private static let chunkCount = 1 << 15
+
+  /// `base` plus `products`, and less `change`. All have `rows` by `columns`. `tally` is told of what is lost.
+  init(
+    base: Tensor, rows: Int, products: [LowRankProduct], change: BaseChange?,
+    context: MergeContext, tally: MergeTally
+  ) throws {
+    self.base = base
+    self.tally = tally
+    self.products = products
+    self.change = change
+    self.context = context
+    self.rows = rows
+    columns = base.elementCount / rows
+    byteCount = base.byteCount
+    isRandomAccess = try ([base] + products.flatMap { [$0.left, $0.right] }).allSatisfy {
+      try $0.contiguousSource().isRandomAccess
+    }
+  }
+
+  var needsPreparation: Bool { change != nil }
+
+  func prepare() throws { _ = try allProducts() }
+
+  /// The products with what is taken out of the base, which is sought once.
+  private func allProducts() throws -> [LowRankProduct] {
+    guard let change else { return products }
+    return try state.withLock { state in
+      let result = state.change ?? Result { try change.product(context.cancellation) }
+      state.change = result
+      return [try result.get()] + products
+    }
+  }
+
+  /// Forgets what was sought once all bytes have been given, so that memory does not grow with the model.
+  fileprivate func didDeliver(_ count: Int) {
+    state.withLock { state in
+      state.delivered += count
+      if state.delivered >= byteCount { state = State() }
+    }
+  }
+
+  func makeReader(at offset: Int) throws -> any ByteReader {
+    try Reader(self, allProducts(), at: offset)
+  }
+
+  private final class Reader: StagedReader {
+    private let bytes: LowRankBytes
+    private let products: [LowRankProduct]
+    private let baseReader: ElementReader
+    private let leftReaders: [ElementReader]
+    private let conversion: ElementConversion
+    /// How many rows a block has; where a row is longer than a block, parts of one.
+    private let blockRows, blockColumns: Int
+    private let sum, left, right: UnsafeMutableBufferPointer<Double>
+    let staging: UnsafeMutableRawBufferPointer
+    /// The first element that was not computed yet.
+    private var next: Int
+    var pending = 0..<0
+    private var skip: Int
+    private var delivered = 0
+
+    init(_ bytes: LowRankBytes, _ products: [LowRankProduct], at offset: Int) throws {
+      self.bytes = bytes
+      self.products = products
+      let width = bytes.base.elementType.byteCount
+      let columns = bytes.columns
+      let rank = products.map(\.rank).max() ?? 1
+      blockColumns = min(columns, LowRankBytes.blockCount)
+      let most = max(blockColumns, rank)
+      blockRows = blockColumns < columns ? 1 : max(1, min(64, LowRankBytes.blockCount / most))
+      // Blocks begin with a row, or with a part of one.
+      let element = offset / width
+      let (row, column) = (element / columns, element % columns)
+      next = row * columns + column / blockColumns * blockColumns
+      skip = offset - next * width
+      baseReader = try bytes.base.makeElementReader(from: next)
+      leftReaders = try products.map { try $0.left.makeElementReader(from: row * $0.rank) }
+      conversion = try ElementConversion(from: .float64, to: bytes.base.elementType)
+      sum = .allocate(capacity: blockRows * blockColumns)
+      left = .allocate(capacity: blockRows * (products.map(\.rank).reduce(0, +)))
+      right = .allocate(capacity: max(blockColumns, LowRankBytes.chunkCount))
+      staging = .allocate(byteCount: blockRows * blockColumns * width, alignment: 64)
+    }
+
+    deinit {
+      sum.deallocate()
+      left.deallocate()
+      right.deallocate()
+      staging.deallocate()
+      bytes.didDeliver(delivered)
+    }
+
+    func didHandOut(_ byteCount: Int) { delivered += byteCount }
+
+    private func check(_ values: UnsafeMutableBufferPointer<Double>) throws {
+      guard !bytes.context.keepsNaN, let base = values.baseAddress else { return }
+      if ck_count_nan(base, values.count) > 0 { throw try bytes.context.errorAboutNaN() }
+    }
+
+    /// The next rows, or the next part of a long one.
+    func makeBlock() throws {
+      let width = bytes.base.elementType.byteCount
+      let (row, column) = (next / bytes.columns, next % bytes.columns)
+      guard row < bytes.rows else {
+        throw TensorError.outsideStorage(
+          storage: "", needed: bytes.byteCount + 1, available: bytes.byteCount)
+      }
+      try bytes.context.cancellation.check()
+      let rows = min(blockRows, bytes.rows - row)
+      let columns = min(blockColumns, bytes.columns - column)
+      let block = UnsafeMutableBufferPointer(rebasing: sum[..<(rows * columns)])
+      try baseReader.read(into: block)
+      try check(block)
+      let before = MergeTally.Special(block)
+      var start = 0
+      for (product, reader) in zip(products, leftReaders) {
+        let factors = UnsafeMutableBufferPointer(
+          rebasing: left[start..<start + blockRows * product.rank])
+        start += blockRows * product.rank
+        // The parts of a long row have the same factors.
+        if column == 0 || needsFactors {
+          let part = UnsafeMutableBufferPointer(rebasing: factors[..<(rows * product.rank)])
+          try reader.read(into: part)
+          try check(part)
+        }
+        try add(product, factors, rows: rows, columns: columns, from: column, to: block)
+      }
+      needsFactors = false
+      let count = rows * columns
+      let after = MergeTally.Special(block)
+      if !bytes.context.keepsNaN, after.notNumbers > 0 {
+        throw MergeError.madeNaN(key: bytes.tally.key)
+      }
+      bytes.tally.add(after, since: before)
+      bytes.tally.add(
+        conversion.convertCountingLosses(
+          from: UnsafeRawBufferPointer(block),
+          to: UnsafeMutableRawBufferPointer(rebasing: staging[..<(count * width)])))
+      next += count
+      pending = skip..<count * width
+      skip = 0
+    }
+
+    /// Whether no factors were read yet.
+    private var needsFactors = true
+
+    /// Adds a product's part to a block, a few rows of the right matrix at a time.
+    private func add(
+      _ product: LowRankProduct, _ factors: UnsafeMutableBufferPointer<Double>, rows: Int,
+      columns: Int, from column: Int, to block: UnsafeMutableBufferPointer<Double>
+    ) throws {
+      let rank = product.rank
+      let chunk = max(1, right.count / columns)
+      let isWhole = columns == bytes.columns
+      var reader = try product.right.makeElementReader(from: column)
+      for first in stride(from: 0, to: rank, by: chunk) {
+        let count = min(chunk, rank - first)
+        if isWhole {
+          let part = UnsafeMutableBufferPointer(rebasing: right[..<(count * columns)])
+          try reader.read(into: part)
+          try check(part)
+        } else {
+          for index in 0..<count {
+            reader = try product.right.makeElementReader(
+              from: (first + index) * bytes.columns + column)
+            let part = UnsafeMutableBufferPointer(
+              rebasing: right[index * columns..<(index + 1) * columns])
+            try reader.read(into: part)
+            try check(part)
+          }
+        }
+        guard let sums = block.baseAddress, let values = right.baseAddress else { return }
+        for row in 0..<rows {
+          for index in 0..<count {
+            ck_add_scaled(
+              sums + row * columns, values + index * columns,
+              factors[row * rank + first + index] * product.scale, columns)
+          }
+        }
+      }
+    }
+  }
+}

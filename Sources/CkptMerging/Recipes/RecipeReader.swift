@@ -1,0 +1,240 @@
+internal import Foundation
+internal import CkptStateDicts
+internal import CkptTensors
+internal import Yams
+
+/// Reads the parts of a recipe; errors say where.
+struct RecipeReader {
+  let file: String
+  /// The models' paths, each once.
+  private(set) var models: [String] = []
+  /// Keys at the root that only hold anchors.
+  private var anchorHolders: Set<String> = []
+
+  static let largestSize = 256 << 10
+  /// The parser recurses, so what nests deeper is not given to it.
+  private static let deepestNesting = 64
+
+  init(file: String) { self.file = file }
+
+  func bad(_ path: String, _ problem: String, hint: String? = nil) -> MergeError {
+    .badRecipe(file: file, path: path, problem: problem, hint: hint)
+  }
+
+  mutating func root(of yaml: String) throws -> Node.Mapping {
+    try checkNesting(of: yaml)
+    let node: Node?
+    do {
+      node = try Yams.compose(yaml: yaml)
+    } catch {
+      let text = "\(error)".split(separator: "\n").first.map(String.init) ?? "cannot be read"
+      throw bad("", "is not YAML: \(text)")
+    }
+    guard let root = node, let written = root.mapping, let mapping = try mapping(root, at: "")
+    else { throw bad("", "is no mapping") }
+    anchorHolders = RecipeYAML.anchorHolders(written, in: yaml)
+    return mapping
+  }
+
+  /// A node's pairs, merged ones too; nil if it is no mapping.
+  private func mapping(_ node: Node, at path: String) throws -> Node.Mapping? {
+    guard let mapping = node.mapping else { return nil }
+    do {
+      return try RecipeYAML.flattened(mapping)
+    } catch {
+      throw bad(path, error.text)
+    }
+  }
+
+  /// Refuses what nests too deeply, judged by brackets and by dashes in a row.
+  private func checkNesting(of yaml: String) throws {
+    var depth = 0
+    var dashes = 0
+    var anchors = 0
+    for byte in yaml.utf8 {
+      switch byte {
+      case UInt8(ascii: "["), UInt8(ascii: "{"): depth += 1
+      case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
+      case UInt8(ascii: "*"), UInt8(ascii: "&"): anchors += 1
+      case UInt8(ascii: "-"), UInt8(ascii: "?"), UInt8(ascii: ":"): dashes += 1
+      case UInt8(ascii: "\n"): dashes = 0
+      default: break
+      }
+      guard depth <= Self.deepestNesting, dashes <= 4 * Self.deepestNesting, anchors <= 1000 else {
+        throw bad("", "nests too deeply for a recipe")
+      }
+    }
+  }
+
+  func check(
+    _ mapping: Node.Mapping, at path: String, known: [String], refused: [String: String] = [:]
+  ) throws {
+    for (key, value) in mapping {
+      guard let name = key.string else { throw bad(path, "has a key that is no text") }
+      let place = path.isEmpty ? name : "\(path).\(name)"
+      if let why = refused[name] {
+        if Self.isNull(value) { continue }
+        throw bad(place, "is not supported: \(why)", hint: "leave it out")
+      }
+      if path.isEmpty, anchorHolders.contains(name), !known.contains(name) { continue }
+      guard known.contains(name) else {
+        throw bad(
+          place, "is not known", hint: "known here: \(known.joined(separator: ", "))")
+      }
+    }
+  }
+
+  private static func isNull(_ node: Node) -> Bool {
+    node.scalar != nil && (node.null != nil)
+  }
+
+  /// The node of a key; nil where it is missing or null.
+  private func node(_ mapping: Node.Mapping, _ key: String) -> Node? {
+    guard let node = mapping[Node(key)], !Self.isNull(node) else { return nil }
+    return node
+  }
+
+  func text(_ mapping: Node.Mapping, _ key: String, at path: String) throws -> String? {
+    guard let node = node(mapping, key) else { return nil }
+    guard let text = node.scalar?.string else {
+      throw bad(path.isEmpty ? key : "\(path).\(key)", "is no text")
+    }
+    return text
+  }
+
+  func list(_ mapping: Node.Mapping, _ key: String, at path: String) throws -> [Node]? {
+    guard let node = node(mapping, key) else { return nil }
+    guard let list = node.sequence else {
+      throw bad(path.isEmpty ? key : "\(path).\(key)", "is no list")
+    }
+    return Array(list)
+  }
+
+  /// The number of a model, from its path as written.
+  mutating func model(_ written: String) -> Int {
+    let path =
+      written.hasPrefix("/")
+      ? written
+      : URL(filePath: file).deletingLastPathComponent().appending(path: written)
+        .path(percentEncoded: false)
+    if let known = models.firstIndex(of: path) { return known }
+    models.append(path)
+    return models.count - 1
+  }
+
+  func elementType(_ mapping: Node.Mapping, _ key: String) throws -> ElementType? {
+    guard let name = try text(mapping, key, at: "") else { return nil }
+    let plain = name.hasPrefix("torch.") ? String(name.dropFirst(6)) : name
+    let type: ElementType? =
+      switch plain {
+      case "float": .float32
+      case "half": .float16
+      case "double": .float64
+      default: ElementType(name: plain)
+      }
+    guard let type, type.isFloat, !type.isComplex else {
+      throw bad(key, "\"\(name)\" is no floating-point type")
+    }
+    return type
+  }
+
+  mutating func slice(_ node: Node, at path: String, base: Int?) throws -> MergeRecipe.Slice {
+    guard let mapping = try mapping(node, at: path) else { throw bad(path, "is no mapping") }
+    try check(
+      mapping, at: path, known: ["sources", "base_model", "parameters"],
+      refused: ["residual_weight": "residuals are not merged"])
+    guard let list = try list(mapping, "sources", at: path), !list.isEmpty else {
+      throw bad(path, "has no sources")
+    }
+    var sources: [MergeRecipe.Source] = []
+    for (index, item) in list.enumerated() {
+      sources.append(try source(item, at: "\(path).sources[\(index)]", hasRange: true))
+    }
+    let own = try text(mapping, "base_model", at: path).map { model($0) }
+    return MergeRecipe.Slice(
+      sources: sources, base: own ?? base, settings: try settings(mapping, at: path))
+  }
+
+  mutating func source(
+    _ node: Node, at path: String, hasRange: Bool
+  ) throws -> MergeRecipe.Source {
+    guard let mapping = try mapping(node, at: path) else { throw bad(path, "is no mapping") }
+    try check(
+      mapping, at: path,
+      known: hasRange ? ["model", "layer_range", "parameters"] : ["model", "parameters"])
+    guard let written = try text(mapping, "model", at: path), !written.isEmpty else {
+      throw bad(path, "names no model")
+    }
+    var layers = 0..<0
+    if hasRange {
+      let numbers = try list(mapping, "layer_range", at: path)?.map(\.int) ?? []
+      guard numbers.count == 2, let first = numbers[0], let end = numbers[1], first >= 0,
+        end > first
+      else {
+        throw bad(
+          "\(path).layer_range", "is no range of layers",
+          hint: "write the first layer and the one behind the last, as in [0, 16]")
+      }
+      layers = first..<end
+    }
+    return MergeRecipe.Source(
+      model: model(written), layers: layers, settings: try settings(mapping, at: path))
+  }
+
+  func settings(_ mapping: Node.Mapping, at path: String) throws -> MergeSettings {
+    let path = path.isEmpty ? "parameters" : "\(path).parameters"
+    guard let node = node(mapping, "parameters") else { return MergeSettings() }
+    guard let parameters = try self.mapping(node, at: path) else {
+      throw bad(path, "is no mapping")
+    }
+    var result = MergeSettings()
+    for (key, value) in parameters {
+      guard let name = key.string else { throw bad(path, "has a key that is no text") }
+      guard let parameter = MergeParameter(rawValue: name) else {
+        let known = MergeParameter.allCases.map(\.rawValue).joined(separator: ", ")
+        throw bad("\(path).\(name)", "is not known", hint: "known: \(known)")
+      }
+      if Self.isNull(value) { continue }
+      result[parameter] = MergeSetting(try rules(value, parameter, at: "\(path).\(name)"))
+    }
+    return result
+  }
+
+  private func rules(
+    _ node: Node, _ parameter: MergeParameter, at path: String
+  ) throws -> [MergeSetting.Rule] {
+    if node.mapping != nil { return [try condition(node, parameter, at: path)] }
+    guard let list = node.sequence, list.contains(where: { $0.mapping != nil }) else {
+      return [MergeSetting.Rule(values: try values(node, parameter, at: path))]
+    }
+    return try list.enumerated().map { try condition($1, parameter, at: "\(path)[\($0)]") }
+  }
+
+  private func condition(
+    _ node: Node, _ parameter: MergeParameter, at path: String
+  ) throws -> MergeSetting.Rule {
+    guard let mapping = try mapping(node, at: path) else {
+      throw bad(path, "is no mapping with a value")
+    }
+    try check(mapping, at: path, known: ["value", "filter"])
+    guard let value = self.node(mapping, "value") else { throw bad(path, "has no value") }
+    let filter = try text(mapping, "filter", at: path)
+    return MergeSetting.Rule(
+      pattern: try filter.flatMap { $0 == "*" ? nil : try KeyPattern(.contains, $0) },
+      values: try values(value, parameter, at: "\(path).value"))
+  }
+
+  private func values(
+    _ node: Node, _ parameter: MergeParameter, at path: String
+  ) throws -> [Double] {
+    let nodes = node.sequence.map { Array($0) } ?? [node]
+    return try nodes.map { node in
+      if let flag = node.bool, node.scalar?.style == .plain { return flag ? 1 : 0 }
+      // YAML 1.1 takes 1e-3 for text, and mergekit makes a number of it.
+      guard let text = node.scalar?.string, let number = Double(text), number.isFinite else {
+        throw bad(path, "is neither a number nor a list of numbers")
+      }
+      return number
+    }
+  }
+}

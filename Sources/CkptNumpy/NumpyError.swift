@@ -1,0 +1,34 @@
+public import CkptPlatform
+
+/// Why an array of numpy's cannot be read or written, and where.
+public enum NumpyError: Diagnostic, Equatable {
+  /// The header makes no sense, or its array is of a kind that is not supported.
+  case badHeader(file: String, String)
+  /// The array is shorter than its header says.
+  case cutOff(file: String, needed: Int, available: Int)
+  /// A tensor that numpy's format cannot hold.
+  case cannotWrite(key: String, String, hint: String?)
+
+  /// How scripts tell it apart.
+  public var kind: DiagnosticKind { .badInput }
+
+  /// What is wrong and where, on one line.
+  public var description: String {
+    switch self {
+    case .badHeader(let file, let problem): "\(problem) (\(file))"
+    case .cutOff(let file, let needed, let available):
+      "the array needs \(needed) bytes, and there are \(available) (\(file))"
+    case .cannotWrite(let key, let problem, _):
+      "\(problem) (key \"\(String(key.unicodeScalars.map { $0.value < 32 ? "?" : $0 }.map(Character.init)))\")"
+    }
+  }
+
+  /// What to do about it.
+  public var hint: String? {
+    switch self {
+    case .cutOff: "the file was probably cut off; fetch it again"
+    case .cannotWrite(_, _, let hint): hint
+    default: nil
+    }
+  }
+}

@@ -1,0 +1,150 @@
+public import CkptPlatform
+public import CkptTensors
+
+/// The header of an `.npy` file: what the array's elements are and how they lie.
+///
+/// It is a Python dict of three entries, written as Python source (numpy's NEP 1); only that is understood,
+/// and nothing is evaluated.
+public struct NumpyHeader: Sendable, Equatable {
+  /// What the elements are.
+  public let elementType: ElementType
+  /// Whether their bytes are turned round.
+  public let isBigEndian: Bool
+  /// The sizes of the dimensions.
+  public let shape: [Int]
+  /// Whether the first dimension's elements lie together, as in Fortran, instead of the last one's.
+  public let isFortranOrder: Bool
+
+  /// The first six bytes of every array.
+  public static let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
+  /// The bytes that suffice to tell the header's length.
+  public static let prefixByteCount = 12
+  /// numpy itself refuses more than 10,000 bytes, unless it is told otherwise.
+  static let lengthLimit = 64 << 10
+
+  /// A row-major, little-endian array.
+  public init(elementType: ElementType, shape: [Int]) {
+    self.elementType = elementType
+    self.shape = shape
+    isBigEndian = false
+    isFortranOrder = false
+  }
+
+  /// How many bytes the header takes, with all that stands before the elements.
+  ///
+  /// - Parameters:
+  ///   - start: the file's first ``prefixByteCount`` bytes, or all that there are.
+  ///   - file: what errors call it.
+  /// - Throws: `NumpyError.badHeader`.
+  public static func byteCount(of start: [UInt8], file: String) throws(NumpyError) -> Int {
+    guard start.count >= 10, start.starts(with: magic) else {
+      throw .badHeader(file: file, "no array of numpy's")
+    }
+    let version = start[6]
+    guard (1...3).contains(version), start[7] == 0 else {
+      throw .badHeader(
+        file: file, "version \(version).\(start[7]) of numpy's format is not supported")
+    }
+    if version == 1 { return 10 + Int(UInt16(littleEndian: start[8..<10])) }
+    guard start.count >= 12 else { throw .badHeader(file: file, "the header is cut off") }
+    let length = Int(UInt32(littleEndian: start[8..<12]))
+    guard length <= lengthLimit else {
+      throw .badHeader(file: file, "a header of \(length) bytes where \(lengthLimit) are allowed")
+    }
+    return 12 + length
+  }
+
+  /// Reads a whole header.
+  ///
+  /// - Parameters:
+  ///   - bytes: as many as ``byteCount(of:file:)`` says.
+  ///   - file: what errors call it.
+  /// - Throws: `NumpyError.badHeader`.
+  public init(_ bytes: [UInt8], file: String) throws(NumpyError) {
+    let text = bytes.dropFirst(bytes.count > 6 && bytes[6] == 1 ? 10 : 12)
+    guard let literal = NumpyLiteral(text) else {
+      throw .badHeader(file: file, "the header is no dict of descr, fortran_order and shape")
+    }
+    guard let descr = literal.descr else {
+      throw .badHeader(file: file, "arrays of structures are not supported")
+    }
+    guard let dtype = NumpyDtype(descr) else {
+      let shown = String(
+        descr.unicodeScalars.prefix(40).map { $0.value < 32 ? "?" : Character($0) })
+      throw .badHeader(file: file, "arrays of dtype \"\(shown)\" are not supported")
+    }
+    elementType = dtype.elementType
+    isBigEndian = dtype.isBigEndian
+    shape = literal.shape
+    isFortranOrder = literal.isFortranOrder
+  }
+
+  // MARK: - Dtypes
+
+  /// Whether numpy has a dtype for these elements.
+  public static func canHold(_ type: ElementType) -> Bool {
+    NumpyDtype.types.contains { $0.type == type }
+  }
+
+  // MARK: - Writing
+
+  /// The header's bytes as numpy writes them, version 1.0; the elements follow at a multiple of 64.
+  ///
+  /// - Throws: `NumpyError.cannotWrite` for elements that numpy has no dtype for.
+  public func bytes(key: String) throws(NumpyError) -> [UInt8] {
+    guard let known = NumpyDtype.types.first(where: { $0.type == elementType }) else {
+      throw .cannotWrite(
+        key: key, "numpy has no dtype for \(elementType.name)",
+        hint: "--to-dtype float32 makes one that numpy has")
+    }
+    let order = elementType.byteCount == 1 ? "|" : isBigEndian ? ">" : "<"
+    let sizes = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
+    var text =
+      "{'descr': '\(order)\(known.descr)', 'fortran_order': \(isFortranOrder ? "True" : "False"), "
+      + "'shape': (\(sizes)), }"
+    // numpy leaves room for the size of the dimension along which an array may grow.
+    if let growing = isFortranOrder ? shape.last : shape.first {
+      text += String(repeating: " ", count: max(0, 21 - String(growing).count))
+    }
+    let padding = 64 - (10 + text.utf8.count + 1) % 64
+    text += String(repeating: " ", count: padding) + "\n"
+    let length = text.utf8.count
+    guard length <= 0xFFFF else {
+      throw .cannotWrite(key: key, "the tensor has too many dimensions", hint: nil)
+    }
+    return Self.magic + [1, 0, UInt8(length & 0xFF), UInt8(length >> 8)] + Array(text.utf8)
+  }
+
+  // MARK: - Tensors
+
+  /// The tensor whose elements `source` holds.
+  ///
+  /// - Parameter file: what errors call it.
+  /// - Throws: `NumpyError.cutOff` if there are too few bytes; `TensorError`.
+  public func tensor(_ source: ByteSource, name: String, file: String) throws -> Tensor {
+    var count = 1
+    for size in shape {
+      let (next, overflow) = count.multipliedReportingOverflow(by: size)
+      guard !overflow else { throw TensorError.tooLarge }
+      count = next
+    }
+    guard let needed = elementType.byteCount(ofElements: count) else { throw TensorError.tooLarge }
+    guard needed <= source.byteCount else {
+      throw NumpyError.cutOff(file: file, needed: needed, available: source.byteCount)
+    }
+    var source = source
+    if isBigEndian {
+      source = .computed(ByteSwapped(source, width: elementType.componentByteCount))
+    }
+    var strides: [Int]?
+    if isFortranOrder {
+      guard let reversed = Tensor.contiguousStrides(for: shape.reversed()) else {
+        throw TensorError.tooLarge
+      }
+      strides = reversed.reversed()
+    }
+    return try Tensor(
+      storage: Storage(source, name: name), elementType: elementType, shape: shape,
+      strides: strides)
+  }
+}

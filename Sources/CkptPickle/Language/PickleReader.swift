@@ -1,0 +1,74 @@
+internal import CkptPlatform
+
+/// Takes the parts of opcodes from a pickle; every step is checked against the pickle's end.
+struct PickleReader {
+  let bytes: [UInt8]
+  private(set) var position = 0
+
+  init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+  var left: Int { bytes.count - position }
+
+  mutating func byte() throws -> UInt8 {
+    guard position < bytes.count else { throw PickleError.endsEarly(offset: position) }
+    defer { position += 1 }
+    return bytes[position]
+  }
+
+  /// A little-endian unsigned number of `count` bytes, at most 8.
+  mutating func number(_ count: Int) throws -> UInt64 {
+    guard left >= count else { throw PickleError.endsEarly(offset: bytes.count) }
+    defer { position += count }
+    return UInt64(littleEndian: bytes[position..<position + count])
+  }
+
+  /// The run of bytes of a length that the pickle gives in its next `lengthSize` bytes.
+  mutating func run(lengthSize: Int) throws -> PickleGraph.Bytes {
+    let offset = position
+    let length = try number(lengthSize)
+    guard length <= UInt64(left) else {
+      throw PickleError.lengthTooLarge(length: length, left: left, offset: offset)
+    }
+    return take(Int(length))
+  }
+
+  /// As `run(lengthSize:)` with 4 bytes that some opcodes read as a signed number.
+  mutating func signedRun() throws -> PickleGraph.Bytes {
+    let offset = position
+    let length = Int32(truncatingIfNeeded: try number(4))
+    guard length >= 0 else {
+      throw PickleError.malformed(what: "a length of \(length)", offset: offset)
+    }
+    guard Int(length) <= left else {
+      throw PickleError.lengthTooLarge(length: UInt64(length), left: left, offset: offset)
+    }
+    return take(Int(length))
+  }
+
+  private mutating func take(_ count: Int) -> PickleGraph.Bytes {
+    defer { position += count }
+    return PickleGraph.Bytes(
+      start: UInt32(truncatingIfNeeded: position), byteCount: UInt32(truncatingIfNeeded: count))
+  }
+
+  /// The bytes up to the next newline, which is passed over.
+  mutating func line() throws -> PickleGraph.Bytes {
+    guard let end = bytes[position...].firstIndex(of: 0x0A) else {
+      throw PickleError.endsEarly(offset: bytes.count)
+    }
+    let line = take(end - position)
+    position += 1
+    return line
+  }
+
+  /// The bytes up to the next newline, as ASCII text.
+  mutating func asciiLine() throws -> String {
+    let offset = position
+    let line = try line()
+    let text = bytes[line.range]
+    guard text.allSatisfy({ $0 < 0x80 }) else {
+      throw PickleError.malformed(what: "a number that is no ASCII", offset: offset)
+    }
+    return String(decoding: text, as: UTF8.self)
+  }
+}

@@ -1,0 +1,45 @@
+public import CkptPlatform
+
+/// What is wrong with a recipe.
+public enum RecipeError: Diagnostic, Equatable {
+  /// A file that cannot be understood, and the place in it (counted from 1).
+  case malformed(file: String, line: Int?, String)
+  /// No recipe has that name; those that come near, or all.
+  case unknown(String, known: [String])
+  /// A file holds several recipes, and none was named.
+  case several(file: String, names: [String])
+  /// None of the recipe's variants fits the keys; what each looks for.
+  case doesNotFit(recipe: String, wanted: [[String]])
+
+  /// How scripts tell it apart.
+  public var kind: DiagnosticKind {
+    switch self {
+    case .unknown, .several: .usage
+    case .malformed, .doesNotFit: .badInput
+    }
+  }
+
+  /// What is wrong and where, on one line.
+  public var description: String {
+    switch self {
+    case .malformed(let file, let line, let problem):
+      "\(problem) (\(file)\(line.map { ", line \($0)" } ?? ""))"
+    case .unknown(let name, _): "no recipe is called \"\(name)\", and no file"
+    case .several(let file, _): "the file holds several recipes (\(file))"
+    case .doesNotFit(let recipe, let wanted):
+      "the recipe \(recipe) does not fit: no key matches "
+        + wanted.map { $0.joined(separator: " and ") }.joined(separator: ", or ")
+    }
+  }
+
+  /// What to do about it.
+  public var hint: String? {
+    switch self {
+    case .malformed: "\"ckpt recipes --yaml\" prints recipes as they are written"
+    case .unknown(_, let known): "there are: " + known.joined(separator: " ")
+    case .several(let file, let names):
+      "name one, as in \(file)#\(names.first ?? "name"); there are: " + names.joined(separator: " ")
+    case .doesNotFit: "\"ckpt ls\" lists the keys; --at may name another state dict"
+    }
+  }
+}

@@ -1,0 +1,55 @@
+public import CkptPlatform
+
+/// What is wrong with a safetensors file or with the index of one, and where.
+public enum SafetensorsError: Diagnostic, Equatable {
+  /// The file is shorter than its first eight bytes say, or has none.
+  case truncated(file: String, String)
+  /// The header is larger than the format allows.
+  case headerTooLarge(file: String, byteCount: UInt64)
+  /// The header or index is no JSON, or says something that it must not.
+  case badJSON(file: String, String, offset: Int)
+  /// A tensor makes no sense.
+  case badTensor(file: String, key: String, String)
+  /// A tensor's type is known to the format but to nobody else.
+  case unsupportedType(file: String, key: String, type: String)
+  /// An index makes no sense.
+  case badIndex(file: String, String)
+  /// The tensors cannot be written in this format.
+  case unwritable(String, hint: String?)
+
+  /// How scripts tell it apart.
+  public var kind: DiagnosticKind { .badInput }
+
+  /// What is wrong and where, on one line.
+  public var description: String {
+    switch self {
+    case .truncated(let file, let problem): "\(problem) (\(file))"
+    case .headerTooLarge(let file, let count):
+      "the header claims \(count) bytes; the format allows \(SafetensorsHeader.byteLimit) (\(file))"
+    case .badJSON(let file, let problem, let offset): "\(problem) (\(file), byte \(offset))"
+    case .badTensor(let file, let key, let problem):
+      "\(problem) (\(file), key \"\(Self.printable(key))\")"
+    case .unsupportedType(let file, let key, let type):
+      "the dtype \(type) is not supported; PyTorch has none like it "
+        + "(\(file), key \"\(Self.printable(key))\")"
+    case .badIndex(let file, let problem): "\(problem) (\(file))"
+    case .unwritable(let problem, _): problem
+    }
+  }
+
+  /// What to do about it.
+  public var hint: String? {
+    switch self {
+    case .truncated: "fetch the file again"
+    case .unwritable(_, let hint): hint
+    default: nil
+    }
+  }
+
+  static func printable(_ text: String) -> String {
+    let shown = text.unicodeScalars.prefix(200).map { scalar in
+      scalar.value < 32 || (127..<160).contains(scalar.value) ? "?" : String(scalar)
+    }
+    return shown.joined() + (text.unicodeScalars.count > 200 ? "…" : "")
+  }
+}

@@ -1,0 +1,248 @@
+public import CkptPlatform
+public import CkptTensors
+
+/// What a safetensors file says of itself: its tensors and where they lie, held against the rules of the
+/// reference implementation before anybody reads a byte of data.
+///
+/// The file is a 64-bit count, little-endian, a JSON object of as many bytes, and the data. The tensors fill
+/// the data without holes and without overlaps; a key occurs once; the header has at most 100 MB.
+public struct SafetensorsHeader: Sendable {
+  /// One tensor.
+  public struct Entry: Sendable {
+    /// Its key.
+    public let key: String
+    /// What its elements are.
+    public let type: SafetensorsType
+    /// Its shape, in elements of that type.
+    public let shape: [Int]
+    /// Where its bytes lie, counted from the start of the data.
+    public let range: Range<Int>
+  }
+
+  /// How large a header may be: 100 MB.
+  public static let byteLimit = 100_000_000
+  /// How many dimensions are too many.
+  static let rankLimit = 1024
+  /// How many bytes of `__metadata__` are too many to be held in memory.
+  static let metadataLimit = 32 << 20
+
+  /// The tensors in the header's order.
+  public let entries: [Entry]
+  /// `__metadata__` in its order; nil if there is none.
+  public let metadata: [(key: String, value: String)]?
+  /// Where the data begins, in bytes from the file's start.
+  public let dataOffset: Int
+
+  /// Whether a file that begins with these bytes may be of this format, which has no magic number: a JSON
+  /// object stands behind a number, or something else behind a number that could be its length.
+  public static func isLikely(_ start: some Collection<UInt8>, fileSize: Int) -> Bool {
+    let start = Array(start.prefix(10))
+    guard start.count >= 9, !ShardIndex.isLikely(start) else { return false }
+    let count = UInt64(littleEndian: start[..<8])
+    let fits = count > 0 && count <= UInt64(byteLimit) && count <= UInt64(max(fileSize - 8, 0))
+    let space: [UInt8] = [0x20, 0x09, 0x0A, 0x0D]
+    if start[8] == UInt8(ascii: "{") {
+      let next = start.dropFirst(9).first ?? 0
+      return fits || next == UInt8(ascii: "\"") || next == UInt8(ascii: "}") || space.contains(next)
+    }
+    return fits && (start[8] == UInt8(ascii: "[") || space.contains(start[8]))
+  }
+
+  /// Reads the header of `file`.
+  ///
+  /// - Throws: `SafetensorsError`, `FileError`.
+  public init(reading file: File) throws {
+    guard file.size >= 8 else {
+      throw SafetensorsError.truncated(
+        file: file.path, "the file has \(file.size) bytes and no header")
+    }
+    let count = UInt64(littleEndian: try file.bytes(at: 0, count: 8))
+    guard count <= UInt64(Self.byteLimit) else {
+      throw SafetensorsError.headerTooLarge(file: file.path, byteCount: count)
+    }
+    guard Int(count) <= file.size - 8 else {
+      throw SafetensorsError.truncated(
+        file: file.path,
+        "the header claims \(count) bytes; the file has \(file.size - 8) behind its length")
+    }
+    dataOffset = 8 + Int(count)
+    do throws(any Error) {
+      var reader = JSONReader(file, 8..<dataOffset)
+      (entries, metadata) = try Self.read(&reader, file.path)
+    } catch let failure as JSONReader.Failure {
+      throw SafetensorsError.badJSON(
+        file: file.path, "the header makes no sense: \(failure.problem)", offset: failure.offset)
+    }
+    try Self.check(entries, dataByteCount: file.size - dataOffset, file.path)
+  }
+
+  private static func read(
+    _ reader: inout JSONReader, _ file: String
+  ) throws -> ([Entry], [(key: String, value: String)]?) {
+    var entries: [Entry] = []
+    var metadata: [(key: String, value: String)]?
+    var keys = Set<[UInt8]>()
+    var sawMetadata = false
+    try reader.object { reader, key in
+      if key == "__metadata__" {
+        guard !sawMetadata else { throw reader.failure("__metadata__ occurs twice") }
+        sawMetadata = true
+        if try reader.null() { return }
+        metadata = try readMetadata(&reader)
+        return
+      }
+      guard keys.insert(Array(key.utf8)).inserted else {
+        throw SafetensorsError.badTensor(file: file, key: key, "the key occurs twice")
+      }
+      entries.append(try readEntry(&reader, key, file))
+    }
+    try reader.finish()
+    return (entries, metadata)
+  }
+
+  private static func readMetadata(
+    _ reader: inout JSONReader
+  ) throws -> [(key: String, value: String)] {
+    var result: [(key: String, value: String)] = []
+    var keys = Set<[UInt8]>()
+    var size = 0
+    try reader.object { reader, key in
+      guard keys.insert(Array(key.utf8)).inserted else {
+        throw reader.failure("a key of __metadata__ occurs twice")
+      }
+      result.append((key, try reader.string(limit: metadataLimit)))
+      size += key.utf8.count + (result.last?.value.utf8.count ?? 0)
+      guard size <= metadataLimit else {
+        throw reader.failure("__metadata__ has more than \(metadataLimit) bytes")
+      }
+    }
+    return result
+  }
+
+  private static func readEntry(
+    _ reader: inout JSONReader, _ key: String, _ file: String
+  ) throws -> Entry {
+    var type: SafetensorsType?
+    var shape: [Int]?
+    var offsets: [Int]?
+    try reader.object { reader, field in
+      switch field {
+      case "dtype":
+        guard type == nil else { throw reader.failure("dtype occurs twice") }
+        let name = try reader.string(limit: 100)
+        guard let known = SafetensorsType(rawValue: name) else {
+          throw SafetensorsError.badTensor(
+            file: file, key: key, "the dtype \"\(SafetensorsError.printable(name))\" is unknown")
+        }
+        type = known
+      case "shape":
+        guard shape == nil else { throw reader.failure("shape occurs twice") }
+        shape = try readInts(&reader, limit: rankLimit)
+      case "data_offsets":
+        guard offsets == nil else { throw reader.failure("data_offsets occurs twice") }
+        offsets = try readInts(&reader, limit: 2)
+      // The reference skips what it does not know.
+      default: try reader.skipValue()
+      }
+    }
+    guard let type, let shape, let offsets, offsets.count == 2 else {
+      throw SafetensorsError.badTensor(
+        file: file, key: key, "dtype, shape or data_offsets is missing")
+    }
+    guard offsets[0] <= offsets[1] else {
+      throw SafetensorsError.badTensor(file: file, key: key, "its data ends before it begins")
+    }
+    return Entry(key: key, type: type, shape: shape, range: offsets[0]..<offsets[1])
+  }
+
+  private static func readInts(_ reader: inout JSONReader, limit: Int) throws -> [Int] {
+    var result: [Int] = []
+    try reader.array { reader in
+      guard result.count < limit else { throw reader.failure("more than \(limit) integers") }
+      result.append(try reader.unsignedInt())
+    }
+    return result
+  }
+
+  /// No holes, no overlaps, nothing behind the last tensor, and as many bytes as the shape says.
+  private static func check(_ entries: [Entry], dataByteCount: Int, _ file: String) throws {
+    let sorted = entries.sorted {
+      ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound)
+    }
+    var end = 0
+    for entry in sorted {
+      func bad(_ problem: String) -> SafetensorsError {
+        .badTensor(file: file, key: entry.key, problem)
+      }
+      guard entry.range.lowerBound == end else {
+        throw bad(
+          "its data begins at \(entry.range.lowerBound), "
+            + (entry.range.lowerBound < end ? "inside another tensor's" : "behind a hole")
+            + ", which ends at \(end)")
+      }
+      guard entry.range.upperBound <= dataByteCount else {
+        throw bad(
+          "its data ends at \(entry.range.upperBound); the file has \(dataByteCount) bytes of data")
+      }
+      guard let needed = byteCount(of: entry.type, entry.shape) else {
+        throw bad("its size is more than can be counted, or no whole number of bytes")
+      }
+      guard needed == entry.range.count else {
+        throw bad("its shape needs \(needed) bytes, not the \(entry.range.count) that it has")
+      }
+      end = entry.range.upperBound
+    }
+    guard end == dataByteCount else {
+      throw SafetensorsError.truncated(
+        file: file, "\(dataByteCount - end) bytes at the end belong to no tensor")
+    }
+  }
+
+  private static func byteCount(of type: SafetensorsType, _ shape: [Int]) -> Int? {
+    var count = 1
+    for size in shape {
+      let (next, overflow) = count.multipliedReportingOverflow(by: size)
+      if overflow { return nil }
+      count = next
+    }
+    let (bits, overflow) = count.multipliedReportingOverflow(by: type.bitCount)
+    return overflow || bits % 8 != 0 ? nil : bits / 8
+  }
+
+  /// The tensors, whose storages are regions of `file`.
+  ///
+  /// Two elements of `F4` are one of PyTorch's `float4_e2m1fn_x2`, along the last dimension.
+  /// - Throws: `SafetensorsError.unsupportedType` for the 6-bit floats, and for `F4` whose last dimension
+  ///   is odd.
+  public func tensors(in file: File) throws -> [(key: String, tensor: Tensor)] {
+    var shapes = SharedShapes()
+    return try entries.map { entry in
+      var shape = entry.shape
+      if entry.type == .float4 {
+        guard let last = shape.last, last % 2 == 0 else {
+          throw SafetensorsError.badTensor(
+            file: file.path, key: entry.key, "its last dimension has an odd number of 4-bit floats")
+        }
+        shape[shape.count - 1] = last / 2
+      }
+      guard let elementType = entry.type.elementType else {
+        throw SafetensorsError.unsupportedType(
+          file: file.path, key: entry.key, type: entry.type.rawValue)
+      }
+      let region = FileRegion(
+        file: file, offset: dataOffset + entry.range.lowerBound, byteCount: entry.range.count,
+        name: entry.key)
+      do {
+        return (
+          entry.key,
+          try Tensor(
+            storage: Storage(.region(region), name: entry.key), elementType: elementType,
+            shape: shapes.shared(shape),
+            strides: Tensor.contiguousStrides(for: shape).map { shapes.shared($0) })
+        )
+      } catch let error as TensorError {
+        throw SafetensorsError.badTensor(file: file.path, key: entry.key, error.description)
+      }
+    }
+  }
+}

@@ -1,0 +1,84 @@
+public import CkptTensors
+
+/// What the elements of a safetensors file are; the raw values stand in the header.
+///
+/// In the order of the reference implementation (safetensors 0.8.0, `Dtype`), which sorts by it.
+public enum SafetensorsType: String, Sendable, CaseIterable, Comparable {
+  case bool = "BOOL"
+  case float4 = "F4"
+  case float6E2M3 = "F6_E2M3"
+  case float6E3M2 = "F6_E3M2"
+  case uint8 = "U8"
+  case int8 = "I8"
+  case float8E5M2 = "F8_E5M2"
+  case float8E4M3 = "F8_E4M3"
+  case float8E8M0 = "F8_E8M0"
+  case float8E4M3FNUZ = "F8_E4M3FNUZ"
+  case float8E5M2FNUZ = "F8_E5M2FNUZ"
+  case int16 = "I16"
+  case uint16 = "U16"
+  case float16 = "F16"
+  case bfloat16 = "BF16"
+  case int32 = "I32"
+  case uint32 = "U32"
+  case float32 = "F32"
+  case complex64 = "C64"
+  case float64 = "F64"
+  case int64 = "I64"
+  case uint64 = "U64"
+
+  /// The reference's order.
+  public static func < (left: Self, right: Self) -> Bool { left.rank < right.rank }
+
+  private var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
+
+  /// How many bits one element takes.
+  public var bitCount: Int {
+    switch self {
+    case .float4: 4
+    case .float6E2M3, .float6E3M2: 6
+    case .bool, .uint8, .int8, .float8E5M2, .float8E4M3, .float8E8M0, .float8E4M3FNUZ,
+      .float8E5M2FNUZ:
+      8
+    case .int16, .uint16, .float16, .bfloat16: 16
+    case .int32, .uint32, .float32: 32
+    case .complex64, .float64, .int64, .uint64: 64
+    }
+  }
+
+  /// PyTorch's type; nil for the 6-bit floats, which it lacks. For `F4` it holds two elements.
+  public var elementType: ElementType? {
+    switch self {
+    case .bool: .bool
+    case .float4: .float4E2M1FNx2
+    case .float6E2M3, .float6E3M2: nil
+    case .uint8: .uint8
+    case .int8: .int8
+    case .float8E5M2: .float8E5M2
+    case .float8E4M3: .float8E4M3FN
+    case .float8E8M0: .float8E8M0FNU
+    case .float8E4M3FNUZ: .float8E4M3FNUZ
+    case .float8E5M2FNUZ: .float8E5M2FNUZ
+    case .int16: .int16
+    case .uint16: .uint16
+    case .float16: .float16
+    case .bfloat16: .bfloat16
+    case .int32: .int32
+    case .uint32: .uint32
+    case .float32: .float32
+    case .complex64: .complex64
+    case .float64: .float64
+    case .int64: .int64
+    case .uint64: .uint64
+    }
+  }
+
+  private static let byElementType: [ElementType: SafetensorsType] = Dictionary(
+    uniqueKeysWithValues: allCases.compactMap { type in type.elementType.map { ($0, type) } })
+
+  /// The type of PyTorch's elements, if the format has it.
+  public init?(_ elementType: ElementType) {
+    guard let type = Self.byElementType[elementType] else { return nil }
+    self = type
+  }
+}

@@ -1,0 +1,137 @@
+public import CkptPlatform
+
+/// The index of a sharded checkpoint: which tensor lies in which file of the same folder.
+///
+/// `model.safetensors.index.json` and `pytorch_model.bin.index.json` have the same shape:
+/// `{"metadata": {"total_size": 123}, "weight_map": {"fc.weight": "model-00001-of-00002.safetensors"}}`.
+public struct ShardIndex: Sendable {
+  /// An index larger than this is refused.
+  static let byteLimit = 256 << 20
+
+  /// For each key the name of its file, in the index's order.
+  public let files: [(key: String, file: String)]
+  /// The strings in `metadata`, in their order; huggingface_hub puts the names of tied tensors there.
+  public let metadata: [(key: String, value: String)]
+
+  /// Whether a file that begins with these bytes may be an index: it is the text of a JSON object. (The
+  /// first eight bytes of a safetensors file are a number, some of them zeros.)
+  public static func isLikely(_ start: some Collection<UInt8>) -> Bool {
+    start.first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) } == UInt8(ascii: "{")
+      && !start.prefix(8).contains(0)
+  }
+
+  /// Reads the index in `file`.
+  ///
+  /// - Throws: `SafetensorsError` for what is no index, for a key that occurs twice, and for a file that does
+  ///   not lie in the index's own folder.
+  public init(reading file: File) throws {
+    guard file.size <= Self.byteLimit else {
+      throw SafetensorsError.badIndex(
+        file: file.path, "an index has at most \(Self.byteLimit) bytes, not \(file.size)")
+    }
+    var files: [(key: String, file: String)]?
+    var metadata: [(key: String, value: String)]?
+    do throws(any Error) {
+      var reader = JSONReader(file, 0..<file.size)
+      try reader.object { reader, key in
+        switch key {
+        case "weight_map":
+          guard files == nil else { throw reader.failure("weight_map occurs twice") }
+          files = try Self.readFiles(&reader, file.path)
+        case "metadata":
+          guard metadata == nil else { throw reader.failure("metadata occurs twice") }
+          metadata = try Self.readMetadata(&reader)
+        default: try reader.skipValue()
+        }
+      }
+      try reader.finish()
+    } catch let failure as JSONReader.Failure {
+      throw SafetensorsError.badJSON(
+        file: file.path, "the index makes no sense: \(failure.problem)", offset: failure.offset)
+    }
+    guard let files else {
+      throw SafetensorsError.badIndex(
+        file: file.path, "a JSON file without a weight_map is no index")
+    }
+    self.files = files
+    self.metadata = metadata ?? []
+  }
+
+  private static func readFiles(
+    _ reader: inout JSONReader, _ path: String
+  ) throws -> [(key: String, file: String)] {
+    var files: [(key: String, file: String)] = []
+    var keys = Set<[UInt8]>()
+    var names: [String: String] = [:]
+    try reader.object { reader, key in
+      guard keys.insert(Array(key.utf8)).inserted else {
+        throw SafetensorsError.badIndex(
+          file: path, "the key \"\(SafetensorsError.printable(key))\" occurs twice")
+      }
+      let name = try reader.string(limit: 4096)
+      guard Folder.isPlain(name) else {
+        throw SafetensorsError.badIndex(
+          file: path,
+          "the key \"\(SafetensorsError.printable(key))\" is said to lie outside the index's folder, "
+            + "in \"\(SafetensorsError.printable(name))\"")
+      }
+      // One copy of each name is enough.
+      let known = names[name] ?? name
+      names[name] = known
+      files.append((key, known))
+    }
+    return files
+  }
+
+  private static func readMetadata(
+    _ reader: inout JSONReader
+  ) throws -> [(key: String, value: String)] {
+    var result: [(key: String, value: String)] = []
+    var keys = Set<[UInt8]>()
+    try reader.object { reader, key in
+      guard keys.insert(Array(key.utf8)).inserted else {
+        throw reader.failure("a key of metadata occurs twice")
+      }
+      if let value = try reader.stringIfAny(limit: 1 << 20) {
+        result.append((key, value))
+      } else {
+        try reader.skipValue()
+      }
+    }
+    return result
+  }
+
+  /// The index as transformers writes it: keys sorted, two spaces a level, ASCII alone.
+  ///
+  /// - Parameters:
+  ///   - totalByteCount: `total_size`.
+  ///   - metadata: what else goes into `metadata`.
+  public static func encoded(
+    files: [(key: String, file: String)], totalByteCount: Int,
+    metadata: [(key: String, value: String)] = []
+  ) -> [UInt8] {
+    func object(_ entries: [(key: String, json: [UInt8])]) -> [UInt8] {
+      let sorted = entries.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+      guard !sorted.isEmpty else { return Array("{}".utf8) }
+      var json: [UInt8] = [UInt8(ascii: "{")]
+      for (number, entry) in sorted.enumerated() {
+        json += Array((number > 0 ? ",\n    " : "\n    ").utf8)
+        JSONText.appendASCII(entry.key, to: &json)
+        json += Array(": ".utf8)
+        json += entry.json
+      }
+      return json + Array("\n  }".utf8)
+    }
+    func text(_ value: String) -> [UInt8] {
+      var json: [UInt8] = []
+      JSONText.appendASCII(value, to: &json)
+      return json
+    }
+    let notes =
+      [("total_size", Array("\(totalByteCount)".utf8))]
+      + metadata.filter { $0.key != "total_size" }.map { ($0.key, text($0.value)) }
+    return Array("{\n  \"metadata\": ".utf8) + object(notes)
+      + Array(",\n  \"weight_map\": ".utf8) + object(files.map { ($0.key, text($0.file)) })
+      + Array("\n}\n".utf8)
+  }
+}

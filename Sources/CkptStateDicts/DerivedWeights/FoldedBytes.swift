@@ -1,0 +1,147 @@
+internal import CkptPlatform
+internal import Synchronization
+internal import CkptTensors
+
+/// Numbers that the elements of a weight are multiplied with or divided by; found when they are needed.
+final class FoldFactors: Sendable {
+  private let compute: @Sendable () throws -> [Double]
+  private let state = Mutex<Result<[Double], any Error>?>(nil)
+
+  /// What `compute` finds.
+  init(_ compute: @escaping @Sendable () throws -> [Double]) { self.compute = compute }
+
+  /// The factors; whoever comes first finds them, and others wait.
+  func values() throws -> [Double] {
+    try state.withLock { state in
+      if let state { return try state.get() }
+      let result = Result { try compute() }
+      state = result
+      return try result.get()
+    }
+  }
+
+  /// Forgets them, so that memory does not grow with the number of weights.
+  func forget() { state.withLock { $0 = nil } }
+}
+
+/// The bytes of a weight that is computed from its parts while it is written, rounded as PyTorch rounds on a CPU.
+final class FoldedBytes: ComputedBytes {
+  /// What is done to each element.
+  enum Rule: Sendable {
+    /// Multiplied with the mask's element.
+    case mask(Tensor)
+    /// Multiplied with the factor of its index in a dimension: of `count` indices, each `inner` elements long.
+    case scaled(by: FoldFactors, count: Int, inner: Int)
+    /// Divided by the one factor.
+    case divided(by: FoldFactors)
+  }
+
+  private let base: Tensor
+  private let rule: Rule
+  private let delivered = Mutex(0)
+  let byteCount: Int
+  let isRandomAccess: Bool
+
+  /// `base`, with the rule done to each element.
+  init(_ base: Tensor, _ rule: Rule) throws {
+    self.base = base
+    self.rule = rule
+    byteCount = base.byteCount
+    var operands = [base]
+    if case .mask(let mask) = rule { operands.append(mask) }
+    isRandomAccess = try operands.allSatisfy { try $0.contiguousSource().isRandomAccess }
+  }
+
+  private var factors: FoldFactors? {
+    switch rule {
+    case .mask: nil
+    case .scaled(let factors, _, _), .divided(let factors): factors
+    }
+  }
+
+  var needsPreparation: Bool { factors != nil }
+  func prepare() throws { _ = try factors?.values() }
+
+  func makeReader(at offset: Int) throws -> any ByteReader { try Reader(self, at: offset) }
+
+  private func didDeliver(_ count: Int) {
+    let isAll = delivered.withLock { delivered in
+      delivered += count
+      guard delivered >= byteCount else { return false }
+      delivered = 0
+      return true
+    }
+    if isAll { factors?.forget() }
+  }
+
+  private final class Reader: StagedReader {
+    private static let blockCount = 4096
+
+    private let bytes: FoldedBytes
+    private let baseReader: ElementReader
+    private let maskReader: ElementReader?
+    private let factors: [Double]
+    private let conversion: ElementConversion
+    private let block, mask: UnsafeMutableBufferPointer<Double>
+    let staging: UnsafeMutableRawBufferPointer
+    var pending = 0..<0
+    private var next, skip: Int
+    private var delivered = 0
+
+    init(_ bytes: FoldedBytes, at offset: Int) throws {
+      self.bytes = bytes
+      let width = bytes.base.elementType.byteCount
+      next = offset / width
+      skip = offset % width
+      baseReader = try bytes.base.makeElementReader(from: next)
+      maskReader =
+        if case .mask(let mask) = bytes.rule { try mask.makeElementReader(from: next) } else { nil }
+      factors = try bytes.factors?.values() ?? []
+      conversion = try ElementConversion(from: .float64, to: bytes.base.elementType)
+      block = .allocate(capacity: Self.blockCount)
+      mask = .allocate(capacity: maskReader == nil ? 0 : Self.blockCount)
+      staging = .allocate(byteCount: Self.blockCount * width, alignment: 64)
+    }
+
+    deinit {
+      block.deallocate()
+      mask.deallocate()
+      staging.deallocate()
+      bytes.didDeliver(delivered)
+    }
+
+    func didHandOut(_ byteCount: Int) { delivered += byteCount }
+
+    func makeBlock() throws {
+      let width = bytes.base.elementType.byteCount
+      let count = min(Self.blockCount, bytes.byteCount / width - next)
+      guard count > 0 else {
+        throw TensorError.outsideStorage(
+          storage: "", needed: bytes.byteCount + 1, available: bytes.byteCount)
+      }
+      let part = UnsafeMutableBufferPointer(rebasing: block[..<count])
+      try baseReader.read(into: part)
+      switch bytes.rule {
+      case .mask:
+        let ones = UnsafeMutableBufferPointer(rebasing: mask[..<count])
+        try maskReader?.read(into: ones)
+        for index in 0..<count { part[index] *= ones[index] }
+      case .divided:
+        if let divisor = factors.first { for index in 0..<count { part[index] /= divisor } }
+      case .scaled(_, let size, let inner):
+        var (row, left) = (next / inner % size, inner - next % inner)
+        for index in 0..<count {
+          part[index] *= factors[row]
+          left -= 1
+          if left == 0 { (row, left) = (row + 1 == size ? 0 : row + 1, inner) }
+        }
+      }
+      conversion.convert(
+        from: UnsafeRawBufferPointer(part),
+        to: UnsafeMutableRawBufferPointer(rebasing: staging[..<(count * width)]))
+      next += count
+      pending = skip..<count * width
+      skip = 0
+    }
+  }
+}

@@ -1,0 +1,130 @@
+public import CkptPlatform
+internal import CkptTensors
+
+/// What cannot be done with weights that are held in parts.
+public enum DerivedWeightError: Diagnostic, Equatable {
+  /// An operation that computes met parts of weights: what it was to do, with which input, and the weights.
+  case noNumbers(operation: String, input: String, [DerivedWeight])
+  /// Some parts of weights would be replaced and others not.
+  case splits([DerivedWeight])
+  /// No plain weight can be computed from the parts; each says why.
+  case cannotFold([DerivedWeight])
+
+  /// How scripts tell it apart.
+  public var kind: DiagnosticKind { .badInput }
+
+  /// The weights that are in the way.
+  public var weights: [DerivedWeight] {
+    switch self {
+    case .noNumbers(_, _, let all), .splits(let all), .cannotFold(let all): all
+    }
+  }
+
+  /// What is wrong and where, on one line.
+  public var description: String {
+    switch self {
+    case .noNumbers(let operation, let input, let all):
+      "cannot \(operation) parts of weights as if they were weights: " + Self.list(all, \.summary)
+        + (input.isEmpty ? "" : " (\(input))")
+    case .splits(let all):
+      "only a part of what these weights are computed from would be replaced: "
+        + Self.list(all, \.summary)
+    case .cannotFold(let all):
+      "no plain weight can be computed: " + Self.list(all) { "\($0.summary): \($0.obstacle ?? "")" }
+    }
+  }
+
+  private static func list(_ all: [DerivedWeight], _ text: (DerivedWeight) -> String) -> String {
+    let shown = 16
+    return all.prefix(shown).map(text).joined(separator: "; ")
+      + (all.count > shown ? "; and \(all.count - shown) more" : "")
+  }
+
+  /// What to do about it.
+  public var hint: String? {
+    switch self {
+    case .noNumbers(_, _, let all), .splits(let all):
+      all.contains { $0.kind == .quantized }
+        ? "no command makes plain weights of codes and scales yet; copied or left out together they stay right"
+        : "\"ckpt fold\" makes plain weights of them"
+    case .cannotFold: "--exclude leaves a weight as it is"
+    }
+  }
+}
+
+/// The one gate before arithmetic on a state dict's tensors: it knows which of them are weights and which are parts
+/// of weights. Every operation that computes new values asks it.
+public struct NumberGate: Sendable {
+  private let weights: [DerivedWeight]
+  private let byPart: [StateKey: Int]
+
+  /// The gate of a state dict.
+  public init(_ stateDict: StateDict) {
+    weights = stateDict.derivedWeights
+    var byPart: [StateKey: Int] = [:]
+    for (number, weight) in weights.enumerated() {
+      for part in weight.parts { byPart[StateKey(part)] = number }
+    }
+    self.byPart = byPart
+  }
+
+  /// The weight that a key holds a part of; nil for an ordinary tensor.
+  public func weight(of key: String) -> DerivedWeight? {
+    byPart[StateKey(key)].map { weights[$0] }
+  }
+
+  /// The weight in parts that would have that key if it were plain.
+  public func weight(computing key: String) -> DerivedWeight? {
+    weights.first { $0.key.utf8.elementsEqual(key.utf8) }
+  }
+
+  /// The keys that the weights in parts would have if they were plain.
+  public var plainKeys: [String] { weights.map(\.key) }
+
+  /// The weights of which some of the keys are parts, each once.
+  public func weights(of keys: some Sequence<String>) -> [DerivedWeight] {
+    var numbers = Set<Int>()
+    for key in keys { if let number = byPart[StateKey(key)] { numbers.insert(number) } }
+    return numbers.sorted().map { weights[$0] }
+  }
+
+  /// The weights of which some parts are among the keys and others not.
+  public func weightsSplit(by keys: some Sequence<String>) -> [DerivedWeight] {
+    let keys = Set(keys.map(StateKey.init))
+    return weights.filter { weight in
+      let count = weight.parts.count { keys.contains(StateKey($0)) }
+      return count > 0 && count < weight.parts.count
+    }
+  }
+
+  /// Lets tensors pass whose elements may be rounded one by one: all but codes and their scales.
+  ///
+  /// - Throws: `DerivedWeightError.noNumbers`; see ``check(_:operation:input:)``.
+  public func checkCodes(
+    _ keys: some Sequence<String>, operation: String, input: String = ""
+  ) throws(DerivedWeightError) {
+    let codes = weights(of: keys).filter { $0.kind == .quantized }
+    guard codes.isEmpty else { throw .noNumbers(operation: operation, input: input, codes) }
+  }
+
+  /// Lets tensors pass that an operation may compute with.
+  ///
+  /// - Parameters:
+  ///   - keys: the tensors that new values would be computed of.
+  ///   - operation: what is done, as an infinitive: "merge".
+  ///   - input: what the state dict is called, such as its file.
+  /// - Returns: the weights whose parts are learned, so that they may be averaged one by one, as PyTorch's own
+  ///   averaging of a model's parameters does; whoever computes with them says so.
+  /// - Throws: `DerivedWeightError.noNumbers` with the other weights that the keys are parts of.
+  @discardableResult
+  public func check(
+    _ keys: some Sequence<String>, operation: String, input: String = ""
+  ) throws(DerivedWeightError) -> [DerivedWeight] {
+    let met = weights(of: keys)
+    let refused = met.filter { !$0.isLearnedPartwise }
+    guard refused.isEmpty else {
+      throw .noNumbers(operation: operation, input: input, refused)
+    }
+    return met
+  }
+}

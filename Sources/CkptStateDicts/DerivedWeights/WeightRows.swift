@@ -1,0 +1,111 @@
+internal import CkptTensors
+
+/// A weight taken for a matrix: a row for each index of one dimension, as `weight.permute(dim, …).flatten(1)` in
+/// `torch.nn.utils.spectral_norm` and `torch.norm_except_dim` take it. Read block by block.
+struct WeightRows {
+  /// The weight, that dimension first.
+  private let turned: Tensor
+  let count, length: Int
+
+  /// The rows along `dimension`; without one, all elements are one row.
+  init(_ weight: Tensor, along dimension: Int?) throws(TensorError) {
+    guard let dimension else {
+      (turned, count, length) = (weight, 1, weight.elementCount)
+      return
+    }
+    let order = [dimension] + weight.shape.indices.filter { $0 != dimension }
+    var turned = try Tensor(
+      storage: weight.storage, elementType: weight.elementType,
+      shape: order.map { weight.shape[$0] }, strides: order.map { weight.strides[$0] },
+      offset: weight.offset)
+    turned.isNegative = weight.isNegative
+    self.turned = turned
+    count = weight.shape[dimension]
+    length = count == 0 ? 0 : weight.elementCount / count
+  }
+
+  private static let blockCount = 4096
+  /// Vectors up to this length are held in memory; longer ones are read again for each row, of which there are few.
+  private static let heldCount = 1 << 18
+
+  /// The Euclidean length of each row.
+  func lengths() throws -> [Double] {
+    let reader = try turned.makeElementReader()
+    var lengths: [Double] = []
+    lengths.reserveCapacity(count)
+    try withBlocks(1) { block in
+      for _ in 0..<count {
+        var sum = 0.0
+        for start in stride(from: 0, to: length, by: Self.blockCount) {
+          let part = UnsafeMutableBufferPointer(
+            rebasing: block[..<min(Self.blockCount, length - start)])
+          try reader.read(into: part)
+          for value in part { sum += value * value }
+        }
+        lengths.append(sum.squareRoot())
+      }
+    }
+    return lengths
+  }
+
+  /// The product of each row with a vector, in order.
+  func eachProduct(with vector: Tensor, _ body: (Double) throws -> Void) throws {
+    let reader = try turned.makeElementReader()
+    let held: [Double]? = length <= Self.heldCount ? try vector.numbers() : nil
+    try withBlocks(2) { block in
+      for _ in 0..<count {
+        let vectorReader = held == nil ? try vector.makeElementReader() : nil
+        var sum = 0.0
+        for start in stride(from: 0, to: length, by: Self.blockCount) {
+          let size = min(Self.blockCount, length - start)
+          let part = UnsafeMutableBufferPointer(rebasing: block[..<size])
+          try reader.read(into: part)
+          if let held {
+            for index in 0..<size { sum += part[index] * held[start + index] }
+          } else {
+            let other = UnsafeMutableBufferPointer(
+              rebasing: block[Self.blockCount..<Self.blockCount + size])
+            try vectorReader?.read(into: other)
+            for index in 0..<size { sum += part[index] * other[index] }
+          }
+        }
+        try body(sum)
+      }
+    }
+  }
+
+  private func withBlocks(
+    _ number: Int, _ body: (UnsafeMutableBufferPointer<Double>) throws -> Void
+  ) throws {
+    try withUnsafeTemporaryAllocation(of: Double.self, capacity: number * Self.blockCount) {
+      $0.initialize(repeating: 0)
+      try body($0)
+    }
+  }
+}
+
+extension Tensor {
+  /// The elements as 64-bit numbers, in memory: for what is known to be small.
+  func numbers() throws -> [Double] {
+    var values = [Double](repeating: 0, count: elementCount)
+    try values.withUnsafeMutableBufferPointer { try makeElementReader().read(into: $0) }
+    return values
+  }
+}
+
+extension ElementType {
+  /// The numbers, each rounded to one that an element of this type holds.
+  func rounded(_ values: [Double]) throws(TensorError) -> [Double] {
+    guard self != .float64 else { return values }
+    let narrow = try ElementConversion(from: .float64, to: self)
+    let wide = try ElementConversion(from: self, to: .float64)
+    var (between, result) = ([UInt8](repeating: 0, count: values.count * byteCount), values)
+    values.withUnsafeBytes { source in
+      between.withUnsafeMutableBytes { narrow.convert(from: source, to: $0) }
+    }
+    between.withUnsafeBytes { source in
+      result.withUnsafeMutableBytes { wide.convert(from: source, to: $0) }
+    }
+    return result
+  }
+}

@@ -1,0 +1,302 @@
+internal import OrderedCollections
+internal import CkptTensors
+
+/// What to do to a state dict's keys so that more of it loads.
+public struct RenameSuggestion: Sendable {
+  /// Which entries to keep, under their old names.
+  public let selection: KeySelection
+  /// How to rename them then, in order.
+  public let renames: [KeyRename]
+  /// What `load_state_dict` would say afterwards.
+  public let report: LoadReport
+  /// The module that all keys which are taken lie in, such as `student.backbone`; empty for the root.
+  public let place: String
+  /// The same for other keys of the state dict that fit as well, as a teacher's beside a student's. Where there
+  /// are any, nothing tells which of them is meant.
+  public internal(set) var alternatives: [RenameSuggestion] = []
+
+  /// The steps as one list.
+  public var steps: [KeyStep] { [.select(selection)] + renames.map(KeyStep.rename) }
+
+  /// The options by which the command line does the same.
+  public var arguments: [String] {
+    selection.include.flatMap { ["--include", $0.written] }
+      + selection.exclude.flatMap { ["--exclude", $0.written] }
+      + renames.flatMap { rule in
+        let parts = rule.written.split(separator: " ", maxSplits: 1).map(String.init)
+        return [parts[0], parts.count > 1 ? parts[1] : ""]
+      }
+  }
+}
+
+extension StateDict {
+  /// The rename rules, and what to leave out, by which most of `reference` would be found here; nil if no
+  /// consistent rule finds more than is found now.
+  ///
+  /// Rules are proposed by pairs of keys that differ in a prefix or in one dotted part and have the same
+  /// shape; those that match most are taken, one after the other, and each is tried before it is believed.
+  public func suggestedRenames(
+    toFit reference: StateDict, strict: Bool = true
+  ) throws -> RenameSuggestion? {
+    let before = try validate(against: reference, strict: strict)
+    guard !before.isLoadable || !before.missing.isEmpty, count <= RenameSearch.limit,
+      reference.count <= RenameSearch.limit
+    else { return nil }
+    var (suggestion, taken) = try suggestion(toFit: reference, strict, without: [])
+    guard let best = suggestion?.report, best.isLoadable || best.loaded.count > before.loaded.count
+    else { return nil }
+    // Keys that have the reference's own names belong to every place; only renamed ones have rivals.
+    while suggestion.map({ $0.alternatives.count < RenameSearch.mostPlaces - 1 }) == true {
+      let (other, others) = try self.suggestion(toFit: reference, strict, without: taken)
+      guard let other, !others.isEmpty,
+        other.report.loaded.count >= best.loaded.count
+          || strict && best.isLoadable && other.report.isLoadable
+      else { break }
+      suggestion?.alternatives.append(other)
+      taken.formUnion(others)
+    }
+    return suggestion
+  }
+
+  /// The best rules if some keys are given up, and the places of the keys that they rename to fit; nil if there
+  /// is nothing to do.
+  private func suggestion(
+    toFit reference: StateDict, _ strict: Bool, without given: Set<Int>
+  ) throws -> (suggestion: RenameSuggestion?, taken: Set<Int>) {
+    var search = RenameSearch(self, reference, without: given)
+    search.run()
+    let selection = search.selection(isStrict: strict)
+    guard !search.rules.isEmpty || given.isEmpty && !selection.isEverything else {
+      return (nil, [])
+    }
+    let steps = [KeyStep.select(selection)] + search.rules.map(KeyStep.rename)
+    let (result, changes) = try applying(steps)
+    let report = try result.validate(against: reference, strict: strict)
+    let before = try validate(against: reference, strict: strict)
+    guard try !splitsWeights(changes.kept, search.rules, reference, before, report) else {
+      return (nil, [])
+    }
+    return (
+      RenameSuggestion(
+        selection: selection, renames: search.rules, report: report, place: search.place),
+      search.renamed
+    )
+  }
+}
+
+extension StateDict {
+  /// Whether weights that are computed from several keys would be torn: some parts left out, or all where the model
+  /// has the plain weight, or some of the model's own parts filled and others not.
+  private func splitsWeights(
+    _ kept: [String], _ rules: [KeyRename], _ reference: StateDict, _ before: LoadReport,
+    _ after: LoadReport
+  ) throws -> Bool {
+    let gate = NumberGate(self)
+    guard gate.weightsSplit(by: kept).isEmpty else { return true }
+    let keptKeys = Set(kept.map(StateKey.init))
+    let renamers = try rules.map { try $0.renamer() }
+    for weight in derivedWeights
+    where !weight.parts.contains(where: { keptKeys.contains(StateKey($0)) }) {
+      let plain = renamers.reduce(weight.key) { $1($0) }
+      if reference.value(for: plain) != nil { return true }
+    }
+    let filled = NumberGate(reference)
+    let torn = Set(filled.weightsSplit(by: before.loaded))
+    return filled.weightsSplit(by: after.loaded).contains { !torn.contains($0) }
+  }
+}
+
+/// Looks for the rules of a ``RenameSuggestion``.
+private struct RenameSearch {
+  /// State dicts with more keys are not searched.
+  static let limit = 50_000
+  /// So many places that fit equally are told, at most.
+  static let mostPlaces = 8
+
+  private let source: StateDict
+  private let reference: StateDict
+  private let oldKeys: [String]
+  private let shapes: [[Int]?]
+  private let wanted: [StateKey: [Int]?]
+  /// The keys as the rules so far make them; nil for those that were given up.
+  private var names: [String?]
+  private(set) var rules: [KeyRename] = []
+
+  /// - Parameter given: the places of keys that are given up from the start.
+  init(_ source: StateDict, _ reference: StateDict, without given: Set<Int>) {
+    self.source = source
+    self.reference = reference
+    oldKeys = source.keys
+    shapes = source.values.map { $0.value.tensor?.shape }
+    wanted = Dictionary(
+      reference.values.map { (StateKey($0.key), $0.value.tensor?.shape) },
+      uniquingKeysWith: { first, _ in first })
+    names = source.keys.enumerated().map { given.contains($0.offset) ? nil : $0.element }
+  }
+
+  /// The places of keys that fit under another name than their own.
+  var renamed: Set<Int> {
+    Set(names.indices.filter { isMatch(names[$0], $0) && names[$0] != oldKeys[$0] })
+  }
+
+  /// The module that all renamed keys lie in, under its old name.
+  var place: String { commonModule(of: renamed.sorted()) ?? "" }
+
+  /// The innermost module that all of some keys lie in, under its old name; nil if there are no keys.
+  private func commonModule(of places: [Int]) -> String? {
+    guard let first = places.first else { return nil }
+    var common = StateKey(oldKeys[first]).modules
+    for place in places {
+      let modules = StateKey(oldKeys[place]).modules
+      while common.count > 1,
+        modules.count < common.count || modules[common.count - 1] != common.last
+      {
+        common.removeLast()
+      }
+    }
+    return common.last
+  }
+
+  private func isMatch(_ name: String?, _ place: Int) -> Bool {
+    name.map { wanted[StateKey($0)] == .some(shapes[place]) } ?? false
+  }
+
+  /// How many keys match, if no two keys that count have one name; nil else.
+  private func score(_ names: [String?]) -> Int? {
+    var seen = Set<StateKey>()
+    var count = 0
+    for (place, name) in names.enumerated() {
+      guard let name else { continue }
+      if name.isEmpty || !seen.insert(StateKey(name)).inserted { return nil }
+      if isMatch(name, place) { count += 1 }
+    }
+    return count
+  }
+
+  mutating func run() {
+    var best = score(names) ?? 0
+    for _ in 0..<8 where best < wanted.count {
+      var found: (names: [String?], rule: KeyRename, score: Int)?
+      for candidate in candidates().prefix(16) {
+        guard let rename = try? candidate.renamer() else { continue }
+        for onlyRenamed in [false, true] {
+          // Where keys collide or several copies lie side by side, those that a rule leaves alone go.
+          let next = names.map { name in
+            name.flatMap { name -> String? in
+              let new = rename(name)
+              return onlyRenamed && new == name ? nil : new
+            }
+          }
+          guard let score = score(next), score > (found?.score ?? best) else { continue }
+          found = (next, candidate, score)
+        }
+      }
+      guard let found else { return }
+      (names, best) = (found.names, found.score)
+      rules.append(found.rule)
+    }
+  }
+
+  /// Rules that pairs of keys propose, those that most pairs agree on first.
+  private func candidates() -> [KeyRename] {
+    let matched = Set(
+      names.enumerated().compactMap { isMatch($1, $0) ? $1.map(StateKey.init) : nil })
+    let open = reference.values.filter { !matched.contains(StateKey($0.key)) }
+    var bySuffix: [Substring: [(key: String, shape: [Int]?)]] = [:]
+    var byGap: [[Substring]: [Substring]] = [:]
+    var whole = Set<[Substring]>()
+    for (key, value) in open {
+      let parts = key.split(separator: ".", omittingEmptySubsequences: false)
+      whole.insert(parts)
+      for place in parts.indices {
+        let suffix = key[parts[place].startIndex...]
+        if bySuffix[suffix, default: []].count < 8 {
+          bySuffix[suffix, default: []].append((key, value.tensor?.shape))
+        }
+        var gap = parts
+        gap[place] = ""
+        if byGap[gap, default: []].count < 8 { byGap[gap, default: []].append(parts[place]) }
+      }
+    }
+    var votes: OrderedDictionary<KeyRename, Int> = [:]
+    for (place, name) in names.enumerated() {
+      guard let name, !isMatch(name, place) else { continue }
+      let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+      for part in parts.indices {
+        let suffix = name[parts[part].startIndex...]
+        let pairs = (bySuffix[suffix] ?? []).filter { $0.shape == shapes[place] }
+        if pairs.isEmpty { continue }
+        for pair in pairs {
+          let old = String(name.dropLast(suffix.count))
+          let new = String(pair.key.dropLast(suffix.count))
+          votes[Self.prefixRule(old, new), default: 0] += 1
+          // The same for one module only.
+          if old != new, part < parts.count - 1 {
+            votes[
+              .replacePrefix("\(old)\(parts[part]).", with: "\(new)\(parts[part])."), default: 0] +=
+              1
+          }
+        }
+        break
+      }
+      for part in parts.indices {
+        var gap = parts
+        gap[part] = ""
+        for new in byGap[gap] ?? [] where new != parts[part] {
+          votes[Self.partRule(parts, part, new), default: 0] += 1
+        }
+        gap.remove(at: part)
+        if part > 0, whole.contains(gap) {
+          votes[.replace("\(parts[part]).", with: ""), default: 0] += 1
+        }
+      }
+    }
+    return votes.sorted { $0.value > $1.value }.map(\.key)
+  }
+
+  private static func prefixRule(_ old: String, _ new: String) -> KeyRename {
+    if new.isEmpty { return .stripPrefix(old) }
+    return old.isEmpty ? .addPrefix(new) : .replacePrefix(old, with: new)
+  }
+
+  /// Replaces one dotted part wherever it stands.
+  private static func partRule(
+    _ parts: [Substring], _ place: Int, _ new: Substring
+  ) -> KeyRename {
+    let old = parts[place]
+    if place == 0 { return .replacePrefix("\(old).", with: "\(new).") }
+    if place < parts.count - 1 { return .replace(".\(old).", with: ".\(new).") }
+    let isPlain = old.unicodeScalars.allSatisfy {
+      $0 == "_" || $0.properties.isAlphabetic || $0.isASCII && ("0"..."9").contains($0)
+    }
+    let template = new.split(separator: "$", omittingEmptySubsequences: false).joined(
+      separator: "$$")
+    return isPlain
+      ? .regex("\\.\(old)$", template: ".\(template)") : .replace(".\(old)", with: ".\(new)")
+  }
+
+  /// What to keep, under old names, so that nothing is unexpected.
+  func selection(isStrict: Bool) -> KeySelection {
+    var selection = KeySelection()
+    let matched = oldKeys.indices.filter { isMatch(names[$0], $0) }
+    let isKept = Set(matched)
+    let others = oldKeys.indices.filter { !isKept.contains($0) }
+    // Keys that were given up on the way must go; others need to go only where nothing may be left over.
+    guard !matched.isEmpty, names.contains(where: { $0 == nil }) || isStrict && !others.isEmpty
+    else { return selection }
+    var left = others.map { oldKeys[$0] }
+    if let module = commonModule(of: matched), !module.isEmpty,
+      left.contains(where: { !($0.utf8.starts(with: Array((module + ".").utf8))) }),
+      let pattern = try? KeyPattern(.under, module)
+    {
+      selection.include = [pattern]
+      left = left.filter { $0.utf8.starts(with: Array((module + ".").utf8)) }
+    }
+    for group in source.moduleGroups(of: left).prefix(64) {
+      let pairs: [(KeyPattern.Kind, String)] =
+        group.isWholeModule ? [(.under, group.name)] : group.keys.map { (.equals, $0) }
+      selection.exclude += pairs.compactMap { try? KeyPattern($0.0, $0.1) }
+    }
+    return selection
+  }
+}

@@ -1,0 +1,36 @@
+public import CkptTensors
+
+extension StateDict {
+  /// Lets tensors become tensors of another type, as `module.to(dtype)` does; nothing is read yet.
+  ///
+  /// Tensors that share a storage share one afterwards, if they are all converted.
+  /// - Parameter isIncluded: which tensors are converted; those that have the type already stay.
+  /// - Returns: the state dict, and for each storage that is converted the first key that looks into it and
+  ///   what counts the numbers that it loses, each time they are read.
+  /// - Throws: `StateDictError.cannotConvert` for a tensor without numbers; `DerivedWeightError.noNumbers` for codes
+  ///   with scales beside them. Of other weights in parts each part is cast, as `module.to(dtype)` does.
+  public func converting(
+    to type: ElementType, where isIncluded: (_ key: String, _ tensor: Tensor) -> Bool
+  ) throws -> (stateDict: StateDict, tallies: [(key: String, tally: ConversionTally)]) {
+    let gate = NumberGate(self)
+    let cast = tensors.filter { $0.tensor.elementType != type && isIncluded($0.key, $0.tensor) }
+    try gate.checkCodes(cast.map(\.key), operation: "cast")
+    var result = self
+    var tallies: [(key: String, tally: ConversionTally)] = []
+    var converters: [ObjectIdentifier: TensorConverter] = [:]
+    for (key, tensor) in cast {
+      let storage = ObjectIdentifier(tensor.storage)
+      if converters[storage] == nil {
+        let tally = ConversionTally()
+        converters[storage] = TensorConverter(to: type, countingInto: tally)
+        tallies.append((key, tally))
+      }
+      do {
+        if let converted = try converters[storage]?.convert(tensor) { result[key] = converted }
+      } catch {
+        throw StateDictError.cannotConvert(key: key, to: type, error.description)
+      }
+    }
+    return (result, tallies)
+  }
+}

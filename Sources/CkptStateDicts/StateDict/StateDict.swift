@@ -1,0 +1,225 @@
+internal import OrderedCollections
+public import CkptTensors
+
+/// A value that is not a plain tensor: kept as it came, never looked into by the state dict.
+public struct OpaqueObject: Sendable {
+  /// What it is, in a few words, such as "sparse_coo tensor".
+  public let summary: String
+  /// The plain tensors that it is made of.
+  public let tensors: [Tensor]
+  /// Where it was read.
+  public let origin: TensorOrigin?
+  /// What it looks like to PyTorch, if it is a tensor of a class of its own, or sparse.
+  public let tensorLike: TensorLike?
+  private let makeContent: (@Sendable () -> ObjectContent?)?
+
+  /// All that it is; nil if that is more than can be told, or not known.
+  public var content: ObjectContent? { makeContent?() }
+
+  /// A tensor that is no plain one, from outside.
+  public struct TensorLike: Sendable, Hashable {
+    /// Its class, such as `torchao.quantization.Int8Tensor`; `sparse` for sparse ones of PyTorch's.
+    public let className: String
+    /// Its shape; nil where the file does not say.
+    public let shape: [Int]?
+    /// The dtype that it shows; nil where the file does not say.
+    public let elementType: ElementType?
+
+    /// A tensor of that class.
+    public init(className: String, shape: [Int]?, elementType: ElementType?) {
+      self.className = className
+      self.shape = shape
+      self.elementType = elementType
+    }
+  }
+
+  /// An object found at `origin`; `content` tells on demand what it is.
+  public init(
+    summary: String, tensors: [Tensor] = [], origin: TensorOrigin? = nil,
+    tensorLike: TensorLike? = nil, content: (@Sendable () -> ObjectContent?)? = nil
+  ) {
+    self.summary = summary
+    self.tensors = tensors
+    self.origin = origin
+    self.tensorLike = tensorLike
+    makeContent = content
+  }
+}
+
+/// All that an object is: equal for two objects only if they are.
+public struct ObjectContent: Sendable {
+  /// Everything but the tensors' elements, for comparison rather than for people.
+  public let description: String
+  /// The tensors in it, by the paths that lead to them inside it.
+  public let tensors: [(name: String, tensor: Tensor)]
+
+  /// An object of that description, with those tensors.
+  public init(description: String, tensors: [(name: String, tensor: Tensor)]) {
+    self.description = description
+    self.tensors = tensors
+  }
+}
+
+/// PyTorch's state dict: an ordered mapping from keys to tensors. A value, cheap to copy.
+///
+/// Keys are compared as Python does, code point by code point: `é` and `e` with an accent are two keys.
+public struct StateDict: Sendable {
+  /// What a key stands for.
+  public enum Value: Sendable {
+    /// A tensor, a parameter.
+    case tensor(Tensor)
+    /// Anything else: a sparse tensor, a module's extra state, a number.
+    case object(OpaqueObject)
+
+    /// The tensor, if it is one.
+    public var tensor: Tensor? { if case .tensor(let tensor) = self { tensor } else { nil } }
+    /// Where it was read.
+    public var origin: TensorOrigin? {
+      switch self {
+      case .tensor(let tensor): tensor.origin
+      case .object(let object): object.origin
+      }
+    }
+    /// The tensors that it is or is made of.
+    public var tensors: [Tensor] {
+      switch self {
+      case .tensor(let tensor): [tensor]
+      case .object(let object): object.tensors
+      }
+    }
+  }
+
+  /// One module's entry in PyTorch's `_metadata`, such as its version.
+  public struct ModuleMetadata: Sendable {
+    /// The module's name; empty for the root.
+    public var module: String
+    /// What is recorded for it.
+    public var value: OpaqueObject
+    /// The version of the module's class that is recorded; nil if there is none.
+    public var version: Int?
+
+    /// An entry for `module`.
+    public init(module: String, value: OpaqueObject, version: Int? = nil) {
+      self.module = module
+      self.value = value
+      self.version = version
+    }
+  }
+
+  var entries: OrderedDictionary<StateKey, Value> = [:]
+  /// PyTorch's `_metadata`, in its order; nil if there is none.
+  public var metadata: [ModuleMetadata]?
+
+  /// An empty state dict.
+  public init() {}
+
+  /// A state dict of those tensors, in that order; of a key that occurs twice, the last one counts.
+  public init(_ tensors: KeyValuePairs<String, Tensor>) {
+    for (key, tensor) in tensors { self[key] = tensor }
+  }
+
+  /// How many keys there are.
+  public var count: Int { entries.count }
+  /// Whether there are none.
+  public var isEmpty: Bool { entries.isEmpty }
+  /// The keys in order.
+  public var keys: [String] { entries.keys.map(\.text) }
+  /// The keys and what they stand for, in order.
+  public var values: [(key: String, value: Value)] { entries.map { ($0.text, $1) } }
+  /// Calls `body` with each key and what it stands for, in order, without a copy of them all.
+  public func forEach(_ body: (_ key: String, _ value: Value) throws -> Void) rethrows {
+    for (key, value) in entries { try body(key.text, value) }
+  }
+  /// The keys that stand for tensors, and these, in order.
+  public var tensors: [(key: String, tensor: Tensor)] {
+    entries.compactMap { key, value in value.tensor.map { (key.text, $0) } }
+  }
+
+  /// The tensor of a key; nil if there is none. Setting nil removes the key; a new key comes last.
+  public subscript(key: String) -> Tensor? {
+    get { entries[StateKey(key)]?.tensor }
+    set { entries[StateKey(key)] = newValue.map(Value.tensor) }
+  }
+
+  /// What a key stands for.
+  public func value(for key: String) -> Value? { entries[StateKey(key)] }
+
+  /// Lets a key stand for a value; a new key comes last.
+  public mutating func setValue(_ value: Value, for key: String) { entries[StateKey(key)] = value }
+
+  /// The groups of keys that are tied: their tensors are the same view of one storage.
+  public var ties: [[String]] {
+    sharedStorages.flatMap { keys in
+      var groups: OrderedDictionary<TensorView, [String]> = [:]
+      for key in keys {
+        if let view = self[key]?.view, !view.isEmpty { groups[view, default: []].append(key) }
+      }
+      return groups.values.filter { $0.count > 1 }
+    }
+  }
+
+  /// The groups of keys that are tied here and are no longer in `other`, which has them, too.
+  public func tiesBroken(in other: StateDict) -> [[String]] {
+    ties.filter { keys in Set(keys.compactMap { other[$0]?.view }).count > 1 }
+  }
+
+  /// The groups of keys whose tensors share a storage: tied ones, and others that look at parts of it or
+  /// at it in another way.
+  public var sharedStorages: [[String]] {
+    var (seen, shared) = (Set<ObjectIdentifier>(), Set<ObjectIdentifier>())
+    func eachTensor(_ body: (String, ObjectIdentifier) -> Void) {
+      for (key, value) in entries {
+        guard let tensor = value.tensor, !tensor.isMeta, tensor.storage.byteCount > 0 else {
+          continue
+        }
+        body(key.text, ObjectIdentifier(tensor.storage))
+      }
+    }
+    eachTensor { if !seen.insert($1).inserted { shared.insert($1) } }
+    guard !shared.isEmpty else { return [] }
+    var groups: OrderedDictionary<ObjectIdentifier, [String]> = [:]
+    eachTensor { if shared.contains($1) { groups[$1, default: []].append($0) } }
+    return Array(groups.values)
+  }
+
+  /// The sum of the storages' sizes in bytes, each counted once.
+  public var totalByteCount: Int {
+    var seen = Set<ObjectIdentifier>()
+    var sum = 0
+    for value in entries.values {
+      for tensor in value.tensors
+      where !tensor.isMeta && seen.insert(ObjectIdentifier(tensor.storage)).inserted {
+        sum = sum.addingReportingOverflow(tensor.storage.byteCount).partialValue
+      }
+    }
+    return sum
+  }
+
+  /// The number of elements of all tensors that stand for a key.
+  public var totalElementCount: Int {
+    entries.values.reduce(0) {
+      $0.addingReportingOverflow($1.tensor?.elementCount ?? 0).partialValue
+    }
+  }
+}
+
+/// A key, compared byte for byte.
+struct StateKey: Hashable, Sendable {
+  let text: String
+
+  init(_ text: String) { self.text = text }
+
+  static func == (left: StateKey, right: StateKey) -> Bool {
+    left.text.utf8.elementsEqual(right.text.utf8)
+  }
+
+  func hash(into hasher: inout Hasher) {
+    var text = text
+    text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+  }
+
+  /// The names of the modules that the key lies in, from the root (empty) inwards.
+  var modules: [String] {
+    [""] + text.indices.filter { text.utf8[$0] == UInt8(ascii: ".") }.map { String(text[..<$0]) }
+  }
+}

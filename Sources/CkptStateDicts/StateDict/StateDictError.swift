@@ -1,0 +1,124 @@
+public import CkptPlatform
+public import CkptTensors
+
+/// What cannot be done with a state dict, and why.
+public enum StateDictError: Diagnostic, Equatable {
+  /// A pattern that cannot be understood, and the place in it, counted in Unicode scalars.
+  case badPattern(String, problem: String, at: Int? = nil)
+  /// A rename rule that cannot be understood, and the place in it.
+  case badRename(String, problem: String, at: Int? = nil)
+  /// Renaming would give several values one key: the new key and the old ones.
+  case keysCollide([Collision])
+  /// Renaming would leave nothing of these keys.
+  case keysVanish([String])
+  /// A tensor that cannot become one of another type.
+  case cannotConvert(key: String, to: ElementType, String)
+  /// A state dict cannot take the place of parts of another: everything that stands in the way.
+  case cannotUpdate(missing: [String], mismatched: [ShapeMismatch])
+
+  /// Keys that would become one.
+  public struct Collision: Sendable, Hashable {
+    /// What they would become.
+    public let new: String
+    /// What they are now.
+    public let old: [String]
+
+    /// `old` would become `new`.
+    public init(new: String, old: [String]) {
+      self.new = new
+      self.old = old
+    }
+  }
+
+  /// How scripts tell it apart.
+  public var kind: DiagnosticKind {
+    switch self {
+    case .badPattern, .badRename: .usage
+    default: .badInput
+    }
+  }
+
+  /// What is wrong and where, on one line.
+  public var description: String {
+    switch self {
+    case .badPattern(let text, let problem, _): "\(problem) (pattern \"\(text)\")"
+    case .badRename(let text, let problem, _): "\(problem) (rename \"\(text)\")"
+    case .keysCollide(let all):
+      "renaming gives several values one key: "
+        + all.map { "\($0.old.joined(separator: " and ")) become \($0.new)" }
+        .joined(separator: "; ")
+    case .keysVanish(let keys):
+      "renaming leaves nothing of a key (" + keys.map { "\"\($0)\"" }.joined(separator: ", ") + ")"
+    case .cannotConvert(let key, let type, let problem):
+      "cannot convert to \(type.name): \(problem) (key \"\(key)\")"
+    case .cannotUpdate(let missing, let mismatched):
+      [
+        missing.isEmpty ? nil : "not in the base: " + missing.joined(separator: ", "),
+        mismatched.isEmpty
+          ? nil : "other shapes: " + mismatched.map(\.description).joined(separator: ", "),
+      ].compactMap(\.self).joined(separator: "; ")
+    }
+  }
+
+  /// What to do about it.
+  public var hint: String? {
+    switch self {
+    case .badPattern: "a pattern is in:TEXT, is:TEXT, under:TEXT, glob:TEXT or re:TEXT"
+    case .cannotConvert: "--cast-exclude leaves a key as it is"
+    case .keysCollide: "narrow the rules, or filter one of the keys away first"
+    case .keysVanish: "--exclude leaves the keys out"
+    case .cannotUpdate(let missing, let mismatched):
+      [
+        missing.isEmpty ? nil : "--allow-new takes keys that the base lacks",
+        mismatched.isEmpty
+          ? nil : "--skip-mismatched keeps the base's value, --resize KEY=MODE makes one fit",
+      ].compactMap(\.self).joined(separator: "; ")
+    default: nil
+    }
+  }
+}
+
+extension StateDictError {
+  /// The pattern or rule, with the place in it that is wrong.
+  public var excerpt: Excerpt? {
+    switch self {
+    case .badPattern(let text, _, let place?), .badRename(let text, _, let place?):
+      Excerpt(text, at: place)
+    default: nil
+    }
+  }
+
+  /// The same error of a longer text that has `prefix` before this one.
+  func within(_ written: String, after prefix: Int) -> StateDictError {
+    switch self {
+    case .badPattern(_, let problem, let place):
+      .badPattern(written, problem: problem, at: place.map { $0 + prefix })
+    case .badRename(_, let problem, let place):
+      .badRename(written, problem: problem, at: place.map { $0 + prefix })
+    default: self
+    }
+  }
+}
+
+/// A key whose value has another shape on either side.
+public struct ShapeMismatch: Sendable, Hashable, CustomStringConvertible {
+  /// The key.
+  public let key: String
+  /// The shape that must be; nil for a value that is no tensor.
+  public let expected: [Int]?
+  /// The shape that is.
+  public let found: [Int]?
+
+  /// A key with the shape that must be and the shape that is.
+  public init(key: String, expected: [Int]?, found: [Int]?) {
+    self.key = key
+    self.expected = expected
+    self.found = found
+  }
+
+  /// The key and both shapes.
+  public var description: String {
+    func text(_ shape: [Int]?) -> String { shape.map { "\($0)" } ?? "no tensor" }
+    return "\(key) (\(text(found)) for \(text(expected)))"
+  }
+}

@@ -1,0 +1,277 @@
+internal import CkptPlatform
+
+/// The elements of a strided tensor in row-major order, gathered box by box.
+///
+/// A box is a run of the row-major order that is whole in its inner dimensions and of bounded size. Its elements
+/// are read in the order in which they lie in the storage, neighbours in one read, and put where they belong in
+/// the box: the storage's bytes are never all in memory, and a transposed matrix is not read number by number.
+struct GatheredBytes: ComputedBytes {
+  let source: ByteSource
+  let width: Int
+  /// Where the first element lies, in elements.
+  let base: Int
+  /// The dimensions from the outermost to the innermost; those of size 1 are left out, and neighbours that
+  /// are one run in both orders are one dimension.
+  let shape: [Int]
+  let strides: [Int]
+  let byteCount: Int
+  /// From this dimension on a box is whole.
+  let splitDimension: Int
+  /// How many elements the box's dimensions after `splitDimension` have.
+  let innerCount: Int
+  /// How many indices of `splitDimension` a box has.
+  let boxLength: Int
+
+  /// How many bytes a box may have.
+  private static let boxSize = 8 << 20
+
+  /// The elements of `tensor`, whose elements must be whole bytes.
+  init(_ tensor: Tensor, boxSize: Int = Self.boxSize) {
+    var shape: [Int] = []
+    var strides: [Int] = []
+    for (size, stride) in zip(tensor.shape, tensor.strides) where size != 1 {
+      let (whole, overflow) = stride.multipliedReportingOverflow(by: size)
+      if let last = strides.last, last == whole, !overflow, let outer = shape.popLast() {
+        shape.append(outer * size)
+        strides[strides.count - 1] = stride
+      } else {
+        shape.append(size)
+        strides.append(stride)
+      }
+    }
+    source = tensor.storage.source
+    width = tensor.elementType.byteCount
+    base = tensor.offset
+    byteCount = tensor.byteCount
+    self.shape = shape
+    self.strides = strides
+    let limit = max(1, boxSize / width)
+    var split = max(0, shape.count - 1)
+    var inner = 1
+    while split > 0, inner * shape[split] <= limit {
+      inner *= shape[split]
+      split -= 1
+    }
+    splitDimension = split
+    innerCount = inner
+    boxLength = shape.isEmpty ? 1 : max(1, min(shape[split], limit / inner))
+  }
+
+  var isRandomAccess: Bool { true }
+  var needsPreparation: Bool { source.needsPreparation }
+  func prepare() throws { try source.prepare() }
+
+  func makeReader(at offset: Int) throws -> any ByteReader { GatheringReader(self, at: offset) }
+}
+
+/// Fills one box after the other.
+private final class GatheringReader: ByteReader {
+  private let layout: GatheredBytes
+  private var place: Int
+  private var box: UnsafeMutableRawBufferPointer
+  /// Which bytes of the whole the box holds now.
+  private var held = 0..<0
+  private let span: UnsafeMutableRawBufferPointer
+  /// A source without random access is read by a reader that only goes forward.
+  private var forward: (reader: any ByteReader, place: Int)?
+
+  /// Gaps up to this size are read rather than skipped.
+  private static let gap = 4096
+
+  init(_ layout: GatheredBytes, at offset: Int) {
+    self.layout = layout
+    place = offset
+    box = .allocate(
+      byteCount: min(layout.byteCount, layout.boxLength * layout.innerCount * layout.width),
+      alignment: 64)
+    span = .allocate(byteCount: 256 << 10, alignment: 64)
+  }
+
+  deinit {
+    box.deallocate()
+    span.deallocate()
+  }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer) throws {
+    var done = 0
+    while done < buffer.count {
+      guard place < layout.byteCount else {
+        throw TensorError.outsideStorage(
+          storage: "", needed: place + 1, available: layout.byteCount)
+      }
+      if !held.contains(place) { try fillBox(around: place) }
+      let count = min(held.upperBound - place, buffer.count - done)
+      let start = place - held.lowerBound
+      UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
+        .copyMemory(from: UnsafeRawBufferPointer(rebasing: box[start..<start + count]))
+      place += count
+      done += count
+    }
+  }
+
+  /// One dimension of a box.
+  private struct Dimension {
+    /// How many indices.
+    let size: Int
+    /// How far apart in the storage.
+    let stride: Int
+    /// How far apart in the box.
+    let step: Int
+  }
+
+  private func fillBox(around place: Int) throws {
+    let (shape, strides, split) = (layout.shape, layout.strides, layout.splitDimension)
+    let element = place / layout.width
+    let rowCount = layout.innerCount * (shape.isEmpty ? 1 : shape[split])
+    // The outer indices, and the first index of the split dimension.
+    var start = layout.base
+    var rest = element / rowCount
+    for dimension in (0..<split).reversed() {
+      start += rest % shape[dimension] * strides[dimension]
+      rest /= shape[dimension]
+    }
+    let row = element / rowCount * rowCount
+    let first = (element - row) / layout.innerCount / layout.boxLength * layout.boxLength
+    let length = shape.isEmpty ? 1 : min(layout.boxLength, shape[split] - first)
+    if !shape.isEmpty { start += first * strides[split] }
+    var dimensions: [Dimension] = []
+    var step = 1
+    for dimension in (split..<shape.count).reversed() {
+      let size = dimension == split ? length : shape[dimension]
+      if size > 1 {
+        dimensions.append(Dimension(size: size, stride: strides[dimension], step: step))
+      }
+      step *= size
+    }
+    let from = (row + first * layout.innerCount) * layout.width
+    held = from..<from + step * layout.width
+    try gather(from: start, dimensions.sorted { $0.stride < $1.stride })
+  }
+
+  /// Reads the box's elements in the order of the storage; `dimensions` go from the smallest stride on.
+  private func gather(from start: Int, _ dimensions: [Dimension]) throws {
+    // Expanded dimensions repeat what is there already; they come last.
+    let repeated = dimensions.filter { $0.stride == 0 }
+    let real = dimensions.filter { $0.stride > 0 }
+    // Where dense dimensions end: their elements are read as one run.
+    var dense = 0
+    var reach = 1
+    while dense < real.count, (real[dense].stride - reach) * layout.width <= Self.gap {
+      reach = (real[dense].size - 1) * real[dense].stride + reach
+      dense += 1
+    }
+    let inner = Array(real[..<dense])
+    let outer = Array(real[dense...])
+    var index = [Int](repeating: 0, count: outer.count)
+    var (source, target) = (start, 0)
+    outside: while true {
+      try gatherRun(source, reach, target, inner)
+      var dimension = 0
+      while true {
+        guard dimension < outer.count else { break outside }
+        index[dimension] += 1
+        source += outer[dimension].stride
+        target += outer[dimension].step
+        if index[dimension] < outer[dimension].size { break }
+        source -= outer[dimension].stride * outer[dimension].size
+        target -= outer[dimension].step * outer[dimension].size
+        index[dimension] = 0
+        dimension += 1
+      }
+    }
+    for dimension in repeated { repeatElements(dimension, of: dimensions) }
+  }
+
+  /// Reads `reach` elements from `start` on, piece by piece, and puts those of `dimensions` into the box.
+  private func gatherRun(
+    _ start: Int, _ reach: Int, _ target: Int, _ dimensions: [Dimension]
+  ) throws {
+    let width = layout.width
+    let perPiece = span.count / width
+    var piece = 0..<0
+    var index = [Int](repeating: 0, count: dimensions.count)
+    var (source, place) = (0, target)
+    let innermost = dimensions.first ?? Dimension(size: 1, stride: 1, step: 1)
+    outside: while true {
+      // The innermost dimension, as far as the piece reaches at a time.
+      var done = 0
+      while done < innermost.size {
+        let at = source + done * innermost.stride
+        if at >= piece.upperBound || at < piece.lowerBound {
+          piece = at..<min(at + perPiece, reach)
+          try fetch(
+            (start + at) * width,
+            UnsafeMutableRawBufferPointer(rebasing: span[..<(piece.count * width)]))
+        }
+        let count = min(
+          innermost.size - done, (piece.upperBound - 1 - at) / innermost.stride + 1)
+        copy(
+          count, from: at - piece.lowerBound, innermost.stride,
+          to: place + done * innermost.step, innermost.step)
+        done += count
+      }
+      var dimension = 1
+      while true {
+        guard dimension < dimensions.count else { break outside }
+        index[dimension] += 1
+        source += dimensions[dimension].stride
+        place += dimensions[dimension].step
+        if index[dimension] < dimensions[dimension].size { break }
+        source -= dimensions[dimension].stride * dimensions[dimension].size
+        place -= dimensions[dimension].step * dimensions[dimension].size
+        index[dimension] = 0
+        dimension += 1
+      }
+    }
+  }
+
+  private func copy(_ count: Int, from: Int, _ stride: Int, to: Int, _ step: Int) {
+    guard let source = span.baseAddress, let target = box.baseAddress else { return }
+    func each<T>(_: T.Type) {
+      let source = source.assumingMemoryBound(to: T.self)
+      let target = target.assumingMemoryBound(to: T.self)
+      for index in 0..<count { target[to + index * step] = source[from + index * stride] }
+    }
+    switch layout.width {
+    case _ where stride == 1 && step == 1:
+      (target + to * layout.width).copyMemory(
+        from: source + from * layout.width, byteCount: count * layout.width)
+    case 1: each(UInt8.self)
+    case 2: each(UInt16.self)
+    case 4: each(UInt32.self)
+    case 8: each(UInt64.self)
+    default: each((UInt64, UInt64).self)
+    }
+  }
+
+  /// Fills the indices above 0 of an expanded dimension with what index 0 holds.
+  private func repeatElements(_ dimension: Dimension, of all: [Dimension]) {
+    guard let box = box.baseAddress else { return }
+    let total = held.count
+    let inner = dimension.step * layout.width
+    let outer = inner * dimension.size
+    for start in stride(from: 0, to: total, by: outer) {
+      for index in 1..<dimension.size {
+        (box + start + index * inner).copyMemory(from: box + start, byteCount: inner)
+      }
+    }
+  }
+
+  private func fetch(_ offset: Int, _ buffer: UnsafeMutableRawBufferPointer) throws {
+    switch layout.source {
+    case .bytes(let bytes): buffer.copyBytes(from: bytes[offset..<offset + buffer.count])
+    case .region(let region): try region.file.read(into: buffer, at: region.offset + offset)
+    case .computed(let computed) where computed.isRandomAccess:
+      try computed.makeReader(at: offset).read(into: buffer)
+    case .computed(let computed):
+      var (reader, place) =
+        if let forward, forward.place <= offset { forward } else {
+          (try computed.makeReader(at: 0), 0)
+        }
+      try reader.skip(offset - place)
+      try reader.read(into: buffer)
+      place = offset + buffer.count
+      forward = (reader, place)
+    }
+  }
+}

@@ -1,0 +1,79 @@
+internal import CkptPlatform
+
+/// The elements of a tensor of which several lie in a byte, where the first one does not begin a byte.
+///
+/// The first element of a byte is in its lowest bits (ATen's `quantize_tensor_per_tensor_affine_sub_byte`). Bits behind
+/// the last element are 0.
+struct ShiftedBytes: ComputedBytes {
+  private let source: ByteSource
+  /// The byte that holds the first element.
+  private let start: Int
+  /// How many bits of that byte belong to elements before.
+  private let shift: Int
+  /// The bits of the last byte that hold elements.
+  private let lastMask: UInt8
+  let byteCount: Int
+
+  /// The elements of a contiguous tensor that has some.
+  init(_ tensor: Tensor) {
+    let per = tensor.elementType.elementsPerByte
+    let bits = 8 / per
+    source = tensor.storage.source
+    start = tensor.offset / per
+    shift = tensor.offset % per * bits
+    byteCount = tensor.byteCount
+    let used = tensor.elementCount % per * bits
+    lastMask = used == 0 ? 0xFF : 0xFF >> UInt8(8 - used)
+  }
+
+  var isRandomAccess: Bool { source.isRandomAccess }
+  var needsPreparation: Bool { source.needsPreparation }
+  func prepare() throws { try source.prepare() }
+
+  func makeReader(at offset: Int) throws -> any ByteReader {
+    let reader = try source.makeReader(at: source.isRandomAccess ? start + offset : 0)
+    if !source.isRandomAccess { try reader.skip(start + offset) }
+    return Reader(self, reader, place: offset)
+  }
+
+  private final class Reader: ByteReader {
+    private let layout: ShiftedBytes
+    private let reader: any ByteReader
+    private var place: Int
+    /// How many bytes of the source are left.
+    private var left: Int
+    /// The byte whose upper bits come next.
+    private var held: UInt8?
+
+    init(_ layout: ShiftedBytes, _ reader: any ByteReader, place: Int) {
+      self.layout = layout
+      self.reader = reader
+      self.place = place
+      left = layout.source.byteCount - layout.start - place
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws {
+      guard let base = buffer.baseAddress, buffer.count > 0 else { return }
+      if held == nil { held = try next() }
+      // The bytes after those that are held; behind the storage's last one there is none.
+      let count = min(buffer.count, left)
+      try reader.read(into: UnsafeMutableRawBufferPointer(start: base, count: count))
+      left -= count
+      for index in 0..<buffer.count {
+        let low = held ?? 0
+        let high: UInt8 = index < count ? buffer[index] : 0
+        buffer[index] = low >> UInt8(layout.shift) | high << UInt8(8 - layout.shift)
+        held = high
+        place += 1
+        if place == layout.byteCount { buffer[index] &= layout.lastMask }
+      }
+    }
+
+    private func next() throws -> UInt8 {
+      var byte: UInt8 = 0
+      try withUnsafeMutableBytes(of: &byte) { try reader.read(into: $0) }
+      left -= 1
+      return byte
+    }
+  }
+}

@@ -1,0 +1,219 @@
+internal import CkptPlatform
+internal import Synchronization
+
+extension Tensor {
+  /// The same numbers as elements of another type, row-major; nothing is read yet.
+  ///
+  /// `tensor.to(dtype)` is `tensor.converting(to: type)`. Conjugate and negative views are resolved.
+  /// - Parameter losses: told of numbers that could not be kept, each time they are read.
+  /// - Throws: `TensorError.noData` for a meta tensor, `TensorError.noConversion`. See ``ElementConversion``.
+  public func converting(
+    to type: ElementType, countingInto losses: ConversionTally? = nil
+  ) throws(TensorError) -> Tensor {
+    let bytes = try ConvertedBytes(
+      contiguousSource(), ElementConversion(from: elementType, to: type), losses,
+      isConjugate: isConjugate, isNegative: isNegative)
+    var tensor = try Tensor(
+      storage: Storage(.computed(bytes), name: storage.name), elementType: type, shape: shape)
+    tensor.requiresGrad = requiresGrad && type.isFloat
+    tensor.isParameter = isParameter
+    return tensor
+  }
+}
+
+/// Converts the tensors of a checkpoint, so that those that share a storage share one afterwards.
+public struct TensorConverter {
+  private struct Key: Hashable {
+    let storage: ObjectIdentifier
+    let type: ElementType
+  }
+
+  private let target: ElementType
+  private let losses: ConversionTally?
+  // The old storage is held, so that its identity stays its own.
+  private var known: [Key: (old: Storage, new: Storage)] = [:]
+  /// What became of views whose elements are converted alone.
+  private var alone: [TensorView: Storage] = [:]
+
+  /// A converter to `target` that tells `losses` of numbers that could not be kept.
+  public init(to target: ElementType, countingInto losses: ConversionTally? = nil) {
+    self.target = target
+    self.losses = losses
+  }
+
+  /// The same view of the whole storage converted; of a conjugate or negative view, its elements alone.
+  ///
+  /// - Throws: `TensorError.noData` for a meta tensor, `TensorError.noConversion`.
+  public mutating func convert(_ tensor: Tensor) throws(TensorError) -> Tensor {
+    guard tensor.elementType != target else { return tensor }
+    let width = tensor.elementType.byteCount
+    guard !tensor.isMeta, !tensor.isConjugate || !tensor.elementType.isComplex, !tensor.isNegative,
+      tensor.storage.byteCount % width == 0
+    else { return try convertAlone(tensor) }
+    let key = Key(storage: ObjectIdentifier(tensor.storage), type: tensor.elementType)
+    let storage: Storage
+    if let found = known[key] {
+      storage = found.new
+    } else {
+      let bytes = try ConvertedBytes(
+        tensor.storage.source, ElementConversion(from: tensor.elementType, to: target), losses)
+      storage = Storage(.computed(bytes), name: tensor.storage.name)
+      known[key] = (tensor.storage, storage)
+    }
+    var result = try Tensor(
+      storage: storage, elementType: target, shape: tensor.shape, strides: tensor.strides,
+      offset: tensor.offset)
+    result.requiresGrad = tensor.requiresGrad && target.isFloat
+    result.isParameter = tensor.isParameter
+    return result
+  }
+
+  /// A view's own elements converted; equal views share one storage afterwards.
+  private mutating func convertAlone(_ tensor: Tensor) throws(TensorError) -> Tensor {
+    let fresh = try tensor.converting(to: target, countingInto: losses)
+    guard let storage = alone[tensor.view] else {
+      alone[tensor.view] = fresh.storage
+      return fresh
+    }
+    var result = try Tensor(storage: storage, elementType: target, shape: tensor.shape)
+    result.requiresGrad = fresh.requiresGrad
+    result.isParameter = fresh.isParameter
+    return result
+  }
+}
+
+/// Counts what conversions lose, from any number of threads.
+public final class ConversionTally: Sendable {
+  private let sum = Mutex(ElementConversion.Losses())
+
+  /// Nothing was counted yet.
+  public init() {}
+
+  /// What was lost in all that was read since.
+  public var losses: ElementConversion.Losses { sum.withLock { $0 } }
+
+  func add(_ losses: ElementConversion.Losses) {
+    if losses != ElementConversion.Losses() { sum.withLock { $0 += losses } }
+  }
+}
+
+/// Bytes of elements, converted block by block.
+struct ConvertedBytes: ComputedBytes {
+  fileprivate let source: ByteSource
+  fileprivate let conversion: ElementConversion
+  fileprivate let tally: ConversionTally?
+  fileprivate let isConjugate: Bool
+  fileprivate let isNegative: Bool
+  let byteCount: Int
+
+  init(
+    _ source: ByteSource, _ conversion: ElementConversion, _ tally: ConversionTally?,
+    isConjugate: Bool = false, isNegative: Bool = false
+  ) throws(TensorError) {
+    self.source = source
+    self.conversion = conversion
+    self.tally = tally
+    self.isConjugate = isConjugate
+    self.isNegative = isNegative
+    let count = source.byteCount / conversion.source.byteCount
+    guard let bytes = conversion.target.byteCount(ofElements: count) else { throw .tooLarge }
+    byteCount = bytes
+  }
+
+  var isRandomAccess: Bool { source.isRandomAccess }
+  var needsPreparation: Bool { source.needsPreparation }
+  func prepare() throws { try source.prepare() }
+
+  func makeReader(at offset: Int) throws -> any ByteReader {
+    let first = offset / conversion.target.byteCount
+    return ConvertingReader(
+      self, try source.makeReader(at: first * conversion.source.byteCount),
+      rest: byteCount - first * conversion.target.byteCount,
+      skip: offset % conversion.target.byteCount)
+  }
+}
+
+private final class ConvertingReader: StagedReader {
+  private let layout: ConvertedBytes
+  private let source: any ByteReader
+  /// How many bytes of the target were not converted yet.
+  private var rest: Int
+  private let before: UnsafeMutableRawBufferPointer
+  let staging: UnsafeMutableRawBufferPointer
+  /// What of the staging room was not handed out yet.
+  var pending: Range<Int>
+
+  private static let blockCount = 4096
+
+  init(_ layout: ConvertedBytes, _ source: any ByteReader, rest: Int, skip: Int) {
+    self.layout = layout
+    self.source = source
+    self.rest = rest
+    before = .allocate(
+      byteCount: Self.blockCount * layout.conversion.source.byteCount, alignment: 64)
+    staging = .allocate(
+      byteCount: Self.blockCount * layout.conversion.target.byteCount, alignment: 64)
+    pending = 0..<0
+    self.skip = skip
+  }
+
+  /// How many bytes of the first element are not wanted.
+  private var skip: Int
+
+  deinit {
+    before.deallocate()
+    staging.deallocate()
+  }
+
+  func makeBlock() throws {
+    let (from, to) = (layout.conversion.source.byteCount, layout.conversion.target.byteCount)
+    let count = min(Self.blockCount, rest / to)
+    guard count > 0 else {
+      throw TensorError.outsideStorage(
+        storage: "", needed: layout.byteCount + 1, available: layout.byteCount)
+    }
+    let block = UnsafeMutableRawBufferPointer(rebasing: before[..<(count * from)])
+    let target = UnsafeMutableRawBufferPointer(rebasing: staging[..<(count * to)])
+    try source.read(into: block)
+    resolveView(
+      of: layout.conversion.source, isConjugate: layout.isConjugate, isNegative: layout.isNegative,
+      in: block)
+    if let tally = layout.tally {
+      tally.add(
+        layout.conversion.convertCountingLosses(from: UnsafeRawBufferPointer(block), to: target))
+    } else {
+      layout.conversion.convert(from: UnsafeRawBufferPointer(block), to: target)
+    }
+    rest -= target.count
+    pending = skip..<target.count
+    skip = 0
+  }
+}
+
+/// Negates what a negative or conjugate view negates, in place.
+private func resolveView(
+  of type: ElementType, isConjugate: Bool, isNegative: Bool,
+  in bytes: UnsafeMutableRawBufferPointer
+) {
+  guard isNegative || (isConjugate && type.isComplex) else { return }
+  let width = type.componentByteCount
+  guard type.isFloat else {
+    // Two's complement, from the lowest byte up.
+    for start in stride(from: 0, to: bytes.count, by: width) {
+      var carry = true
+      for place in start..<start + width {
+        let (sum, overflow) = (~bytes[place]).addingReportingOverflow(carry ? 1 : 0)
+        bytes[place] = sum
+        carry = overflow
+      }
+    }
+    return
+  }
+  // Of a complex number's two parts the conjugate negates the second.
+  let isOdd = { (component: Int) in type.isComplex && component % 2 == 1 }
+  for component in 0..<bytes.count / width {
+    if isNegative != (isConjugate && isOdd(component)) {
+      bytes[(component + 1) * width - 1] ^= 0x80
+    }
+  }
+}

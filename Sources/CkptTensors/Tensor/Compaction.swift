@@ -1,0 +1,248 @@
+internal import CkptPlatform
+
+/// Shrinks a storage to what its views use.
+///
+/// Views that may share an element stay on one storage; views that cannot get one each. Where only one view
+/// uses a part, and steps over elements in it, what it steps over goes too.
+public struct Compaction: Sendable {
+  /// The views, on storages of their own making; nil if the storage is as small as it can be.
+  public let views: [Tensor]?
+  /// How many bytes the storages have now.
+  public let byteCount: Int
+
+  /// - Parameter views: all tensors that look into the storage `storage`.
+  public init(_ views: [Tensor], of storage: Storage) throws(TensorError) {
+    var layout = CompactLayout()
+    var shapes: [TensorView: Int] = [:]
+    var geometries: [TensorView] = []
+    var places: [Int] = []
+    for view in views {
+      let geometry = view.reach
+      let place = shapes[geometry] ?? geometries.count
+      if place == geometries.count {
+        shapes[geometry] = place
+        geometries.append(geometry)
+      }
+      places.append(place)
+    }
+    layout.place(geometries, limit: storage.byteCount)
+    guard layout.byteCount < storage.byteCount else {
+      self.views = nil
+      byteCount = storage.byteCount
+      return
+    }
+    byteCount = layout.byteCount
+    var storages: [Storage] = []
+    for window in layout.windows {
+      storages.append(try window.storage(of: storage, geometries))
+    }
+    var result: [Tensor] = []
+    for (view, place) in zip(views, places) {
+      let slot = layout.slots[place]
+      let strides = slot.isDense ? geometries[place].denseStrides(like: view.strides) : view.strides
+      let per = view.elementType.elementsPerByte
+      let start = layout.windows[slot.window].bytes.lowerBound / view.elementType.byteCount * per
+      var moved = try Tensor(
+        storage: storages[slot.window], elementType: view.elementType, shape: view.shape,
+        strides: strides, offset: slot.isDense || view.elementCount == 0 ? 0 : view.offset - start)
+      moved.requiresGrad = view.requiresGrad
+      moved.isParameter = view.isParameter
+      moved.isConjugate = view.isConjugate
+      moved.isNegative = view.isNegative
+      moved.quantization = view.quantization
+      result.append(moved)
+    }
+    self.views = result
+  }
+}
+
+/// Which elements of a storage a view reaches.
+extension TensorView {
+  fileprivate var hasNoElements: Bool { shape.contains(0) }
+
+  /// The dimensions along which it moves, the widest step first.
+  private var steps: [(dimension: Int, size: Int, stride: Int)] {
+    shape.indices.filter { shape[$0] > 1 && strides[$0] > 0 }
+      .map { ($0, shape[$0], strides[$0]) }
+      .sorted { ($0.stride, $1.dimension) > ($1.stride, $0.dimension) }
+  }
+
+  /// The bytes from its first to its last element.
+  fileprivate var span: Range<Int> {
+    guard !hasNoElements else { return 0..<0 }
+    let last = steps.reduce(offset) { $0 + ($1.size - 1) * $1.stride }
+    if elementType.elementsPerByte > 1 {
+      // Packed ones are always contiguous.
+      let count = shape.reduce(1, *)
+      let first = offset / elementType.elementsPerByte
+      return first..<(elementType.byteCount(ofElements: offset + count) ?? first)
+    }
+    return offset * elementType.byteCount..<(last + 1) * elementType.byteCount
+  }
+
+  /// How many bytes its elements take, those that it shows again and again counted once.
+  fileprivate var denseByteCount: Int {
+    if hasNoElements { return 0 }
+    if elementType.elementsPerByte > 1 { return span.count }
+    return steps.reduce(elementType.byteCount) { $0 * $1.size }
+  }
+
+  /// Whether no element is reached by two ways, other than along dimensions of stride 0, as far as can be told.
+  fileprivate var isInjective: Bool {
+    var reach = 0
+    for (_, size, stride) in steps.reversed() {
+      guard stride > reach else { return false }
+      reach += (size - 1) * stride
+    }
+    return true
+  }
+
+  /// Strides without gaps, in the order of those that it has; where nothing moves, those of `original`.
+  fileprivate func denseStrides(like original: [Int]) -> [Int] {
+    guard !hasNoElements else { return Tensor.contiguousStrides(for: shape) ?? original }
+    var result = original
+    var step = 1
+    for (dimension, size, _) in steps.reversed() {
+      result[dimension] = step
+      step *= size
+    }
+    return result
+  }
+
+  /// Its elements without gaps, read from a storage with the same bytes as its own: one whose checksum is compared.
+  fileprivate func denseSource(in whole: Storage) throws(TensorError) -> ByteSource {
+    let steps = steps
+    return try Tensor(
+      storage: whole, elementType: elementType, shape: steps.map(\.size),
+      strides: steps.map(\.stride), offset: offset
+    ).contiguousSource()
+  }
+
+  /// Whether two views can be told to share no element: both are blocks of columns of one matrix.
+  fileprivate func isApart(from other: TensorView) -> Bool {
+    guard elementType == other.elementType, elementType.elementsPerByte == 1 else { return false }
+    for row in Set(steps.map(\.stride) + other.steps.map(\.stride)) {
+      guard let own = columns(inRowsOf: row), let others = other.columns(inRowsOf: row) else {
+        continue
+      }
+      if !own.overlaps(others) { return true }
+    }
+    return false
+  }
+
+  /// The columns that it reaches in a matrix of rows of `width` elements; nil if it does not keep to them.
+  private func columns(inRowsOf width: Int) -> Range<Int>? {
+    var reach = 1
+    for (_, size, stride) in steps {
+      if stride % width == 0 { continue }
+      reach += (size - 1) * stride
+    }
+    let first = offset % width
+    return first + reach <= width ? first..<first + reach : nil
+  }
+}
+
+/// Which view goes where.
+private struct CompactLayout {
+  struct Window {
+    /// The bytes of the old storage that it is made of, or that its only view lies in.
+    var bytes: Range<Int>
+    /// The view whose elements it holds without gaps; nil for plain bytes.
+    var dense: Int?
+    var byteCount: Int
+
+    func storage(
+      of old: Storage, _ geometries: [TensorView]
+    ) throws(TensorError) -> Storage {
+      if let dense { return Storage(try geometries[dense].denseSource(in: old), name: old.name) }
+      return Storage(old.source.part(bytes), name: old.name)
+    }
+  }
+
+  struct Slot {
+    var window = 0
+    var isDense = false
+  }
+
+  var windows: [Window] = []
+  var slots: [Slot] = []
+  var byteCount: Int { windows.reduce(0) { $0 + $1.byteCount } }
+
+  /// Views beyond this number in one cluster are not compared one by one.
+  private static let compareLimit = 64
+
+  mutating func place(_ geometries: [TensorView], limit: Int) {
+    slots = [Slot](repeating: Slot(), count: geometries.count)
+    let spans = geometries.map(\.span)
+    let order = geometries.indices.filter { !geometries[$0].hasNoElements }
+      .sorted { (spans[$0].lowerBound, $0) < (spans[$1].lowerBound, $1) }
+    var cluster: [Int] = []
+    var end = 0
+    for index in order {
+      if !cluster.isEmpty, spans[index].lowerBound >= end {
+        add(cluster, geometries, spans, limit)
+        cluster = []
+      }
+      cluster.append(index)
+      end = cluster.count == 1 ? spans[index].upperBound : max(end, spans[index].upperBound)
+    }
+    if !cluster.isEmpty { add(cluster, geometries, spans, limit) }
+    // A view without elements needs none.
+    let empty = geometries.indices.filter { geometries[$0].hasNoElements }
+    guard !empty.isEmpty else { return }
+    if windows.isEmpty { windows.append(Window(bytes: 0..<0, dense: nil, byteCount: 0)) }
+    for index in empty { slots[index] = Slot() }
+  }
+
+  /// Gives views whose spans overlap their windows.
+  private mutating func add(
+    _ cluster: [Int], _ geometries: [TensorView], _ spans: [Range<Int>], _ limit: Int
+  ) {
+    var groups = [cluster]
+    if cluster.count > 1, cluster.count <= Self.compareLimit {
+      groups = Self.groups(cluster, geometries)
+    }
+    let whole = Self.window(of: cluster, geometries, spans, limit)
+    let parts = groups.map { Self.window(of: $0, geometries, spans, limit) }
+    if parts.reduce(0, { $0 + $1.byteCount }) < whole.byteCount {
+      for (group, window) in zip(groups, parts) { put(group, window) }
+    } else {
+      put(cluster, whole)
+    }
+  }
+
+  private mutating func put(_ group: [Int], _ window: Window) {
+    for index in group { slots[index] = Slot(window: windows.count, isDense: window.dense != nil) }
+    windows.append(window)
+  }
+
+  /// Views that may share elements, directly or through others.
+  private static func groups(_ cluster: [Int], _ geometries: [TensorView]) -> [[Int]] {
+    var groups: [[Int]] = []
+    for index in cluster {
+      let touching = groups.indices.filter { group in
+        groups[group].contains { !geometries[$0].isApart(from: geometries[index]) }
+      }
+      var joined = [index]
+      for group in touching.reversed() { joined += groups.remove(at: group) }
+      groups.append(joined.sorted())
+    }
+    return groups
+  }
+
+  private static func window(
+    of group: [Int], _ geometries: [TensorView], _ spans: [Range<Int>], _ limit: Int
+  ) -> Window {
+    let start = group.map { spans[$0].lowerBound }.min() ?? 0
+    let end = group.map { spans[$0].upperBound }.max() ?? 0
+    if group.count == 1, case let view = geometries[group[0]], view.isInjective,
+      case let dense = view.denseByteCount, dense < end - start
+    {
+      return Window(bytes: start..<end, dense: group[0], byteCount: dense)
+    }
+    // Offsets are counted in elements, of whatever type.
+    let width = group.map { geometries[$0].elementType.byteCount }.max() ?? 1
+    let bytes = start / width * width..<min(limit, (end + width - 1) / width * width)
+    return Window(bytes: bytes, dense: nil, byteCount: bytes.count)
+  }
+}

@@ -1,0 +1,121 @@
+public import CkptPlatform
+
+/// A run of elements that one or more tensors look into; known by identity, as PyTorch's storages are.
+///
+/// Nothing is read until somebody asks for it.
+public final class Storage: Sendable {
+  /// How its bytes can be had; little-endian.
+  public let source: ByteSource
+  /// What errors call it.
+  public let name: String
+  /// The blocks of a few bits an element that a file holds in the place of its elements, if it does.
+  public let blocks: Blocks?
+
+  /// A kind of blocks, such as GGUF's `Q4_K`.
+  public struct Blocks: Sendable {
+    /// The format's own name.
+    public let name: String
+    /// Whether the storage gives the numbers that the blocks stand for; if not, it gives the blocks.
+    public let isDecoded: Bool
+    /// The blocks themselves.
+    public let source: ByteSource
+
+    /// Blocks of that name.
+    public init(name: String, isDecoded: Bool, source: ByteSource) {
+      self.name = name
+      self.isDecoded = isDecoded
+      self.source = source
+    }
+  }
+
+  /// A storage of the bytes of `source`.
+  public init(_ source: ByteSource, name: String = "", blocks: Blocks? = nil) {
+    self.source = source
+    self.name = name
+    self.blocks = blocks
+  }
+
+  /// A storage of bytes in memory.
+  public convenience init(bytes: [UInt8]) { self.init(.bytes(bytes)) }
+
+  /// How many bytes it has.
+  public var byteCount: Int { source.byteCount }
+
+  /// The bytes of a range.
+  public func bytes(in range: Range<Int>) throws -> [UInt8] { try source.bytes(in: range) }
+}
+
+/// Bytes with the order of each element's bytes turned round: how a big-endian file is read.
+public struct ByteSwapped: ComputedBytes {
+  private let source: ByteSource
+  private let width: Int
+
+  /// The bytes of `source`, each group of `width` (2, 4 or 8) turned round.
+  ///
+  /// A rest that fills no group stays as it is.
+  public init(_ source: ByteSource, width: Int) {
+    self.source = source
+    self.width = width
+  }
+
+  /// How many bytes there are: as many as the source has.
+  public var byteCount: Int { source.byteCount }
+
+  /// As the source.
+  public var isRandomAccess: Bool { source.isRandomAccess }
+
+  /// As the source.
+  public var needsPreparation: Bool { source.needsPreparation }
+  /// Prepares the source.
+  public func prepare() throws { try source.prepare() }
+
+  /// Starts to read at `offset`, which may lie inside a group.
+  public func makeReader(at offset: Int) throws -> any ByteReader {
+    let start = offset / width * width
+    return Reader(
+      source: try source.makeReader(at: start), place: start, skip: offset - start, width: width,
+      end: byteCount)
+  }
+
+  private final class Reader: ByteReader {
+    let source: any ByteReader
+    var place: Int
+    let width: Int
+    let end: Int
+    var pending: ArraySlice<UInt8> = []
+    var skip: Int
+
+    init(source: any ByteReader, place: Int, skip: Int, width: Int, end: Int) {
+      self.source = source
+      self.place = place
+      self.skip = skip
+      self.width = width
+      self.end = end
+    }
+
+    func read(into buffer: UnsafeMutableRawBufferPointer) throws {
+      var done = 0
+      while done < buffer.count {
+        if pending.isEmpty { try refill(buffer.count - done + skip) }
+        let count = min(pending.count, buffer.count - done)
+        UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
+          .copyBytes(from: pending.prefix(count))
+        pending = pending.dropFirst(count)
+        done += count
+      }
+    }
+
+    private func refill(_ wanted: Int) throws {
+      let groups = (min(wanted, 256 << 10) + width - 1) / width
+      let count = min(groups * width, end - place)
+      var block = [UInt8](repeating: 0, count: count)
+      try block.withUnsafeMutableBytes { try source.read(into: $0) }
+      for start in stride(from: 0, through: count - width, by: width) {
+        for step in 0..<width / 2 { block.swapAt(start + step, start + width - 1 - step) }
+      }
+      place += count
+      pending = block.dropFirst(skip)
+      skip = 0
+    }
+  }
+}

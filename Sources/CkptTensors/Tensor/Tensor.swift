@@ -1,0 +1,262 @@
+public import CkptPlatform
+
+/// What makes a tensor impossible.
+public enum TensorError: Diagnostic, Equatable {
+  /// Shape and strides do not fit each other, or hold a negative number.
+  case badGeometry(String)
+  /// The tensor looks beyond the end of its storage.
+  case outsideStorage(storage: String, needed: Int, available: Int)
+  /// More elements than can be counted.
+  case tooLarge
+  /// So many more elements than its storage holds, by dimensions of stride 0, that nobody can go through them.
+  case expandedTooFar(byteCount: Int, storage: Int)
+  /// The tensor has no elements in memory or file: it is on the meta device.
+  case noData
+  /// There is no way from the one type to the other: quantized or packed elements.
+  case noConversion(from: ElementType, to: ElementType)
+
+  /// How scripts tell it apart.
+  public var kind: DiagnosticKind { .badInput }
+
+  /// What is wrong and where, on one line.
+  public var description: String {
+    switch self {
+    case .badGeometry(let problem): problem
+    case .outsideStorage(let storage, let needed, let available):
+      "the tensor needs \(needed) bytes of its storage, which has \(available)"
+        + (storage.isEmpty ? "" : " (record \(storage))")
+    case .tooLarge: "the tensor's size is more than can be counted"
+    case .expandedTooFar(let byteCount, let storage):
+      "the tensor shows the \(storage) bytes of its storage again and again, as \(byteCount) bytes: too many "
+        + "to be gone through"
+    case .noData: "the tensor is on the meta device and has no elements"
+    case .noConversion(let source, let target):
+      "elements of type \(source.name) cannot be converted to \(target.name)"
+    }
+  }
+}
+
+/// How a quantized tensor's integers stand for numbers.
+public indirect enum Quantization: Sendable {
+  /// `scale * (q - zeroPoint)`, the same for all elements.
+  case perTensor(scale: Double, zeroPoint: Int)
+  /// The same with a scale and a zero point for each index of dimension `axis`.
+  /// The zero points are whole numbers.
+  case perChannel(axis: Int, scales: [Double], zeroPoints: [Double])
+  /// The same with scales and zero points that are 32-bit floats (`per_channel_affine_float_qparams`).
+  case perChannelFloat(axis: Int, scales: [Double], zeroPoints: [Double])
+}
+
+/// Where a reader found a tensor, so that a writer can put it back as it came.
+public struct TensorOrigin: Sendable {
+  /// The document; compared by identity.
+  public let document: any AnyObject & Sendable
+  /// The object's number in the document.
+  public let node: UInt32
+
+  /// The object `node` of `document`.
+  public init(document: any AnyObject & Sendable, node: UInt32) {
+    self.document = document
+    self.node = node
+  }
+}
+
+/// A lazy tensor: a shape and strides over a storage. A value; nothing is read until asked for.
+public struct Tensor: Sendable {
+  /// What it looks into.
+  public let storage: Storage
+  /// What its elements are.
+  public let elementType: ElementType
+  /// The sizes of its dimensions, in elements.
+  public let shape: [Int]
+  /// How far apart neighbours of a dimension lie in the storage, in elements.
+  public let strides: [Int]
+  /// Where its first element lies in the storage, in elements.
+  public let offset: Int
+  /// PyTorch's `requires_grad`. (Whoever changes this or what follows has another tensor than the one
+  /// that was read, so the origin goes.)
+  public var requiresGrad = false { didSet { origin = nil } }
+  /// Whether it is a `torch.nn.Parameter`.
+  public var isParameter = false { didSet { origin = nil } }
+  /// Whether it is a view that conjugates what it reads.
+  public var isConjugate = false { didSet { origin = nil } }
+  /// Whether it is a view that negates what it reads.
+  public var isNegative = false { didSet { origin = nil } }
+  /// What its integers stand for, if it is quantized.
+  public var quantization: Quantization? { didSet { origin = nil } }
+  /// Whether it is on the meta device, without elements.
+  public let isMeta: Bool
+  /// Where it was read; a writer puts the object from there back as it came.
+  public var origin: TensorOrigin?
+
+  /// A view of `storage`; without `strides`, row-major and contiguous.
+  ///
+  /// - Throws: `TensorError` unless every element lies in the storage.
+  public init(
+    storage: Storage, elementType: ElementType, shape: [Int], strides: [Int]? = nil,
+    offset: Int = 0, isMeta: Bool = false
+  ) throws(TensorError) {
+    guard let natural = Self.contiguousStrides(for: shape) else { throw .tooLarge }
+    let strides = strides ?? natural
+    guard strides.count == shape.count else {
+      throw .badGeometry("the tensor has \(shape.count) dimensions and \(strides.count) strides")
+    }
+    guard offset >= 0, shape.allSatisfy({ $0 >= 0 }), strides.allSatisfy({ $0 >= 0 }) else {
+      throw .badGeometry("the tensor has a negative size, stride or offset")
+    }
+    var last = offset
+    for (size, stride) in zip(shape, strides) where size > 0 {
+      let (far, overflow) = (size - 1).multipliedReportingOverflow(by: stride)
+      let (sum, carry) = last.addingReportingOverflow(far)
+      guard !overflow, !carry else { throw .tooLarge }
+      last = sum
+    }
+    guard last < Int.max else { throw .tooLarge }
+    // Written by expansion, a tensor may have more elements than its storage; they must be countable.
+    guard let total = Self.product(shape), elementType.byteCount(ofElements: total) != nil else {
+      throw .tooLarge
+    }
+    guard let needed = elementType.byteCount(ofElements: shape.contains(0) ? 0 : last + 1) else {
+      throw .tooLarge
+    }
+    // PyTorch lets nobody change the strides of such a tensor.
+    guard elementType.elementsPerByte == 1 || Self.isContiguous(shape, strides) else {
+      throw .badGeometry("a tensor of \(elementType.name) is not contiguous")
+    }
+    guard isMeta || needed <= storage.byteCount else {
+      throw .outsideStorage(storage: storage.name, needed: needed, available: storage.byteCount)
+    }
+    self.storage = storage
+    self.elementType = elementType
+    self.shape = shape
+    self.strides = strides
+    self.offset = offset
+    self.isMeta = isMeta
+  }
+
+  /// How many elements it has.
+  public var elementCount: Int { shape.reduce(1, *) }
+
+  /// How many bytes its elements take when packed: `elementCount` times the element's size.
+  public var byteCount: Int { elementType.byteCount(ofElements: elementCount) ?? 0 }
+
+  /// Whether its elements lie in row-major order without gaps.
+  public var isContiguous: Bool { Self.isContiguous(shape, strides) }
+
+  private static func isContiguous(_ shape: [Int], _ strides: [Int]) -> Bool {
+    if shape.contains(0) { return true }
+    var expected = 1
+    for (size, stride) in zip(shape, strides).reversed() where size != 1 {
+      if stride != expected { return false }
+      expected *= size
+    }
+    return true
+  }
+
+  /// The strides of a row-major tensor of that shape, as PyTorch counts them; nil if too large.
+  public static func contiguousStrides(for shape: [Int]) -> [Int]? {
+    var strides = [Int](repeating: 1, count: shape.count)
+    var step = 1
+    for dimension in shape.indices.reversed() {
+      strides[dimension] = step
+      let (next, overflow) = step.multipliedReportingOverflow(by: max(shape[dimension], 1))
+      if overflow { return nil }
+      step = next
+    }
+    return strides
+  }
+
+  private static func product(_ shape: [Int]) -> Int? {
+    if shape.contains(0) { return 0 }
+    var count = 1
+    for size in shape {
+      let (next, overflow) = count.multipliedReportingOverflow(by: size)
+      if overflow { return nil }
+      count = next
+    }
+    return count
+  }
+
+  /// The elements' bytes in row-major order, little-endian, whatever the strides.
+  ///
+  /// The bits are those in the storage: a conjugate or negative view is not resolved.
+  /// - Throws: `TensorError.noData` for a meta tensor; what reading throws.
+  public func contiguousBytes() throws -> [UInt8] {
+    guard !isMeta else { throw TensorError.noData }
+    let width = elementType.byteCount
+    if isContiguous { return try contiguousSource().allBytes() }
+    let reach = zip(shape, strides).reduce(1) { $0 + ($1.0 - 1) * $1.1 }
+    let span = try storage.bytes(in: offset * width..<(offset + reach) * width)
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(byteCount)
+    var index = [Int](repeating: 0, count: shape.count)
+    var place = 0
+    for _ in 0..<elementCount {
+      bytes += span[place * width..<(place + 1) * width]
+      var dimension = shape.count - 1
+      while dimension >= 0 {
+        index[dimension] += 1
+        place += strides[dimension]
+        if index[dimension] < shape[dimension] { break }
+        place -= strides[dimension] * shape[dimension]
+        index[dimension] = 0
+        dimension -= 1
+      }
+    }
+    return bytes
+  }
+}
+
+extension Tensor {
+  /// A new tensor of those numbers, in row-major order.
+  ///
+  /// - Throws: `TensorError` if their count is not the shape's product.
+  public init(_ values: [Float], shape: [Int]) throws(TensorError) {
+    try self.init(bits: values.map(\.bitPattern), .float32, shape)
+  }
+
+  /// A new tensor of those numbers, in row-major order.
+  public init(_ values: [Double], shape: [Int]) throws(TensorError) {
+    try self.init(bits: values.map(\.bitPattern), .float64, shape)
+  }
+
+  /// A new tensor of those numbers, in row-major order.
+  public init(_ values: [Int64], shape: [Int]) throws(TensorError) {
+    try self.init(bits: values, .int64, shape)
+  }
+
+  private init(
+    bits: [some FixedWidthInteger], _ elementType: ElementType, _ shape: [Int]
+  ) throws(TensorError) {
+    var bytes: [UInt8] = []
+    for value in bits { bytes.append(littleEndian: value) }
+    guard Self.product(shape) == bits.count else {
+      throw .badGeometry("\(bits.count) values do not fill the shape \(shape)")
+    }
+    try self.init(storage: Storage(bytes: bytes), elementType: elementType, shape: shape)
+  }
+
+  /// The elements as 32-bit floats; nil unless that is what they are.
+  public func floats() throws -> [Float]? {
+    guard elementType == .float32 else { return nil }
+    let bytes = try contiguousBytes()
+    return stride(from: 0, to: bytes.count, by: 4).map { start in
+      Float(bitPattern: UInt32(littleEndian: bytes[start..<start + 4]))
+    }
+  }
+}
+
+extension Tensor {
+  /// The number that a 16-bit float's bits stand for (IEEE 754 binary16); on all platforms.
+  package static func double(fromHalf bits: UInt16) -> Double {
+    let sign: Double = bits >> 15 == 1 ? -1 : 1
+    let exponent = Int(bits >> 10 & 31)
+    let fraction = Double(bits & 1023) / 1024
+    switch exponent {
+    case 0: return sign * fraction * 0x1p-14
+    case 31: return bits & 1023 == 0 ? sign * .infinity : .nan
+    default:
+      return sign * (1 + fraction) * Double(sign: .plus, exponent: exponent - 15, significand: 1)
+    }
+  }
+}

@@ -1,0 +1,218 @@
+public import CkptPlatform
+
+/// A record that is to be written, stored.
+public struct ZipRecord: Sendable {
+  /// What it holds.
+  public enum Content: Sendable {
+    /// Bytes, wherever they are.
+    case source(ByteSource)
+    /// PyTorch's forty digits over the records before it; they are known when those are written.
+    case serializationID
+  }
+
+  /// Its name, with the folders before it.
+  public var name: String
+  /// What it holds.
+  public var content: Content
+  /// The key of the state dict that errors name beside the record.
+  public var key: String?
+
+  /// A record called `name`.
+  public init(name: String, content: Content, key: String? = nil) {
+    self.name = name
+    self.content = content
+    self.key = key
+  }
+
+  /// How many bytes it holds.
+  public var byteCount: Int {
+    switch content {
+    case .source(let source): source.byteCount
+    case .serializationID: SerializationID.byteCount
+    }
+  }
+}
+
+/// Where everything in an archive of stored records goes, byte for byte as PyTorch lays it out.
+///
+/// Sizes are all that it takes; the checksums come later.
+public struct ZipLayout: Sendable {
+  /// Where one record goes.
+  public struct Slot: Sendable {
+    let name: String
+    /// How many bytes the record holds.
+    public let byteCount: Int
+    /// Where its header begins.
+    public let headerOffset: Int
+    /// Where its bytes begin.
+    public let dataOffset: Int
+    /// Where the next header begins.
+    public let end: Int
+
+    var isLarge: Bool { byteCount >= ZipLayout.limit }
+    var isFar: Bool { headerOffset >= ZipLayout.limit }
+    var flags: UInt16 { byteCount == 0 ? 0x0800 : 0x0808 }
+  }
+
+  static let limit = 0xFFFF_FFFF
+  /// PyTorch lets each record's bytes begin at a multiple of this.
+  public static let alignment = 64
+
+  /// The records, in order.
+  public let slots: [Slot]
+  /// Where the directory begins.
+  public let directoryOffset: Int
+
+  /// Lays out records of these names and sizes.
+  ///
+  /// - Throws: `ZipError.unwritable` if a name is too long or occurs twice, or the sum too large.
+  public init(_ records: some Sequence<(name: String, byteCount: Int)>) throws {
+    var slots: [Slot] = []
+    var cursor = 0
+    for (name, byteCount) in records {
+      let nameByteCount = name.utf8.count
+      guard nameByteCount <= 0xFF00 else {
+        throw ZipError.unwritable("a record's name is too long (\"\(name)\")")
+      }
+      guard byteCount >= 0, cursor < 1 << 61, byteCount < 1 << 61 else {
+        throw ZipError.unwritable("the records are too large for one archive (\"\(name)\")")
+      }
+      let (isLarge, isFar) = (byteCount >= Self.limit, cursor >= Self.limit)
+      let wide = isLarge || isFar ? 4 + (isLarge ? 16 : 0) + (isFar ? 8 : 0) : 0
+      let start = cursor + 30 + nameByteCount + wide + 4
+      let data = (start + Self.alignment - 1) / Self.alignment * Self.alignment
+      let descriptor = byteCount == 0 ? 0 : isLarge || isFar ? 24 : 16
+      slots.append(
+        Slot(
+          name: name, byteCount: byteCount, headerOffset: cursor, dataOffset: data,
+          end: data + byteCount + descriptor))
+      cursor = data + byteCount + descriptor
+    }
+    self.slots = slots
+    directoryOffset = cursor
+    try checkNames()
+  }
+
+  /// No name may occur twice.
+  private func checkNames() throws {
+    var hashes = slots.map { slot in
+      // FNV-1a; a collision only costs the exact comparison.
+      slot.name.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+    }
+    hashes.sort()
+    guard zip(hashes, hashes.dropFirst()).contains(where: { $0 == $1 }) else { return }
+    var names = Set<[UInt8]>()
+    for slot in slots where !names.insert(Array(slot.name.utf8)).inserted {
+      throw ZipError.unwritable("a record's name occurs twice (\"\(slot.name)\")")
+    }
+  }
+
+  /// How many bytes the archive has in all.
+  public var byteCount: Int {
+    directoryOffset + directoryByteCount
+  }
+
+  private var directoryByteCount: Int {
+    slots.reduce(98) { sum, slot in
+      let wide = (slot.isLarge ? 16 : 0) + (slot.isFar ? 8 : 0)
+      return sum + 46 + slot.name.utf8.count + (wide == 0 ? 0 : wide + 4)
+    }
+  }
+
+  /// The bytes that an archive of those records begins with: the first record, if it is in memory.
+  public static func beginning(of records: [ZipRecord]) throws -> [UInt8] {
+    guard let first = records.first, case .source(.bytes(let bytes)) = first.content else {
+      return []
+    }
+    let layout = try ZipLayout([(first.name, first.byteCount)])
+    return layout.header(layout.slots[0]) + bytes
+  }
+
+  /// What stands before a record's bytes: its header and the padding.
+  func header(_ slot: Slot) -> [UInt8] {
+    var header: [UInt8] = [0x50, 0x4B, 3, 4, 0, 0]
+    header.append(littleEndian: slot.flags)
+    // Method, time, date, checksum and sizes: the descriptor and the directory have them.
+    header += [UInt8](repeating: 0, count: 18)
+    var wide: [UInt8] = []
+    if slot.isLarge {
+      wide.append(littleEndian: UInt64(slot.byteCount))
+      wide.append(littleEndian: UInt64(0))
+    }
+    if slot.isFar { wide.append(littleEndian: UInt64(slot.headerOffset)) }
+    let size = slot.dataOffset - slot.headerOffset
+    header.append(littleEndian: UInt16(slot.name.utf8.count))
+    header.append(littleEndian: UInt16(size - 30 - slot.name.utf8.count))
+    header += slot.name.utf8
+    if !wide.isEmpty {
+      header.append(littleEndian: UInt16(1))
+      header.append(littleEndian: UInt16(wide.count))
+      header += wide
+    }
+    let padding = size - header.count - 4
+    header += Array("FB".utf8)
+    header.append(littleEndian: UInt16(padding))
+    header += [UInt8](repeating: UInt8(ascii: "Z"), count: padding)
+    return header
+  }
+
+  /// What stands behind a record's bytes: its checksum and sizes.
+  func descriptor(_ slot: Slot, crc32: UInt32) -> [UInt8] {
+    guard slot.byteCount > 0 else { return [] }
+    var bytes: [UInt8] = [0x50, 0x4B, 7, 8]
+    bytes.append(littleEndian: crc32)
+    for _ in 0..<2 {
+      if slot.isLarge || slot.isFar {
+        bytes.append(littleEndian: UInt64(slot.byteCount))
+      } else {
+        bytes.append(littleEndian: UInt32(slot.byteCount))
+      }
+    }
+    return bytes
+  }
+
+  /// The directory and the end records.
+  func directory(crc32 sums: [UInt32]) -> [UInt8] {
+    func short(_ value: Int) -> UInt32 { UInt32(clamping: value) }
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(directoryByteCount)
+    for (slot, sum) in zip(slots, sums) {
+      var wide: [UInt8] = []
+      if slot.isLarge {
+        wide.append(littleEndian: UInt64(slot.byteCount))
+        wide.append(littleEndian: UInt64(slot.byteCount))
+      }
+      if slot.isFar { wide.append(littleEndian: UInt64(slot.headerOffset)) }
+      bytes += [0x50, 0x4B, 1, 2, 0, 0, 0, 0]
+      bytes.append(littleEndian: slot.flags)
+      bytes += [0, 0, 0, 0, 0, 0]
+      bytes.append(littleEndian: sum)
+      bytes.append(littleEndian: short(slot.byteCount))
+      bytes.append(littleEndian: short(slot.byteCount))
+      bytes.append(littleEndian: UInt16(slot.name.utf8.count))
+      bytes.append(littleEndian: UInt16(wide.isEmpty ? 0 : wide.count + 4))
+      bytes += [UInt8](repeating: 0, count: 10)
+      bytes.append(littleEndian: short(slot.headerOffset))
+      bytes += slot.name.utf8
+      guard !wide.isEmpty else { continue }
+      bytes.append(littleEndian: UInt16(1))
+      bytes.append(littleEndian: UInt16(wide.count))
+      bytes += wide
+    }
+    let (size, count) = (bytes.count, slots.count)
+    bytes += [0x50, 0x4B, 6, 6]
+    bytes.append(littleEndian: UInt64(44))
+    bytes += [0x1E, 3, 0x2D, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    for value in [count, count, size, directoryOffset] {
+      bytes.append(littleEndian: UInt64(value))
+    }
+    bytes += [0x50, 0x4B, 6, 7, 0, 0, 0, 0]
+    bytes.append(littleEndian: UInt64(directoryOffset + size))
+    bytes += [1, 0, 0, 0, 0x50, 0x4B, 5, 6, 0, 0, 0, 0]
+    for _ in 0..<2 { bytes.append(littleEndian: UInt16(clamping: count)) }
+    bytes.append(littleEndian: short(size))
+    bytes.append(littleEndian: short(directoryOffset))
+    bytes += [0, 0]
+    return bytes
+  }
+}

@@ -1,0 +1,94 @@
+public import CkptPlatform
+internal import CkptBytes
+internal import Synchronization
+
+extension ZipReader {
+  /// What reading one record to its end has shown.
+  public struct RecordCheck: Sendable {
+    /// The record.
+    public let entry: ZipEntry
+    /// What is wrong with it; nil if nothing is.
+    public let problem: (any Diagnostic)?
+  }
+
+  private struct Job {
+    let record: Int
+    let range: Range<Int>
+  }
+
+  private struct Found {
+    var next = 0
+    var isStopped = false
+    var parts: [Int: [(start: Int, count: Int, sum: UInt32)]] = [:]
+    var problems: [Int: ZipError] = [:]
+  }
+
+  /// Reads every record to its end, on several threads, and compares its checksum where one is recorded.
+  ///
+  /// - Parameters:
+  ///   - progress: told how many bytes were read since last time, from any thread.
+  /// - Returns: every record, in the directory's order.
+  /// - Throws: `FileError` where the file cannot be read; `CancelledError`.
+  public func checkRecords(
+    workers: Int = min(Parallel.processorCount, 4), cancellation: Cancellation = Cancellation(),
+    progress: (@Sendable (Int) -> Void)? = nil
+  ) throws -> [RecordCheck] {
+    let blockSize = 256 << 10
+    var jobs: [Job] = []
+    for (index, entry) in entries.enumerated() {
+      let step = entry.isStored ? 16 << 20 : max(entry.byteCount, 1)
+      for start in stride(from: 0, to: max(entry.byteCount, 1), by: step) {
+        jobs.append(Job(record: index, range: start..<min(start + step, entry.byteCount)))
+      }
+    }
+    let queue = jobs
+    let found = Mutex(Found())
+    try Parallel.run(workers: max(1, min(workers, jobs.count))) { _ in
+      let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: blockSize, alignment: 64)
+      defer { buffer.deallocate() }
+      while true {
+        let job: Job? = found.withLock { found in
+          guard !found.isStopped, found.next < queue.count else { return nil }
+          defer { found.next += 1 }
+          return queue[found.next]
+        }
+        guard let job else { return }
+        do {
+          let reader = try source(of: entries[job.record]).makeReader(at: job.range.lowerBound)
+          var sum: UInt32 = 0
+          var place = job.range.lowerBound
+          while place < job.range.upperBound {
+            try cancellation.check()
+            let count = min(blockSize, job.range.upperBound - place)
+            let block = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+            try reader.read(into: block)
+            sum = Checksum.crc32(UnsafeRawBufferPointer(block), from: sum)
+            place += count
+            progress?(count)
+          }
+          let part = (job.range.lowerBound, job.range.count, sum)
+          found.withLock { $0.parts[job.record, default: []].append(part) }
+        } catch let error as ZipError {
+          found.withLock { $0.problems[job.record] = error }
+        } catch {
+          found.withLock { $0.isStopped = true }
+          throw error
+        }
+      }
+    }
+    let (parts, problems) = found.withLock { ($0.parts, $0.problems) }
+    return entries.enumerated().map { index, entry in
+      if let problem = problems[index] { return RecordCheck(entry: entry, problem: problem) }
+      let sum = (parts[index] ?? []).sorted { $0.start < $1.start }.reduce(UInt32(0)) {
+        Checksum.combined($0, $1.sum, secondByteCount: $1.count)
+      }
+      guard let recorded = entry.recordedCRC32, recorded != sum else {
+        return RecordCheck(entry: entry, problem: nil)
+      }
+      return RecordCheck(
+        entry: entry,
+        problem: ChecksumError(
+          file: file.path, record: entry.name, recorded: recorded, found: sum))
+    }
+  }
+}

@@ -1,0 +1,112 @@
+public import CkptPlatform
+public import CkptBytes
+
+/// Writes an archive of stored, aligned records: the bytes go through a ``StreamWriter``.
+public struct ZipWriter: Sendable {
+  private let stream: StreamWriter
+
+  /// A writer that uses `stream`.
+  public init(_ stream: StreamWriter = StreamWriter()) { self.stream = stream }
+
+  /// Writes `records` to `file`, from its start.
+  ///
+  /// - Throws: `ChecksumError` where a record's bytes are not those that its own archive recorded, with
+  ///   the key that the record names; `FileError`; `CancelledError`; whatever a computed source throws.
+  /// - Returns: the archive's size in bytes.
+  @discardableResult
+  public func write(_ records: [ZipRecord], to file: File) throws -> Int {
+    try write(inARow: [records], to: file)
+  }
+
+  /// Writes archives of those records, one behind the other; each is laid out as if it stood alone.
+  ///
+  /// - Returns: the size of all of them in bytes.
+  @discardableResult
+  public func write(inARow archives: [[ZipRecord]], to file: File) throws -> Int {
+    var placed: [PlacedArchive] = []
+    var segments: [StreamSegment] = []
+    var places: [(archive: Int, record: Int)] = []
+    var start = 0
+    for (number, records) in archives.enumerated() {
+      let layout = try ZipLayout(records.map { ($0.name, $0.byteCount) })
+      placed.append(PlacedArchive(start: start, layout: layout))
+      for (index, record) in records.enumerated() {
+        guard case .source(let source) = record.content else { continue }
+        let slot = layout.slots[index]
+        segments.append(
+          StreamSegment(
+            offset: start + slot.dataOffset, source: source,
+            headerByteCount: slot.dataOffset - slot.headerOffset,
+            trailerByteCount: slot.end - slot.dataOffset - slot.byteCount))
+        places.append((number, index))
+      }
+      start += layout.byteCount
+    }
+    var sums = archives.map { [UInt32](repeating: 0, count: $0.count) }
+    do {
+      let found = try stream.write(
+        segments, framing: Framing(archives: placed, places: places), to: file)
+      for (place, sum) in zip(places, found) { sums[place.archive][place.record] = sum }
+    } catch let error as ChecksumError where error.key == nil {
+      throw error.naming(Self.key(of: error, in: archives))
+    }
+    for (number, records) in archives.enumerated() {
+      try finish(records, placed[number], &sums[number], to: file)
+    }
+    return start
+  }
+
+  /// Where an archive begins in its file, and how it is laid out from there.
+  private struct PlacedArchive {
+    let start: Int
+    let layout: ZipLayout
+  }
+
+  /// The headers and descriptors around the records' bytes.
+  private struct Framing: StreamFraming {
+    let archives: [PlacedArchive]
+    let places: [(archive: Int, record: Int)]
+
+    func header(of index: Int) -> [UInt8] {
+      let (layout, slot) = slot(of: index)
+      return layout.header(slot)
+    }
+    func trailer(of index: Int, crc32: UInt32) -> [UInt8] {
+      let (layout, slot) = slot(of: index)
+      return layout.descriptor(slot, crc32: crc32)
+    }
+    private func slot(of index: Int) -> (ZipLayout, ZipLayout.Slot) {
+      let place = places[index]
+      let layout = archives[place.archive].layout
+      return (layout, layout.slots[place.record])
+    }
+  }
+
+  private static func key(of error: ChecksumError, in archives: [[ZipRecord]]) -> String? {
+    for record in archives.joined() {
+      guard case .source(.region(let region)) = record.content else { continue }
+      if region.name == error.record, region.file.path == error.file { return record.key }
+    }
+    return nil
+  }
+
+  /// Writes what depends on the records' checksums: the id and the directory.
+  private func finish(
+    _ records: [ZipRecord], _ archive: PlacedArchive, _ sums: inout [UInt32], to file: File
+  ) throws {
+    let layout = archive.layout
+    for (index, record) in records.enumerated() {
+      guard case .serializationID = record.content else { continue }
+      let before = (0..<index).map { (records[$0].name, sums[$0], records[$0].byteCount) }
+      let digits = SerializationID.digits(before)
+      sums[index] = Checksum.crc32(digits)
+      let slot = layout.slots[index]
+      let bytes = layout.header(slot) + digits + layout.descriptor(slot, crc32: sums[index])
+      try bytes.withUnsafeBytes { try file.write($0, at: archive.start + slot.headerOffset) }
+    }
+    let directory = layout.directory(crc32: sums)
+    try directory.withUnsafeBytes {
+      try file.write($0, at: archive.start + layout.directoryOffset)
+    }
+  }
+}
