@@ -9,8 +9,14 @@ let settings: [SwiftSetting] = [
   .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
+/// The rooms that every other one may use: the system, bytes, text, patterns over keys.
+let baseRooms = ["CkptPlatform", "CkptBytes", "CkptText", "CkptPatterns"]
+let base = baseRooms.map { Target.Dependency.byName(name: $0) }
+
 let collections = Target.Dependency.product(
   name: "OrderedCollections", package: "swift-collections")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
   name: "StateDictKit",
@@ -45,75 +51,45 @@ let package = Package(
     .target(
       name: "CCkptKernels", cSettings: [.headerSearchPath("."), .headerSearchPath("variants")]),
 
-    // The rooms; each depends only on those above it.
-    .target(name: "CkptPlatform", dependencies: ["CCkptLinux"], swiftSettings: settings),
-    .target(name: "CkptPickle", dependencies: ["CkptPlatform"], swiftSettings: settings),
+    // The rooms; each depends only on those above it. `base` is under everything else.
+    target("CkptPlatform", ["CCkptLinux"]),
+    target("CkptBytes", ["CCkptZlib", "CCkptDeflate", "CkptPlatform"]),
+    target("CkptText", ["CkptPlatform", "CkptBytes", "Yams"]),
+    target("CkptPatterns", ["CkptPlatform", "CkptText"]),
+
+    target("CkptPickle", base),
+    target("CkptZip", base + ["CCkptZip"]),
+    target("CkptTensors", base + ["CCkptKernels"]),
+    target("CkptSafetensors", base + ["CkptTensors"]),
+    target("CkptGGUF", base + ["CkptTensors"]),
+    target("CkptNumpy", base + ["CkptTensors"]),
+    target("CkptStateDicts", base + ["CkptTensors", collections]),
+    target(
+      "CkptIO",
+      base + [
+        "CkptPickle", "CkptZip", "CkptTensors", "CkptSafetensors", "CkptGGUF", "CkptNumpy",
+        "CkptStateDicts",
+      ]),
+    target("CkptMerging", base + ["CCkptKernels", "CkptTensors", "CkptStateDicts", "Yams"]),
+    target("CkptInspection", base + ["CkptTensors", "CkptStateDicts", crypto]),
     .target(
-      name: "CkptBytes", dependencies: ["CCkptZlib", "CCkptDeflate", "CkptPlatform"],
-      swiftSettings: settings),
-    .target(
-      name: "CkptZip", dependencies: ["CCkptZip", "CkptPlatform", "CkptBytes"],
-      swiftSettings: settings),
-    .target(
-      name: "CkptTensors", dependencies: ["CCkptKernels", "CkptPlatform"], swiftSettings: settings),
-    .target(
-      name: "CkptStateDicts", dependencies: ["CkptPlatform", "CkptTensors", collections],
-      swiftSettings: settings),
-    .target(
-      name: "CkptSafetensors", dependencies: ["CkptPlatform", "CkptTensors"],
-      swiftSettings: settings),
-    .target(
-      name: "CkptGGUF", dependencies: ["CkptPlatform", "CkptTensors"], swiftSettings: settings),
-    .target(
-      name: "CkptNumpy", dependencies: ["CkptPlatform", "CkptTensors"], swiftSettings: settings),
-    .target(
-      name: "CkptMerging",
-      dependencies: ["CCkptKernels", "CkptPlatform", "CkptTensors", "CkptStateDicts", "Yams"],
-      swiftSettings: settings),
-    .target(
-      name: "CkptIO",
-      dependencies: [
-        "CkptPlatform", "CkptPickle", "CkptSafetensors", "CkptGGUF", "CkptNumpy", "CkptBytes",
-        "CkptZip", "CkptTensors", "CkptStateDicts",
-      ],
-      swiftSettings: settings),
+      name: "CkptRecipes", dependencies: base + ["CkptStateDicts", "Yams"],
+      resources: [.embedInCode("recipes.yml")], swiftSettings: settings),
+    target(
+      "StateDictKit",
+      base + [
+        "CkptPickle", "CkptTensors", "CkptStateDicts", "CkptMerging", "CkptIO", "CkptRecipes",
+        "CkptInspection",
+      ]),
+
     // Loops of the training core, in C, compiled for several instruction sets.
     .target(
       name: "CCkptTrainingKernels",
       cSettings: [.headerSearchPath("."), .headerSearchPath("../CCkptKernels/variants")]),
-    .target(
-      name: "TrainingCore",
-      dependencies: ["CCkptTrainingKernels", "CkptPlatform", "CkptTensors", "CkptStateDicts"],
-      swiftSettings: settings),
-    .target(
-      name: "CkptRecipes", dependencies: ["CkptPlatform", "CkptStateDicts", "Yams"],
-      resources: [.embedInCode("recipes.yml")], swiftSettings: settings),
-    .target(
-      name: "CkptInspection",
-      dependencies: [
-        "CkptPlatform", "CkptTensors", "CkptStateDicts",
-        .product(name: "Crypto", package: "swift-crypto"),
-      ],
-      swiftSettings: settings),
-    .target(
-      name: "ModelZoo",
-      dependencies: ["CkptPlatform", "CkptTensors", "CkptStateDicts", "TrainingCore", "Yams"],
-      swiftSettings: settings),
-    .target(
-      name: "StateDictKit",
-      dependencies: [
-        "CkptPlatform", "CkptPickle", "CkptTensors", "CkptStateDicts", "CkptMerging", "CkptIO",
-        "CkptRecipes",
-        "CkptInspection",
-      ],
-      swiftSettings: settings),
-    .target(
-      name: "CkptCommands",
-      dependencies: [
-        "StateDictKit", "ModelZoo", "TrainingCore", "Yams",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
-      ],
-      swiftSettings: settings),
+    target("TrainingCore", base + ["CCkptTrainingKernels", "CkptTensors", "CkptStateDicts"]),
+    target("ModelZoo", base + ["CkptTensors", "CkptStateDicts", "TrainingCore", "Yams"]),
+
+    target("CkptCommands", base + ["StateDictKit", "ModelZoo", "TrainingCore", "Yams", arguments]),
     .executableTarget(
       name: "CkptTool", dependencies: ["CkptCommands", "CkptPlatform"], swiftSettings: settings),
 
@@ -121,41 +97,44 @@ let package = Package(
     .executableTarget(
       name: "CkptFineTuningExample",
       dependencies: [
-        "StateDictKit", "CkptStateDicts", "CkptTensors", "ModelZoo", "TrainingCore",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "StateDictKit", "CkptStateDicts", "CkptTensors", "ModelZoo", "TrainingCore", arguments,
       ], path: "Examples/FineTuning", swiftSettings: settings),
 
     // A test target a room.
     .target(
-      name: "CkptTestSupport", dependencies: [.product(name: "Crypto", package: "swift-crypto")],
+      name: "CkptTestSupport", dependencies: [crypto],
       path: "Tests/CkptTestSupport", swiftSettings: settings),
     test("CkptPlatform"),
+    test("CkptBytes"),
     test("CkptPickle"),
-    test("CkptBytes", "CkptPlatform"),
-    test("CkptZip", "CkptPlatform", "CkptBytes"),
-    test("CkptTensors", "CkptPlatform"),
-    test("CkptSafetensors", "CkptTensors", "CkptPlatform"),
-    test("CkptStateDicts", "CkptTensors", "CkptPlatform"),
-    test("CkptGGUF", "CkptPlatform", "CkptTensors"),
-    test("CkptNumpy", "CkptPlatform", "CkptTensors"),
-    test(
-      "CkptMerging", "CCkptKernels", "StateDictKit", "CkptStateDicts", "CkptTensors", "CkptPlatform"
-    ),
+    test("CkptZip"),
+    test("CkptTensors"),
+    test("CkptSafetensors", "CkptTensors"),
+    test("CkptGGUF", "CkptTensors"),
+    test("CkptNumpy", "CkptTensors"),
+    test("CkptStateDicts", "CkptTensors"),
     test("CkptIO", "StateDictKit", "CkptZip", "CkptPickle"),
-    test("CkptRecipes", "CkptStateDicts", "CkptTensors", "CkptPlatform"),
-    test("TrainingCore", "StateDictKit", "CkptStateDicts", "CkptTensors"),
-    test("CkptInspection", "CkptTensors", "CkptStateDicts", "CkptPlatform", "CkptIO"),
+    test("CkptMerging", "CCkptKernels", "StateDictKit", "CkptStateDicts", "CkptTensors"),
+    test("CkptInspection", "CkptTensors", "CkptStateDicts", "CkptIO"),
+    test("CkptRecipes", "CkptStateDicts", "CkptTensors"),
     test("StateDictKit"),
-    test(
-      "ModelZoo", "StateDictKit", "TrainingCore", "CkptStateDicts", "CkptTensors", "CkptPlatform"),
+    test("TrainingCore", "StateDictKit", "CkptStateDicts", "CkptTensors"),
+    test("ModelZoo", "StateDictKit", "TrainingCore", "CkptStateDicts", "CkptTensors"),
     test("CkptCommands", "StateDictKit", "CkptStateDicts", "CkptTensors"),
   ]
 )
 
+/// A room of the library.
+func target(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
 /// The tests of a room, and the other rooms that they look into.
-func test(_ room: String, _ others: String...) -> Target {
+func test(_ room: String, _ others: Target.Dependency...) -> Target {
   .testTarget(
     name: (room.hasPrefix("Ckpt") ? room : "Ckpt" + room) + "Tests",
-    dependencies: ([room, "CkptTestSupport"] + others).map { .init(stringLiteral: $0) },
+    dependencies: base + (baseRooms.contains(room) ? [] : [.byName(name: room)]) + [
+      "CkptTestSupport"
+    ] + others,
     swiftSettings: settings)
 }

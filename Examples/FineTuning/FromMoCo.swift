@@ -1,3 +1,4 @@
+import CkptPatterns
 internal import ArgumentParser
 internal import ModelZoo
 internal import StateDictKit

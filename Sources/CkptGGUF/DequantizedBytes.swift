@@ -1,4 +1,4 @@
-public import CkptPlatform
+public import CkptBytes
 
 /// The numbers that quantized blocks stand for, as little-endian 32-bit floats, made on demand.
 public struct DequantizedBytes: ComputedBytes {

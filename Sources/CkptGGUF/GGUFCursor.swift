@@ -1,3 +1,4 @@
+internal import CkptBytes
 internal import CkptPlatform
 
 /// Goes through a GGUF header with a small block of the file in memory.

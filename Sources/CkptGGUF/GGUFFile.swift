@@ -1,3 +1,4 @@
+public import CkptBytes
 public import CkptPlatform
 public import CkptTensors
 

@@ -1,4 +1,5 @@
-public import CkptPlatform
+public import CkptBytes
+internal import CkptPlatform
 public import CkptTensors
 
 /// Where everything in a GGUF file goes, known from sizes alone.

@@ -1,4 +1,5 @@
-public import CkptPlatform
+public import CkptBytes
+internal import CkptPlatform
 public import CkptTensors
 
 /// The header of an `.npy` file: what the array's elements are and how they lie.

@@ -124,22 +124,15 @@ final class PendingFile: Sendable {
 }
 
 extension File {
-  /// A file without a name that holds what `source` gives: for what can only be read by its position in a file.
+  /// A file without a name in the folder for temporary files, filled by `fill`: for what can only be read by
+  /// its position in a file.
   ///
   /// - Parameter path: what errors call it.
-  package static func unnamed(holding source: ByteSource, path: String) throws -> File {
+  /// - Throws: what `fill` throws; `FileError` where it cannot be made.
+  package static func unnamed(path: String, _ fill: (File) throws -> Void) throws -> File {
     let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
     let pending = try PendingFile(in: folder, path: path, cancellation: Cancellation())
-    let reader = try source.makeReader(at: 0)
-    var block = [UInt8](repeating: 0, count: min(max(source.byteCount, 1), 256 << 10))
-    for start in stride(from: 0, to: source.byteCount, by: block.count) {
-      let count = min(block.count, source.byteCount - start)
-      try block.withUnsafeMutableBytes { block in
-        let part = UnsafeMutableRawBufferPointer(rebasing: block[..<count])
-        try reader.read(into: part)
-        try pending.file.write(UnsafeRawBufferPointer(part), at: start)
-      }
-    }
+    try fill(pending.file)
     let copy = dup(pending.file.descriptor)
     guard copy >= 0 else { throw FileError.fromErrno(.inputOutput, "cannot open anew", path: path) }
     return try File(adopting: copy, path: path, kind: .inputOutput)

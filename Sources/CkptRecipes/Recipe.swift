@@ -1,3 +1,4 @@
+public import CkptPatterns
 public import CkptStateDicts
 
 /// A named set of rules for the keys of a kind of checkpoint.
@@ -25,7 +26,7 @@ public struct Recipe: Sendable {
 
   /// The steps of the first variant that fits those keys; nil if none does.
   public func steps(for keys: [String]) throws -> [KeyStep]? {
-    try variants.first { try $0.when.allSatisfy { try $0.matchesAny(of: keys) } }?.steps
+    variants.first { $0.when.allSatisfy { $0.matchesAny(of: keys) } }?.steps
   }
 }
 

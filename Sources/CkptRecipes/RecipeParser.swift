@@ -1,3 +1,4 @@
+internal import CkptPatterns
 internal import CkptPlatform
 internal import CkptStateDicts
 internal import Yams
@@ -89,7 +90,7 @@ struct RecipeParser {
   private func located<T>(_ node: Node, _ body: () throws -> T) throws -> T {
     do {
       return try body()
-    } catch let error as StateDictError {
+    } catch let error as PatternError {
       throw bad(error.description, node)
     }
   }

@@ -1,3 +1,4 @@
+internal import CkptBytes
 public import CkptPlatform
 public import CkptTensors
 

@@ -1,3 +1,4 @@
+internal import CkptBytes
 internal import CkptPlatform
 
 /// Where everything in a safetensors file goes, byte for byte as the reference implementation (0.8.0) lays

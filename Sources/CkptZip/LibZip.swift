@@ -1,4 +1,5 @@
 internal import CCkptZip
+internal import CkptBytes
 internal import CkptPlatform
 internal import Synchronization
 

@@ -1,3 +1,5 @@
+internal import CkptText
+internal import CkptBytes
 internal import CkptPlatform
 
 /// One record of an archive, as its central directory describes it.

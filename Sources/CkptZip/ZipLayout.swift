@@ -1,4 +1,4 @@
-public import CkptPlatform
+public import CkptBytes
 
 /// A record that is to be written, stored.
 public struct ZipRecord: Sendable {

@@ -1,5 +1,6 @@
+internal import CkptText
 public import CkptPlatform
-internal import CkptBytes
+public import CkptBytes
 
 /// An open archive: which records it has and where their bytes lie.
 public final class ZipReader: Sendable {

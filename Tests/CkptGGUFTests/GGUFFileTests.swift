@@ -1,5 +1,6 @@
 import Foundation
 import CkptGGUF
+import CkptBytes
 import CkptPlatform
 import CkptTensors
 import CkptTestSupport

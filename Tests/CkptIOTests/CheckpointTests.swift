@@ -1,5 +1,6 @@
 import CkptIO
 import Foundation
+import CkptBytes
 import CkptPlatform
 import StateDictKit
 import CkptTestSupport

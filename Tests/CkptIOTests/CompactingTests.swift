@@ -1,4 +1,5 @@
 import CkptIO
+import CkptBytes
 import CkptPlatform
 import StateDictKit
 import CkptTestSupport

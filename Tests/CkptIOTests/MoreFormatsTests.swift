@@ -1,5 +1,6 @@
 import CkptIO
 import CkptPickle
+import CkptBytes
 import CkptPlatform
 import StateDictKit
 import CkptTestSupport

@@ -1,3 +1,4 @@
+import CkptPatterns
 import CkptIO
 import CkptStateDicts
 import CkptTensors

@@ -1,3 +1,4 @@
+import CkptPatterns
 import CkptIO
 import Foundation
 import CkptPlatform
@@ -102,7 +103,7 @@ struct ResizingTests {
       ("a=bicubic,from=0x3", 10), ("a=", 2), ("re:(=pad", 3),
     ])
   func badRules(written: String, place: Int) {
-    let error = #expect(throws: StateDictError.self) { try ResizeRule(written) }
+    let error = #expect(throws: PatternError.self) { try ResizeRule(written) }
     #expect(error?.kind == .usage && error?.excerpt?.place == place)
   }
 

@@ -1,3 +1,5 @@
+import CkptPatterns
+import CkptBytes
 import CkptPlatform
 import StateDictKit
 import CkptStateDicts

@@ -1,3 +1,4 @@
+import CkptPatterns
 import ModelZoo
 import StateDictKit
 import CkptStateDicts

@@ -1,5 +1,5 @@
 import CkptNumpy
-import CkptPlatform
+import CkptBytes
 import CkptTensors
 import CkptTestSupport
 import Testing

@@ -1,3 +1,4 @@
+import CkptPatterns
 import Foundation
 import CkptPlatform
 import CkptRecipes

@@ -1,3 +1,4 @@
+import CkptPatterns
 import Foundation
 import StateDictKit
 import CkptTestSupport

@@ -1,3 +1,4 @@
+import CkptPatterns
 import CkptStateDicts
 import CkptTensors
 import Testing
@@ -67,17 +68,17 @@ struct RenamingTests {
     #expect(try KeyRename.pair("a=b=c") == ("a", "b=c"))
     #expect(try KeyRename.pair(#"a\=b=c"#) == ("a=b", "c"))
     #expect(try KeyRename.pair("a=") == ("a", ""))
-    #expect(throws: StateDictError.self) { try KeyRename.pair("ab") }
+    #expect(throws: PatternError.self) { try KeyRename.pair("ab") }
     for empty: KeyRename in [
       .replace("", with: "b"), .replacePrefix("", with: "b"), .stripPrefix(""),
     ] {
-      #expect(throws: StateDictError.self) { try stateDict("a").renamingKeys(empty) }
+      #expect(throws: PatternError.self) { try stateDict("a").renamingKeys(empty) }
     }
   }
 
   @Test("A template that names no group, or no expression, is refused")
   func badRules() {
-    #expect(throws: StateDictError.self) { try KeyRename.regexRule("a") }
+    #expect(throws: PatternError.self) { try KeyRename.regexRule("a") }
     #expect(throws: (any Error).self) {
       try stateDict("a").renamingKeys(.regex("a", template: "$7"))
     }

@@ -1,3 +1,4 @@
+import CkptPatterns
 import CkptPlatform
 import CkptStateDicts
 import CkptTensors
@@ -51,7 +52,7 @@ struct KeyRegexTests {
       ("glob:a[b", 6), ("glob:a{b", 6), ("glob:{a,b}{c", 10), ("glob:[z-a]", 6),
     ])
   func places(pattern: String, place: Int) {
-    let error = #expect(throws: StateDictError.self) { try KeyPattern(pattern) }
+    let error = #expect(throws: PatternError.self) { try KeyPattern(pattern) }
     #expect(error?.kind == .usage)
     #expect(error?.excerpt == Excerpt(pattern, at: place))
   }
@@ -62,7 +63,7 @@ struct KeyRegexTests {
       ("a", 1), ("(=>b", 0), ("a=>$", 3), ("a=>x$7", 4), ("a=>${n}", 3), ("(?<n>a)=>${m}", 9),
     ])
   func rules(rule: String, place: Int) {
-    let error = #expect(throws: StateDictError.self) { try KeyRename.regexRule(rule) }
+    let error = #expect(throws: PatternError.self) { try KeyRename.regexRule(rule) }
     #expect(error?.excerpt == Excerpt(rule, at: place))
     #expect(error?.kind == .usage)
   }
@@ -72,7 +73,7 @@ struct KeyRegexTests {
     for count in [101, 100_000] {
       let pattern =
         "re:" + String(repeating: "(", count: count) + String(repeating: ")", count: count)
-      let error = #expect(throws: StateDictError.self) { try KeyPattern(pattern) }
+      let error = #expect(throws: PatternError.self) { try KeyPattern(pattern) }
       #expect(error?.kind == .usage)
     }
   }

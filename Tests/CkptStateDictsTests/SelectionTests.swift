@@ -1,3 +1,4 @@
+import CkptPatterns
 import CkptPlatform
 import CkptStateDicts
 import CkptTensors
@@ -38,7 +39,7 @@ struct SelectionTests {
       "glob:" + String(repeating: "{a,b}", count: 30),
     ])
   func bad(pattern: String) {
-    let error = #expect(throws: StateDictError.self) { try KeyPattern(pattern) }
+    let error = #expect(throws: PatternError.self) { try KeyPattern(pattern) }
     #expect(error?.kind == .usage)
   }
 

@@ -1,4 +1,4 @@
-import CkptPlatform
+import CkptBytes
 import CkptTensors
 import CkptTestSupport
 import Testing

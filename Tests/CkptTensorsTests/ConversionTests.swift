@@ -1,5 +1,5 @@
 import Foundation
-import CkptPlatform
+import CkptBytes
 import CkptTensors
 import CkptTestSupport
 import Testing

@@ -1,3 +1,4 @@
+import CkptPatterns
 import StateDictKit
 import CkptStateDicts
 import CkptTestSupport

@@ -1,3 +1,4 @@
+import CkptPatterns
 import CkptStateDicts
 import CkptTensors
 import Testing

@@ -1,4 +1,5 @@
 import Foundation
+import CkptBytes
 import CkptPlatform
 import CkptTestSupport
 import Testing

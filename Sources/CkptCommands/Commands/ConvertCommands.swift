@@ -1,3 +1,4 @@
+internal import CkptPatterns
 internal import ArgumentParser
 internal import StateDictKit
 
@@ -74,13 +75,12 @@ struct CastOptions: ParsableArguments {
       include: try castInclude.map { try KeyPattern($0) },
       exclude: try castExclude.map { try KeyPattern($0) })
     try UnmatchedPatterns(selection, in: stateDict.keys, options: Self.names).report(of: file)
-    let isMeant = try selection.matcher()
     let result = try stateDict.converting(to: dtype) { key, tensor in
       let type = tensor.elementType
       let isPlain = type.isFloat && !type.isComplex
       let isInteger = !type.isFloat && !type.isComplex && type != .bool
       let isNamed = !castInclude.isEmpty && !dtype.isFloat && !dtype.isComplex && isInteger
-      return (isPlain || isNamed) && isMeant(key, .tensor(tensor))
+      return (isPlain || isNamed) && selection.matches(key, .tensor(tensor))
     }
     guard castInclude.isEmpty || !result.tallies.isEmpty else {
       throw InputError(

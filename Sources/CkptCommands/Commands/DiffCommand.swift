@@ -72,7 +72,7 @@ struct DiffCommand: ParsableCommand {
     let (first, firstPlace) = try load(a, at)
     let (second, secondPlace) = try load(b, otherAt ?? at)
     let wanted = try selection.selection()
-    let (left, right) = (try first.filter(wanted), try second.filter(wanted))
+    let (left, right) = (first.filter(wanted), second.filter(wanted))
     guard !(left.isEmpty && right.isEmpty) || selection.allowEmpty || first.isEmpty else {
       throw InputError(
         description: "the selection keeps no key of either file (\(a), \(b))",

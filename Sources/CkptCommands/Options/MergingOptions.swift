@@ -1,3 +1,4 @@
+internal import CkptPatterns
 internal import ArgumentParser
 internal import StateDictKit
 

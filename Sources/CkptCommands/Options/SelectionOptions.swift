@@ -1,3 +1,4 @@
+internal import CkptPatterns
 internal import ArgumentParser
 internal import StateDictKit
 
@@ -83,7 +84,7 @@ struct SelectionOptions: ParsableArguments {
   func apply(to stateDict: StateDict, of file: String) throws -> StateDict {
     let selection = try selection()
     try UnmatchedPatterns(selection, in: stateDict.keys).report(of: file)
-    let kept = try stateDict.filter(selection)
+    let kept = stateDict.filter(selection)
     try checkIsNotEmpty(kept.count, of: stateDict.count, in: file)
     return kept
   }

@@ -11,7 +11,7 @@ struct UnmatchedPatterns {
     _ selection: KeySelection, in keys: [String], options: [String] = ["include", "exclude"]
   ) throws {
     for (option, patterns) in zip(options, [selection.include, selection.exclude]) {
-      for (pattern, nearest) in try KeySelection(include: patterns).unmatched(in: keys) {
+      for (pattern, nearest) in KeySelection(include: patterns).unmatched(in: keys) {
         rules.append(("--\(option) \(pattern.written)", pattern.written, nearest))
       }
     }

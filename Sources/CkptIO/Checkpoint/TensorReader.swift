@@ -1,5 +1,5 @@
 internal import CkptPickle
-internal import CkptPlatform
+internal import CkptBytes
 internal import CkptStateDicts
 internal import CkptTensors
 

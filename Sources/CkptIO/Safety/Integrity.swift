@@ -1,3 +1,4 @@
+internal import CkptBytes
 public import CkptPlatform
 internal import CkptTensors
 internal import CkptZip

@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptStateDicts
 
 /// What the name of an output says of its format.

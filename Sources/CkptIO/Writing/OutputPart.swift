@@ -1,3 +1,4 @@
+internal import CkptBytes
 public import CkptPlatform
 
 /// One of several jobs that write a sharded output together, each by itself, on any machine that sees the

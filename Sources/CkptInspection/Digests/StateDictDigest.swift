@@ -1,5 +1,6 @@
 internal import Crypto
 internal import Foundation
+internal import CkptBytes
 public import CkptPlatform
 public import CkptStateDicts
 internal import CkptTensors

@@ -1,5 +1,6 @@
 internal import Crypto
 internal import Foundation
+internal import CkptBytes
 internal import CkptPlatform
 internal import Synchronization
 internal import CkptTensors

@@ -1,5 +1,5 @@
+internal import CkptBytes
 internal import Foundation
-internal import CkptPlatform
 
 /// The pictures of a page, as SVG in its text.
 enum HTMLPictures {

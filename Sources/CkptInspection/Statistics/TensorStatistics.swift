@@ -1,4 +1,4 @@
-internal import CkptPlatform
+internal import CkptBytes
 
 /// What a tensor's numbers come to. NaN and infinite ones are counted apart.
 ///

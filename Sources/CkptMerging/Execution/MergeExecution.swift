@@ -1,3 +1,4 @@
+internal import CkptBytes
 internal import CkptPlatform
 internal import CkptStateDicts
 internal import CkptTensors
@@ -6,7 +7,6 @@ internal import CkptTensors
 struct MergeExecution {
   private let merge: StateDictMerge
   private let context: MergeContext
-  private let matchers = PatternMatchers()
 
   init(_ merge: StateDictMerge) {
     self.merge = merge
@@ -55,7 +55,7 @@ struct MergeExecution {
     let keepsTies = !merge.method.isRandom
     for parts in all {
       let (operation, parameters) = try parts.plan.merge(
-        merge.method, shape: parts.like.shape, seed: merge.seed, matchers)
+        merge.method, shape: parts.like.shape, seed: merge.seed)
       let identity = Identity(views: parts.tensors.map(\.view), parameters: parameters)
       let type = elementType(of: parts)
       let storage: Storage

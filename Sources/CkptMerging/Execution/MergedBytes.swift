@@ -1,4 +1,5 @@
 internal import CCkptKernels
+internal import CkptBytes
 internal import CkptPlatform
 internal import Synchronization
 internal import CkptTensors

@@ -72,13 +72,12 @@ public struct StateDictMerge: Sendable {
 
   /// Plans the merge; no element is read yet.
   ///
-  /// - Throws: `MergeError` with everything that does not fit; `StateDictError.badPattern`;
+  /// - Throws: `MergeError` with everything that does not fit; `PatternError`;
   ///   `DerivedWeightError.noNumbers` for parts of weights, such as codes with scales beside them.
   public func merged() throws -> Result {
     guard let first = inputs.first else {
       throw MergeError.wrongInputs(method: method.name, problem: "needs inputs")
     }
-    let selected = try selection.matcher()
     let numbering =
       layers.map { LayerNumbering(prefix: $0, keys: first.stateDict.keys) }
       ?? LayerNumbering(keys: first.stateDict.keys)
@@ -87,7 +86,7 @@ public struct StateDictMerge: Sendable {
         name: "layers", problem: "names no module with numbered layers: \(layers ?? "")")
     }
     var plans: [TensorPlan] = []
-    for (key, value) in first.stateDict.values where selected(key, value) {
+    for (key, value) in first.stateDict.values where selection.matches(key, value) {
       let t =
         if let numbering, let layer = numbering.layer(of: key) {
           numbering.count > 1 ? Double(layer) / Double(numbering.count - 1) : 1
@@ -103,7 +102,7 @@ public struct StateDictMerge: Sendable {
     var unexpected: [MergeError.Mismatch] = []
     for input in inputs.dropFirst() {
       for (key, value) in input.stateDict.values
-      where selected(key, value) && first.stateDict.value(for: key) == nil {
+      where selection.matches(key, value) && first.stateDict.value(for: key) == nil {
         unexpected.append(.unexpected(key: key, input: input.name))
       }
     }

@@ -1,4 +1,4 @@
-internal import CkptPlatform
+internal import CkptBytes
 internal import CkptTensors
 
 /// One tensor to be: where it comes from, and where its parameters are found.
@@ -36,14 +36,14 @@ extension TensorPlan {
   ///
   /// - Throws: `MergeError.badParameter`, `.wrongInputs`.
   func merge(
-    _ method: MergeMethod, shape: [Int], seed: UInt64, _ matchers: PatternMatchers
+    _ method: MergeMethod, shape: [Int], seed: UInt64
   ) throws -> (operation: any TensorMerge, parameters: [Double?]) {
     let (sources, hasBase) = orderedSources(for: method)
     try check(method, count: sources.count, hasBase: hasBase)
     let others = hasBase ? Array(sources.dropFirst()) : sources
     let resolver = ParameterResolver(
       method: method, key: key, t: t, shared: shared,
-      inputs: others.map { ($0.name, $0.settings) }, matchers: matchers)
+      inputs: others.map { ($0.name, $0.settings) })
     let operation = try operation(
       of: method, resolver, sources: sources, hasBase: hasBase, shape: shape, seed: seed)
     return (operation, resolver.found.values)

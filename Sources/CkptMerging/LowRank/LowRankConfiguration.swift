@@ -1,3 +1,4 @@
+internal import CkptPatterns
 internal import CkptPlatform
 public import CkptStateDicts
 
@@ -244,7 +245,7 @@ private struct ConfigurationReader {
   private func pattern(
     _ text: String, _ whole: (String) -> String = { "^(.*\\.)?(\($0))$" }
   ) throws(Unfit) -> ModulePattern {
-    do throws(StateDictError) {
+    do throws(PatternError) {
       return try ModulePattern(whole(text))
     } catch {
       throw Unfit(

@@ -1,3 +1,4 @@
+internal import CkptPatterns
 internal import CkptStateDicts
 
 /// A regular expression over modules' names, as peft passes it to Python's `re.match`.
@@ -5,7 +6,7 @@ struct ModulePattern: Sendable {
   private let expression: KeyRegex
 
   /// Compiles an expression that begins with `^`.
-  init(_ text: String) throws(StateDictError) { expression = try KeyRegex(text) }
+  init(_ text: String) throws(PatternError) { expression = try KeyRegex(text) }
 
   /// Whether it matches from the name's start on.
   func matches(_ module: String) -> Bool { expression.isFound(in: module) }

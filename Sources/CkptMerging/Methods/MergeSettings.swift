@@ -1,5 +1,6 @@
-internal import CkptPlatform
-public import CkptStateDicts
+public import CkptPatterns
+internal import CkptBytes
+internal import CkptStateDicts
 
 /// The values of a parameter: by key pattern, and over the layers.
 public struct MergeSetting: Sendable {
@@ -31,10 +32,10 @@ public struct MergeSetting: Sendable {
 
   /// The value for a key at `t` between the first layer (0) and the last (1); nil if no rule matches.
   func value(
-    for key: String, at t: Double, isBoolean: Bool, _ matchers: PatternMatchers
+    for key: String, at t: Double, isBoolean: Bool
   ) throws -> Double? {
     for rule in rules {
-      if let pattern = rule.pattern, try !matchers.matches(pattern, key) { continue }
+      if let pattern = rule.pattern, !pattern.matches(key) { continue }
       guard let last = rule.values.indices.last else { continue }
       let scaled = min(max(t, 0), 1) * Double(last)
       let index = Int(saturating: scaled)
@@ -70,7 +71,6 @@ struct ParameterResolver {
   let shared: [MergeSettings]
   /// For each input but the base of the methods that need one: its key there, and its settings.
   let inputs: [(key: String, settings: [MergeSettings])]
-  let matchers: PatternMatchers
   /// What was looked up so far, in order; nil where nothing was set.
   let found = Found()
 
@@ -107,7 +107,7 @@ struct ParameterResolver {
   ) throws -> Double? {
     for scope in settings {
       if let setting = scope[parameter],
-        let value = try setting.value(for: key, at: t, isBoolean: parameter.isBoolean, matchers)
+        let value = try setting.value(for: key, at: t, isBoolean: parameter.isBoolean)
       {
         guard value.isFinite else {
           throw MergeError.badParameter(name: parameter.rawValue, problem: "is not finite (\(key))")
@@ -116,17 +116,5 @@ struct ParameterResolver {
       }
     }
     return nil
-  }
-}
-
-/// What patterns have become for comparing many keys with them.
-final class PatternMatchers {
-  private var known: [KeyPattern: (String) -> Bool] = [:]
-
-  func matches(_ pattern: KeyPattern, _ key: String) throws -> Bool {
-    if let matcher = known[pattern] { return matcher(key) }
-    let matcher = try pattern.matcher()
-    known[pattern] = matcher
-    return matcher(key)
   }
 }

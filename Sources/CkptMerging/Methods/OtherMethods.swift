@@ -1,6 +1,6 @@
 internal import CCkptKernels
 internal import Foundation
-internal import CkptPlatform
+internal import CkptBytes
 
 /// SCE (Wan et al., 2024): the elements that vary most are selected, each task vector weighs by its energy, and the
 /// minority's signs are erased.

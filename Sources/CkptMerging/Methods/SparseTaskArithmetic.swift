@@ -1,5 +1,5 @@
+internal import CkptBytes
 internal import CCkptKernels
-internal import CkptPlatform
 
 /// Task vectors (differences to a base) of which only a part is kept, added up, with or without an election of signs.
 ///

@@ -1,3 +1,4 @@
+internal import CkptPatterns
 internal import Foundation
 internal import CkptStateDicts
 internal import CkptTensors

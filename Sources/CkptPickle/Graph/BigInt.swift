@@ -1,3 +1,4 @@
+internal import CkptBytes
 internal import CkptPlatform
 
 /// Ints of any size between Python's two forms: two's complement bytes and decimal digits.

@@ -1,4 +1,5 @@
-public import CkptPlatform
+public import CkptBytes
+internal import CkptPlatform
 
 // Runs of bytes that a graph does not hold but knows where to find: a pickle of arrays is nearly all such runs.
 extension PickleGraph {

@@ -1,4 +1,4 @@
-internal import CkptPlatform
+internal import CkptBytes
 
 /// The objects that a pickle describes, as data: nothing in it is ever imported or called.
 ///

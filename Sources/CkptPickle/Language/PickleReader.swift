@@ -1,4 +1,4 @@
-internal import CkptPlatform
+internal import CkptBytes
 
 /// Takes the parts of opcodes from a pickle; every step is checked against the pickle's end.
 struct PickleReader {

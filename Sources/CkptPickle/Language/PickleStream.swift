@@ -1,3 +1,4 @@
+internal import CkptBytes
 public import CkptPlatform
 
 /// Reads pickles that stand in a row in a file, with other bytes between or behind them.

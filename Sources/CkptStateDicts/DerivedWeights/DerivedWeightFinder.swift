@@ -1,12 +1,13 @@
+internal import CkptText
 internal import OrderedCollections
 internal import CkptTensors
 
 /// Finds the weights that a state dict holds in parts.
 struct DerivedWeightFinder {
   let stateDict: StateDict
-  private var used = Set<StateKey>()
+  private var used = Set<ExactText>()
   private var found: [(place: Int, weight: DerivedWeight)] = []
-  private let places: [StateKey: Int]
+  private let places: [ExactText: Int]
 
   init(_ stateDict: StateDict) {
     self.stateDict = stateDict
@@ -24,9 +25,9 @@ struct DerivedWeightFinder {
   }
 
   private mutating func add(_ weight: DerivedWeight) {
-    guard !weight.parts.contains(where: { used.contains(StateKey($0)) }) else { return }
-    let parts = weight.parts.compactMap { places[StateKey($0)] }
-    for part in weight.parts { used.insert(StateKey(part)) }
+    guard !weight.parts.contains(where: { used.contains(ExactText($0)) }) else { return }
+    let parts = weight.parts.compactMap { places[ExactText($0)] }
+    for part in weight.parts { used.insert(ExactText(part)) }
     found.append((parts.min() ?? 0, weight))
   }
 

@@ -1,4 +1,4 @@
-internal import CkptPlatform
+internal import CkptBytes
 internal import Synchronization
 internal import CkptTensors
 

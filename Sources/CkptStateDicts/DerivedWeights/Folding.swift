@@ -1,3 +1,5 @@
+internal import CkptBytes
+internal import CkptText
 internal import OrderedCollections
 internal import CkptPlatform
 public import CkptTensors
@@ -33,8 +35,8 @@ extension StateDict {
         guard weight.kind != .quantized, let start = result[weight.start] else { return false }
         return try isIncluded(weight.key, start)
       }
-      let keys = Set(chosen.map { StateKey($0.key) })
-      report.left = all.filter { !keys.contains(StateKey($0.key)) }
+      let keys = Set(chosen.map { ExactText($0.key) })
+      report.left = all.filter { !keys.contains(ExactText($0.key)) }
       if chosen.isEmpty { break }
       result = try result.folding(chosen)
       report.add(chosen)
@@ -52,19 +54,19 @@ extension StateDict {
   }
 
   private func folding(_ weights: [DerivedWeight]) throws -> StateDict {
-    var plain: [StateKey: Tensor] = [:]
+    var plain: [ExactText: Tensor] = [:]
     var known: [[TensorView]: [(kind: DerivedWeight.Kind, tensor: Tensor)]] = [:]
     var refused: [DerivedWeight] = []
     for weight in weights {
       // Weights whose parts are all tied are one weight.
       let views = weight.parts.compactMap { self[$0].map { TensorView($0) } }
       if let tied = known[views]?.first(where: { $0.kind == weight.kind }) {
-        plain[StateKey(weight.key)] = tied.tensor
+        plain[ExactText(weight.key)] = tied.tensor
         continue
       }
       do {
         let tensor = try folded(weight)
-        plain[StateKey(weight.key)] = tensor
+        plain[ExactText(weight.key)] = tensor
         known[views, default: []].append((weight.kind, tensor))
       } catch let obstacle as Obstacle {
         refused.append(weight.refused(obstacle.text))
@@ -138,22 +140,22 @@ extension StateDict {
   }
 
   /// The weights in their places, and their parts gone.
-  private func replacing(_ weights: [DerivedWeight], with plain: [StateKey: Tensor]) -> StateDict {
-    var removed = Set<StateKey>()
-    var atPart: [StateKey: [String]] = [:]
+  private func replacing(_ weights: [DerivedWeight], with plain: [ExactText: Tensor]) -> StateDict {
+    var removed = Set<ExactText>()
+    var atPart: [ExactText: [String]] = [:]
     for weight in weights {
-      for part in weight.parts { removed.insert(StateKey(part)) }
+      for part in weight.parts { removed.insert(ExactText(part)) }
       if let first = firstPart(weight) {
-        atPart[StateKey(first), default: []].append(weight.key)
+        atPart[ExactText(first), default: []].append(weight.key)
       }
     }
     // Which of a module's own keys comes last: a parameter that `parametrize` gives back follows it.
-    var behind: [StateKey: [String]] = [:]
-    var lastOwn: [StateKey: StateKey] = [:]
+    var behind: [ExactText: [String]] = [:]
+    var lastOwn: [ExactText: ExactText] = [:]
     for key in entries.keys where !removed.contains(key) { lastOwn[key.module] = key }
     for (part, keys) in atPart where part.module.text.contains("parametrizations.") {
       for key in keys {
-        if let last = lastOwn[StateKey(key).module] {
+        if let last = lastOwn[ExactText(key).module] {
           behind[last, default: []].append(key)
           atPart[part]?.removeAll { $0 == key }
         }
@@ -162,15 +164,15 @@ extension StateDict {
     let order = Dictionary(
       weights.enumerated().map { ($1.key, $0) }, uniquingKeysWith: { first, _ in first })
     var result = self
-    for weight in weights { result[weight.key] = plain[StateKey(weight.key)] }
+    for weight in weights { result[weight.key] = plain[ExactText(weight.key)] }
     // What the modules' entries in `_metadata` become.
-    result = result.filter { key, _ in !removed.contains(StateKey(key)) }
-    var ordered: OrderedDictionary<StateKey, Value> = [:]
+    result = result.filter { key, _ in !removed.contains(ExactText(key)) }
+    var ordered: OrderedDictionary<ExactText, Value> = [:]
     for (key, value) in entries {
       if !removed.contains(key) { ordered[key] = value }
       let here = (atPart[key] ?? []) + (behind[key] ?? [])
       for name in here.sorted(by: { order[$0] ?? 0 < order[$1] ?? 0 }) {
-        if let tensor = plain[StateKey(name)] { ordered[StateKey(name)] = .tensor(tensor) }
+        if let tensor = plain[ExactText(name)] { ordered[ExactText(name)] = .tensor(tensor) }
       }
     }
     result.entries = ordered
@@ -180,7 +182,7 @@ extension StateDict {
   /// Which of a weight's parts comes first.
   private func firstPart(_ weight: DerivedWeight) -> String? {
     weight.parts.min { left, right in
-      (entries.index(forKey: StateKey(left)) ?? 0) < (entries.index(forKey: StateKey(right)) ?? 0)
+      (entries.index(forKey: ExactText(left)) ?? 0) < (entries.index(forKey: ExactText(right)) ?? 0)
     }
   }
 }

@@ -1,3 +1,4 @@
+internal import CkptText
 public import CkptPlatform
 internal import CkptTensors
 
@@ -56,21 +57,21 @@ public enum DerivedWeightError: Diagnostic, Equatable {
 /// of weights. Every operation that computes new values asks it.
 public struct NumberGate: Sendable {
   private let weights: [DerivedWeight]
-  private let byPart: [StateKey: Int]
+  private let byPart: [ExactText: Int]
 
   /// The gate of a state dict.
   public init(_ stateDict: StateDict) {
     weights = stateDict.derivedWeights
-    var byPart: [StateKey: Int] = [:]
+    var byPart: [ExactText: Int] = [:]
     for (number, weight) in weights.enumerated() {
-      for part in weight.parts { byPart[StateKey(part)] = number }
+      for part in weight.parts { byPart[ExactText(part)] = number }
     }
     self.byPart = byPart
   }
 
   /// The weight that a key holds a part of; nil for an ordinary tensor.
   public func weight(of key: String) -> DerivedWeight? {
-    byPart[StateKey(key)].map { weights[$0] }
+    byPart[ExactText(key)].map { weights[$0] }
   }
 
   /// The weight in parts that would have that key if it were plain.
@@ -84,15 +85,15 @@ public struct NumberGate: Sendable {
   /// The weights of which some of the keys are parts, each once.
   public func weights(of keys: some Sequence<String>) -> [DerivedWeight] {
     var numbers = Set<Int>()
-    for key in keys { if let number = byPart[StateKey(key)] { numbers.insert(number) } }
+    for key in keys { if let number = byPart[ExactText(key)] { numbers.insert(number) } }
     return numbers.sorted().map { weights[$0] }
   }
 
   /// The weights of which some parts are among the keys and others not.
   public func weightsSplit(by keys: some Sequence<String>) -> [DerivedWeight] {
-    let keys = Set(keys.map(StateKey.init))
+    let keys = Set(keys.map(ExactText.init))
     return weights.filter { weight in
-      let count = weight.parts.count { keys.contains(StateKey($0)) }
+      let count = weight.parts.count { keys.contains(ExactText($0)) }
       return count > 0 && count < weight.parts.count
     }
   }

@@ -1,3 +1,4 @@
+internal import CkptText
 internal import OrderedCollections
 internal import CkptTensors
 
@@ -5,8 +6,8 @@ internal import CkptTensors
 struct ParametrizedWeights {
   private let stateDict: StateDict
   /// For each list of parametrizations that `_metadata` records, the numbers of its modules.
-  private var recorded: [StateKey: Set<Int>] = [:]
-  private var lists: OrderedDictionary<StateKey, List> = [:]
+  private var recorded: [ExactText: Set<Int>] = [:]
+  private var lists: OrderedDictionary<ExactText, List> = [:]
 
   /// The keys of one list of parametrizations.
   private struct List {
@@ -35,7 +36,7 @@ struct ParametrizedWeights {
     else { return }
     let name = words[...(place + 1)].joined(separator: ".")
     let plain = (words[..<place] + [words[place + 1]]).joined(separator: ".")
-    var list = lists[StateKey(name)] ?? List(plain: plain)
+    var list = lists[ExactText(name)] ?? List(plain: plain)
     list.parts.append(key)
     let rest = words[(place + 2)...].map(String.init)
     if rest.count == 1, rest[0].hasPrefix("original") {
@@ -45,14 +46,14 @@ struct ParametrizedWeights {
     } else {
       list.stranger = list.stranger ?? key
     }
-    lists[StateKey(name)] = list
+    lists[ExactText(name)] = list
   }
 
   private mutating func addModule(_ module: String) {
     let words = module.split(separator: ".", omittingEmptySubsequences: false)
     guard let place = words.firstIndex(where: { $0 == Self.marker }), place + 1 < words.count
     else { return }
-    let name = StateKey(words[...(place + 1)].joined(separator: "."))
+    let name = ExactText(words[...(place + 1)].joined(separator: "."))
     guard lists[name] != nil else { return }
     var numbers = recorded[name] ?? []
     if place + 2 < words.count, let number = Int(words[place + 2]), (0..<1000).contains(number) {

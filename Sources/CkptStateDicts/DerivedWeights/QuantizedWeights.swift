@@ -1,3 +1,4 @@
+internal import CkptText
 internal import OrderedCollections
 internal import CkptTensors
 
@@ -5,24 +6,24 @@ internal import CkptTensors
 struct QuantizedWeights {
   private let stateDict: StateDict
   /// For each weight with bitsandbytes' `quant_state`, the keys of it.
-  private var states: [StateKey: [String]] = [:]
+  private var states: [ExactText: [String]] = [:]
   /// For each module, its keys; only for modules with keys that need it.
-  private var siblings: [StateKey: [String]] = [:]
+  private var siblings: [ExactText: [String]] = [:]
 
   init(_ stateDict: StateDict) {
     self.stateDict = stateDict
     for key in stateDict.entries.keys {
       let text = key.text
       if let range = text.firstRange(of: ".quant_state.") {
-        states[StateKey(String(text[..<range.lowerBound])), default: []].append(text)
+        states[ExactText(String(text[..<range.lowerBound])), default: []].append(text)
       }
       if text.hasSuffix(".W_q") || text == "W_q" {
-        siblings[StateKey(String(text.dropLast("W_q".count)))] = []
+        siblings[ExactText(String(text.dropLast("W_q".count)))] = []
       }
     }
     guard !siblings.isEmpty else { return }
     for key in stateDict.entries.keys {
-      let module = StateKey(Self.module(of: key.text))
+      let module = ExactText(Self.module(of: key.text))
       siblings[module]?.append(key.text)
     }
   }
@@ -48,9 +49,9 @@ struct QuantizedWeights {
   ) -> DerivedWeight? {
     let scales = scales.filter { stateDict.value(for: $0) != nil }
     guard !scales.isEmpty else { return nil }
-    var (parts, seen) = ([codes], Set([StateKey(codes)]))
+    var (parts, seen) = ([codes], Set([ExactText(codes)]))
     for key in scales + others
-    where stateDict.value(for: key) != nil && seen.insert(StateKey(key)).inserted {
+    where stateDict.value(for: key) != nil && seen.insert(ExactText(key)).inserted {
       parts.append(key)
     }
     return DerivedWeight(
@@ -69,7 +70,7 @@ struct QuantizedWeights {
         family, plain, codes: key, scales: all("scales", "qzeros", "weight_scales", "scale"),
         others: all("g_idx", "scales_and_zeros"))
     case "W_q":
-      let own = (siblings[StateKey(module)] ?? []).filter { $0 != module + "bias" }
+      let own = (siblings[ExactText(module)] ?? []).filter { $0 != module + "bias" }
       return weight("HQQ", plain, codes: key, scales: all("scale", "meta"), others: own)
     case "q_weight":
       return weight(
@@ -135,7 +136,7 @@ struct QuantizedWeights {
       [
         key + "_zero_point", key + "_g_idx", key + "_shape", key + ".nested_absmax",
         key + ".quant_map", key + ".nested_quant_map", module + "zero_point",
-      ] + (states[StateKey(key)] ?? []) + Self.activations.map { module + $0 }
+      ] + (states[ExactText(key)] ?? []) + Self.activations.map { module + $0 }
     if let found = weight("bitsandbytes", key, codes: key, scales: inside, others: others) {
       return found
     }

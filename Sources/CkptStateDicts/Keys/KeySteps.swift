@@ -1,3 +1,5 @@
+public import CkptPatterns
+internal import CkptText
 internal import OrderedCollections
 
 /// One step of what is done to a state dict's keys.
@@ -62,7 +64,7 @@ public struct KeyReport: Sendable {
 extension StateDict {
   /// What the steps would make of the keys, one step after the other.
   ///
-  /// - Throws: `StateDictError.badPattern`, `.badRename`, `.keysCollide`, `.keysVanish`.
+  /// - Throws: ``PatternError``, `StateDictError.keysCollide`, `.keysVanish`.
   public func keyReport(_ steps: [KeyStep]) throws -> KeyReport {
     var report = KeyReport()
     let old = keys
@@ -75,21 +77,19 @@ extension StateDict {
       let before = names.compactMap(\.self)
       switch step {
       case .select(let selection):
-        let matches = try selection.matcher()
         for (place, value) in entries.values.enumerated() {
           guard let name = names[place] else { continue }
-          if !matches(name, value) { names[place] = nil }
+          if !selection.matches(name, value) { names[place] = nil }
         }
-        report.unmatched += try Self.unmatched(selection.include, "--include ", before)
-        report.unmatched += try Self.unmatched(selection.exclude, "--exclude ", before)
+        report.unmatched += Self.unmatched(selection.include, "--include ", before)
+        report.unmatched += Self.unmatched(selection.exclude, "--exclude ", before)
       case .include(let patterns), .exclude(let patterns):
         let isInclude = if case .include = step { true } else { false }
-        let matchers = try patterns.map { try $0.matcher() }
         for place in names.indices {
           guard let name = names[place] else { continue }
-          if matchers.contains(where: { $0(name) }) != isInclude { names[place] = nil }
+          if patterns.contains(where: { $0.matches(name) }) != isInclude { names[place] = nil }
         }
-        report.unmatched += try Self.unmatched(
+        report.unmatched += Self.unmatched(
           patterns, isInclude ? "--include " : "--exclude ", before)
       case .rename(let rule):
         let rename = try rule.renamer()
@@ -113,17 +113,17 @@ extension StateDict {
 
   private static func unmatched(
     _ patterns: [KeyPattern], _ option: String, _ keys: [String]
-  ) throws -> [KeyReport.Unmatched] {
-    try KeySelection(include: patterns).unmatched(in: keys).map {
+  ) -> [KeyReport.Unmatched] {
+    KeySelection(include: patterns).unmatched(in: keys).map {
       .init(rule: option + $0.pattern.written, nearest: $0.nearest)
     }
   }
 
   private static func checkCollisions(_ changes: [KeyReport.Change]) throws {
-    var sources: [StateKey: [String]] = [:]
-    var order: [StateKey] = []
+    var sources: [ExactText: [String]] = [:]
+    var order: [ExactText] = []
     for change in changes {
-      guard let new = change.new.map(StateKey.init) else { continue }
+      guard let new = change.new.map(ExactText.init) else { continue }
       if sources[new] != nil, sources[new]?.count == 1 { order.append(new) }
       sources[new, default: []].append(change.old)
     }
@@ -138,8 +138,8 @@ extension StateDict {
   ) -> [KeyReport.Unmatched] {
     switch rule {
     case .map(let names):
-      let known = Set(keys.map(StateKey.init))
-      return names.keys.sorted().filter { !known.contains(StateKey($0)) }.map {
+      let known = Set(keys.map(ExactText.init))
+      return names.keys.sorted().filter { !known.contains(ExactText($0)) }.map {
         .init(rule: "--map \($0)", nearest: NearestKeys.nearest(to: $0, in: keys))
       }
     case .addPrefix: return []
@@ -156,8 +156,8 @@ extension StateDict {
   /// - Throws: as ``keyReport(_:)``; then nothing was done.
   public func applying(_ steps: [KeyStep]) throws -> (result: StateDict, report: KeyReport) {
     let report = try keyReport(steps)
-    let dropped = Set(report.dropped.map(StateKey.init))
-    let kept = dropped.isEmpty ? self : filter { key, _ in !dropped.contains(StateKey(key)) }
+    let dropped = Set(report.dropped.map(ExactText.init))
+    let kept = dropped.isEmpty ? self : filter { key, _ in !dropped.contains(ExactText(key)) }
     let rules = steps.compactMap(\.renameRule)
     return (rules.isEmpty ? kept : try kept.renamingKeys(rules), report)
   }
@@ -166,7 +166,7 @@ extension StateDict {
   public func filter(by steps: [KeyStep]) throws -> (result: StateDict, report: KeyReport) {
     var report = try keyReport(steps)
     report.changes = report.changes.map { .init(old: $0.old, new: $0.new == nil ? nil : $0.old) }
-    let dropped = Set(report.dropped.map(StateKey.init))
-    return (filter { key, _ in !dropped.contains(StateKey(key)) }, report)
+    let dropped = Set(report.dropped.map(ExactText.init))
+    return (filter { key, _ in !dropped.contains(ExactText(key)) }, report)
   }
 }

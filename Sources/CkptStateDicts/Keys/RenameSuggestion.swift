@@ -1,3 +1,5 @@
+public import CkptPatterns
+internal import CkptText
 internal import OrderedCollections
 internal import CkptTensors
 
@@ -93,10 +95,10 @@ extension StateDict {
   ) throws -> Bool {
     let gate = NumberGate(self)
     guard gate.weightsSplit(by: kept).isEmpty else { return true }
-    let keptKeys = Set(kept.map(StateKey.init))
+    let keptKeys = Set(kept.map(ExactText.init))
     let renamers = try rules.map { try $0.renamer() }
     for weight in derivedWeights
-    where !weight.parts.contains(where: { keptKeys.contains(StateKey($0)) }) {
+    where !weight.parts.contains(where: { keptKeys.contains(ExactText($0)) }) {
       let plain = renamers.reduce(weight.key) { $1($0) }
       if reference.value(for: plain) != nil { return true }
     }
@@ -117,7 +119,7 @@ private struct RenameSearch {
   private let reference: StateDict
   private let oldKeys: [String]
   private let shapes: [[Int]?]
-  private let wanted: [StateKey: [Int]?]
+  private let wanted: [ExactText: [Int]?]
   /// The keys as the rules so far make them; nil for those that were given up.
   private var names: [String?]
   private(set) var rules: [KeyRename] = []
@@ -129,7 +131,7 @@ private struct RenameSearch {
     oldKeys = source.keys
     shapes = source.values.map { $0.value.tensor?.shape }
     wanted = Dictionary(
-      reference.values.map { (StateKey($0.key), $0.value.tensor?.shape) },
+      reference.values.map { (ExactText($0.key), $0.value.tensor?.shape) },
       uniquingKeysWith: { first, _ in first })
     names = source.keys.enumerated().map { given.contains($0.offset) ? nil : $0.element }
   }
@@ -145,9 +147,9 @@ private struct RenameSearch {
   /// The innermost module that all of some keys lie in, under its old name; nil if there are no keys.
   private func commonModule(of places: [Int]) -> String? {
     guard let first = places.first else { return nil }
-    var common = StateKey(oldKeys[first]).modules
+    var common = ExactText(oldKeys[first]).modules
     for place in places {
-      let modules = StateKey(oldKeys[place]).modules
+      let modules = ExactText(oldKeys[place]).modules
       while common.count > 1,
         modules.count < common.count || modules[common.count - 1] != common.last
       {
@@ -158,16 +160,16 @@ private struct RenameSearch {
   }
 
   private func isMatch(_ name: String?, _ place: Int) -> Bool {
-    name.map { wanted[StateKey($0)] == .some(shapes[place]) } ?? false
+    name.map { wanted[ExactText($0)] == .some(shapes[place]) } ?? false
   }
 
   /// How many keys match, if no two keys that count have one name; nil else.
   private func score(_ names: [String?]) -> Int? {
-    var seen = Set<StateKey>()
+    var seen = Set<ExactText>()
     var count = 0
     for (place, name) in names.enumerated() {
       guard let name else { continue }
-      if name.isEmpty || !seen.insert(StateKey(name)).inserted { return nil }
+      if name.isEmpty || !seen.insert(ExactText(name)).inserted { return nil }
       if isMatch(name, place) { count += 1 }
     }
     return count
@@ -200,8 +202,8 @@ private struct RenameSearch {
   /// Rules that pairs of keys propose, those that most pairs agree on first.
   private func candidates() -> [KeyRename] {
     let matched = Set(
-      names.enumerated().compactMap { isMatch($1, $0) ? $1.map(StateKey.init) : nil })
-    let open = reference.values.filter { !matched.contains(StateKey($0.key)) }
+      names.enumerated().compactMap { isMatch($1, $0) ? $1.map(ExactText.init) : nil })
+    let open = reference.values.filter { !matched.contains(ExactText($0.key)) }
     var bySuffix: [Substring: [(key: String, shape: [Int]?)]] = [:]
     var byGap: [[Substring]: [Substring]] = [:]
     var whole = Set<[Substring]>()

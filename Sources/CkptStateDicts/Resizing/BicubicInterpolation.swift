@@ -1,4 +1,4 @@
-internal import CkptPlatform
+internal import CkptBytes
 
 /// Bicubic interpolation of a grid, as PyTorch's `interpolate(mode="bicubic", antialias=True)` does it
 /// (aten/src/ATen/native/cpu/UpSampleKernel.cpp): a filter with a = -1/2, stretched where the grid shrinks.

@@ -1,3 +1,4 @@
+public import CkptPatterns
 public import CkptPlatform
 
 /// How values of another shape are made to fit.
@@ -72,8 +73,8 @@ public struct ResizeRule: Sendable, Hashable {
   /// Reads `KEY=MODE`; KEY is a whole key, or a pattern with its kind.
   ///
   /// `pos_embed=bicubic,prefix=1,from=14x14,to=24x12` gives what does not follow from the shapes.
-  /// - Throws: `StateDictError.badRename` or `.badPattern`, with the place.
-  public init(_ written: String) throws(StateDictError) {
+  /// - Throws: ``PatternError`` with the place.
+  public init(_ written: String) throws(PatternError) {
     let scalars = Array(written.unicodeScalars)
     func text(_ range: Range<Int>) -> String { String(String.UnicodeScalarView(scalars[range])) }
     // A key may hold equals signs and commas itself: the last sign that a mode stands behind counts.
@@ -84,7 +85,7 @@ public struct ResizeRule: Sendable, Hashable {
     else {
       let known = Self.modes.keys.sorted().joined(separator: ", ")
       let problem = signs.isEmpty ? "there is no \"=\": write KEY=MODE" : "the modes are \(known)"
-      throw .badRename(written, problem: problem, at: signs.last.map { $0 + 1 } ?? scalars.count)
+      throw PatternError(rename: written, problem, at: signs.last.map { $0 + 1 } ?? scalars.count)
     }
     let head = end(from: sign + 1)
     let key = text(0..<sign)
@@ -94,8 +95,8 @@ public struct ResizeRule: Sendable, Hashable {
     while place <= scalars.count, head < scalars.count {
       let end = scalars[place...].firstIndex(of: ",") ?? scalars.count
       guard let changed = mode.with(text(place..<end)) else {
-        throw .badRename(
-          written, problem: "bicubic takes prefix=N, from=HxW and to=HxW, the others nothing",
+        throw PatternError(
+          rename: written, "bicubic takes prefix=N, from=HxW and to=HxW, the others nothing",
           at: place)
       }
       mode = changed

@@ -1,4 +1,6 @@
-internal import CkptPlatform
+internal import CkptPatterns
+internal import CkptText
+internal import CkptBytes
 internal import CkptTensors
 
 /// A value that was made to fit.
@@ -28,14 +30,13 @@ extension StateDict {
   public func resized(
     toFit base: StateDict, _ rules: [ResizeRule], seed: UInt64 = 0
   ) throws -> (result: StateDict, resized: [Resized], unmatched: [KeyReport.Unmatched]) {
-    let matchers = try rules.map { try $0.keys.matcher() }
     var isHit = [Bool](repeating: false, count: rules.count)
     let gate = NumberGate(self)
     var result = self
     var done: [Resized] = []
     var initialiser = DefaultInitialiser(base, seed: seed)
     for (key, value) in base.values {
-      guard let number = matchers.firstIndex(where: { $0(key) }) else { continue }
+      guard let number = rules.firstIndex(where: { $0.keys.matches(key) }) else { continue }
       isHit[number] = true
       let rule = rules[number]
       guard let wanted = value.tensor else {

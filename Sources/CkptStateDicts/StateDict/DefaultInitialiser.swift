@@ -1,5 +1,5 @@
 internal import Foundation
-internal import CkptPlatform
+internal import CkptBytes
 internal import CkptTensors
 
 /// Gives layers the values that PyTorch gives them by default (`reset_parameters` of `Linear`, `Conv2d`, and the norm

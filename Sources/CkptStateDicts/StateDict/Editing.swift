@@ -1,3 +1,5 @@
+public import CkptPatterns
+internal import CkptText
 internal import OrderedCollections
 
 extension StateDict {
@@ -5,10 +7,10 @@ extension StateDict {
   ///
   /// `{k: v for k, v in state_dict.items() if 'backbone' in k and 'fc' not in k}` is
   /// `stateDict.filter(include: "backbone", exclude: "fc")`.
-  /// - Throws: `StateDictError.badPattern`. See ``KeyPattern`` for the patterns.
+  /// - Throws: ``CkptPatterns/PatternError``. See ``KeyPattern`` for the patterns.
   public func filter(include: String..., exclude: String...) throws -> StateDict {
-    try filter(
-      KeySelection(
+    filter(
+      try KeySelection(
         include: include.map { try KeyPattern($0) }, exclude: exclude.map { try KeyPattern($0) }))
   }
 
@@ -16,9 +18,8 @@ extension StateDict {
   ///
   /// A module that had keys and has none left loses its entry in `_metadata`; one that never had keys
   /// goes with the module around it.
-  public func filter(_ selection: KeySelection) throws -> StateDict {
-    let matches = try selection.matcher()
-    return selection.isEverything ? self : filter { matches($0, $1) }
+  public func filter(_ selection: KeySelection) -> StateDict {
+    selection.isEverything ? self : filter { selection.matches($0, $1) }
   }
 
   /// The part for which `isIncluded` says yes.
@@ -32,19 +33,19 @@ extension StateDict {
       let after = Self.modules(of: result.entries.keys)
       return all.filter { entry in
         var module = entry.module[...]
-        while !before.contains(StateKey(String(module))), !module.isEmpty {
+        while !before.contains(ExactText(String(module))), !module.isEmpty {
           module = Self.parent(of: module)
         }
-        return module.isEmpty || after.contains(StateKey(String(module)))
+        return module.isEmpty || after.contains(ExactText(String(module)))
       }
     }
     return result
   }
 
-  private static func modules(of keys: OrderedSet<StateKey>) -> Set<StateKey> {
-    var modules = Set<StateKey>()
+  private static func modules(of keys: OrderedSet<ExactText>) -> Set<ExactText> {
+    var modules = Set<ExactText>()
     for key in keys {
-      for module in key.modules { modules.insert(StateKey(module)) }
+      for module in key.modules { modules.insert(ExactText(module)) }
     }
     return modules
   }
@@ -81,13 +82,13 @@ extension StateDict {
   public func renamingKeys(_ rules: [KeyRename]) throws -> StateDict {
     let rename = try Self.renamer(rules)
     var result = StateDict()
-    var sources: OrderedDictionary<StateKey, [String]> = [:]
+    var sources: OrderedDictionary<ExactText, [String]> = [:]
     var vanished: [String] = []
     for (key, value) in entries {
       let new = rename(key.text)
       if new.isEmpty, !key.text.isEmpty { vanished.append(key.text) }
-      result.entries[StateKey(new)] = value
-      sources[StateKey(new), default: []].append(key.text)
+      result.entries[ExactText(new)] = value
+      sources[ExactText(new), default: []].append(key.text)
     }
     guard vanished.isEmpty else { throw StateDictError.keysVanish(vanished) }
     let collisions = sources.filter { $0.value.count > 1 }
@@ -104,13 +105,13 @@ extension StateDict {
   /// directly in the module. Where two entries meet, the one that was moved stays: `module.` stripped
   /// from a `DataParallel` checkpoint leaves the inner module's entry as the root's.
   private func renamedMetadata(
-    _ metadata: [ModuleMetadata], _ sources: OrderedDictionary<StateKey, [String]>,
+    _ metadata: [ModuleMetadata], _ sources: OrderedDictionary<ExactText, [String]>,
     _ rename: (String) -> String
   ) -> [ModuleMetadata] {
     // For each module, where its keys say that it went; nil if they disagree.
-    var targets: [StateKey: String?] = [:]
+    var targets: [ExactText: String?] = [:]
     for (new, olds) in sources {
-      for module in StateKey(olds[0]).modules {
+      for module in ExactText(olds[0]).modules {
         let rest = module.isEmpty ? olds[0] : String(olds[0].dropFirst(module.count + 1))
         let target: String? =
           if new.text.utf8.elementsEqual(rest.utf8) {
@@ -120,25 +121,25 @@ extension StateDict {
           } else {
             nil
           }
-        if let known = targets[StateKey(module)] {
-          if known != target { targets[StateKey(module)] = .some(nil) }
+        if let known = targets[ExactText(module)] {
+          if known != target { targets[ExactText(module)] = .some(nil) }
         } else {
-          targets[StateKey(module)] = .some(target)
+          targets[ExactText(module)] = .some(target)
         }
       }
     }
-    var moved: OrderedDictionary<StateKey, (entry: ModuleMetadata, moved: Bool)> = [:]
+    var moved: OrderedDictionary<ExactText, (entry: ModuleMetadata, moved: Bool)> = [:]
     for entry in metadata {
-      var target = targets[StateKey(entry.module)] ?? nil
+      var target = targets[ExactText(entry.module)] ?? nil
       if target == nil {
         let probe = rename(entry.module.isEmpty ? "x" : entry.module + ".x")
         target =
           probe == "x" ? "" : probe.hasSuffix(".x") ? String(probe.dropLast(2)) : entry.module
       }
-      let new = entry.module.isEmpty && targets[StateKey("")] == nil ? "" : target ?? entry.module
+      let new = entry.module.isEmpty && targets[ExactText("")] == nil ? "" : target ?? entry.module
       let isMoved = !new.utf8.elementsEqual(entry.module.utf8)
-      if let known = moved[StateKey(new)], known.moved || !isMoved { continue }
-      moved[StateKey(new)] = (entry, isMoved)
+      if let known = moved[ExactText(new)], known.moved || !isMoved { continue }
+      moved[ExactText(new)] = (entry, isMoved)
     }
     return moved.map { key, value in
       var entry = value.entry

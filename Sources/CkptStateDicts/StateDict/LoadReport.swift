@@ -1,3 +1,4 @@
+internal import CkptText
 internal import OrderedCollections
 public import CkptTensors
 
@@ -87,8 +88,8 @@ extension StateDict {
   ) throws -> LoadReport {
     var report = LoadReport(isStrict: strict)
     let versions = Dictionary(
-      (metadata ?? []).map { (StateKey($0.module), $0.version) }, uniquingKeysWith: { $1 })
-    var used = Set<StateKey>()
+      (metadata ?? []).map { (ExactText($0.module), $0.version) }, uniquingKeysWith: { $1 })
+    var used = Set<ExactText>()
     var views: [TensorView: (elements: Int, isLoaded: Bool)] = [:]
     for (key, expected) in reference.entries {
       var source = key
@@ -114,7 +115,7 @@ extension StateDict {
     }
     let missing = Set(report.missing)
     for tie in reference.ties {
-      let present = tie.filter { !missing.contains($0) && entries[StateKey($0)] != nil }
+      let present = tie.filter { !missing.contains($0) && entries[ExactText($0)] != nil }
       if !present.isEmpty { report.missingButTied += tie.filter(missing.contains) }
       let own = present.compactMap { self[$0] }
       guard let first = own.first,
@@ -128,14 +129,14 @@ extension StateDict {
   }
 
   /// Where `torch.nn.utils.weight_norm` kept what is now a parametrization.
-  private func oldWeightNormKey(_ key: StateKey) -> StateKey? {
+  private func oldWeightNormKey(_ key: ExactText) -> ExactText? {
     let parts = key.text.split(separator: ".", omittingEmptySubsequences: false)
     guard parts.count >= 3, parts[parts.count - 3] == "parametrizations",
       let kind = ["original0": "_g", "original1": "_v"][String(parts[parts.count - 1])]
     else { return nil }
     let stem = (parts.dropLast(3) + [parts[parts.count - 2]]).joined(separator: ".")
-    let both = ["_g", "_v"].allSatisfy { entries[StateKey(stem + $0)] != nil }
-    return both ? StateKey(stem + kind) : nil
+    let both = ["_g", "_v"].allSatisfy { entries[ExactText(stem + $0)] != nil }
+    return both ? ExactText(stem + kind) : nil
   }
 }
 
@@ -206,9 +207,9 @@ extension LoadReport {
   }
 }
 
-extension StateKey {
+extension ExactText {
   /// The module that the key stands directly in; empty for the root.
-  var module: StateKey { modules.last.map(StateKey.init) ?? self }
+  var module: ExactText { modules.last.map(ExactText.init) ?? self }
 
   /// Whether it is what norm layers count batches in, since version 2.
   var isNormCounter: Bool {

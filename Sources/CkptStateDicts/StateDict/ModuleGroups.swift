@@ -1,3 +1,4 @@
+internal import CkptText
 internal import OrderedCollections
 
 /// Keys of a state dict, folded into the modules that they make up.
@@ -13,18 +14,18 @@ public struct ModuleGroup: Sendable, Hashable {
 extension StateDict {
   /// Folds some of the keys into the outermost modules that have no others.
   public func moduleGroups(of some: [String]) -> [ModuleGroup] {
-    let wanted = Set(some.map(StateKey.init))
+    let wanted = Set(some.map(ExactText.init))
     // Modules that have a key that is not wanted.
-    var mixed = Set<StateKey>()
+    var mixed = Set<ExactText>()
     for key in entries.keys where !wanted.contains(key) {
-      for module in key.modules { mixed.insert(StateKey(module)) }
+      for module in key.modules { mixed.insert(ExactText(module)) }
     }
-    var groups: OrderedDictionary<StateKey, (keys: [String], isWhole: Bool)> = [:]
+    var groups: OrderedDictionary<ExactText, (keys: [String], isWhole: Bool)> = [:]
     for text in some {
-      let key = StateKey(text)
-      let whole = key.modules.dropFirst().first { !mixed.contains(StateKey($0)) }
+      let key = ExactText(text)
+      let whole = key.modules.dropFirst().first { !mixed.contains(ExactText($0)) }
       let name = whole ?? (key.module.text.isEmpty ? text : key.module.text)
-      groups[StateKey(name), default: ([], whole != nil)].keys.append(text)
+      groups[ExactText(name), default: ([], whole != nil)].keys.append(text)
     }
     return groups.map { ModuleGroup(name: $0.text, keys: $1.keys, isWholeModule: $1.isWhole) }
   }

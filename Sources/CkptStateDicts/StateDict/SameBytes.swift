@@ -1,4 +1,4 @@
-internal import CkptPlatform
+internal import CkptBytes
 public import CkptTensors
 
 extension Tensor {

@@ -1,3 +1,4 @@
+internal import CkptText
 internal import OrderedCollections
 public import CkptTensors
 
@@ -106,7 +107,7 @@ public struct StateDict: Sendable {
     }
   }
 
-  var entries: OrderedDictionary<StateKey, Value> = [:]
+  var entries: OrderedDictionary<ExactText, Value> = [:]
   /// PyTorch's `_metadata`, in its order; nil if there is none.
   public var metadata: [ModuleMetadata]?
 
@@ -137,15 +138,15 @@ public struct StateDict: Sendable {
 
   /// The tensor of a key; nil if there is none. Setting nil removes the key; a new key comes last.
   public subscript(key: String) -> Tensor? {
-    get { entries[StateKey(key)]?.tensor }
-    set { entries[StateKey(key)] = newValue.map(Value.tensor) }
+    get { entries[ExactText(key)]?.tensor }
+    set { entries[ExactText(key)] = newValue.map(Value.tensor) }
   }
 
   /// What a key stands for.
-  public func value(for key: String) -> Value? { entries[StateKey(key)] }
+  public func value(for key: String) -> Value? { entries[ExactText(key)] }
 
   /// Lets a key stand for a value; a new key comes last.
-  public mutating func setValue(_ value: Value, for key: String) { entries[StateKey(key)] = value }
+  public mutating func setValue(_ value: Value, for key: String) { entries[ExactText(key)] = value }
 
   /// The groups of keys that are tied: their tensors are the same view of one storage.
   public var ties: [[String]] {
@@ -203,21 +204,7 @@ public struct StateDict: Sendable {
   }
 }
 
-/// A key, compared byte for byte.
-struct StateKey: Hashable, Sendable {
-  let text: String
-
-  init(_ text: String) { self.text = text }
-
-  static func == (left: StateKey, right: StateKey) -> Bool {
-    left.text.utf8.elementsEqual(right.text.utf8)
-  }
-
-  func hash(into hasher: inout Hasher) {
-    var text = text
-    text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
-  }
-
+extension ExactText {
   /// The names of the modules that the key lies in, from the root (empty) inwards.
   var modules: [String] {
     [""] + text.indices.filter { text.utf8[$0] == UInt8(ascii: ".") }.map { String(text[..<$0]) }

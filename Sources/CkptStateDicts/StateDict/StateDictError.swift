@@ -3,10 +3,6 @@ public import CkptTensors
 
 /// What cannot be done with a state dict, and why.
 public enum StateDictError: Diagnostic, Equatable {
-  /// A pattern that cannot be understood, and the place in it, counted in Unicode scalars.
-  case badPattern(String, problem: String, at: Int? = nil)
-  /// A rename rule that cannot be understood, and the place in it.
-  case badRename(String, problem: String, at: Int? = nil)
   /// Renaming would give several values one key: the new key and the old ones.
   case keysCollide([Collision])
   /// Renaming would leave nothing of these keys.
@@ -31,18 +27,11 @@ public enum StateDictError: Diagnostic, Equatable {
   }
 
   /// How scripts tell it apart.
-  public var kind: DiagnosticKind {
-    switch self {
-    case .badPattern, .badRename: .usage
-    default: .badInput
-    }
-  }
+  public var kind: DiagnosticKind { .badInput }
 
   /// What is wrong and where, on one line.
   public var description: String {
     switch self {
-    case .badPattern(let text, let problem, _): "\(problem) (pattern \"\(text)\")"
-    case .badRename(let text, let problem, _): "\(problem) (rename \"\(text)\")"
     case .keysCollide(let all):
       "renaming gives several values one key: "
         + all.map { "\($0.old.joined(separator: " and ")) become \($0.new)" }
@@ -63,7 +52,6 @@ public enum StateDictError: Diagnostic, Equatable {
   /// What to do about it.
   public var hint: String? {
     switch self {
-    case .badPattern: "a pattern is in:TEXT, is:TEXT, under:TEXT, glob:TEXT or re:TEXT"
     case .cannotConvert: "--cast-exclude leaves a key as it is"
     case .keysCollide: "narrow the rules, or filter one of the keys away first"
     case .keysVanish: "--exclude leaves the keys out"
@@ -73,29 +61,6 @@ public enum StateDictError: Diagnostic, Equatable {
         mismatched.isEmpty
           ? nil : "--skip-mismatched keeps the base's value, --resize KEY=MODE makes one fit",
       ].compactMap(\.self).joined(separator: "; ")
-    default: nil
-    }
-  }
-}
-
-extension StateDictError {
-  /// The pattern or rule, with the place in it that is wrong.
-  public var excerpt: Excerpt? {
-    switch self {
-    case .badPattern(let text, _, let place?), .badRename(let text, _, let place?):
-      Excerpt(text, at: place)
-    default: nil
-    }
-  }
-
-  /// The same error of a longer text that has `prefix` before this one.
-  func within(_ written: String, after prefix: Int) -> StateDictError {
-    switch self {
-    case .badPattern(_, let problem, let place):
-      .badPattern(written, problem: problem, at: place.map { $0 + prefix })
-    case .badRename(_, let problem, let place):
-      .badRename(written, problem: problem, at: place.map { $0 + prefix })
-    default: self
     }
   }
 }

@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptTensors
 internal import OrderedCollections
 
@@ -85,15 +86,15 @@ extension StateDict {
   /// Takes over the entries of modules that came with new keys.
   private mutating func addMetadata(from other: StateDict, for added: [String]) {
     guard let own = metadata, let theirs = other.metadata, !added.isEmpty else { return }
-    let known = Set(own.map { StateKey($0.module) })
-    var wanted = Set<StateKey>()
+    let known = Set(own.map { ExactText($0.module) })
+    var wanted = Set<ExactText>()
     for key in added {
-      for module in StateKey(key).modules { wanted.insert(StateKey(module)) }
+      for module in ExactText(key).modules { wanted.insert(ExactText(module)) }
     }
     metadata =
       own
       + theirs.filter {
-        wanted.contains(StateKey($0.module)) && !known.contains(StateKey($0.module))
+        wanted.contains(ExactText($0.module)) && !known.contains(ExactText($0.module))
       }
   }
 }

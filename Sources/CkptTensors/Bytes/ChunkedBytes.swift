@@ -1,4 +1,5 @@
-public import CkptPlatform
+public import CkptBytes
+internal import CkptPlatform
 
 /// A part of a larger tensor: a box in its index space, and its elements.
 public struct TensorChunk: Sendable {

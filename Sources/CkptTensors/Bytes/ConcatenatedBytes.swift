@@ -1,4 +1,4 @@
-public import CkptPlatform
+public import CkptBytes
 
 /// Several runs of bytes as one.
 public struct ConcatenatedBytes: ComputedBytes {

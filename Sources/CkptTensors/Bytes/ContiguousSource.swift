@@ -1,4 +1,4 @@
-public import CkptPlatform
+public import CkptBytes
 
 extension Tensor {
   /// A tensor of more bytes, that are over 1024 times those of its storage, is not gone through.

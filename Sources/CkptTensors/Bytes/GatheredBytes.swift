@@ -1,4 +1,5 @@
 internal import CkptPlatform
+internal import CkptBytes
 
 /// The elements of a strided tensor in row-major order, gathered box by box.
 ///

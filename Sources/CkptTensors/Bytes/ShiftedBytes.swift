@@ -1,4 +1,4 @@
-internal import CkptPlatform
+internal import CkptBytes
 
 /// The elements of a tensor of which several lie in a byte, where the first one does not begin a byte.
 ///

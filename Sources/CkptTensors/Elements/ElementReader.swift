@@ -1,5 +1,5 @@
 internal import CCkptKernels
-internal import CkptPlatform
+internal import CkptBytes
 
 extension Tensor {
   /// Starts to read the elements as numbers, in row-major order from the element `start` on.

@@ -1,4 +1,4 @@
-internal import CkptPlatform
+internal import CkptBytes
 
 /// Shrinks a storage to what its views use.
 ///

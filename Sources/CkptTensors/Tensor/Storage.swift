@@ -1,4 +1,5 @@
-public import CkptPlatform
+public import CkptBytes
+internal import CkptPlatform
 
 /// A run of elements that one or more tensors look into; known by identity, as PyTorch's storages are.
 ///

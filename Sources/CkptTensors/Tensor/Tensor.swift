@@ -1,3 +1,4 @@
+internal import CkptBytes
 public import CkptPlatform
 
 /// What makes a tensor impossible.

@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptStateDicts
 internal import TrainingCore
 

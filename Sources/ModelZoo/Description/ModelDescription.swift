@@ -1,3 +1,4 @@
+internal import CkptText
 internal import Foundation
 internal import CkptPlatform
 public import CkptStateDicts

@@ -1,4 +1,4 @@
-internal import CkptPlatform
+internal import CkptBytes
 public import TrainingCore
 
 /// torchvision's `VGG`, with its keys (Simonyan and Zisserman, arXiv:1409.1556).

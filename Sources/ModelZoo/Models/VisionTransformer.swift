@@ -1,4 +1,4 @@
-internal import CkptPlatform
+internal import CkptBytes
 public import TrainingCore
 
 /// Self-attention and a feed-forward network, each with a residual connection: torchvision's `EncoderBlock`.

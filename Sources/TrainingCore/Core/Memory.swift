@@ -1,5 +1,5 @@
 internal import Foundation
-internal import CkptPlatform
+internal import CkptBytes
 internal import Synchronization
 internal import CkptTensors
 

@@ -1,4 +1,5 @@
-public import CkptStateDicts
+public import CkptPatterns
+internal import CkptStateDicts
 
 /// A model or a part of one, with parameters, buffers and modules in it: PyTorch's `nn.Module`.
 ///
@@ -176,18 +177,16 @@ extension Module {
 
   /// The parameters whose keys match a pattern, such as `under:fc` or `in:backbone`.
   ///
-  /// - Throws: `TrainingError.noSuchParameter` if there is none; `StateDictError` if the pattern cannot be parsed.
+  /// - Throws: `TrainingError.noSuchParameter` if there is none.
   public func parameters(matching pattern: KeyPattern) throws -> [Parameter] {
-    let matches = try pattern.matcher()
-    let found = namedParameters.filter { matches($0.key) }.map(\.parameter)
+    let found = namedParameters.filter { pattern.matches($0.key) }.map(\.parameter)
     guard !found.isEmpty else { throw TrainingError.noSuchParameter(pattern: pattern.written) }
     return found
   }
 
   /// The parameters whose keys do not match a pattern.
   ///
-  /// - Throws: `TrainingError.noSuchParameter` if no parameter matches it; `StateDictError` if the pattern cannot be
-  ///   parsed.
+  /// - Throws: `TrainingError.noSuchParameter` if no parameter matches it.
   public func parameters(notMatching pattern: KeyPattern) throws -> [Parameter] {
     let matched = Set(try parameters(matching: pattern).map(ObjectIdentifier.init))
     return parameters.filter { !matched.contains(ObjectIdentifier($0)) }
@@ -215,7 +214,7 @@ extension Module {
   ///   - pattern: the keys of the parameters; all unless given.
   ///   - exception: keys of parameters that are left as they are.
   /// - Returns: the number of parameters that are trainable afterwards.
-  /// - Throws: `TrainingError.noSuchParameter` if a pattern matches none; `StateDictError` if it cannot be parsed.
+  /// - Throws: `TrainingError.noSuchParameter` if a pattern matches none.
   @discardableResult
   public func freeze(_ pattern: KeyPattern? = nil, except exception: KeyPattern? = nil) throws
     -> Int
@@ -229,7 +228,7 @@ extension Module {
   ///   - pattern: the keys of the parameters; all unless given.
   ///   - exception: keys of parameters that are left as they are.
   /// - Returns: the number of parameters that are trainable afterwards.
-  /// - Throws: `TrainingError.noSuchParameter` if a pattern matches none; `StateDictError` if it cannot be parsed.
+  /// - Throws: `TrainingError.noSuchParameter` if a pattern matches none.
   @discardableResult
   public func unfreeze(_ pattern: KeyPattern? = nil, except exception: KeyPattern? = nil) throws
     -> Int
@@ -242,14 +241,12 @@ extension Module {
   ) throws -> Int {
     let named = namedParameters
     for given in [pattern, exception].compactMap(\.self) {
-      let matches = try given.matcher()
-      guard named.contains(where: { matches($0.key) }) else {
+      guard named.contains(where: { given.matches($0.key) }) else {
         throw TrainingError.noSuchParameter(pattern: given.written)
       }
     }
-    let isMeant = try pattern?.matcher() ?? { _ in true }
-    let isExcepted = try exception?.matcher() ?? { _ in false }
-    for (key, parameter) in named where isMeant(key) && !isExcepted(key) {
+    for (key, parameter) in named
+    where pattern?.matches(key) != false && exception?.matches(key) != true {
       parameter.requiresGrad = wanted
       if !wanted { parameter.grad = nil }
     }

@@ -1,5 +1,6 @@
-internal import CkptGGUF
 internal import CkptPlatform
+internal import CkptGGUF
+internal import CkptBytes
 internal import CkptStateDicts
 internal import CkptTensors
 

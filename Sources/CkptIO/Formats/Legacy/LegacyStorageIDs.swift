@@ -1,4 +1,5 @@
 internal import CkptPickle
+internal import CkptBytes
 internal import CkptPlatform
 internal import CkptTensors
 

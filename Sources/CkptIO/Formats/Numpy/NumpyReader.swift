@@ -1,5 +1,5 @@
-internal import CkptNumpy
 internal import CkptPlatform
+internal import CkptNumpy
 internal import CkptStateDicts
 internal import CkptBytes
 internal import CkptTensors

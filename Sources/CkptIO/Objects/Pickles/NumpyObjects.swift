@@ -1,6 +1,6 @@
 internal import CkptNumpy
 internal import CkptPickle
-internal import CkptPlatform
+internal import CkptBytes
 internal import CkptTensors
 
 /// Understands the calls by which numpy rebuilds arrays and dtypes, without making any of them.

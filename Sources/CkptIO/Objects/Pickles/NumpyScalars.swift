@@ -1,5 +1,6 @@
 internal import CkptNumpy
 internal import CkptPickle
+internal import CkptBytes
 internal import CkptPlatform
 internal import CkptTensors
 

@@ -1,3 +1,4 @@
+internal import CkptBytes
 internal import CkptPlatform
 
 /// Bytes that a graph of objects holds, without a copy of them.

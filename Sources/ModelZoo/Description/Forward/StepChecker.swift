@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptStateDicts
 
 /// Checks that all names in a step of a forward pass are known, before anything is run.

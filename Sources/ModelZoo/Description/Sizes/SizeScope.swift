@@ -1,4 +1,5 @@
-internal import CkptPlatform
+internal import CkptText
+internal import CkptBytes
 internal import CkptStateDicts
 
 /// Evaluates expressions of sizes: names, arithmetic, and the shapes of a state dict's tensors.

@@ -1,3 +1,5 @@
+public import CkptPlatform
+
 /// How a run of bytes can be had, without having them yet.
 ///
 /// Whoever writes asks this first: what already lies in a file moves block by block from file to

@@ -1,3 +1,5 @@
+internal import CkptText
+
 /// One rule of how keys are to be called.
 public enum KeyRename: Sendable, Hashable {
   /// Takes the text away where a key begins with it.
@@ -14,7 +16,7 @@ public enum KeyRename: Sendable, Hashable {
   case map([String: String])
 
   /// Reads `OLD=NEW`; `\=` stands for an equals sign in OLD.
-  public static func pair(_ written: String) throws(StateDictError) -> (old: String, new: String) {
+  public static func pair(_ written: String) throws(PatternError) -> (old: String, new: String) {
     var old = ""
     var rest = written[...]
     while let scalar = rest.first {
@@ -27,26 +29,26 @@ public enum KeyRename: Sendable, Hashable {
         old.append(scalar)
       }
     }
-    throw .badRename(
-      written, problem: "there is no \"=\": write OLD=NEW", at: written.unicodeScalars.count)
+    throw PatternError(
+      rename: written, "there is no \"=\": write OLD=NEW", at: written.unicodeScalars.count)
   }
 
   /// Reads `RE=>TEMPLATE`; both must make sense.
-  public static func regexRule(_ written: String) throws(StateDictError) -> KeyRename {
+  public static func regexRule(_ written: String) throws(PatternError) -> KeyRename {
     guard let arrow = written.utf8.firstRange(of: Array("=>".utf8), from: 0) else {
-      throw .badRename(
-        written, problem: "there is no \"=>\": write RE=>TEMPLATE",
+      throw PatternError(
+        rename: written, "there is no \"=>\": write RE=>TEMPLATE",
         at: written.unicodeScalars.count)
     }
     let start = written.utf8.index(written.startIndex, offsetBy: arrow.lowerBound)
     let end = written.utf8.index(start, offsetBy: 2)
     let regex = String(written[..<start])
     let rule = KeyRename.regex(regex, template: String(written[end...]))
-    do throws(StateDictError) {
+    do throws(PatternError) {
       _ = try rule.renamer()
     } catch {
-      guard case .badRename = error else { throw error.within(written, after: 0) }
-      throw error.within(written, after: regex.unicodeScalars.count + 2)
+      let isTemplate = error.subject == .rename
+      throw error.within(written, after: isTemplate ? regex.unicodeScalars.count + 2 : 0)
     }
     return rule
   }
@@ -67,21 +69,22 @@ public enum KeyRename: Sendable, Hashable {
   }
 
   /// What gives a key its new name; made once for many keys.
-  func renamer() throws(StateDictError) -> (String) -> String {
+  /// - Throws: ``PatternError`` for an empty prefix, an expression or a template that makes no sense.
+  package func renamer() throws(PatternError) -> (String) -> String {
     switch self {
     case .stripPrefix(let prefix):
       return try KeyRename.replacePrefix(prefix, with: "").renamer()
     case .addPrefix(let prefix):
       return { prefix + $0 }
     case .replacePrefix(let old, let new):
-      guard !old.isEmpty else { throw .badRename(old, problem: "the prefix is empty") }
+      guard !old.isEmpty else { throw PatternError(rename: old, "the prefix is empty") }
       let bytes = Array(old.utf8)
       return { key in
         guard key.utf8.starts(with: bytes) else { return key }
         return new + String(decoding: key.utf8.dropFirst(bytes.count), as: UTF8.self)
       }
     case .replace(let old, let new):
-      guard !old.isEmpty else { throw .badRename(old, problem: "the text to replace is empty") }
+      guard !old.isEmpty else { throw PatternError(rename: old, "the text to replace is empty") }
       let bytes = Array(old.utf8)
       return { key in
         var renamed: [UInt8] = []
@@ -95,11 +98,11 @@ public enum KeyRename: Sendable, Hashable {
           ? key : String(decoding: renamed + key.utf8.dropFirst(place), as: UTF8.self)
       }
     case .map(let names):
-      let names = Dictionary(names.map { (StateKey($0), $1) }) { first, _ in first }
-      return { names[StateKey($0)] ?? $0 }
+      let names = Dictionary(names.map { (ExactText($0), $1) }) { first, _ in first }
+      return { names[ExactText($0)] ?? $0 }
     case .regex(let text, let template):
       let regex = try KeyRegex(text)
-      let pieces = try Self.pieces(of: template, for: regex)
+      let template = try RenameTemplate(template, for: regex)
       return { key in
         let scalars = Array(key.unicodeScalars)
         let matches = regex.matches(in: scalars)
@@ -109,77 +112,12 @@ public enum KeyRename: Sendable, Hashable {
         for groups in matches {
           guard let whole = groups[0] else { continue }
           renamed.append(contentsOf: scalars[place..<whole.lowerBound])
-          for piece in pieces {
-            switch piece {
-            case .text(let text): renamed.append(contentsOf: text.unicodeScalars)
-            case .group(let number):
-              if let range = groups[number] { renamed.append(contentsOf: scalars[range]) }
-            }
-          }
+          template.append(to: &renamed, scalars, groups)
           place = whole.upperBound
         }
         renamed.append(contentsOf: scalars[place...])
         return String(renamed)
       }
     }
-  }
-
-  private enum Piece {
-    case text(String), group(Int)
-  }
-
-  private static func pieces(
-    of template: String, for regex: KeyRegex
-  ) throws(StateDictError) -> [Piece] {
-    var pieces: [Piece] = []
-    let text = Array(template.unicodeScalars)
-    func string(_ range: Range<Int>) -> String { String(String.UnicodeScalarView(text[range])) }
-    var start = 0
-    var place = 0
-    while place < text.count {
-      if text[place] == "\\", place + 1 < text.count,
-        ("0"..."9").contains(text[place + 1])
-          || text[place + 1] == "g" && place + 2 < text.count && text[place + 2] == "<"
-      {
-        // As in Python's re.sub and in sed.
-        throw .badRename(
-          template, problem: "a group is written $1 or ${name}, not \\1 or \\g<name>", at: place)
-      }
-      guard text[place] == "$" else {
-        place += 1
-        continue
-      }
-      pieces.append(.text(string(start..<place)))
-      let dollar = place
-      place += 1
-      var name: String
-      if place < text.count, text[place] == "$" {
-        pieces.append(.text("$"))
-        place += 1
-        start = place
-        continue
-      } else if place < text.count, text[place] == "{",
-        let end = text[place...].firstIndex(of: "}")
-      {
-        name = string(place + 1..<end)
-        place = end + 1
-      } else {
-        let end = text[place...].firstIndex { !("0"..."9").contains($0) } ?? text.count
-        name = string(place..<end)
-        place = end
-      }
-      guard let number = Int(name) ?? regex.groupNames[name] else {
-        let problem =
-          name.isEmpty
-          ? "a \"$\" in a template is $1, ${name} or $$" : "no group is called \"\(name)\""
-        throw .badRename(template, problem: problem, at: dollar)
-      }
-      guard (0..<regex.groupCount).contains(number) else {
-        throw .badRename(template, problem: "there is no group \(number)", at: dollar)
-      }
-      pieces.append(.group(number))
-      start = place
-    }
-    return pieces + [.text(string(start..<text.count))]
   }
 }

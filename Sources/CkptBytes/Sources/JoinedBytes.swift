@@ -1,4 +1,4 @@
-public import CkptPlatform
+internal import CkptPlatform
 
 /// Bytes of several sources, one behind the other.
 public struct JoinedBytes: ComputedBytes {

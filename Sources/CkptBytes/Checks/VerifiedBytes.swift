@@ -1,4 +1,4 @@
-public import CkptPlatform
+internal import CkptPlatform
 internal import Synchronization
 
 /// A region of a file whose checksum is compared before its first byte is given out.

@@ -19,7 +19,7 @@ struct KeyRegexParser {
     text = Array(pattern.unicodeScalars)
   }
 
-  mutating func parse() throws(StateDictError) -> [KeyRegex.Instruction] {
+  mutating func parse() throws(PatternError) -> [KeyRegex.Instruction] {
     if starts(with: "(?i)") {
       ignoresCase = true
       place += 4
@@ -30,8 +30,8 @@ struct KeyRegexParser {
     return program
   }
 
-  private func bad(_ problem: String, at place: Int) -> StateDictError {
-    .badPattern(pattern, problem: problem, at: place)
+  private func bad(_ problem: String, at place: Int) -> PatternError {
+    PatternError(pattern, problem, at: place)
   }
 
   private func starts(with wanted: String) -> Bool {
@@ -49,7 +49,7 @@ struct KeyRegexParser {
     }
   }
 
-  private func checked(_ program: [Instruction], at place: Int) throws(StateDictError)
+  private func checked(_ program: [Instruction], at place: Int) throws(PatternError)
     -> [Instruction]
   {
     guard program.count <= Self.programLimit else {
@@ -58,7 +58,7 @@ struct KeyRegexParser {
     return program
   }
 
-  private mutating func alternatives() throws(StateDictError) -> [Instruction] {
+  private mutating func alternatives() throws(PatternError) -> [Instruction] {
     let start = place
     var program = try sequence()
     while place < text.count, text[place] == "|" {
@@ -73,7 +73,7 @@ struct KeyRegexParser {
     return program
   }
 
-  private mutating func sequence() throws(StateDictError) -> [Instruction] {
+  private mutating func sequence() throws(PatternError) -> [Instruction] {
     var program: [Instruction] = []
     while place < text.count, text[place] != "|", text[place] != ")" {
       let start = place
@@ -84,7 +84,7 @@ struct KeyRegexParser {
     return program
   }
 
-  private mutating func atom() throws(StateDictError) -> [Instruction] {
+  private mutating func atom() throws(PatternError) -> [Instruction] {
     let start = place
     let scalar = text[place]
     place += 1
@@ -100,7 +100,7 @@ struct KeyRegexParser {
     }
   }
 
-  private mutating func group(from start: Int) throws(StateDictError) -> [Instruction] {
+  private mutating func group(from start: Int) throws(PatternError) -> [Instruction] {
     depth += 1
     guard depth <= Self.depthLimit else { throw bad("groups nest too deeply", at: start) }
     defer { depth -= 1 }
@@ -140,7 +140,7 @@ struct KeyRegexParser {
 
   private mutating func repeated(
     _ atom: [Instruction], from start: Int
-  ) throws(StateDictError) -> [Instruction] {
+  ) throws(PatternError) -> [Instruction] {
     guard let (low, high) = try bounds() else { return atom }
     var isLazy = false
     if place < text.count, text[place] == "?" {
@@ -174,7 +174,7 @@ struct KeyRegexParser {
   }
 
   /// `*`, `+`, `?` or `{2,3}`; nil if none stands here. A brace that counts nothing stands for itself.
-  private mutating func bounds() throws(StateDictError) -> (low: Int, high: Int?)? {
+  private mutating func bounds() throws(PatternError) -> (low: Int, high: Int?)? {
     guard place < text.count else { return nil }
     switch text[place] {
     case "*", "+", "?":
@@ -204,7 +204,7 @@ struct KeyRegexParser {
     }
   }
 
-  private mutating func escape(from start: Int) throws(StateDictError) -> [Instruction] {
+  private mutating func escape(from start: Int) throws(PatternError) -> [Instruction] {
     guard place < text.count else { throw bad("a \"\\\" stands at the end", at: start) }
     switch text[place] {
     case "b", "B":
@@ -222,7 +222,7 @@ struct KeyRegexParser {
   }
 
   /// What stands behind a `\`, in a set or outside.
-  private mutating func setItem(from start: Int) throws(StateDictError) -> KeyRegexSet.Item {
+  private mutating func setItem(from start: Int) throws(PatternError) -> KeyRegexSet.Item {
     guard place < text.count else { throw bad("a \"\\\" stands at the end", at: start) }
     let scalar = text[place]
     place += 1
@@ -242,7 +242,7 @@ struct KeyRegexParser {
     }
   }
 
-  private mutating func set(from start: Int) throws(StateDictError) -> KeyRegexSet {
+  private mutating func set(from start: Int) throws(PatternError) -> KeyRegexSet {
     var set = KeyRegexSet()
     if place < text.count, text[place] == "^" {
       set.isNegated = true
@@ -270,7 +270,7 @@ struct KeyRegexParser {
     throw bad("a \"[\" has no \"]\"", at: start)
   }
 
-  private mutating func setMember() throws(StateDictError) -> KeyRegexSet.Item {
+  private mutating func setMember() throws(PatternError) -> KeyRegexSet.Item {
     let start = place
     let scalar = text[place]
     place += 1

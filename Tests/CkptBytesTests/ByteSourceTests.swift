@@ -1,3 +1,4 @@
+import CkptBytes
 import CkptPlatform
 import CkptTestSupport
 import Testing

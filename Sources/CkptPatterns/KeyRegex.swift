@@ -30,8 +30,8 @@ package struct KeyRegex: Sendable {
 
   /// Compiles an expression.
   ///
-  /// - Throws: `StateDictError.badPattern` with the place.
-  package init(_ text: String) throws(StateDictError) {
+  /// - Throws: ``PatternError`` with the place.
+  package init(_ text: String) throws(PatternError) {
     var parser = KeyRegexParser(text)
     program = try parser.parse()
     groupCount = parser.groupCount

@@ -1,6 +1,6 @@
 /// A shell pattern over dotted names, matched in time proportional to pattern times key.
-struct Glob {
-  private enum Token {
+struct Glob: Sendable {
+  fileprivate enum Token: Sendable {
     case scalar(Unicode.Scalar)
     case any
     case set([ClosedRange<Unicode.Scalar>], negated: Bool)
@@ -19,7 +19,7 @@ struct Glob {
   }
 
   /// The patterns without braces that `text` stands for.
-  static func alternatives(of text: String) throws(StateDictError) -> [Glob] {
+  static func alternatives(of text: String) throws(PatternError) -> [Glob] {
     var globs: [Glob] = []
     let written = text.unicodeScalars.enumerated().map { Written(scalar: $1, place: $0) }
     for expanded in try expandBraces(written, in: text) {
@@ -28,7 +28,7 @@ struct Glob {
     return globs
   }
 
-  private init(_ text: [Written], in pattern: String) throws(StateDictError) {
+  private init(_ text: [Written], in pattern: String) throws(PatternError) {
     var place = 0
     while place < text.count {
       let start = text[place].place
@@ -59,12 +59,12 @@ struct Glob {
             place += 2
           }
           guard low <= high else {
-            throw .badPattern(pattern, problem: "a range runs backwards", at: lowPlace)
+            throw PatternError(pattern, "a range runs backwards", at: lowPlace)
           }
           ranges.append(low...high)
         }
         guard closed else {
-          throw .badPattern(pattern, problem: "a \"[\" has no \"]\"", at: start)
+          throw PatternError(pattern, "a \"[\" has no \"]\"", at: start)
         }
         tokens.append(.set(ranges, negated: negated))
       case "\\" where place < text.count:
@@ -109,7 +109,7 @@ struct Glob {
   /// Writes the innermost braces out until none is left.
   private static func expandBraces(
     _ text: [Written], in pattern: String
-  ) throws(StateDictError) -> [[Written]] {
+  ) throws(PatternError) -> [[Written]] {
     var done: [[Written]] = []
     var open = [text]
     while let current = open.popLast() {
@@ -121,8 +121,7 @@ struct Glob {
         open.append(Array(current[..<range.lowerBound]) + part + current[range.upperBound...])
       }
       guard open.count + done.count <= limit, text.count <= 10_000 else {
-        throw .badPattern(
-          pattern, problem: "the braces stand for more than \(limit) patterns", at: 0)
+        throw PatternError(pattern, "the braces stand for more than \(limit) patterns", at: 0)
       }
     }
     return done
@@ -130,7 +129,7 @@ struct Glob {
 
   private static func innermostBraces(
     of text: [Written], in pattern: String
-  ) throws(StateDictError) -> (Range<Int>, [[Written]])? {
+  ) throws(PatternError) -> (Range<Int>, [[Written]])? {
     var start: Int?
     var commas: [Int] = []
     var place = 0
@@ -149,7 +148,7 @@ struct Glob {
       place += 1
     }
     if let start {
-      throw .badPattern(pattern, problem: "a \"{\" has no \"}\"", at: text[start].place)
+      throw PatternError(pattern, "a \"{\" has no \"}\"", at: text[start].place)
     }
     return nil
   }

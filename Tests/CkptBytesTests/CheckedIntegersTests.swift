@@ -1,5 +1,5 @@
 import Foundation
-import CkptPlatform
+import CkptBytes
 import Testing
 
 @Suite("Numbers that become integers")
