@@ -40,7 +40,7 @@ struct CheckedIntegersTests {
         let text = try String(contentsOf: folder.appending(path: name), encoding: .utf8)
         count += 1
         guard text.contains(conversion), text.contains(float) else { continue }
-        if !text.contains("import CkptPlatform"),
+        if !text.contains("import CkptBytes"),
           !allowed.contains((name as NSString).lastPathComponent)
         {
           missing.append("\(room)/\(name)")
