@@ -1,3 +1,4 @@
+internal import CkptBytes
 internal import CkptPickle
 internal import CkptPlatform
 

@@ -1,3 +1,4 @@
+internal import CkptBytes
 internal import CkptText
 internal import CkptPickle
 internal import CkptPlatform

@@ -1,3 +1,4 @@
+internal import CkptBytes
 internal import CCkptKernels
 internal import CkptPlatform
 

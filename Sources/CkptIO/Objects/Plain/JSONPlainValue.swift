@@ -1,3 +1,4 @@
+internal import CkptBytes
 internal import CkptPlatform
 public import CkptStateDicts
 
