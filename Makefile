@@ -1,6 +1,7 @@
 # make demo      the main job on a bundled checkpoint
 # make test      every test
-# make interop   the check against a real PyTorch, in a virtual environment that it makes itself
+# make interop   the check against a real PyTorch, in a virtual environment that it makes itself; K=EXPRESSION for the
+#                tests that pytest's -k selects, PYTEST="-x…" for further options of pytest
 # make lint      the format of the sources
 # make bench     speed and memory, beside PyTorch and others; BENCH="SECTION…" for some of it
 
@@ -26,7 +27,8 @@ test: setup
 interop: build
 	@scripts/setup interop
 	@swift build -c release $(STATIC) --product CkptFineTuningExample --quiet
-	@python=$$(scripts/python-env) && "$$python" scripts/interop/run.py $(CKPT)
+	@python=$$(scripts/python-env) && "$$python" -m pytest -c scripts/interop/pytest.ini scripts/interop \
+	  --ckpt=$(CKPT) $(if $(K),-k "$(K)",-n 2 --dist worksteal) $(PYTEST)
 
 lint:
 	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks Examples

@@ -1,30 +1,14 @@
-"""What every group of checks uses: running `ckpt`, counting what passed."""
+"""What every test uses: running `ckpt`."""
 
 import contextlib
 import json
 import pathlib
 import subprocess
 import sys
-import traceback
-
-from compare import Difference
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "fixtures"
-CKPT = None  # the command's path; set by run.py
-passed, failed = 0, []
-
-
-def check(name, action):
-    """Runs a check; one line if it fails."""
-    global passed
-    try:
-        action()
-        passed += 1
-    except Exception as error:
-        text = str(error) if isinstance(error, (Difference, AssertionError)) else traceback.format_exc()
-        failed.append(name)
-        print(f"FAILED {name}: {text}", flush=True)
+CKPT = None  # the command's path; set by conftest.py
 
 
 def ckpt(*arguments, status=0, output=False):
@@ -72,20 +56,13 @@ def launcher(folder):
     process.wait()
 
 
-@contextlib.contextmanager
-def hostile_checker(folder):
-    """Gives a check that a file is refused: status 65, one line that says something and a hint, no output, no crash,
-    less than 100 MB of memory."""
-    out = folder / "bad_out.pt"
-    with launcher(folder) as launch:
-
-        def check_bad(source, says):
-            status, memory, error = launch("filter", source, "-o", out)
-            lines = error.splitlines()
-            assert status == 65, f"status {status}: {error}"
-            assert lines and lines[0].startswith("ckpt: error: ") and len(lines) <= 2, error
-            assert says in error, error
-            assert not out.exists()
-            assert memory < 100_000, f"{memory} kB"
-
-        yield check_bad
+def assert_refused(launch, source, out, says):
+    """Checks that a file is refused: status 65, one line that says something and a hint, no output, no crash, less than
+    100 MB of memory."""
+    status, memory, error = launch("filter", source, "-o", out)
+    lines = error.splitlines()
+    assert status == 65, f"status {status}: {error}"
+    assert lines and lines[0].startswith("ckpt: error: ") and len(lines) <= 2, error
+    assert says in error, error
+    assert not out.exists()
+    assert memory < 100_000, f"{memory} kB"

@@ -5,14 +5,15 @@ as here; so those are compared in 64 bits, too, where nothing hides.
 """
 
 import copy
+import functools
 import pathlib
 import subprocess
 
 import harness
 import models as zoo  # fixtures/models.py
+import pytest
 import torch
 import torchvision
-from harness import check
 from torch import nn
 from torch.nn import functional as F
 
@@ -71,48 +72,44 @@ def save_batches(batches, path):
         path)
 
 
-def fine_tuning(folder):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["32 bits", "64 bits"])
+def test_fine_tuning_from_moco(folder, dtype):
     """W7 to W12: MoCo's backbone, a new head, the head alone, everything at two rates."""
+    zoo.seed(7)
+    torch.set_num_threads(2)
+    # A trained backbone, as far as a few steps go; its blocks begin as identities, which keeps rounding small.
+    backbone = zoo.spread(torchvision.models.resnet18(zero_init_residual=True))
+    zoo.train(backbone, [zoo.images(16, 64, 1000) for _ in range(2)], steps=10, rate=1e-3)
+    moco, data, start, end = (folder / name for name in ("moco.pth", "data.pt", "start.pt", "end.pt"))
+    torch.save(zoo.moco(backbone), moco)
+    if dtype == torch.float64:
+        batches = widened(zoo.images(4, 64, 7) for _ in range(3))
+    else:
+        batches = [zoo.images(16, 64, 7) for _ in range(3)]
+    save_batches(batches, data)
+    example("from-moco", moco, data, start, end, "--rate", 0.01)
 
-    def action(dtype):
-        zoo.seed(7)
-        torch.set_num_threads(2)
-        # A trained backbone, as far as a few steps go; its blocks begin as identities, which keeps rounding small.
-        backbone = zoo.spread(torchvision.models.resnet18(zero_init_residual=True))
-        zoo.train(backbone, [zoo.images(16, 64, 1000) for _ in range(2)], steps=10, rate=1e-3)
-        moco, data, start, end = (folder / name for name in ("moco.pth", "data.pt", "start.pt", "end.pt"))
-        torch.save(zoo.moco(backbone), moco)
-        if dtype == torch.float64:
-            batches = widened(zoo.images(4, 64, 7) for _ in range(3))
-        else:
-            batches = [zoo.images(16, 64, 7) for _ in range(3)]
-        save_batches(batches, data)
-        example("from-moco", moco, data, start, end, "--rate", 0.01)
+    model = torchvision.models.resnet18(num_classes=7).to(dtype)
+    begun = torch.load(start, weights_only=True)
+    model.load_state_dict(begun)
+    for key, value in backbone.state_dict().items():
+        assert key.startswith("fc.") or torch.equal(begun[key], value.to(begun[key].dtype)), key
+    # A head as nn.Linear begins: evenly between ±1 / √512.
+    bound = 512**-0.5
+    weight, bias = begun["fc.weight"], begun["fc.bias"]
+    assert 0.99 * bound < weight.abs().max() <= bound and bias.abs().max() <= bound
+    assert abs(weight.mean()) < 0.05 * bound and abs(weight.std() / (bound / 3**0.5) - 1) < 0.05
 
-        model = torchvision.models.resnet18(num_classes=7).to(dtype)
-        begun = torch.load(start, weights_only=True)
-        model.load_state_dict(begun)
-        for key, value in backbone.state_dict().items():
-            assert key.startswith("fc.") or torch.equal(begun[key], value.to(begun[key].dtype)), key
-        # A head as nn.Linear begins: evenly between ±1 / √512.
-        bound = 512**-0.5
-        weight, bias = begun["fc.weight"], begun["fc.bias"]
-        assert 0.99 * bound < weight.abs().max() <= bound and bias.abs().max() <= bound
-        assert abs(weight.mean()) < 0.05 * bound and abs(weight.std() / (bound / 3**0.5) - 1) < 0.05
-
-        wanted = zoo.fine_tune(model, batches, rate=0.01)
-        found = torch.load(end, weights_only=True)
-        assert found["trainable"] == [["fc.weight", "fc.bias"], [key for key, _ in model.named_parameters()]]
-        assert [len(rates) for rates in found["rates"]] == [1, 1, 1, 2, 2, 2]
-        for ours, theirs in zip(found["rates"], wanted["rates"]):
-            assert distance(ours, theirs) <= 1e-12, (ours, theirs)
-        for ours, theirs in zip(found["losses"], wanted["losses"]):
-            assert_close(ours, theirs, "an epoch's loss")
-        for key, value in wanted["after"].items():
-            assert_close(found["model"][key], value, key, 1e-2 if dtype == torch.float32 else 1e-6)
-
-    check("fine-tuning from MoCo", lambda: action(torch.float32))
-    check("fine-tuning from MoCo in 64 bits", lambda: action(torch.float64))
+    wanted = zoo.fine_tune(model, batches, rate=0.01)
+    found = torch.load(end, weights_only=True)
+    assert found["trainable"] == [["fc.weight", "fc.bias"], [key for key, _ in model.named_parameters()]]
+    assert [len(rates) for rates in found["rates"]] == [1, 1, 1, 2, 2, 2]
+    for ours, theirs in zip(found["rates"], wanted["rates"]):
+        assert distance(ours, theirs) <= 1e-12, (ours, theirs)
+    for ours, theirs in zip(found["losses"], wanted["losses"]):
+        assert_close(ours, theirs, "an epoch's loss")
+    for key, value in wanted["after"].items():
+        assert_close(found["model"][key], value, key, 1e-2 if dtype == torch.float32 else 1e-6)
 
 
 # States in both directions.
@@ -220,22 +217,23 @@ def exchange(folder, make, head, spec, batches, optimizer, scheduler):
         assert_close(crossed["model"][key], value, key)
 
 
-def training_states(folder):
+@functools.cache
+def rows():
     zoo.seed(8)
-    batches = [(torch.randn(8, 12), torch.randint(5, (8,))) for _ in range(4)]
-    pairs = [("sgd", scheduler) for scheduler in SCHEDULERS] + [
-        ("adam", "exponential"), ("adamw", "multi-step"), ("adamw", "cosine"), ("adamw", "warm-up")]
-    for pair in pairs:
-        check(
-            f"{' and '.join(pair)} change hands",
-            lambda: exchange(folder, mlp, "2.", "mlp", batches, *pair))
+    return [(torch.randn(8, 12), torch.randint(5, (8,))) for _ in range(4)]
+
+
+@pytest.mark.parametrize(
+    "optimizer, scheduler",
+    [("sgd", scheduler) for scheduler in SCHEDULERS]
+    + [("adam", "exponential"), ("adamw", "multi-step"), ("adamw", "cosine"), ("adamw", "warm-up")])
+def test_hands(folder, optimizer, scheduler):
+    exchange(folder, mlp, "2.", "mlp", rows(), optimizer, scheduler)
+
+
+@pytest.mark.parametrize("optimizer, scheduler", [("sgd", "multi-step"), ("adamw", "step")])
+def test_hands_of_resnet18(folder, optimizer, scheduler):
+    zoo.seed(8)
     pictures = widened(zoo.images(4, 32, 7) for _ in range(4))
-    for pair in [("sgd", "multi-step"), ("adamw", "step")]:
-        check(
-            f"ResNet-18 with {' and '.join(pair)} changes hands",
-            lambda: exchange(
-                folder, lambda: torchvision.models.resnet18(num_classes=7).double(), "fc.", "resnet18", pictures,
-                *pair))
-
-
-GROUPS = [fine_tuning, training_states]
+    make = lambda: torchvision.models.resnet18(num_classes=7).double()
+    exchange(folder, make, "fc.", "resnet18", pictures, optimizer, scheduler)

@@ -3,6 +3,7 @@ them, and what the described model computes beside the real one."""
 
 import json
 
+import pytest
 import timm
 import torch
 import torchvision
@@ -10,8 +11,8 @@ import transformers
 
 import described as tiny  # fixtures/described.py
 import models
-import whole_models
-from harness import ROOT, check, ckpt
+from harness import ROOT, ckpt
+from model_figures import prove
 
 
 def albert():
@@ -32,7 +33,7 @@ MODELS = {
 }
 
 
-# In which rounding grows within three steps; see whole_models.py. Of DenseNet's 364 gradients the worst is compared,
+# In which rounding grows within three steps; see model_figures.py. Of DenseNet's 364 gradients the worst is compared,
 # and which one that is depends on the rectifiers whose inputs rounding carries across zero.
 UNSTEADY = ("densenet121",)
 
@@ -41,7 +42,14 @@ def example(name):
     return ROOT / "Examples" / "models" / f"{name}.yml"
 
 
-def keys(folder, name):
+@pytest.mark.parametrize("name", MODELS)
+def test_figures(folder, name):
+    make, batch = MODELS[name]
+    prove(folder, str(example(name)), make, batch, name in UNSTEADY)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_keys(folder, name):
     """`check --model` says what `load_state_dict` says, of the model itself and of one that is damaged."""
     model = MODELS[name][0]()
     description = example(name)
@@ -68,16 +76,3 @@ def keys(folder, name):
         assert [m["key"] for m in said["mismatched"]] == ([last] if kind == "damaged" else []), kind
         if kind == "prefixed":
             assert said["suggestion"]["loadable"], said["suggestion"]
-
-
-def described_models(folder):
-    for name, (make, batch) in MODELS.items():
-        check(
-            f"described {name}: figures",
-            lambda: whole_models.prove(folder, str(example(name)), make, batch, name in UNSTEADY))
-        check(f"described {name}: keys", lambda: keys(folder, name))
-        for file in folder.glob(f"{name}*"):
-            file.unlink()
-
-
-GROUPS = [described_models]
