@@ -2,10 +2,11 @@
 # make test      every test
 # make interop   the check against a real PyTorch, in a virtual environment that it makes itself; K=EXPRESSION for the
 #                tests that pytest's -k selects, PYTEST="-x…" for further options of pytest
+# make snapshots writes anew what commands print, in Tests/CkptCommandsTests/Snapshots
 # make lint      the format of the sources
 # make bench     speed and memory, beside PyTorch and others; BENCH="SECTION…" for some of it
 
-.PHONY: setup build demo test interop lint bench bench-training clean
+.PHONY: setup build demo test snapshots interop lint bench bench-training clean
 
 CKPT = .build/release/ckpt
 # One file that needs no Swift installed and starts in half the time.
@@ -29,6 +30,11 @@ interop: build
 	@swift build -c release $(STATIC) --product CkptFineTuningExample --quiet
 	@python=$$(scripts/python-env) && "$$python" -m pytest -c scripts/interop/pytest.ini scripts/interop \
 	  --ckpt=$(CKPT) $(if $(K),-k "$(K)",-n 2 --dist worksteal) $(PYTEST)
+
+# Writes what commands print now into the snapshots; look at the difference before it is committed.
+snapshots: setup
+	-@CKPT_WRITE_SNAPSHOTS=1 swift test --quiet --filter SnapshotTests
+	@git --no-pager diff --stat -- Tests/CkptCommandsTests/Snapshots
 
 lint:
 	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks Examples
