@@ -1,16 +1,26 @@
 # make demo      the main job on a bundled checkpoint
-# make test      every test
+# make check     what a change touches, in a minute: format, build, tests; BASE=COMMIT for what differs from a commit
+# make test      every test, and how many lines they run; CONFIGURATION=release for an optimized build
+# make coverage  writes that into docs/coverage.md
+# make sanitize  every test under the address and the thread sanitizer
 # make interop   the check against a real PyTorch, in a virtual environment that it makes itself; K=EXPRESSION for the
 #                tests that pytest's -k selects, PYTEST="-x…" for further options of pytest
 # make snapshots writes anew what commands print, in Tests/CkptCommandsTests/Snapshots
 # make lint      the format of the sources
 # make bench     speed and memory, beside PyTorch and others; BENCH="SECTION…" for some of it
 
-.PHONY: setup build demo test snapshots interop lint bench bench-training clean
+.PHONY: setup build demo check test coverage sanitize snapshots interop lint bench bench-training clean
 
 CKPT = .build/release/ckpt
 # One file that needs no Swift installed and starts in half the time.
-STATIC = $(if $(filter Linux,$(shell uname)),--static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -s)
+LLD = $(if $(filter Linux,$(shell uname)),-Xswiftc -use-ld=lld)
+STATIC = $(if $(LLD),--static-swift-stdlib $(LLD) -Xlinker -s)
+
+CONFIGURATION = debug
+COVERED = --enable-code-coverage --scratch-path .build-coverage
+# Those of which nine lines in ten are to be run.
+ROOMS = CkptIO CkptStateDicts CkptMerging
+SANITIZERS = address thread
 
 setup:
 	@scripts/setup
@@ -21,9 +31,30 @@ build: setup
 demo: build
 	@scripts/demo $(CKPT)
 
+# What changed, in a minute; `make test` is everything.
+check: setup
+	@scripts/check $(BASE)
+
+# Debug builds count which lines run; they have a folder of their own, since others are not compiled for it.
 test: setup
-	swift test --quiet
+ifeq ($(CONFIGURATION),debug)
+	swift test $(COVERED) --quiet
+	@scripts/coverage "$$(swift test $(COVERED) --show-codecov-path)"
+else
+	swift test -c release -Xswiftc -enable-testing --scratch-path .build-release --quiet
+endif
 	swift build --quiet --package-path Tests/DependentPackage
+
+# The same table in docs/coverage.md, and the public functions that no test runs.
+coverage: setup
+	swift test $(COVERED) --quiet
+	@report=$$(swift test $(COVERED) --show-codecov-path) && scripts/coverage "$$report" --write docs/coverage.md && \
+	  scripts/coverage "$$report" --functions $(ROOMS)
+
+# Every test under the address and the thread sanitizer; SANITIZERS=thread for one of them. XCTest itself leaks.
+sanitize: setup
+	@set -e; export ASAN_OPTIONS=detect_leaks=0; for sanitizer in $(SANITIZERS); do echo "sanitizer: $$sanitizer"; \
+	  swift test --sanitize=$$sanitizer $(LLD) --scratch-path .build-$$sanitizer --quiet; done
 
 interop: build
 	@scripts/setup interop

@@ -127,8 +127,9 @@ private struct Session {
     process.executableURL = executable
     process.arguments = arguments
     process.currentDirectoryURL = URL(filePath: folder.path)
+    // Its own counts of lines would be a file of a megabyte for each command.
     process.environment = ProcessInfo.processInfo.environment.merging(
-      ["COLUMNS": "80", "TZ": "UTC", "LC_ALL": "C"]) { $1 }
+      ["COLUMNS": "80", "TZ": "UTC", "LC_ALL": "C", "LLVM_PROFILE_FILE": "/dev/null"]) { $1 }
     process.standardInput = FileHandle.nullDevice
     let files = try ["stdout", "stderr"].map { try folder.write([], to: ".\($0)") }
     process.standardOutput = try FileHandle(forWritingTo: URL(filePath: files[0]))
