@@ -1,3 +1,4 @@
+import CkptPatterns
 import CkptPlatform
 import CkptStateDicts
 import CkptTensors
