@@ -33,7 +33,7 @@ struct KeyChangeTests {
   }
 
   @Test func `An expression that makes no sense is told with its place`() throws {
-    let error = #expect(throws: StateDictError.self) {
+    let error = #expect(throws: PatternError.self) {
       try changes("a", rules: .regex("(a", template: "b"))
     }
     #expect(error?.kind == .usage)
