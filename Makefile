@@ -68,6 +68,7 @@ snapshots: setup
 	@git --no-pager diff --stat -- Tests/CkptCommandsTests/Snapshots
 
 lint:
+	@scripts/check-docs
 	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks Examples
 
 bench: build
