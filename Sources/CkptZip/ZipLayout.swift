@@ -6,8 +6,18 @@ public struct ZipRecord: Sendable {
   public enum Content: Sendable {
     /// Bytes, wherever they are.
     case source(ByteSource)
-    /// PyTorch's forty digits over the records before it; they are known when those are written.
-    case serializationID
+    /// Bytes that depend on the checksums of the records before it, made when those are written.
+    case summary(byteCount: Int, @Sendable (_ before: [Written]) -> [UInt8])
+  }
+
+  /// A record that has been written.
+  public struct Written: Sendable {
+    /// Its name, with the folders before it.
+    public let name: String
+    /// The CRC-32 of its bytes.
+    public let crc32: UInt32
+    /// How many bytes it holds.
+    public let byteCount: Int
   }
 
   /// Its name, with the folders before it.
@@ -28,12 +38,30 @@ public struct ZipRecord: Sendable {
   public var byteCount: Int {
     switch content {
     case .source(let source): source.byteCount
-    case .serializationID: SerializationID.byteCount
+    case .summary(let byteCount, _): byteCount
     }
   }
 }
 
-/// Where everything in an archive of stored records goes, byte for byte as PyTorch lays it out.
+/// How records' bytes are aligned: by an extra field of the header in front of them, filled up.
+public struct ZipPadding: Sendable {
+  /// A record's bytes begin at a multiple of so many bytes.
+  public let alignment: Int
+  /// The extra field's number (4.5 of the zip specification).
+  public let fieldID: UInt16
+  /// What the field is filled with.
+  public let fill: UInt8
+
+  /// Bytes that begin at multiples of `alignment`, at least 1, behind a field `fieldID` that is filled with `fill`.
+  public init(alignment: Int, fieldID: UInt16, fill: UInt8) {
+    self.alignment = max(alignment, 1)
+    self.fieldID = fieldID
+    self.fill = fill
+  }
+}
+
+/// Where everything in an archive of stored records goes: headers that say nothing of sizes, descriptors behind the
+/// bytes, 64-bit fields where numbers need them, a directory.
 ///
 /// Sizes are all that it takes; the checksums come later.
 public struct ZipLayout: Sendable {
@@ -55,18 +83,18 @@ public struct ZipLayout: Sendable {
   }
 
   static let limit = 0xFFFF_FFFF
-  /// PyTorch lets each record's bytes begin at a multiple of this.
-  public static let alignment = 64
-
   /// The records, in order.
   public let slots: [Slot]
   /// Where the directory begins.
   public let directoryOffset: Int
+  private let padding: ZipPadding
 
   /// Lays out records of these names and sizes.
   ///
   /// - Throws: `ZipError.unwritable` if a name is too long or occurs twice, or the sum too large.
-  public init(_ records: some Sequence<(name: String, byteCount: Int)>) throws {
+  public init(
+    _ records: some Sequence<(name: String, byteCount: Int)>, padding: ZipPadding
+  ) throws {
     var slots: [Slot] = []
     var cursor = 0
     for (name, byteCount) in records {
@@ -80,7 +108,7 @@ public struct ZipLayout: Sendable {
       let (isLarge, isFar) = (byteCount >= Self.limit, cursor >= Self.limit)
       let wide = isLarge || isFar ? 4 + (isLarge ? 16 : 0) + (isFar ? 8 : 0) : 0
       let start = cursor + 30 + nameByteCount + wide + 4
-      let data = (start + Self.alignment - 1) / Self.alignment * Self.alignment
+      let data = (start + padding.alignment - 1) / padding.alignment * padding.alignment
       let descriptor = byteCount == 0 ? 0 : isLarge || isFar ? 24 : 16
       slots.append(
         Slot(
@@ -89,6 +117,7 @@ public struct ZipLayout: Sendable {
       cursor = data + byteCount + descriptor
     }
     self.slots = slots
+    self.padding = padding
     directoryOffset = cursor
     try checkNames()
   }
@@ -120,11 +149,11 @@ public struct ZipLayout: Sendable {
   }
 
   /// The bytes that an archive of those records begins with: the first record, if it is in memory.
-  public static func beginning(of records: [ZipRecord]) throws -> [UInt8] {
+  public static func beginning(of records: [ZipRecord], padding: ZipPadding) throws -> [UInt8] {
     guard let first = records.first, case .source(.bytes(let bytes)) = first.content else {
       return []
     }
-    let layout = try ZipLayout([(first.name, first.byteCount)])
+    let layout = try ZipLayout([(first.name, first.byteCount)], padding: padding)
     return layout.header(layout.slots[0]) + bytes
   }
 
@@ -149,10 +178,10 @@ public struct ZipLayout: Sendable {
       header.append(littleEndian: UInt16(wide.count))
       header += wide
     }
-    let padding = size - header.count - 4
-    header += Array("FB".utf8)
-    header.append(littleEndian: UInt16(padding))
-    header += [UInt8](repeating: UInt8(ascii: "Z"), count: padding)
+    let filled = size - header.count - 4
+    header.append(littleEndian: padding.fieldID)
+    header.append(littleEndian: UInt16(filled))
+    header += [UInt8](repeating: padding.fill, count: filled)
     return header
   }
 

@@ -4,9 +4,13 @@ public import CkptBytes
 /// Writes an archive of stored, aligned records: the bytes go through a ``StreamWriter``.
 public struct ZipWriter: Sendable {
   private let stream: StreamWriter
+  private let padding: ZipPadding
 
-  /// A writer that uses `stream`.
-  public init(_ stream: StreamWriter = StreamWriter()) { self.stream = stream }
+  /// A writer that uses `stream`, for records that are aligned by `padding`.
+  public init(_ stream: StreamWriter = StreamWriter(), padding: ZipPadding) {
+    self.stream = stream
+    self.padding = padding
+  }
 
   /// Writes `records` to `file`, from its start.
   ///
@@ -28,7 +32,7 @@ public struct ZipWriter: Sendable {
     var places: [(archive: Int, record: Int)] = []
     var start = 0
     for (number, records) in archives.enumerated() {
-      let layout = try ZipLayout(records.map { ($0.name, $0.byteCount) })
+      let layout = try ZipLayout(records.map { ($0.name, $0.byteCount) }, padding: padding)
       placed.append(PlacedArchive(start: start, layout: layout))
       for (index, record) in records.enumerated() {
         guard case .source(let source) = record.content else { continue }
@@ -90,18 +94,24 @@ public struct ZipWriter: Sendable {
     return nil
   }
 
-  /// Writes what depends on the records' checksums: the id and the directory.
+  /// Writes what depends on the records' checksums: summaries and the directory.
   private func finish(
     _ records: [ZipRecord], _ archive: PlacedArchive, _ sums: inout [UInt32], to file: File
   ) throws {
     let layout = archive.layout
     for (index, record) in records.enumerated() {
-      guard case .serializationID = record.content else { continue }
-      let before = (0..<index).map { (records[$0].name, sums[$0], records[$0].byteCount) }
-      let digits = SerializationID.digits(before)
-      sums[index] = Checksum.crc32(digits)
+      guard case .summary(let byteCount, let make) = record.content else { continue }
+      let summary = make(
+        (0..<index).map {
+          .init(name: records[$0].name, crc32: sums[$0], byteCount: records[$0].byteCount)
+        })
+      guard summary.count == byteCount else {
+        throw ZipError.unwritable(
+          "a summary has not the size that it was laid out for (\(record.name))")
+      }
+      sums[index] = Checksum.crc32(summary)
       let slot = layout.slots[index]
-      let bytes = layout.header(slot) + digits + layout.descriptor(slot, crc32: sums[index])
+      let bytes = layout.header(slot) + summary + layout.descriptor(slot, crc32: sums[index])
       try bytes.withUnsafeBytes { try file.write($0, at: archive.start + slot.headerOffset) }
     }
     let directory = layout.directory(crc32: sums)

@@ -4,6 +4,9 @@ import StateDictKit
 import CkptTestSupport
 import CkptZip
 
+/// As PyTorch aligns records.
+let pytorchPadding = ZipPadding(alignment: 64, fieldID: 0x4246, fill: UInt8(ascii: "Z"))
+
 /// Archives as `torch.save` writes them, put together by hand.
 extension TemporaryFolder {
   /// An archive of a graph of objects and its storages, `data/0`, `data/1`, ….
@@ -25,7 +28,7 @@ extension TemporaryFolder {
     // Replaced as a whole: whoever has the one before open still reads it.
     let path = file("archive.pt")
     let output = try AtomicOutput(path: path, replacingExisting: true)
-    try ZipWriter().write(records, to: output.file)
+    try ZipWriter(padding: pytorchPadding).write(records, to: output.file)
     try output.commit()
     return path
   }

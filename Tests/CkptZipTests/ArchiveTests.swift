@@ -8,13 +8,15 @@ import Testing
 @Suite("Archives, written and read")
 struct ArchiveTests {
   let folder: TemporaryFolder
+  /// As PyTorch aligns records.
+  private let padding = ZipPadding(alignment: 64, fieldID: 0x4246, fill: UInt8(ascii: "Z"))
 
   init() throws { folder = try TemporaryFolder() }
 
   /// Writes an archive of these records and gives its path.
   func archive(_ records: [ZipRecord], name: String = "a.zip") throws -> String {
     let output = try AtomicOutput(path: folder.file(name), replacingExisting: true)
-    try ZipWriter().write(records, to: output.file)
+    try ZipWriter(padding: padding).write(records, to: output.file)
     try output.commit()
     return output.path
   }
@@ -88,13 +90,13 @@ struct ArchiveTests {
     cancellation.cancel()
     let output = try AtomicOutput(path: folder.file("c"), replacingExisting: false)
     #expect(throws: CancelledError.self) {
-      try ZipWriter(StreamWriter(cancellation: cancellation)).write(
+      try ZipWriter(StreamWriter(cancellation: cancellation), padding: padding).write(
         [record("a", [UInt8](repeating: 0, count: 100))], to: output.file)
     }
   }
 
   private func layout(_ records: (String, Int)...) throws -> ZipLayout {
-    try ZipLayout(records.map { (name: $0.0, byteCount: $0.1) })
+    try ZipLayout(records.map { (name: $0.0, byteCount: $0.1) }, padding: padding)
   }
 
   @Test("Names that occur twice or are too long cannot be written")

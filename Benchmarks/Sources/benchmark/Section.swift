@@ -11,7 +11,7 @@ struct Section {
       Section(name: "looking", measure: measureLooking),
       Section(name: "memory", measure: measureMemory),
       Section(name: "formats", measure: measureFormats),
-      Section(name: "formats-more", measure: measureFormatsMore),
+      Section(name: "distributed-and-gguf", measure: measureDistributedAndGGUF),
     ]
   }
 }

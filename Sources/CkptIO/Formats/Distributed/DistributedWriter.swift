@@ -33,7 +33,8 @@ enum DistributedWriter: FormatWriter {
       where (checkpoint.tensor(of: part.ref) != nil) == isTensor {
         let records = try checkpoint.archive(
           of: part.ref, checkpoint.tensor(of: part.ref), key: part.name)
-        let size = try ZipLayout(records.map { ($0.name, $0.byteCount) }).byteCount
+        let size = try ZipLayout(records.map { ($0.name, $0.byteCount) }, padding: .pytorch)
+          .byteCount
         places[number] = .init(file: dataName, offset: offset, byteCount: size)
         archives.append(records)
         offset += size
@@ -50,7 +51,7 @@ enum DistributedWriter: FormatWriter {
       format: format, folder: path,
       files: [
         OutputPlan.File(name: dataName, byteCount: size) { file, context in
-          try ZipWriter(context.stream).write(inARow: all, to: file)
+          try ZipWriter(context.stream, padding: .pytorch).write(inARow: all, to: file)
         },
         OutputPlan.File(name: DistributedReader.metadataName, byteCount: pickle.count) {
           file, context in

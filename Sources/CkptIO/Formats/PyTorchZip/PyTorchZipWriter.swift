@@ -23,13 +23,13 @@ enum PyTorchZipWriter: FormatWriter {
   /// An archive of the whole checkpoint; its top folder is named after the file.
   static func file(_ checkpoint: Checkpoint, named path: String) throws -> OutputPlan.File {
     let records = try checkpoint.records(folder: Checkpoint.folder(for: path))
-    let layout = try ZipLayout(records.map { ($0.name, $0.byteCount) })
+    let layout = try ZipLayout(records.map { ($0.name, $0.byteCount) }, padding: .pytorch)
     return OutputPlan.File(
       name: path, byteCount: layout.byteCount,
-      beginning: { (try? ZipLayout.beginning(of: records)) ?? [] }
+      beginning: { (try? ZipLayout.beginning(of: records, padding: .pytorch)) ?? [] }
     ) { file, context in
       do {
-        try ZipWriter(context.stream).write(records, to: file)
+        try ZipWriter(context.stream, padding: .pytorch).write(records, to: file)
       } catch let error as ChecksumError where error.key == nil {
         throw error.naming(checkpoint.keyOfStorage(named: error.record))
       }
@@ -64,7 +64,7 @@ extension Checkpoint {
     }
     add("data.pkl", .bytes(pickle))
     add(".format_version", .bytes(Array("1".utf8)))
-    add(".storage_alignment", .bytes(Array("\(ZipLayout.alignment)".utf8)))
+    add(".storage_alignment", .bytes(Array("\(ZipPadding.pytorch.alignment)".utf8)))
     add("byteorder", .bytes(Array("little".utf8)))
     for (number, storage) in storages.enumerated() { add("data/\(number)", storage.source) }
     if !isExtract {
@@ -72,7 +72,9 @@ extension Checkpoint {
     }
     add("version", .bytes(Array("3\n".utf8)))
     records.append(
-      ZipRecord(name: "\(folder)/.data/serialization_id", content: .serializationID))
+      ZipRecord(
+        name: "\(folder)/.data/serialization_id",
+        content: .summary(byteCount: SerializationID.byteCount, SerializationID.digits)))
     return records
   }
 

@@ -1,12 +1,12 @@
 import Foundation
 
 /// A distributed checkpoint, and a GGUF file of blocks, as one PyTorch file, beside what their own libraries do.
-func measureFormatsMore(_ context: Context) throws {
+func measureDistributedAndGGUF(_ context: Context) throws {
   let source = try context.checkpoint("float32", seed: 1)
   func made(_ kind: String, _ name: String) throws -> String {
     let path = context.file(name)
     if !FileManager.default.fileExists(atPath: path) {
-      _ = try run(context.peer("formats_more.py", "make-\(kind)", source, path))
+      _ = try run(context.peer("distributed_and_gguf.py", "make-\(kind)", source, path))
     }
     return path
   }
@@ -30,7 +30,7 @@ func measureFormatsMore(_ context: Context) throws {
           command: [context.ckpt, "convert", work.input, "-o", out] + work.options,
           outputs: [out]),
         Side(
-          command: context.peer("formats_more.py", work.peer, work.input, theirs),
+          command: context.peer("distributed_and_gguf.py", work.peer, work.input, theirs),
           outputs: [theirs]),
       ], rounds: context.rounds)
     table.row([

@@ -1,3 +1,10 @@
+internal import CkptZip
+
+extension ZipPadding {
+  /// As PyTorch 2 aligns records: `kFieldAlignment` and `FB` of caffe2/serialize/inline_container.
+  static let pytorch = ZipPadding(alignment: 64, fieldID: 0x4246, fill: UInt8(ascii: "Z"))
+}
+
 /// The forty digits that PyTorch writes as the last record, `.data/serialization_id`.
 enum SerializationID {
   static let byteCount = 40
@@ -6,7 +13,7 @@ enum SerializationID {
   ///
   /// PyTorch takes the first twenty from the C++ library's hash of the names, which differs from one
   /// library to the next; here they are FNV-1a (64 bits) of the names, a NUL behind each.
-  static func digits(_ records: [(name: String, crc32: UInt32, byteCount: Int)]) -> [UInt8] {
+  @Sendable static func digits(_ records: [ZipRecord.Written]) -> [UInt8] {
     var names: UInt64 = 0xCBF2_9CE4_8422_2325
     var sums: UInt64 = 0
     for record in records {

@@ -1,0 +1,15 @@
+internal import CCkptKernels
+internal import Foundation
+internal import CkptBytes
+
+/// NearSwap: the base takes over the other's elements where they are near, and moves by `t` towards them elsewhere.
+struct NearSwap: TensorMerge, BlockMerge {
+  let t: Double
+
+  var needsPreparation: Bool { false }
+  func prepared(by pass: InputPass) -> any BlockMerge { self }
+
+  func merge(_ block: MergeBlock) {
+    ck_near_swap(block.inputs[0], block.inputs[1], t, block.output, block.count)
+  }
+}
