@@ -24,7 +24,7 @@ struct RecipeTests {
       try model(path == "/models/a.pt" ? 0 : 100)
     }
     return try result.stateDict.tensors.map {
-      ($0.key, try $0.tensor.converting(to: .float32).floats()?.first ?? .nan)
+      ($0.key, try $0.tensor.converting(to: .float32).floats().first ?? .nan)
     }
   }
 

@@ -27,7 +27,7 @@ struct RecipeYAMLTests {
   private func values(_ result: StateDictMerge.Result) throws -> [String: Float] {
     try Dictionary(
       uniqueKeysWithValues: result.stateDict.tensors.map {
-        ($0.key, try $0.tensor.floats()?.first ?? .nan)
+        ($0.key, try $0.tensor.floats().first ?? .nan)
       })
   }
 

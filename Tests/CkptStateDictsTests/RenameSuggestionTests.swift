@@ -61,7 +61,7 @@ struct RenameSuggestionTests {
   func copies() throws {
     var both = StateDict()
     for prefix in ["module.encoder_q.", "module.encoder_k."] {
-      for (key, value) in try net().values { both.setValue(value, for: prefix + key) }
+      for (key, value) in try net().elements { both.setValue(value, for: prefix + key) }
     }
     both["module.queue"] = try Tensor([1] as [Float], shape: [1])
     let found = try #require(try both.suggestedRenames(toFit: net()))
@@ -82,7 +82,7 @@ struct RenameSuggestionTests {
       let fits = prefixes.map { _ in Bool.random(using: &random) }
       var all = StateDict()
       for (prefix, fits) in zip(prefixes, fits) {
-        for (key, value) in try net().values {
+        for (key, value) in try net().elements {
           guard !fits, let shape = value.tensor?.shape else {
             all.setValue(value, for: prefix + key)
             continue

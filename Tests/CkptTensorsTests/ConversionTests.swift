@@ -137,7 +137,7 @@ struct ConversionTests {
     }
     #expect(tensor.shape == [100, 100])
     #expect(
-      try tensor.converting(to: .float32).floats()?[300] == 100)
+      try tensor.converting(to: .float32).floats()[300] == 100)
   }
 
   @Test("Tensors that share a storage share the converted one, with their strides")

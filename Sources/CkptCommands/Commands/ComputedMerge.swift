@@ -155,7 +155,7 @@ extension MergeCommand {
   ) throws {
     guard !selection.isEverything else { return }
     let selected = try selection.apply(to: base, of: file)
-    for (key, value) in base.values where selected.value(for: key) == nil {
+    for (key, value) in base where selected.value(for: key) == nil {
       result.stateDict.setValue(value, for: key)
     }
     result.merged = result.merged.filter { selected.value(for: $0) != nil }

@@ -80,7 +80,7 @@ struct ListCommand: ParsableCommand {
   private func listing(_ checkpoint: Checkpoint, _ at: String, _ stateDict: StateDict) -> Listing {
     Listing(
       file: file, format: checkpoint.format.rawValue, at: at,
-      others: stateDict.values.compactMap { key, value in
+      others: stateDict.elements.compactMap { key, value in
         guard case .object(let object) = value else { return nil }
         return .init(
           key: key, type: object.summary, dtype: object.tensorLike?.elementType?.name,

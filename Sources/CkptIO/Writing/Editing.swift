@@ -32,7 +32,7 @@ extension Checkpoint {
     }
     var separated: [SeparatedObject] = []
     let steps = ObjectPath(at).steps
-    let new = entries(stateDict.values.map { ($0.key, add($0.value)) }, like: old)
+    let new = entries(stateDict.elements.map { ($0.key, add($0.value)) }, like: old)
     if !isSame(old, new) {
       let own = try separate(steps)
       ref = own.ref

@@ -75,7 +75,7 @@ public struct StateDictDifference: Sendable {
   ) throws {
     self.options = options
     var pairs: [(key: String, a: Tensor, b: Tensor)] = []
-    for (key, value) in a.values {
+    for (key, value) in a.elements {
       guard let other = b.value(for: key) else {
         onlyInA.append(key)
         continue
@@ -88,7 +88,7 @@ public struct StateDictDifference: Sendable {
         mismatched.append(ShapeMismatch(key: key, expected: left?.shape, found: right?.shape))
       }
     }
-    onlyInB = b.values.compactMap { a.value(for: $0.key) == nil ? $0.key : nil }
+    onlyInB = b.elements.compactMap { a.value(for: $0.key) == nil ? $0.key : nil }
     var work = BlockWork()
     work.cancellation = cancellation
     if let workers = options.workers { work.workers = workers }

@@ -41,7 +41,7 @@ public struct StateDictDigest: Sendable {
     // For each key its tensors, and of an object the description.
     var parts: [(key: String, description: String?, tensors: [Tensor])] = []
     var leftOut: [String] = []
-    for (key, value) in stateDict.values {
+    for (key, value) in stateDict {
       switch value {
       case .tensor(let tensor): parts.append((key, nil, [tensor]))
       case .object(let object):

@@ -71,7 +71,7 @@ public struct StateDictStatistics: Sendable {
 extension StateDict {
   /// The tensors, and those in tensors of other classes: by the key, a `/` and the path inside.
   var withInnerTensors: [(key: String, tensor: Tensor)] {
-    values.flatMap { key, value -> [(key: String, tensor: Tensor)] in
+    elements.flatMap { key, value -> [(key: String, tensor: Tensor)] in
       switch value {
       case .tensor(let tensor): [(key, tensor)]
       case .object(let object):

@@ -86,7 +86,7 @@ public struct StateDictMerge: Sendable {
         name: "layers", problem: "names no module with numbered layers: \(layers ?? "")")
     }
     var plans: [TensorPlan] = []
-    for (key, value) in first.stateDict.values where selection.matches(key, value) {
+    for (key, value) in first.stateDict where selection.matches(key, value) {
       let t =
         if let numbering, let layer = numbering.layer(of: key) {
           numbering.count > 1 ? Double(layer) / Double(numbering.count - 1) : 1
@@ -101,7 +101,7 @@ public struct StateDictMerge: Sendable {
     }
     var unexpected: [MergeError.Mismatch] = []
     for input in inputs.dropFirst() {
-      for (key, value) in input.stateDict.values
+      for (key, value) in input.stateDict.elements
       where selection.matches(key, value) && first.stateDict.value(for: key) == nil {
         unexpected.append(.unexpected(key: key, input: input.name))
       }

@@ -75,8 +75,8 @@ extension LowRankProduct {
       try Self.matrix(down, [rank, columns]), try Self.matrix(up, [up.shape[0], rank])
     )
     self.init(
-      left: isTurned ? try Self.transposed(right) : left,
-      right: isTurned ? try Self.transposed(left) : right, scale: scale)
+      left: isTurned ? try right.transposed() : left,
+      right: isTurned ? try left.transposed() : right, scale: scale)
   }
 
   /// What is added to a bias: `bias` as a matrix of one row.
@@ -93,17 +93,6 @@ extension LowRankProduct {
   private static func matrix(_ tensor: Tensor, _ shape: [Int]) throws -> Tensor {
     if tensor.shape == shape { return tensor }
     // Of a tensor with more dimensions the elements are read in order.
-    let source = Storage(try tensor.contiguousSource(), name: tensor.storage.name)
-    var matrix = try Tensor(storage: source, elementType: tensor.elementType, shape: shape)
-    matrix.isNegative = tensor.isNegative
-    return matrix
-  }
-
-  private static func transposed(_ tensor: Tensor) throws -> Tensor {
-    var turned = try Tensor(
-      storage: tensor.storage, elementType: tensor.elementType, shape: tensor.shape.reversed(),
-      strides: tensor.strides.reversed(), offset: tensor.offset)
-    turned.isNegative = tensor.isNegative
-    return turned
+    return try tensor.reshaped(to: shape)
   }
 }

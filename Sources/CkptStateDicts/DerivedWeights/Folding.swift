@@ -136,7 +136,7 @@ extension StateDict {
       return try between.rounded(zip(try g.numbers(), lengths).map { $0 / $1 })
     }
     let inner = axis.map { direction.shape[($0 + 1)...].reduce(1, *) } ?? direction.elementCount
-    return .scaled(by: factors, count: rows.count, inner: max(inner, 1))
+    return .scaled(by: factors, count: rows.count, inner: Swift.max(inner, 1))
   }
 
   /// The weights in their places, and their parts gone.

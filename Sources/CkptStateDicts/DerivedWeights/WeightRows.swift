@@ -14,12 +14,7 @@ struct WeightRows {
       return
     }
     let order = [dimension] + weight.shape.indices.filter { $0 != dimension }
-    var turned = try Tensor(
-      storage: weight.storage, elementType: weight.elementType,
-      shape: order.map { weight.shape[$0] }, strides: order.map { weight.strides[$0] },
-      offset: weight.offset)
-    turned.isNegative = weight.isNegative
-    self.turned = turned
+    turned = try weight.permuted(order)
     count = weight.shape[dimension]
     length = count == 0 ? 0 : weight.elementCount / count
   }

@@ -129,9 +129,9 @@ private struct RenameSearch {
     self.source = source
     self.reference = reference
     oldKeys = source.keys
-    shapes = source.values.map { $0.value.tensor?.shape }
+    shapes = source.elements.map { $0.value.tensor?.shape }
     wanted = Dictionary(
-      reference.values.map { (ExactText($0.key), $0.value.tensor?.shape) },
+      reference.elements.map { (ExactText($0.key), $0.value.tensor?.shape) },
       uniquingKeysWith: { first, _ in first })
     names = source.keys.enumerated().map { given.contains($0.offset) ? nil : $0.element }
   }
@@ -203,7 +203,7 @@ private struct RenameSearch {
   private func candidates() -> [KeyRename] {
     let matched = Set(
       names.enumerated().compactMap { isMatch($1, $0) ? $1.map(ExactText.init) : nil })
-    let open = reference.values.filter { !matched.contains(ExactText($0.key)) }
+    let open = reference.elements.filter { !matched.contains(ExactText($0.key)) }
     var bySuffix: [Substring: [(key: String, shape: [Int]?)]] = [:]
     var byGap: [[Substring]: [Substring]] = [:]
     var whole = Set<[Substring]>()

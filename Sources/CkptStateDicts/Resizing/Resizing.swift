@@ -35,7 +35,7 @@ extension StateDict {
     var result = self
     var done: [Resized] = []
     var initialiser = DefaultInitialiser(base, seed: seed)
-    for (key, value) in base.values {
+    for (key, value) in base {
       guard let number = rules.firstIndex(where: { $0.keys.matches(key) }) else { continue }
       isHit[number] = true
       let rule = rules[number]
@@ -91,12 +91,7 @@ extension Tensor {
         throw ResizeError.impossible(
           key: key, "crop leaves rows out, and \(shape) has fewer than \(wanted.shape)")
       }
-      var rows = try Tensor(
-        storage: storage, elementType: elementType, shape: wanted.shape, strides: strides,
-        offset: offset)
-      rows.isConjugate = isConjugate
-      rows.isNegative = isNegative
-      return rows
+      return try sliced(0..<wanted.shape[0])
     case .reinitialise: return self
     }
   }

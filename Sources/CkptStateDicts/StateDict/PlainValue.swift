@@ -30,7 +30,7 @@ public indirect enum PlainValue: Sendable {
   /// A state dict as a dict of tensors.
   public init(_ stateDict: StateDict) {
     self = .dict(
-      stateDict.values.map { key, value in
+      stateDict.elements.map { key, value in
         switch value {
         case .tensor(let tensor): (.string(key), .tensor(tensor))
         case .object(let object): (.string(key), .object(object))

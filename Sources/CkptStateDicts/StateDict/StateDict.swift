@@ -114,23 +114,14 @@ public struct StateDict: Sendable {
   /// An empty state dict.
   public init() {}
 
-  /// A state dict of those tensors, in that order; of a key that occurs twice, the last one counts.
-  public init(_ tensors: KeyValuePairs<String, Tensor>) {
-    for (key, tensor) in tensors { self[key] = tensor }
-  }
-
   /// How many keys there are.
   public var count: Int { entries.count }
   /// Whether there are none.
   public var isEmpty: Bool { entries.isEmpty }
   /// The keys in order.
   public var keys: [String] { entries.keys.map(\.text) }
-  /// The keys and what they stand for, in order.
-  public var values: [(key: String, value: Value)] { entries.map { ($0.text, $1) } }
-  /// Calls `body` with each key and what it stands for, in order, without a copy of them all.
-  public func forEach(_ body: (_ key: String, _ value: Value) throws -> Void) rethrows {
-    for (key, value) in entries { try body(key.text, value) }
-  }
+  /// What the keys stand for, in order.
+  public var values: [Value] { Array(entries.values) }
   /// The keys that stand for tensors, and these, in order.
   public var tensors: [(key: String, tensor: Tensor)] {
     entries.compactMap { key, value in value.tensor.map { (key.text, $0) } }

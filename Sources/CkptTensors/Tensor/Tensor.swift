@@ -237,10 +237,16 @@ extension Tensor {
     try self.init(storage: Storage(bytes: bytes), elementType: elementType, shape: shape)
   }
 
-  /// The elements as 32-bit floats; nil unless that is what they are.
-  public func floats() throws -> [Float]? {
-    guard elementType == .float32 else { return nil }
-    let bytes = try contiguousBytes()
+  /// The elements as 32-bit floats in row-major order, rounded to the nearest where they are of another type.
+  ///
+  /// - Throws: `TensorError.noData` for a meta tensor, `TensorError.noConversion` for complex and quantized numbers;
+  ///   what reading throws.
+  public func floats() throws -> [Float] {
+    let isPlain = elementType == .float32 && !isNegative && quantization == nil
+    guard quantization == nil else {
+      throw TensorError.noConversion(from: elementType, to: .float32)
+    }
+    let bytes = try isPlain ? contiguousBytes() : converting(to: .float32).contiguousBytes()
     return stride(from: 0, to: bytes.count, by: 4).map { start in
       Float(bitPattern: UInt32(littleEndian: bytes[start..<start + 4]))
     }

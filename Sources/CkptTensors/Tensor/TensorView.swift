@@ -44,10 +44,14 @@ public struct TensorView: Hashable, Sendable {
 
   /// Whether both read the same elements in the same way.
   public static func == (left: TensorView, right: TensorView) -> Bool {
-    left.storage === right.storage && left.elementType == right.elementType
-      && left.offset == right.offset && left.shape == right.shape && left.strides == right.strides
-      && left.isMeta == right.isMeta && left.isConjugate == right.isConjugate
-      && left.isNegative == right.isNegative && left.quantization == right.quantization
+    left.storage === right.storage && left.isEqual(to: right)
+  }
+
+  /// Whether both read their storages in the same way.
+  func isEqual(to other: TensorView) -> Bool {
+    elementType == other.elementType && offset == other.offset && shape == other.shape
+      && strides == other.strides && isMeta == other.isMeta && isConjugate == other.isConjugate
+      && isNegative == other.isNegative && quantization == other.quantization
   }
 
   /// Feeds what is compared.

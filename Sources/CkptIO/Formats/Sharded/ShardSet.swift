@@ -62,7 +62,7 @@ public struct ShardSet: Sendable {
       let shard = try ShardedReader.Shard(files.open(name))
       metadata += shard.metadata
       var storages = Set<ObjectIdentifier>()
-      for (key, value) in shard.values.values {
+      for (key, value) in shard.values {
         if let other = seen.updateValue(name, forKey: Array(key.utf8)) {
           throw CheckpointError.badShard(
             index: folder,

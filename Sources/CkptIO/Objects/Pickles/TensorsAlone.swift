@@ -63,7 +63,7 @@ extension Checkpoint {
     let stateDict = try stateDict(at: at)
     var result = TensorsAlone()
     result.report.dropped = try objects(beside: at)
-    for (key, value) in stateDict.values {
+    for (key, value) in stateDict {
       switch value {
       case .object(let object):
         let steps = ObjectPath(at).steps + [key]

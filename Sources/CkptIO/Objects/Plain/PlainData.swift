@@ -39,7 +39,7 @@ extension Checkpoint {
         let path = paths.path(to: ref)
         let before = summary(of: ref)
         let stateDict = try moduleStateDict(ref, at: path).stateDict
-        replaceByDict(ref, stateDict.values.map { (graph.addString($0.key), add($0.value)) })
+        replaceByDict(ref, stateDict.elements.map { (graph.addString($0.key), add($0.value)) })
         changes.append(PlainChange(path: path, what: "\(before) became its state dict"))
       } else if let change = refusal(of: ref) {
         let path = paths.path(to: ref)
