@@ -131,9 +131,12 @@ struct FormatTests {
     options.dropsObjects = true
     let report = try checkpoint.plan(writingTo: out, options: options).report
     #expect(report.dropped.map(\.path).contains("epoch"))
-    #expect(throws: CheckpointError.self) {
-      try Checkpoint(Fixtures.path("quantized.pt")).write(to: out, options: options)
-    }
+    #expect(
+      message(of: CheckpointError.self) {
+        try Checkpoint(Fixtures.path("quantized.pt")).write(to: out, options: options)
+      }
+        == "safetensors cannot hold the quantized quint8 tensor \"per_tensor\" (\(Fixtures.path("quantized.pt")))"
+    )
   }
 
   @Test("Tied tensors are written once, each, or refused; their names are recorded")
@@ -159,7 +162,9 @@ struct FormatTests {
     try checkpoint.write(to: out, options: options, replacingExisting: true)
     #expect(try bytes(Checkpoint(out).stateDict()) == bytes(stateDict))
     options.ties = .error
-    #expect(throws: CheckpointError.self) { try checkpoint.plan(writingTo: out, options: options) }
+    #expect(
+      message(of: CheckpointError.self) { try checkpoint.plan(writingTo: out, options: options) }
+        == "tensors share elements: head = wte, wte, row ()")
   }
 
   @Test("Metadata that PyTorch's files have no place for is named")

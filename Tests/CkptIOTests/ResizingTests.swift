@@ -72,7 +72,10 @@ struct ResizingTests {
     other["fc.weight"] = try Tensor([Float](repeating: 9, count: 12), shape: [4, 3])
     other["fc.bias"] = try Tensor([Float](repeating: 9, count: 4), shape: [4])
     other["embed"] = try Tensor([7, 8] as [Float], shape: [2, 1])
-    #expect(throws: StateDictError.self) { try base.update(with: other) }
+    #expect(
+      message(of: StateDictError.self) { try base.update(with: other) }
+        == "other shapes: fc.weight ([4, 3] for [2, 3]), fc.bias ([4] for [2]), embed ([2, 1] for [3, 1])"
+    )
     let report = try base.update(
       with: other,
       resizing: [ResizeRule("under:fc=reinit"), ResizeRule("embed=pad"), ResizeRule("x=pad")])
