@@ -180,7 +180,9 @@ struct MergeTests {
     merge.settings[.decay] = MergeSetting(0.5)
     #expect(try merge.merged().stateDict["w"]?.floats() == [3.75])
     merge.settings[.decay] = MergeSetting(1.5)
-    #expect(throws: MergeError.self) { try merge.merged() }
+    #expect(
+      message(of: MergeError.self) { try merge.merged() }
+        == "decay is 1.5, not from 0.0 to 1.0 (w)")
   }
 
   @Test("Values count by key pattern, and go over the layers")
@@ -212,7 +214,9 @@ struct MergeTests {
     #expect(abs(values[3] - 2) < 1e-6)
     #expect(values[4] == 4)
     merge.layers = "embed"
-    #expect(throws: MergeError.self) { try merge.merged() }
+    #expect(
+      message(of: MergeError.self) { try merge.merged() }
+        == "layers names no module with numbered layers: embed")
   }
 
   @Test("All that does not fit is told at once, and nothing is read")
@@ -316,12 +320,18 @@ struct MergeTests {
     }
     var della = Self.merge(.della, inputs)
     della.settings[.density] = MergeSetting(0.1)
-    #expect(throws: MergeError.self) { try della.merged() }
+    #expect(
+      message(of: MergeError.self) { try della.merged() }
+        == "epsilon 0.2 with a density of 0.1 leaves the range from 0 to 1 (w)")
     var linear = Self.merge(.linear, inputs)
     linear.settings[.weight] = MergeSetting(.nan)
-    #expect(throws: MergeError.self) { try linear.merged() }
+    #expect(
+      message(of: MergeError.self) { try linear.merged() }
+        == "weight is not finite (w)")
     linear.settings[.weight] = MergeSetting(0)
-    #expect(throws: MergeError.self) { try linear.merged() }
+    #expect(
+      message(of: MergeError.self) { try linear.merged() }
+        == "weight sums up to 0, so it cannot be normalized (w)")
   }
 
   @Test(
