@@ -111,7 +111,11 @@ struct ReferenceTests {
     }
     let found = try zoo.reference(ModelSpec("bert"), for: trained)
     #expect(found.model.module.parameters.reduce(0) { $0 + $1.count } == 109_482_240)
-    #expect(throws: ZooError.self) { try zoo.reference(ModelSpec("llama"), for: trained) }
-    #expect(throws: ZooError.self) { try zoo.reference(ModelSpec("alexnet"), for: trained) }
+    #expect(
+      message(of: ZooError.self) { try zoo.reference(ModelSpec("llama"), for: trained) }
+        == "this is no llama: embed_tokens.weight: there is no such tensor")
+    #expect(
+      message(of: ZooError.self) { try zoo.reference(ModelSpec("alexnet"), for: trained) }
+        == "no model is called \"alexnet\"")
   }
 }
