@@ -1,6 +1,7 @@
 import CkptPatterns
 import CkptStateDicts
 import CkptTensors
+import CkptTestSupport
 import Testing
 
 /// A state dict with a tensor of one element for each key.
@@ -68,7 +69,9 @@ struct RenamingTests {
     #expect(try KeyRename.pair("a=b=c") == ("a", "b=c"))
     #expect(try KeyRename.pair(#"a\=b=c"#) == ("a=b", "c"))
     #expect(try KeyRename.pair("a=") == ("a", ""))
-    #expect(throws: PatternError.self) { try KeyRename.pair("ab") }
+    #expect(
+      message(of: PatternError.self) { try KeyRename.pair("ab") }
+        == "there is no \"=\": write OLD=NEW (rename \"ab\")")
     for empty: KeyRename in [
       .replace("", with: "b"), .replacePrefix("", with: "b"), .stripPrefix(""),
     ] {
@@ -78,7 +81,9 @@ struct RenamingTests {
 
   @Test("A template that names no group, or no expression, is refused")
   func badRules() {
-    #expect(throws: PatternError.self) { try KeyRename.regexRule("a") }
+    #expect(
+      message(of: PatternError.self) { try KeyRename.regexRule("a") }
+        == "there is no \"=>\": write RE=>TEMPLATE (rename \"a\")")
     #expect(throws: (any Error).self) {
       try stateDict("a").renamingKeys(.regex("a", template: "$7"))
     }
