@@ -89,10 +89,12 @@ struct ArchiveTests {
     let cancellation = Cancellation()
     cancellation.cancel()
     let output = try AtomicOutput(path: folder.file("c"), replacingExisting: false)
-    #expect(throws: CancelledError.self) {
-      try ZipWriter(StreamWriter(cancellation: cancellation), padding: padding).write(
-        [record("a", [UInt8](repeating: 0, count: 100))], to: output.file)
-    }
+    #expect(
+      message(of: CancelledError.self) {
+        try ZipWriter(StreamWriter(cancellation: cancellation), padding: padding).write(
+          [record("a", [UInt8](repeating: 0, count: 100))], to: output.file)
+      }
+        == "interrupted; nothing was written")
   }
 
   private func layout(_ records: (String, Int)...) throws -> ZipLayout {
@@ -101,10 +103,16 @@ struct ArchiveTests {
 
   @Test("Names that occur twice or are too long cannot be written")
   func badNames() {
-    #expect(throws: ZipError.self) { try layout(("a", 1), ("a", 1)) }
+    #expect(
+      message(of: ZipError.self) { try layout(("a", 1), ("a", 1)) }
+        == "a record's name occurs twice (\"a\")")
     #expect(throws: ZipError.self) { try layout((String(repeating: "a", count: 70_000), 1)) }
-    #expect(throws: ZipError.self) { try layout(("a", Int.max)) }
-    #expect(throws: ZipError.self) { try layout(("a", 1 << 60), ("b", 1 << 61)) }
+    #expect(
+      message(of: ZipError.self) { try layout(("a", Int.max)) }
+        == "the records are too large for one archive (\"a\")")
+    #expect(
+      message(of: ZipError.self) { try layout(("a", 1 << 60), ("b", 1 << 61)) }
+        == "the records are too large for one archive (\"b\")")
   }
 
   @Test("Records beyond 4 GiB are laid out as PyTorch 2.15 was seen to do")
