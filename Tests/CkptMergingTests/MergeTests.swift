@@ -293,19 +293,19 @@ struct MergeTests {
   @Test("Wrong numbers of inputs and missing parameters are errors")
   func wrongInputs() throws {
     let inputs = try Self.models(3)
-    func fails(_ method: MergeMethod, _ count: Int, base: Int?) {
+    func problem(_ method: MergeMethod, _ count: Int, base: Int?) -> String? {
       var merge = Self.merge(method, inputs)
       merge.inputs = Array(inputs.prefix(count))
       merge.base = base
-      #expect(throws: MergeError.self) { try merge.merged() }
+      return message(of: MergeError.self) { try merge.merged() }
     }
-    fails(.slerp, 3, base: 0)
-    fails(.slerp, 2, base: nil)
-    fails(.ties, 2, base: nil)
-    fails(.modelStock, 2, base: 0)
-    fails(.passthrough, 2, base: nil)
-    fails(.nuslerp, 2, base: 0)
-    fails(.linear, 0, base: nil)
+    #expect(problem(.slerp, 3, base: 0) == "slerp takes 2 inputs, not 3")
+    #expect(problem(.slerp, 2, base: nil) == "slerp needs a base")
+    #expect(problem(.ties, 2, base: nil) == "ties needs a base")
+    #expect(problem(.modelStock, 2, base: 0) == "model-stock takes at least 3 inputs, not 2")
+    #expect(problem(.passthrough, 2, base: nil) == "passthrough takes 1 inputs, not 2")
+    #expect(problem(.nuslerp, 2, base: 0) == "nuslerp takes 2 inputs, not 1")
+    #expect(problem(.linear, 0, base: nil) == "linear needs inputs")
     for method in MergeMethod.allCases {
       var merge = Self.merge(method, inputs)
       merge.settings = MergeSettings()
