@@ -53,7 +53,9 @@ coverage: setup
 
 # Every test under the address and the thread sanitizer; SANITIZERS=thread for one of them. XCTest itself leaks.
 sanitize: setup
-	@set -e; export ASAN_OPTIONS=detect_leaks=0; for sanitizer in $(SANITIZERS); do echo "sanitizer: $$sanitizer"; \
+	@set -e; export ASAN_OPTIONS=detect_leaks=0; \
+	export TSAN_OPTIONS=suppressions=$(CURDIR)/scripts/thread-sanitizer.supp; \
+	for sanitizer in $(SANITIZERS); do echo "sanitizer: $$sanitizer"; \
 	  swift test --sanitize=$$sanitizer $(LLD) --scratch-path .build-$$sanitizer --quiet; done
 
 interop: build
