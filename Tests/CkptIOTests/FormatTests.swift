@@ -59,7 +59,7 @@ struct FormatTests {
     try original.write(to: folder.file("a.safetensors"))
     #expect(try contents(of: folder.file("a.safetensors")) == contents(of: path(name)))
     var reversed = StateDict()
-    for (key, value) in try original.stateDict().values.reversed() {
+    for (key, value) in try original.stateDict().elements.reversed() {
       reversed.setValue(value, for: key)
     }
     var changed = original

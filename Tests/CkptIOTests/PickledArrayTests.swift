@@ -212,7 +212,7 @@ extension StateDict {
   /// The only value under another key.
   fileprivate func renamed(to key: String) throws -> StateDict {
     var result = StateDict()
-    for (_, value) in values { result.setValue(value, for: key) }
+    for (_, value) in self { result.setValue(value, for: key) }
     return result
   }
 }

@@ -243,7 +243,7 @@ extension Tensor {
   ///   what reading throws.
   public func floats() throws -> [Float] {
     let isPlain = elementType == .float32 && !isNegative && quantization == nil
-    guard quantization == nil else {
+    guard quantization == nil, !elementType.isComplex else {
       throw TensorError.noConversion(from: elementType, to: .float32)
     }
     let bytes = try isPlain ? contiguousBytes() : converting(to: .float32).contiguousBytes()
