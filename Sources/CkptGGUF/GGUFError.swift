@@ -7,7 +7,7 @@ public enum GGUFError: Diagnostic, Equatable {
   /// A tensor's entry makes no sense.
   case badTensor(file: String, tensor: String, String)
   /// Something that GGUF cannot hold.
-  case cannotWrite(tensor: String, String, hint: String?)
+  case cannotWrite(tensor: String, String, hint: Remedy?)
 
   /// How scripts tell it apart.
   public var kind: DiagnosticKind { .badInput }
@@ -23,8 +23,8 @@ public enum GGUFError: Diagnostic, Equatable {
   }
 
   /// What to do about it.
-  public var hint: String? {
-    if case .cannotWrite(_, _, let hint) = self { hint } else { nil }
+  public var remedies: [Remedy] {
+    if case .cannotWrite(_, _, let hint) = self { [hint].compactMap(\.self) } else { [] }
   }
 
   private static func quoted(_ text: String) -> String {

@@ -24,7 +24,7 @@ public struct GGUFLayout: Sendable {
       } else {
         throw .cannotWrite(
           tensor: key, "GGUF has no type for \(tensor.elementType.name)",
-          hint: "--to-dtype float32 makes one that GGUF has")
+          hint: "\(.convert(to: "float32")) makes one that GGUF has")
       }
       guard tensor.shape.count <= 4 else {
         throw .cannotWrite(
@@ -34,7 +34,7 @@ public struct GGUFLayout: Sendable {
       guard key.utf8.count < GGUFLayout.nameLimit else {
         throw .cannotWrite(
           tensor: key, "a name of GGUF has fewer than \(GGUFLayout.nameLimit) bytes",
-          hint: "rename-keys makes it shorter")
+          hint: "\(.renameKeys) makes it shorter")
       }
       self.key = key
       self.type = type

@@ -7,7 +7,7 @@ public enum NumpyError: Diagnostic, Equatable {
   /// The array is shorter than its header says.
   case cutOff(file: String, needed: Int, available: Int)
   /// A tensor that numpy's format cannot hold.
-  case cannotWrite(key: String, String, hint: String?)
+  case cannotWrite(key: String, String, hint: Remedy?)
 
   /// How scripts tell it apart.
   public var kind: DiagnosticKind { .badInput }
@@ -24,11 +24,11 @@ public enum NumpyError: Diagnostic, Equatable {
   }
 
   /// What to do about it.
-  public var hint: String? {
+  public var remedies: [Remedy] {
     switch self {
-    case .cutOff: "the file was probably cut off; fetch it again"
-    case .cannotWrite(_, _, let hint): hint
-    default: nil
+    case .cutOff: ["the file was probably cut off; fetch it again"]
+    case .cannotWrite(_, _, let hint): [hint].compactMap(\.self)
+    default: []
     }
   }
 }

@@ -96,7 +96,7 @@ public struct NumpyHeader: Sendable, Equatable {
     guard let known = NumpyDtype.types.first(where: { $0.type == elementType }) else {
       throw .cannotWrite(
         key: key, "numpy has no dtype for \(elementType.name)",
-        hint: "--to-dtype float32 makes one that numpy has")
+        hint: "\(.convert(to: "float32")) makes one that numpy has")
     }
     let order = elementType.byteCount == 1 ? "|" : isBigEndian ? ">" : "<"
     let sizes = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")

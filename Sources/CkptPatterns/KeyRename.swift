@@ -1,7 +1,7 @@
 internal import CkptText
 
 /// One rule of how keys are to be called.
-public enum KeyRename: Sendable, Hashable {
+public enum KeyRename: Sendable, Hashable, CustomStringConvertible {
   /// Takes the text away where a key begins with it.
   case stripPrefix(String)
   /// Puts the text before each key.
@@ -53,18 +53,15 @@ public enum KeyRename: Sendable, Hashable {
     return rule
   }
 
-  /// The rule as the command line has it.
-  public var written: String {
-    func escaped(_ old: String) -> String {
-      old.split(separator: "=", omittingEmptySubsequences: false).joined(separator: "\\=")
-    }
-    return switch self {
-    case .stripPrefix(let prefix): "--strip-prefix \(prefix)"
-    case .addPrefix(let prefix): "--add-prefix \(prefix)"
-    case .replacePrefix(let old, let new): "--replace-prefix \(escaped(old))=\(new)"
-    case .replace(let old, let new): "--replace \(escaped(old))=\(new)"
-    case .regex(let regex, let template): "--regex \(regex)=>\(template)"
-    case .map(let names): "--map of \(names.count) names"
+  /// The rule on one line, such as `replace ".bn." by ".norm."`.
+  public var description: String {
+    switch self {
+    case .stripPrefix(let prefix): "strip the prefix \"\(prefix)\""
+    case .addPrefix(let prefix): "add the prefix \"\(prefix)\""
+    case .replacePrefix(let old, let new): "replace the prefix \"\(old)\" by \"\(new)\""
+    case .replace(let old, let new): "replace \"\(old)\" by \"\(new)\""
+    case .regex(let regex, let template): "replace matches of \(regex) by \"\(template)\""
+    case .map(let names): "map \(names.count) names"
     }
   }
 

@@ -50,10 +50,10 @@ public struct PatternError: Diagnostic, Equatable {
   }
 
   /// How a pattern is written.
-  public var hint: String? {
+  public var remedies: [Remedy] {
     switch subject {
-    case .pattern: "a pattern is in:TEXT, is:TEXT, under:TEXT, glob:TEXT or re:TEXT"
-    case .rename: nil
+    case .pattern: ["a pattern is in:TEXT, is:TEXT, under:TEXT, glob:TEXT or re:TEXT"]
+    case .rename: []
     }
   }
 

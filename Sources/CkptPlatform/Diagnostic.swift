@@ -1,30 +1,28 @@
-/// What went wrong, as the caller of a command must be able to tell it apart.
-///
-/// The raw value is the exit status of the `ckpt` command (see sysexits(3)).
-public enum DiagnosticKind: Int32, Sendable {
+/// The category of an error, by which programs tell errors apart.
+public enum DiagnosticKind: Sendable, Hashable, CaseIterable {
   /// The call itself makes no sense: an option, a pattern, a rename.
-  case usage = 64
+  case usage
   /// The input is damaged, unsupported, or empty after selection.
-  case badInput = 65
+  case badInput
   /// An input cannot be opened.
-  case cannotOpen = 66
+  case cannotOpen
   /// The output cannot be created.
-  case cannotCreate = 73
+  case cannotCreate
   /// A read or a write failed half way.
-  case inputOutput = 74
+  case inputOutput
   /// The work was cancelled, by a signal or by the caller.
-  case interrupted = 130
+  case interrupted
 }
 
 /// An error that people can act on.
 ///
 /// `description` is one line that says what is wrong and where (file, record, key, byte offset);
-/// `hint`, where there is one, says what to do about it.
+/// `remedies`, where there are any, say what to do about it; ``hint`` is their text.
 public protocol Diagnostic: Error, CustomStringConvertible, Sendable {
-  /// How the error is to be told apart by scripts.
+  /// The category of the error.
   var kind: DiagnosticKind { get }
-  /// What to do about it, one line, or nil.
-  var hint: String? { get }
+  /// What to do about it.
+  var remedies: [Remedy] { get }
   /// The text that the caller wrote, and the place in it that is wrong, or nil.
   var excerpt: Excerpt? { get }
 }
@@ -44,8 +42,12 @@ public struct Excerpt: Sendable, Hashable {
 }
 
 extension Diagnostic {
-  /// No hint, unless the error has one.
-  public var hint: String? { nil }
+  /// No remedies, unless the error has some.
+  public var remedies: [Remedy] { [] }
+  /// What to do about it, on one line and in the library's terms; nil if nothing is known.
+  public var hint: String? {
+    remedies.isEmpty ? nil : remedies.map(\.description).joined(separator: "; ")
+  }
   /// No excerpt, unless the error has one.
   public var excerpt: Excerpt? { nil }
 }

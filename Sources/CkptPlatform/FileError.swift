@@ -15,14 +15,14 @@ public struct FileError: Diagnostic, Hashable {
   /// The file that it is about.
   public let path: String
   /// What to do about it.
-  public let hint: String?
+  public let remedies: [Remedy]
 
   /// An error about `path`.
-  public init(_ kind: DiagnosticKind, _ problem: String, path: String, hint: String? = nil) {
+  public init(_ kind: DiagnosticKind, _ problem: String, path: String, hint: Remedy? = nil) {
     self.kind = kind
     self.problem = problem
     self.path = path
-    self.hint = hint
+    remedies = [hint].compactMap(\.self)
   }
 
   /// What is wrong and where, on one line.

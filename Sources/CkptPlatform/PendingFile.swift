@@ -66,7 +66,7 @@ final class PendingFile: Sendable {
   }
 
   static func exists(_ path: String) -> FileError {
-    FileError(.cannotCreate, "exists already", path: path, hint: "--force replaces it")
+    FileError(.cannotCreate, "exists already", path: path, hint: "\(.replaceExisting) replaces it")
   }
 
   /// The folder that a path lies in.

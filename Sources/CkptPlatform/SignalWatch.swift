@@ -14,8 +14,8 @@ public final class SignalWatch {
 
   /// Watches SIGINT, SIGTERM and SIGHUP for as long as the object lives.
   ///
-  /// The process ends with status 130 within a tenth of a second, whatever it is waiting for.
-  public init(_ cancellation: Cancellation) {
+  /// The process ends with `exitStatus` within a tenth of a second, whatever it is waiting for.
+  public init(_ cancellation: Cancellation, exitStatus: Int32) {
     let queue = DispatchQueue(label: "signals", qos: .userInteractive)
     sources = [SIGINT, SIGTERM, SIGHUP].map { number in
       signal(number, SIG_IGN)
@@ -25,7 +25,7 @@ public final class SignalWatch {
         // The work looks at the token between blocks; a read that hangs is not waited for.
         usleep(50_000)
         cancellation.removeTemporaries { unlink($0) }
-        _exit(DiagnosticKind.interrupted.rawValue)
+        _exit(exitStatus)
       }
       source.resume()
       return source

@@ -33,13 +33,16 @@ public enum RecipeError: Diagnostic, Equatable {
   }
 
   /// What to do about it.
-  public var hint: String? {
+  public var remedies: [Remedy] {
     switch self {
-    case .malformed: "\"ckpt recipes --yaml\" prints recipes as they are written"
-    case .unknown(_, let known): "there are: " + known.joined(separator: " ")
+    case .malformed: ["\(.printRecipes) prints recipes as they are written"]
+    case .unknown(_, let known): [Remedy("there are: " + known.joined(separator: " "))]
     case .several(let file, let names):
-      "name one, as in \(file)#\(names.first ?? "name"); there are: " + names.joined(separator: " ")
-    case .doesNotFit: "\"ckpt ls\" lists the keys; --at may name another state dict"
+      [
+        "name one, as in \(file)#\(names.first ?? "name")",
+        Remedy("there are: " + names.joined(separator: " ")),
+      ]
+    case .doesNotFit: ["\(.listKeys) lists the keys", "\(.path(nil)) may name another state dict"]
     }
   }
 }

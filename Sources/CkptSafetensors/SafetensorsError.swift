@@ -15,7 +15,7 @@ public enum SafetensorsError: Diagnostic, Equatable {
   /// An index makes no sense.
   case badIndex(file: String, String)
   /// The tensors cannot be written in this format.
-  case unwritable(String, hint: String?)
+  case unwritable(String, hint: Remedy?)
 
   /// How scripts tell it apart.
   public var kind: DiagnosticKind { .badInput }
@@ -38,11 +38,11 @@ public enum SafetensorsError: Diagnostic, Equatable {
   }
 
   /// What to do about it.
-  public var hint: String? {
+  public var remedies: [Remedy] {
     switch self {
-    case .truncated: "fetch the file again"
-    case .unwritable(_, let hint): hint
-    default: nil
+    case .truncated: ["fetch the file again"]
+    case .unwritable(_, let hint): [hint].compactMap(\.self)
+    default: []
     }
   }
 

@@ -65,7 +65,7 @@ public struct SafetensorsLayout: Sendable {
       guard item.key != "__metadata__" else {
         throw SafetensorsError.unwritable(
           "no tensor of a safetensors file can be called __metadata__",
-          hint: "\"ckpt rename-keys\" gives it another name")
+          hint: "\(.renameKeys) gives it another name")
       }
       let (end, overflow) = place.addingReportingOverflow(item.byteCount)
       guard !overflow, end < 1 << 61 else {
@@ -85,7 +85,7 @@ public struct SafetensorsLayout: Sendable {
     guard json.count <= SafetensorsHeader.byteLimit else {
       throw SafetensorsError.unwritable(
         "the header would have \(json.count) bytes; the format allows "
-          + "\(SafetensorsHeader.byteLimit)", hint: "\"ckpt shard\" writes several files")
+          + "\(SafetensorsHeader.byteLimit)", hint: "\(.shard) writes several files")
     }
     header = UInt64(json.count).littleEndianBytes + json
     let dataOffset = header.count

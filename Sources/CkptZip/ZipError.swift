@@ -39,12 +39,12 @@ public enum ZipError: Diagnostic, Equatable {
   }
 
   /// What to do about it.
-  public var hint: String? {
+  public var remedies: [Remedy] {
     switch self {
     case .notAnArchive:
-      "nor was another format recognised; docs/formats.md lists those that are read"
-    case .readersDisagree: "such files can hide content from scanners; save it anew with PyTorch"
-    default: nil
+      ["nor was another format recognised; docs/formats.md lists those that are read"]
+    case .readersDisagree: ["such files can hide content from scanners; save it anew with PyTorch"]
+    default: []
     }
   }
 

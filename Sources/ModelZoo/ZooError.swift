@@ -35,13 +35,13 @@ public enum ZooError: Diagnostic, Equatable {
   }
 
   /// What to do about it.
-  public var hint: String? {
+  public var remedies: [Remedy] {
     switch self {
     case .unknownModel(_, let known):
-      "there are: \(known.joined(separator: ", ")); a file NAME.yml describes another"
-    case .badOption: "docs/models.md lists the options"
-    case .cannotInfer: "\"ckpt verify FILE\" names the models whose keys fit"
-    case .tooLarge, .tooManyNew: nil
+      ["there are: \(known.joined(separator: ", ")); a file NAME.yml describes another"]
+    case .badOption: ["docs/models.md lists the options"]
+    case .cannotInfer: ["\(.nameModels) names the models whose keys fit"]
+    case .tooLarge, .tooManyNew: []
     }
   }
 }

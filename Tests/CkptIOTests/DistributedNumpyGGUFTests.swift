@@ -161,7 +161,7 @@ struct DistributedNumpyGGUFTests {
       let error = #expect(throws: CheckpointError.self) {
         try checkpoint.write(to: folder.file(name))
       }
-      #expect(error?.hint?.contains("--dequantize") == true)
+      #expect(error?.remedies.flatMap(\.actions) == [.dequantize, .convertFile])
     }
     var options = WriteOptions()
     options.dequantizes = true

@@ -72,7 +72,7 @@ final class ModuleStateDictTests {
       var edited = checkpoint
       try edited.replaceStateDict(at: "ema", with: found)
     }
-    #expect(error?.hint?.contains("--extract") == true)
+    #expect(error?.remedies.flatMap(\.actions) == [.extract])
     var plain = checkpoint
     let changes = try plain.makePlain()
     #expect(changes.map(\.path) == ["ema"])

@@ -1,3 +1,4 @@
+import CkptPlatform
 import CkptIO
 import Foundation
 import CkptStateDicts

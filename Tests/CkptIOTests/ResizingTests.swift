@@ -80,7 +80,7 @@ struct ResizingTests {
       with: other,
       resizing: [ResizeRule("under:fc=reinit"), ResizeRule("embed=pad"), ResizeRule("x=pad")])
     #expect(report.resized.map(\.key) == ["fc.weight", "fc.bias", "embed"])
-    #expect(report.unmatched.map(\.rule) == ["--resize x=pad"])
+    #expect(report.unmatched.map(\.rule) == [.resize(try ResizeRule("x=pad"))])
     #expect(try base["embed"]?.converting(to: .float32).floats() == [7, 8, 3])
     let weights = try #require(try base["fc.weight"]?.converting(to: .float32).floats())
     #expect(weights.allSatisfy { abs($0) <= 1 / Float(3).squareRoot() } && Set(weights).count > 1)

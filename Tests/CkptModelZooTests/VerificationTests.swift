@@ -188,7 +188,7 @@ struct VerificationTests {
     let headless = trained.filter { key, _ in !key.hasPrefix("fc.") }
     let missing = try verify(headless)
     #expect(missing.problems.map(\.kind) == [.missingKeys])
-    #expect(missing.problems[0].hint?.contains("classes=N") == true)
+    #expect(missing.problems[0].remedy?.description.contains("classes=N") == true)
     let new = try verify(headless, as: "resnet18:classes=7")
     #expect(new.problems == [])
     #expect(try verify(trained, as: "resnet18:classes=7").problems == [])
@@ -225,7 +225,7 @@ struct VerificationTests {
     let found = try verify(swapped, as: "llama:heads=2")
     let problem = try #require(found.problems.first { $0.kind == .shapeMismatch })
     #expect(problem.keys.count == 4)
-    #expect(problem.hint?.contains("changed places") == true)
+    #expect(problem.remedy?.description.contains("changed places") == true)
   }
 
   @Test("what is asked for is checked")

@@ -41,7 +41,7 @@ struct AtomicOutputTests {
       try AtomicOutput(path: path, replacingExisting: false)
     }
     #expect(error?.kind == .cannotCreate)
-    #expect(error?.hint?.contains("--force") == true)
+    #expect(error?.remedies.flatMap(\.actions) == [.replaceExisting])
     let output = try AtomicOutput(path: path, replacingExisting: true)
     try put([1], into: output)
     try output.commit()

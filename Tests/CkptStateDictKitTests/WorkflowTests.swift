@@ -81,14 +81,12 @@ struct WorkflowTests {
       print("loaded:", report.loaded, report.loadedShare)
     }
     if let suggestion = try stateDict.suggestedRenames(toFit: modelDict) {
-      print("try", suggestion.arguments)
+      print("try", suggestion.renames)
     }
     // end W5
     #expect(report.missing.count == 14 && report.unexpected.count == 16)
     #expect(
-      try stateDict.suggestedRenames(toFit: modelDict)?.arguments.suffix(2) == [
-        "--strip-prefix", "module.",
-      ])
+      try stateDict.suggestedRenames(toFit: modelDict)?.renames == [.stripPrefix("module.")])
   }
 
   @Test("W6")

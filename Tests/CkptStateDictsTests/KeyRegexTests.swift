@@ -104,8 +104,8 @@ struct KeyStepTests {
     ])
     #expect(
       report.unmatched.map(\.rule) == [
-        "--strip-prefix modul.", "--replace encodre=x", "--map module.encoder.wieght",
-        "--exclude under:module.decoder",
+        .rename(.stripPrefix("modul.")), .rename(.replace("encodre", with: "x")),
+        .mapEntry("module.encoder.wieght"), .exclude(try KeyPattern("under:module.decoder")),
       ])
     #expect(report.unmatched[0].nearest.first == "module.encoder.weight")
     #expect(report.unmatched[2].nearest.first == "module.encoder.weight")

@@ -1,3 +1,4 @@
+import CkptPatterns
 import CkptStateDicts
 import CkptTensors
 import CkptTestSupport
@@ -31,10 +32,10 @@ struct RenameSuggestionTests {
 
   @Test("A prefix too much, too little, or another one")
   func prefixes() throws {
-    #expect(try suggestion { "module." + $0 }.arguments == ["--strip-prefix", "module."])
+    #expect(try suggestion { "module." + $0 }.renames == [.stripPrefix("module.")])
     #expect(
-      try suggestion { $0.hasPrefix("layers.") ? "net." + $0.dropFirst(7) : $0 }.arguments
-        == ["--replace-prefix", "net.=layers."])
+      try suggestion { $0.hasPrefix("layers.") ? "net." + $0.dropFirst(7) : $0 }.renames
+        == [.replacePrefix("net.", with: "layers.")])
     let added = try suggestion { String($0.dropFirst($0.hasPrefix("layers.") ? 7 : 0)) }
     #expect(added.report.isLoadable)
   }
@@ -42,13 +43,13 @@ struct RenameSuggestionTests {
   @Test("A part that is called otherwise, wherever it stands, and a part too much")
   func parts() throws {
     let norm = try suggestion { $0.replacing(".norm.", with: ".bn.") }
-    #expect(norm.arguments == ["--replace", ".bn.=.norm."])
+    #expect(norm.renames == [.replace(".bn.", with: ".norm.")])
     let old = try suggestion {
       $0.replacing("norm.weight", with: "norm.gamma").replacing("norm.bias", with: "norm.beta")
     }
     #expect(old.report.isLoadable && old.renames.count == 2)
     let compiled = try suggestion { $0.replacing("conv.", with: "_orig_mod.conv.") }
-    #expect(compiled.arguments == ["--replace", "_orig_mod.="])
+    #expect(compiled.renames == [.replace("_orig_mod.", with: "")])
   }
 
   @Test("Several rules, one after the other")
@@ -67,9 +68,8 @@ struct RenameSuggestionTests {
     let found = try #require(try both.suggestedRenames(toFit: net()))
     #expect(found.report.isLoadable)
     #expect(
-      found.arguments == [
-        "--include", "under:module.encoder_q", "--strip-prefix", "module.encoder_q.",
-      ])
+      found.selection.include.map(\.written) == ["under:module.encoder_q"]
+        && found.renames == [.stripPrefix("module.encoder_q.")])
   }
 
   @Test("Places that fit equally are all told, whatever they are called")

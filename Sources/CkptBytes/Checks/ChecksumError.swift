@@ -38,7 +38,7 @@ public struct ChecksumError: Diagnostic, Equatable {
   }
 
   /// What to do about it.
-  public var hint: String? { "fetch the file again; \"ckpt\" does not carry damage on" }
+  public var remedies: [Remedy] { ["fetch the file again; \"ckpt\" does not carry damage on"] }
 
   private static func hex(_ value: UInt32) -> String {
     let digits = String(value, radix: 16)

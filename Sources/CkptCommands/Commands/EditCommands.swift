@@ -46,7 +46,7 @@ private struct EditReport: Encodable {
     kept = report.kept
     dropped = report.dropped
     renamed = report.renamed.map { .init(from: $0.old, to: $0.new ?? "") }
-    unmatched = report.unmatched.map { .init(rule: $0.rule, nearest: $0.nearest) }
+    unmatched = report.unmatched.map { .init(rule: $0.rule.option, nearest: $0.nearest) }
     self.optimizers = optimizers.map(Optimizer.init)
     self.separated = separated
     self.plain = Dictionary(plain.map { ($0.path, $0.what) }) { first, _ in first }

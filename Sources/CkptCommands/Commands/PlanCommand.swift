@@ -90,7 +90,8 @@ struct PlanCommand: ParsableCommand {
     }
     if plan.replaces, !rest.contains("--force") {
       throw FileError(
-        .cannotCreate, "exists already", path: planned.path, hint: "--force replaces it")
+        .cannotCreate, "exists already", path: planned.path, hint: "\(.replaceExisting) replaces it"
+      )
     }
     let program = CommandLine.arguments.first ?? "ckpt"
     let jobs = (1...min(count, plan.shards.count)).compactMap { number in

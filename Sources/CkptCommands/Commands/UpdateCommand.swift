@@ -51,7 +51,7 @@ extension MergeCommand {
     let place = try checkpoint.chosenPath(at)
     var merged = try checkpoint.stateDict(at: place)
     var total = UpdateReport()
-    var unmatched: [String] = []
+    var unmatched: Set<KeyReport.Rule> = []
     for file in files.dropFirst() {
       let all = try Checkpoint(file).chosenStateDict(otherAt)
       let selected = try selection.apply(to: all, of: file)
@@ -72,7 +72,7 @@ extension MergeCommand {
           description: "\(error.description) (\(file))",
           hint: "these are an adapter's keys: --method lora adds it to the weights")
       } catch let error as any Diagnostic where error is StateDictError || error is ResizeError {
-        throw InputError(description: "\(error.description) (\(file))", hint: error.hint)
+        throw InputError(description: "\(error.description) (\(file))", hint: error.optionHint)
       }
       total.replaced += report.replaced
       total.added += report.added
@@ -80,14 +80,15 @@ extension MergeCommand {
       total.resized += report.resized
       total.brokenTies += report.brokenTies
       for rule in report.unmatched {
-        unmatched.append(String(rule.rule.dropFirst("--resize ".count)))
+        unmatched.insert(rule.rule)
         Messages.warn(
-          "\(rule.rule) matches no key of \(files[0])"
+          "\(rule.rule.option) matches no key of \(files[0])"
             + (rule.nearest.isEmpty ? "" : "; near it: \(rule.nearest.joined(separator: ", "))"))
       }
     }
-    let known = Set(total.resized.map(\.rule) + unmatched)
-    for rule in rules where !known.contains(rule.written) {
+    let known = Set(total.resized.map(\.rule))
+    for rule in rules
+    where !known.contains(rule.written) && !unmatched.contains(.resize(rule)) {
       Messages.warn("--resize \(rule.written) changes nothing: the shapes fit already")
     }
     for tie in total.brokenTies {

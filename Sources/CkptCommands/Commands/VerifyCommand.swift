@@ -96,7 +96,7 @@ struct VerifyCommand: ParsableCommand {
   /// Reads the whole file.
   private func integrity() throws -> IntegrityReport {
     let cancellation = Cancellation()
-    let watch = SignalWatch(cancellation)
+    let watch = SignalWatch(cancellation, exitStatus: ExitStatus.of(.interrupted))
     defer { withExtendedLifetime(watch) {} }
     let bar = common.noProgress ? nil : ProgressBar(total: (try? File(readingFrom: file).size) ?? 0)
     defer { bar?.finish() }

@@ -36,7 +36,7 @@ func reading<Result>(
   _ body: (Cancellation, @escaping @Sendable (Int) -> Void) throws -> Result
 ) throws -> Result {
   let cancellation = Cancellation()
-  let watch = SignalWatch(cancellation)
+  let watch = SignalWatch(cancellation, exitStatus: ExitStatus.of(.interrupted))
   defer { withExtendedLifetime(watch) {} }
   let bar = common.noProgress ? nil : ProgressBar(total: total)
   defer { bar?.finish() }

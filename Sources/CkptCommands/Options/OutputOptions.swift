@@ -244,7 +244,7 @@ struct OutputOptions: ParsableArguments {
       return plan.byteCount
     }
     let cancellation = Cancellation()
-    let watch = SignalWatch(cancellation)
+    let watch = SignalWatch(cancellation, exitStatus: ExitStatus.of(.interrupted))
     defer { withExtendedLifetime(watch) {} }
     let bar = common.noProgress ? nil : ProgressBar(total: plan.byteCount)
     defer { bar?.finish() }

@@ -20,9 +20,12 @@ struct UnmatchedPatterns {
   /// Those of what was done to keys.
   init(_ report: KeyReport) {
     rules = report.unmatched.map { unmatched in
-      let parts = unmatched.rule.split(separator: " ", maxSplits: 1)
-      let isPattern = parts.count == 2 && ["--include", "--exclude"].contains(parts[0])
-      return (unmatched.rule, isPattern ? String(parts[1]) : "", unmatched.nearest)
+      let text =
+        switch unmatched.rule {
+        case .include(let pattern), .exclude(let pattern): pattern.written
+        case .rename, .mapEntry, .resize: ""
+        }
+      return (unmatched.rule.option, text, unmatched.nearest)
     }
   }
 

@@ -79,7 +79,8 @@ struct VerifyReport: Encodable {
         missing: found.report.missing, unexpected: found.report.unexpected,
         problems: found.problems.map {
           Model.Problem(
-            kind: $0.kind.rawValue, problem: $0.description, keys: $0.keys, hint: $0.hint)
+            kind: $0.kind.rawValue, problem: $0.description, keys: $0.keys,
+            hint: $0.remedy?.optionText)
         }, notes: found.notes, random_label_loss: found.run?.lossOfRandomLabels,
         chance: found.run?.chance, gradient_norm: found.run?.gradientNorm,
         parameters_reached: found.run?.reached, parameters: found.run?.parameters,
@@ -138,7 +139,7 @@ extension ModelVerification {
       var keys = problem.keys.prefix(5).joined(separator: ", ")
       if problem.keys.count > 5 { keys += ", … (\(problem.keys.count))" }
       print("off: " + Messages.line((keys.isEmpty ? "" : keys + ": ") + problem.description))
-      if let hint = problem.hint { print("  " + Messages.line(hint)) }
+      if let hint = problem.remedy?.optionText { print("  " + Messages.line(hint)) }
     }
     print(
       isSound ? "sound" : "\(problems.count) \(problems.count == 1 ? "thing is" : "things are") off"

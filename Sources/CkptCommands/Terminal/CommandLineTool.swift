@@ -16,7 +16,8 @@ public enum CommandLineTool {
       return 1
     } catch let error as any Diagnostic {
       return fail(
-        error.description, excerpt: error.excerpt, hint: error.hint, status: error.kind.rawValue)
+        error.description, excerpt: error.excerpt, hint: error.optionHint,
+        status: ExitStatus.of(error.kind))
     } catch {
       let text = Ckpt.fullMessage(for: error)
       guard Ckpt.exitCode(for: error).isSuccess else {
@@ -24,7 +25,7 @@ public enum CommandLineTool {
         return fail(
           lines.first ?? "the arguments make no sense",
           hint: lines.dropFirst().first ?? "\"ckpt help\" lists the commands and their options",
-          status: DiagnosticKind.usage.rawValue)
+          status: ExitStatus.of(.usage))
       }
       print(text)
       return 0
@@ -64,8 +65,13 @@ enum Messages {
 /// An error of the command line itself.
 struct UsageError: Diagnostic {
   let description: String
-  var hint: String?
+  let remedies: [Remedy]
   var kind: DiagnosticKind { .usage }
+
+  init(description: String, hint: String? = nil) {
+    self.description = description
+    remedies = hint.map { [Remedy($0)] } ?? []
+  }
 }
 
 /// The command did what it was asked to, and the answer is no; it has been printed.
@@ -74,8 +80,13 @@ struct NegativeAnswer: Error {}
 /// An error about what the inputs hold.
 struct InputError: Diagnostic {
   let description: String
-  var hint: String?
+  let remedies: [Remedy]
   var kind: DiagnosticKind { .badInput }
+
+  init(description: String, hint: String? = nil) {
+    self.description = description
+    remedies = hint.map { [Remedy($0)] } ?? []
+  }
 }
 
 struct Ckpt: ParsableCommand {

@@ -39,11 +39,11 @@ public enum CheckpointError: Diagnostic, Equatable {
   /// More than can be printed.
   case tooManyValues(file: String, path: String)
   /// Something that cannot be written.
-  case cannotWrite(file: String, String, hint: String?)
+  case cannotWrite(file: String, String, hint: Remedy?)
 
   /// A mapping that could be the state dict.
   public struct Candidate: Sendable, Hashable {
-    /// How `--at` names it.
+    /// The path that names it.
     public let path: String
     /// How many tensors it holds itself.
     public let tensorCount: Int
@@ -100,31 +100,41 @@ public enum CheckpointError: Diagnostic, Equatable {
   }
 
   /// What to do about it.
-  public var hint: String? {
+  public var remedies: [Remedy] {
     switch self {
-    case .otherFile(_, let other): other.hint
+    case .otherFile(_, let other): [Remedy(other.hint)]
     case .noSuchObject(_, _, _, let there):
-      there.isEmpty ? nil : "there are: " + there.map(Text.printable).joined(separator: ", ")
+      there.isEmpty
+        ? [] : [Remedy("there are: " + there.map(Text.printable).joined(separator: ", "))]
     case .unclear(_, let candidates):
-      candidates.first.map { "name one, as in --at \(Text.printable($0.path))" }
-        ?? "\"ckpt show\" prints what is inside"
-    case .keyIsNoString: "--at names another mapping; \"ckpt show\" prints what is inside"
-    case .badShard: "\"ckpt join --index-only\" makes the index anew from the shards"
-    case .unclearFolder: "name the file"
-    case .wouldDrop: "--drop-objects leaves it out; --at names another state dict"
-    case .tied: "--ties keep-first writes one of them, --ties copy each with elements of its own"
+      [
+        candidates.first.map { "name one, as in \(.path(Text.printable($0.path)))" }
+          ?? "\(.showObjects) prints what is inside"
+      ]
+    case .keyIsNoString:
+      ["\(.path(nil)) names another mapping", "\(.showObjects) prints what is inside"]
+    case .badShard: ["\(.rebuildIndex) makes the index anew from the shards"]
+    case .unclearFolder: ["name the file"]
+    case .wouldDrop: ["\(.dropObjects) leaves it out", "\(.path(nil)) names another state dict"]
+    case .tied:
+      [
+        "\(.ties("keep-first")) writes one of them, \(.ties("copy")) each with elements of its own"
+      ]
     case .unwritableFormat:
-      "there are: " + Checkpoint.Format.writable.map(\.rawValue).joined(separator: ", ")
-    case .unknownEnding(_, _, let nearest): "the nearest that does is \(nearest)"
-    case .cannotKeepFormat: "such as .pt or .safetensors"
-    case .noFolderOf: "without the slash it is a file"
+      [
+        Remedy(
+          "there are: " + Checkpoint.Format.writable.map(\.rawValue).joined(separator: ", "))
+      ]
+    case .unknownEnding(_, _, let nearest): ["the nearest that does is \(nearest)"]
+    case .cannotKeepFormat: ["such as .pt or .safetensors"]
+    case .noFolderOf: ["without the slash it is a file"]
     case .cannotEdit(_, _, _, let holder):
       holder == nil
-        ? "name a key, as in --at epoch"
-        : "a key is set in a mapping or an object with attributes, an index in a list or tuple"
-    case .tooManyValues: "name a smaller part by --at"
-    case .cannotWrite(_, _, let hint): hint
-    default: nil
+        ? ["name a key, as in \(.path("epoch"))"]
+        : ["a key is set in a mapping or an object with attributes, an index in a list or tuple"]
+    case .tooManyValues: ["name a smaller part by \(.path(nil))"]
+    case .cannotWrite(_, _, let hint): [hint].compactMap(\.self)
+    default: []
     }
   }
 

@@ -90,7 +90,7 @@ extension Checkpoint {
       throw CheckpointError.cannotWrite(
         file: self.path,
         "a TorchScript archive cannot be written, since its code belongs to its weights",
-        hint: "\"ckpt filter --extract\" writes its state dict alone")
+        hint: "\(.filterAndExtract) writes its state dict alone")
     }
     var steps = ObjectPath(path).steps
     guard let last = steps.popLast() else {

@@ -99,14 +99,20 @@ public enum OptimizerError: Diagnostic, Equatable {
   }
 
   /// What to do about it.
-  public var hint: String? {
+  public var remedies: [Remedy] {
     switch self {
     case .unclearOwner(_, let path, _):
-      "--optimizer \(Text.printable(path))=auto lets it follow, --optimizer keep leaves it as it is"
-    case .notAnOptimizer: "\"ckpt show\" prints what is inside"
+      [
+        "\(.followOptimizer(path: Text.printable(path))) lets it follow, \(.keepOptimizers) leaves it as it is"
+      ]
+    case .notAnOptimizer: ["\(.showObjects) prints what is inside"]
     case .names:
-      "--optimizer params=FILE names them: a checkpoint of the model, or a text file with a key a line "
-        + "in the optimizer's order"
+      [
+        """
+        \(.nameParameters) names them: a checkpoint of the model, or a text file with a key a line \
+        in the optimizer's order
+        """
+      ]
     }
   }
 }

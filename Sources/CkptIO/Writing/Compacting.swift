@@ -40,7 +40,7 @@ extension Checkpoint {
       throw CheckpointError.cannotWrite(
         file: path,
         "a TorchScript archive cannot be written, since its code belongs to its weights",
-        hint: "\"ckpt filter --extract\" writes its state dict alone")
+        hint: "\(.filterAndExtract) writes its state dict alone")
     }
     var report = CompactReport()
     self = try spelledOut()

@@ -1,3 +1,4 @@
+internal import CkptPlatform
 internal import CkptPickle
 public import CkptStateDicts
 internal import CkptTensors
@@ -18,14 +19,14 @@ extension Checkpoint {
       throw CheckpointError.cannotWrite(
         file: path,
         "a TorchScript archive cannot be written, since its code belongs to its weights",
-        hint: "--extract writes the state dict alone")
+        hint: "\(.extract) writes the state dict alone")
     }
     var ref = try resolve(at)
     guard !isModule(ref) else {
       throw CheckpointError.cannotWrite(
         file: path,
         "\(summary(of: ref)) at \(Text.printable(at)) is a whole module, whose keys follow from its modules",
-        hint: "--extract writes its state dict alone")
+        hint: "\(.extract) writes its state dict alone")
     }
     guard let old = graph.entries(of: ref) else {
       throw CheckpointError.noMapping(file: path, path: at, what: summary(of: ref))

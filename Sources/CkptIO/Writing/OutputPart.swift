@@ -72,7 +72,7 @@ extension OutputPlan {
         guard try file.isThere(at: target) else {
           throw FileError(
             .cannotCreate, "exists already, and is another shard", path: target,
-            hint: "--force replaces it")
+            hint: "\(.replaceExisting) replaces it")
         }
         progress?(file.byteCount)
         continue

@@ -136,7 +136,7 @@ public struct OutputPlan: Sendable {
       guard replacingExisting || obsolete.isEmpty else {
         throw FileError(
           .cannotCreate, "holds another checkpoint of the same name (\(obsolete[0]))", path: path,
-          hint: "--force replaces it")
+          hint: "\(.replaceExisting) replaces it")
       }
       for file in carried + files {
         try file.write(output.makeFile(file.name), context)

@@ -23,9 +23,9 @@ public enum MergeError: Diagnostic, Equatable {
   /// The weighted sum of directions is zero, so there is none to merge into.
   case noMean
   /// A recipe that cannot be understood or asks for what is not supported.
-  case badRecipe(file: String, path: String, problem: String, hint: String?)
+  case badRecipe(file: String, path: String, problem: String, hint: Remedy?)
   /// Adapter weights that do not fit the base: all of them.
-  case badAdapter([String], hint: String?)
+  case badAdapter([String], hint: Remedy?)
   /// What an adapter's configuration asks for and cannot be had, by field.
   case badConfiguration(source: String, problems: [String])
   /// Nothing says by how much an adapter's products count.
@@ -116,23 +116,28 @@ public enum MergeError: Diagnostic, Equatable {
   }
 
   /// What to do about it.
-  public var hint: String? {
+  public var remedies: [Remedy] {
     switch self {
     case .cannotMerge(let mismatches):
       if mismatches.contains(where: { if case .elementType = $0 { true } else { false } }) {
-        "--to-dtype merges inputs of different types; --exclude leaves keys as the base has them"
+        [
+          "\(.convert(to: nil)) merges inputs of different types",
+          "\(.exclude) leaves keys as the base has them",
+        ]
       } else {
-        "--include and --exclude choose what is merged; other keys stay as the base has them"
+        ["\(.select) choose what is merged; other keys stay as the base has them"]
       }
-    case .notNumbers: "--on-nan keep merges them all the same"
+    case .notNumbers: ["\(.keepNaN) merges them all the same"]
     case .madeNaN:
-      "--on-nan keep writes them all the same; --exclude leaves keys as the base has them"
-    case .unmergeable: "--keep-unmergeable keeps what the first file has"
-    case .rowTooLong, .tooManyVectors: "--exclude leaves keys as the base has them"
-    case .noMean: "choose other weights"
-    case .badRecipe(_, _, _, let hint), .badAdapter(_, let hint): hint
-    case .noScale: "--scale says it, such as 1"
-    default: nil
+      [
+        "\(.keepNaN) writes them all the same", "\(.exclude) leaves keys as the base has them",
+      ]
+    case .unmergeable: ["\(.keepUnmergeable) keeps what the first file has"]
+    case .rowTooLong, .tooManyVectors: ["\(.exclude) leaves keys as the base has them"]
+    case .noMean: ["choose other weights"]
+    case .badRecipe(_, _, _, let hint), .badAdapter(_, let hint): [hint].compactMap(\.self)
+    case .noScale: ["\(.scale) says it, such as 1"]
+    default: []
     }
   }
 }

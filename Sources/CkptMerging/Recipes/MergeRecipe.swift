@@ -186,7 +186,7 @@ public struct MergeRecipe: Sendable {
     func problem(_ path: String, _ text: String) -> MergeError {
       .badRecipe(
         file: file, path: path, problem: text,
-        hint: "--layers names the module that holds the layers, such as model.layers")
+        hint: "\(.nameLayers) names the module that holds the layers, such as model.layers")
     }
     guard let numbering = numbering(merge, first.sources[0].model) else {
       throw problem("slices", "the first model has no numbered layers")

@@ -1,3 +1,4 @@
+internal import CkptPlatform
 internal import CkptPatterns
 internal import Foundation
 internal import CkptStateDicts
@@ -18,7 +19,7 @@ struct RecipeReader {
 
   init(file: String) { self.file = file }
 
-  func bad(_ path: String, _ problem: String, hint: String? = nil) -> MergeError {
+  func bad(_ path: String, _ problem: String, hint: Remedy? = nil) -> MergeError {
     .badRecipe(file: file, path: path, problem: problem, hint: hint)
   }
 

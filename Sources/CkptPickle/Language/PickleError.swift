@@ -51,10 +51,10 @@ public enum PickleError: Diagnostic, Equatable {
   }
 
   /// What to do about it.
-  public var hint: String? {
+  public var remedies: [Remedy] {
     switch self {
-    case .endsEarly: "the file was probably cut off; fetch it again"
-    default: nil
+    case .endsEarly: ["the file was probably cut off; fetch it again"]
+    default: []
     }
   }
 }

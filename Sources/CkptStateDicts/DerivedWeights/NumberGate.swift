@@ -42,13 +42,15 @@ public enum DerivedWeightError: Diagnostic, Equatable {
   }
 
   /// What to do about it.
-  public var hint: String? {
+  public var remedies: [Remedy] {
     switch self {
     case .noNumbers(_, _, let all), .splits(let all):
       all.contains { $0.kind == .quantized }
-        ? "no command makes plain weights of codes and scales yet; copied or left out together they stay right"
-        : "\"ckpt fold\" makes plain weights of them"
-    case .cannotFold: "--exclude leaves a weight as it is"
+        ? [
+          "no command makes plain weights of codes and scales yet; copied or left out together they stay right"
+        ]
+        : ["\(.fold) makes plain weights of them"]
+    case .cannotFold: ["\(.exclude) leaves a weight as it is"]
     }
   }
 }

@@ -37,10 +37,35 @@ public struct KeyReport: Sendable {
     public var isSame: Bool { new?.utf8.elementsEqual(old.utf8) == true }
   }
 
+  /// A rule about keys that may find nothing to do.
+  public enum Rule: Sendable, Hashable, CustomStringConvertible {
+    /// Keys that match go on.
+    case include(KeyPattern)
+    /// Keys that match go no further.
+    case exclude(KeyPattern)
+    /// Keys get new names.
+    case rename(KeyRename)
+    /// A key of a map gets a new name.
+    case mapEntry(String)
+    /// Values of another shape are made to fit.
+    case resize(ResizeRule)
+
+    /// The rule on one line.
+    public var description: String {
+      switch self {
+      case .include(let pattern): "include \(pattern.written)"
+      case .exclude(let pattern): "exclude \(pattern.written)"
+      case .rename(let rule): rule.description
+      case .mapEntry(let key): "map \"\(key)\""
+      case .resize(let rule): "resize \(rule.written)"
+      }
+    }
+  }
+
   /// A rule that found nothing to do.
   public struct Unmatched: Sendable, Hashable {
-    /// The rule, as the command line has it.
-    public let rule: String
+    /// The rule.
+    public let rule: Rule
     /// The keys that come nearest to what it looks for.
     public let nearest: [String]
   }
@@ -81,8 +106,8 @@ extension StateDict {
           guard let name = names[place] else { continue }
           if !selection.matches(name, value) { names[place] = nil }
         }
-        report.unmatched += Self.unmatched(selection.include, "--include ", before)
-        report.unmatched += Self.unmatched(selection.exclude, "--exclude ", before)
+        report.unmatched += Self.unmatched(selection.include, KeyReport.Rule.include, before)
+        report.unmatched += Self.unmatched(selection.exclude, KeyReport.Rule.exclude, before)
       case .include(let patterns), .exclude(let patterns):
         let isInclude = if case .include = step { true } else { false }
         for place in names.indices {
@@ -90,7 +115,7 @@ extension StateDict {
           if patterns.contains(where: { $0.matches(name) }) != isInclude { names[place] = nil }
         }
         report.unmatched += Self.unmatched(
-          patterns, isInclude ? "--include " : "--exclude ", before)
+          patterns, isInclude ? KeyReport.Rule.include : KeyReport.Rule.exclude, before)
       case .rename(let rule):
         let rename = try rule.renamer()
         var isHit = false
@@ -112,10 +137,10 @@ extension StateDict {
   }
 
   private static func unmatched(
-    _ patterns: [KeyPattern], _ option: String, _ keys: [String]
+    _ patterns: [KeyPattern], _ rule: (KeyPattern) -> KeyReport.Rule, _ keys: [String]
   ) -> [KeyReport.Unmatched] {
     KeySelection(include: patterns).unmatched(in: keys).map {
-      .init(rule: option + $0.pattern.written, nearest: $0.nearest)
+      .init(rule: rule($0.pattern), nearest: $0.nearest)
     }
   }
 
@@ -140,13 +165,13 @@ extension StateDict {
     case .map(let names):
       let known = Set(keys.map(ExactText.init))
       return names.keys.sorted().filter { !known.contains(ExactText($0)) }.map {
-        .init(rule: "--map \($0)", nearest: NearestKeys.nearest(to: $0, in: keys))
+        .init(rule: .mapEntry($0), nearest: NearestKeys.nearest(to: $0, in: keys))
       }
     case .addPrefix: return []
     case .stripPrefix(let old), .replacePrefix(let old, _), .replace(let old, _):
       guard !isHit else { return [] }
-      return [.init(rule: rule.written, nearest: NearestKeys.nearest(to: old, in: keys))]
-    case .regex: return isHit ? [] : [.init(rule: rule.written, nearest: [])]
+      return [.init(rule: .rename(rule), nearest: NearestKeys.nearest(to: old, in: keys))]
+    case .regex: return isHit ? [] : [.init(rule: .rename(rule), nearest: [])]
     }
   }
 

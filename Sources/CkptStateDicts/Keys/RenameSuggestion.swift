@@ -19,16 +19,6 @@ public struct RenameSuggestion: Sendable {
 
   /// The steps as one list.
   public var steps: [KeyStep] { [.select(selection)] + renames.map(KeyStep.rename) }
-
-  /// The options by which the command line does the same.
-  public var arguments: [String] {
-    selection.include.flatMap { ["--include", $0.written] }
-      + selection.exclude.flatMap { ["--exclude", $0.written] }
-      + renames.flatMap { rule in
-        let parts = rule.written.split(separator: " ", maxSplits: 1).map(String.init)
-        return [parts[0], parts.count > 1 ? parts[1] : ""]
-      }
-  }
 }
 
 extension StateDict {

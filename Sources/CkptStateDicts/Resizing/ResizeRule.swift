@@ -51,7 +51,7 @@ public struct ResizeRule: Sendable, Hashable {
   public let keys: KeyPattern
   /// How.
   public let mode: ResizeMode
-  /// As the command line has it.
+  /// The rule as `KEY=MODE`, as it was read.
   public let written: String
 
   /// Keys that match `keys`, in the way of `mode`.
@@ -139,5 +139,7 @@ public enum ResizeError: Diagnostic, Equatable {
   }
 
   /// What to do about it.
-  public var hint: String? { "docs/state-dicts.md tells what each mode of --resize takes" }
+  public var remedies: [Remedy] {
+    ["docs/state-dicts.md tells what each mode of \(.resize) takes"]
+  }
 }

@@ -57,7 +57,7 @@ extension StateDict {
     }
     let unmatched = zip(rules, isHit).filter { !$1 }.map { rule, _ in
       KeyReport.Unmatched(
-        rule: "--resize \(rule.written)",
+        rule: .resize(rule),
         nearest: NearestKeys.nearest(to: rule.keys.text, in: base.keys))
     }
     return (result, done, unmatched)

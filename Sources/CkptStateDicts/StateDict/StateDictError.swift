@@ -50,17 +50,16 @@ public enum StateDictError: Diagnostic, Equatable {
   }
 
   /// What to do about it.
-  public var hint: String? {
+  public var remedies: [Remedy] {
     switch self {
-    case .cannotConvert: "--cast-exclude leaves a key as it is"
-    case .keysCollide: "narrow the rules, or filter one of the keys away first"
-    case .keysVanish: "--exclude leaves the keys out"
+    case .cannotConvert: ["\(.excludeFromCast) leaves a key as it is"]
+    case .keysCollide: ["narrow the rules, or filter one of the keys away first"]
+    case .keysVanish: ["\(.exclude) leaves the keys out"]
     case .cannotUpdate(let missing, let mismatched):
-      [
-        missing.isEmpty ? nil : "--allow-new takes keys that the base lacks",
-        mismatched.isEmpty
-          ? nil : "--skip-mismatched keeps the base's value, --resize KEY=MODE makes one fit",
-      ].compactMap(\.self).joined(separator: "; ")
+      (missing.isEmpty ? [] : ["\(.allowNew) takes keys that the base lacks"])
+        + (mismatched.isEmpty
+          ? []
+          : ["\(.skipMismatched) keeps the base's value, \(.resize) KEY=MODE makes one fit"])
     }
   }
 }

@@ -72,7 +72,7 @@ public struct ModelDescription: ModelFamily {
         throw parser.bad(
           "a description has no \"\(entry.key)\""
             + (nearest.isEmpty ? "" : "; is \(nearest.joined(separator: " or ")) meant?"),
-          entry.line, hint: "it has: " + Self.known.joined(separator: ", "))
+          entry.line, hint: "it has: \(Self.known.joined(separator: ", "))")
       }
       parts[entry.key] = entry
     }
@@ -239,8 +239,10 @@ public struct ModelDescription: ModelFamily {
     guard let names = parameters[kind] else {
       throw parser.bad(
         "no input is called \(kind)", line,
-        hint: "there are: image(channels, height, width), tokens(vocabulary, length), vector(size)"
-          + ", numbers(sizes without the batch)")
+        hint: """
+          there are: image(channels, height, width), tokens(vocabulary, length), vector(size), \
+          numbers(sizes without the batch)
+          """)
     }
     do {
       let given = try LayerArguments(

@@ -144,19 +144,19 @@ public struct ModelVerification {
       problems.append(
         WeightProblem(
           .missingStatistics, "BatchNorm statistics are missing", keys: statistics,
-          hint: "save model.state_dict(), which has the buffers, not the parameters alone"))
+          remedy: "save model.state_dict(), which has the buffers, not the parameters alone"))
     }
     if !missing.isEmpty {
       problems.append(
         WeightProblem(
-          .missingKeys, "missing", keys: missing, hint: hint(for: missing, zoo, stateDict)))
+          .missingKeys, "missing", keys: missing, remedy: remedy(for: missing, zoo, stateDict)))
     }
     if !report.mismatched.isEmpty {
       let shapes = report.mismatched.prefix(3).map(\.description).joined(separator: ", ")
       problems.append(
         WeightProblem(
           .shapeMismatch, "of another shape: \(shapes)", keys: report.mismatched.map(\.key),
-          hint: mismatchHint))
+          remedy: mismatchRemedy))
     }
     if !unexpected.isEmpty {
       problems.append(WeightProblem(.unexpectedKeys, "not the model's", keys: unexpected))
@@ -165,20 +165,22 @@ public struct ModelVerification {
   }
 
   /// Why keys may be missing.
-  private func hint(for missing: [String], _ zoo: ModelZoo, _ stateDict: StateDict) -> String? {
+  private func remedy(
+    for missing: [String], _ zoo: ModelZoo, _ stateDict: StateDict
+  ) -> Remedy? {
     let options = (try? zoo.family(model.name))?.options ?? []
     if missing.allSatisfy(model.isHead), options.contains(where: { $0.name == "classes" }) {
-      return "the head alone is missing: --model \(model.name):classes=N gives it a new one"
+      return "the head alone is missing: \(.newHead(model: model.name)) gives it a new one"
     }
     let matches = (try? zoo.matches(stateDict)) ?? []
     guard let match = matches.first(where: { $0.name == model.name && !$0.prefix.isEmpty }) else {
       return nil
     }
-    return "the keys fit behind \"\(match.prefix)\": add --strip-prefix \(match.prefix)"
+    return "the keys fit behind \"\(match.prefix)\": add \(.stripPrefix(match.prefix))"
   }
 
   /// Queries and keys of a layer that have each other's shape.
-  private var mismatchHint: String? {
+  private var mismatchRemedy: Remedy? {
     let found = Dictionary(
       report.mismatched.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
     for (key, mismatch) in found {

@@ -1,3 +1,4 @@
+internal import CkptPlatform
 internal import TrainingCore
 
 /// Finds problems of loaded weights without running the model.
@@ -59,7 +60,7 @@ struct WeightInspection {
       problems.append(
         WeightProblem(
           .untouchedStatistics, "running statistics are those of a new layer", keys: untouched,
-          hint: "they were not saved, or no batch went through in training mode"))
+          remedy: "they were not saved, or no batch went through in training mode"))
     }
   }
 
@@ -115,7 +116,7 @@ struct WeightInspection {
           .initialization,
           "the backbone's weights are as a new model has them: "
             + names.joined(separator: "; "),
-          hint: "the weights were not loaded before they were saved, or never trained"))
+          remedy: "the weights were not loaded before they were saved, or never trained"))
       return
     }
     // Where no weight has gone far, a layer that seems to have gone nowhere proves nothing; but no
@@ -127,7 +128,7 @@ struct WeightInspection {
       problems.append(
         WeightProblem(
           .initialization, "as a new layer has it: \(names.joined(separator: "; "))",
-          keys: new.map(\.key), hint: "the key was missing or skipped when weights were loaded")
+          keys: new.map(\.key), remedy: "the key was missing or skipped when weights were loaded")
       )
     }
     guard new.count < certain.count else { return }
@@ -136,7 +137,7 @@ struct WeightInspection {
       problems.append(
         WeightProblem(
           .initialization, part + ", and the others are near to it",
-          hint: "the training began without pretrained weights, and was short"))
+          remedy: "the training began without pretrained weights, and was short"))
     } else {
       notes.append(part + ", and the others are near to it: the model has been trained little")
     }

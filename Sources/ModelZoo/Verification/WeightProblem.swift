@@ -1,3 +1,5 @@
+public import CkptPlatform
+
 /// Something that is wrong with a model's weights.
 public struct WeightProblem: Sendable, Hashable {
   /// The kind of problem.
@@ -39,12 +41,12 @@ public struct WeightProblem: Sendable, Hashable {
   /// What is wrong, in a few words, without the keys.
   public let description: String
   /// What to do about it; nil if nothing is known.
-  public let hint: String?
+  public let remedy: Remedy?
 
-  init(_ kind: Kind, _ description: String, keys: [String] = [], hint: String? = nil) {
+  init(_ kind: Kind, _ description: String, keys: [String] = [], remedy: Remedy? = nil) {
     self.kind = kind
     self.keys = keys
     self.description = description
-    self.hint = hint
+    self.remedy = remedy
   }
 }

@@ -60,12 +60,12 @@ public enum TrainingError: Diagnostic, Equatable {
   }
 
   /// What to do about it.
-  public var hint: String? {
+  public var remedies: [Remedy] {
     switch self {
-    case .noBLAS: "install OpenBLAS (Debian: libopenblas0-pthread; brew: openblas)"
-    case .outOfMemory: "use a smaller batch"
-    case .cannotLoad: "load with strict: false to take what fits"
-    default: nil
+    case .noBLAS: ["install OpenBLAS (Debian: libopenblas0-pthread; brew: openblas)"]
+    case .outOfMemory: ["use a smaller batch"]
+    case .cannotLoad: ["load with strict: false to take what fits"]
+    default: []
     }
   }
 }

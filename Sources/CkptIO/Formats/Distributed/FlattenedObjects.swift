@@ -31,7 +31,7 @@ struct FlattenedObjects {
     guard isMapping(graph.root) else {
       throw CheckpointError.cannotWrite(
         file: file, "a distributed checkpoint is a dict, and the root is none",
-        hint: "--at and --extract name a dict in it")
+        hint: "\(.path(nil)) and \(.extract) name a dict in it")
     }
     var names: Set<ExactText> = []
     var open: [(path: [Step], ref: Ref)] = [([], graph.root)]

@@ -15,7 +15,7 @@ enum PyTorchZipWriter: FormatWriter {
     guard checkpoint.document.format != .torchScript || checkpoint.isExtract else {
       throw CheckpointError.cannotWrite(
         file: checkpoint.path, "a TorchScript archive cannot be written",
-        hint: "--extract writes the state dict alone")
+        hint: "\(.extract) writes the state dict alone")
     }
     return OutputPlan(format: format, path: path, file: try file(checkpoint, named: path))
   }
@@ -86,7 +86,7 @@ extension Checkpoint {
     } catch let error as PickleError {
       guard case .tooMuchOutside = error else { throw error }
       throw CheckpointError.cannotWrite(
-        file: path, error.description, hint: "--plain writes arrays as tensors")
+        file: path, error.description, hint: "\(.makePlain) writes arrays as tensors")
     }
   }
 

@@ -1,3 +1,4 @@
+internal import CkptPlatform
 internal import CkptPickle
 internal import CkptTensors
 
@@ -27,11 +28,11 @@ extension Checkpoint {
         file: path,
         "\(Text.printable(graph.path(to: raw.ref))) is quantized as \(raw.blocks.name), which "
           + "cannot be turned into floats",
-        hint: "--exclude of filter and convert leaves such tensors out")
+        hint: "\(.excludeInEdit) leaves such tensors out")
     }
     throw CheckpointError.cannotWrite(
       file: path,
       "\(found.count) tensors are quantized in blocks (\(name) as \(first.blocks.name))",
-      hint: "--dequantize writes them as 32-bit floats; convert --to-dtype converts them")
+      hint: "\(.dequantize) writes them as 32-bit floats; \(.convertFile) converts them")
   }
 }

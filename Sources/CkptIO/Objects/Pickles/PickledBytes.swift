@@ -166,12 +166,10 @@ struct Latin1Error: Diagnostic {
   let kind = DiagnosticKind.badInput
   let description =
     "the text that stands for an array's bytes in the pickle is not as long as the array, or no Latin-1"
-  let hint: String? = nil
 }
 
 /// More bytes were asked for than there are.
 struct BytesEndEarly: Diagnostic {
   let kind = DiagnosticKind.badInput
   let description = "an array's bytes end early in the pickle"
-  let hint: String? = nil
 }

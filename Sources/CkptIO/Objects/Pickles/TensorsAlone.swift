@@ -73,8 +73,9 @@ extension Checkpoint {
           throw CheckpointError.cannotWrite(
             file: path,
             "\(format.rawValue) cannot hold the \(Self.kind(of: tensor)) \"\(Text.printable(key))\"",
-            hint: "--exclude of filter and convert leaves it out"
-              + (tensor.isMeta || tensor.quantization != nil ? "" : "; --to-dtype converts it"))
+            hint: tensor.isMeta || tensor.quantization != nil
+              ? "\(.excludeInEdit) leaves it out"
+              : "\(.excludeInEdit) leaves it out; \(.convert(to: nil)) converts it")
         }
         result.tensors.append((key, tensor))
       }

@@ -111,8 +111,8 @@ public struct JSONError: Diagnostic, Hashable {
     "no JSON: \(problem) at character \(offset + 1) (value \"\(Text.printable(text))\")"
   }
   /// What to do about it.
-  public var hint: String? {
-    "a value is null, true, 3, 0.5, \"text\", [1, 2] or {\"lr\": 0.1}; text needs its quotes"
+  public var remedies: [Remedy] {
+    ["a value is null, true, 3, 0.5, \"text\", [1, 2] or {\"lr\": 0.1}; text needs its quotes"]
   }
 }
 

@@ -14,7 +14,7 @@ public enum DescriptionError: Diagnostic, Equatable {
   }
 
   /// The text cannot be parsed, or names something that does not exist.
-  case malformed(Location, problem: String, hint: String?)
+  case malformed(Location, problem: String, hint: Remedy?)
   /// The description exceeds a limit.
   case tooLarge(Location, problem: String)
   /// A module cannot be run on its input.
@@ -34,11 +34,11 @@ public enum DescriptionError: Diagnostic, Equatable {
   }
 
   /// What to do about it.
-  public var hint: String? {
+  public var remedies: [Remedy] {
     switch self {
-    case .malformed(_, _, let hint): hint ?? "docs/models.md tells how models are described"
-    case .tooLarge: "docs/models.md lists the limits"
-    case .cannotRun: nil
+    case .malformed(_, _, let hint): [hint ?? "docs/models.md tells how models are described"]
+    case .tooLarge: ["docs/models.md lists the limits"]
+    case .cannotRun: []
     }
   }
 }

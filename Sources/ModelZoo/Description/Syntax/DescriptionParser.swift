@@ -1,10 +1,12 @@
+internal import CkptPlatform
+
 /// Parses the parts of a description into syntax trees.
 struct DescriptionParser {
   let file: String
 
   func location(_ line: Int?) -> DescriptionError.Location { .init(file: file, line: line) }
 
-  func bad(_ problem: String, _ line: Int?, hint: String? = nil) -> DescriptionError {
+  func bad(_ problem: String, _ line: Int?, hint: Remedy? = nil) -> DescriptionError {
     .malformed(location(line), problem: problem, hint: hint)
   }
 

@@ -34,7 +34,7 @@ struct PlainYAML: Sendable {
   ///
   /// - Throws: `DescriptionError.malformed`.
   init(_ text: String, file: String) throws {
-    func bad(_ problem: String, _ line: Int?, hint: String? = nil) -> DescriptionError {
+    func bad(_ problem: String, _ line: Int?, hint: Remedy? = nil) -> DescriptionError {
       .malformed(.init(file: file, line: line), problem: problem, hint: hint)
     }
     guard text.utf8.count <= Self.largestSize else {
@@ -98,10 +98,10 @@ struct PlainYAML: Sendable {
 /// Every count is at least that of the parser, because quotation marks and comments may contain nothing that could be
 /// structure.
 private enum PlainYAMLScanner {
-  static let aliasHint =
+  static let aliasHint: Remedy =
     "what is used several times stands under \"blocks\"; a product has a space on either side of *"
 
-  static func findFault(in text: [UInt8]) -> (line: Int, problem: String, hint: String?)? {
+  static func findFault(in text: [UInt8]) -> (line: Int, problem: String, hint: Remedy?)? {
     var line = 1
     var brackets = 0
     var column = 0
