@@ -6,10 +6,11 @@
 # make interop   the check against a real PyTorch, in a virtual environment that it makes itself; K=EXPRESSION for the
 #                tests that pytest's -k selects, PYTEST="-x…" for further options of pytest
 # make snapshots writes anew what commands print, in Tests/CkptCommandsTests/Snapshots
+# make api       writes the lists of public symbols in api/; make api-check compares them
 # make lint      the format of the sources
 # make bench     speed and memory, beside PyTorch and others; BENCH="SECTION…" for some of it
 
-.PHONY: setup build demo check test coverage sanitize snapshots interop lint bench bench-training clean
+.PHONY: setup build demo check test coverage sanitize snapshots interop api api-check lint bench bench-training clean
 
 CKPT = .build/release/ckpt
 # One file that needs no Swift installed and starts in half the time.
@@ -68,6 +69,13 @@ interop: build
 snapshots: setup
 	-@CKPT_WRITE_SNAPSHOTS=1 swift test --quiet --filter SnapshotTests
 	@git --no-pager diff --stat -- Tests/CkptCommandsTests/Snapshots
+
+# The public interface changes only on purpose: these lists are looked at with the change.
+api: setup
+	@scripts/api-symbols --write
+
+api-check: setup
+	@scripts/api-symbols
 
 lint:
 	@scripts/check-docs

@@ -1,13 +1,13 @@
-public import CkptBytes
+package import CkptBytes
 
 /// The numbers that quantized blocks stand for, as little-endian 32-bit floats, made on demand.
-public struct DequantizedBytes: ComputedBytes {
+package struct DequantizedBytes: ComputedBytes {
   private let source: ByteSource
   private let type: GGUFType
   private let kernel: BlockKernel
 
   /// The numbers that the blocks of `source` stand for; nil if the type is not supported.
-  public init?(_ source: ByteSource, type: GGUFType) {
+  package init?(_ source: ByteSource, type: GGUFType) {
     guard let kernel = BlockKernels.kernel(for: type),
       source.byteCount.isMultiple(of: type.block.byteCount)
     else { return nil }
@@ -17,17 +17,17 @@ public struct DequantizedBytes: ComputedBytes {
   }
 
   /// Four bytes an element.
-  public var byteCount: Int {
+  package var byteCount: Int {
     source.byteCount / type.block.byteCount * type.block.elementCount * 4
   }
 
   /// As the source.
-  public var isRandomAccess: Bool {
+  package var isRandomAccess: Bool {
     if case .computed(let computed) = source { computed.isRandomAccess } else { true }
   }
 
   /// Starts to read at `offset`, which may lie inside a block.
-  public func makeReader(at offset: Int) throws -> any ByteReader {
+  package func makeReader(at offset: Int) throws -> any ByteReader {
     let size = type.block.elementCount * 4
     let start = offset / size
     return Reader(

@@ -1,13 +1,13 @@
-public import CkptBytes
-public import CkptPlatform
-public import CkptTensors
+package import CkptBytes
+package import CkptPlatform
+package import CkptTensors
 
 /// The header of a GGUF file, versions 2 and 3, little-endian: its metadata and its tensors.
 ///
 /// Numbers and texts of the metadata are in memory; its arrays (a tokenizer's words) stay in the file.
-public struct GGUFFile: Sendable {
+package struct GGUFFile: Sendable {
   /// A value of the metadata.
-  public enum Value: Sendable, Equatable {
+  package enum Value: Sendable, Equatable {
     case unsigned(UInt64)
     case signed(Int64)
     case float(Double)
@@ -18,31 +18,31 @@ public struct GGUFFile: Sendable {
   }
 
   /// A tensor's entry.
-  public struct Entry: Sendable {
+  package struct Entry: Sendable {
     /// Its name.
-    public let name: String
+    package let name: String
     /// What its elements are.
-    public let type: GGUFType
+    package let type: GGUFType
     /// The sizes of its dimensions as PyTorch counts them: the one that lies together comes last.
-    public let shape: [Int]
+    package let shape: [Int]
     /// How many elements it has.
-    public let elementCount: Int
+    package let elementCount: Int
     /// Where its bytes lie, as the file stores them.
-    public let region: FileRegion
+    package let region: FileRegion
   }
 
   /// The file.
-  public let file: File
+  package let file: File
   /// The version that the file declares.
-  public let version: Int
+  package let version: Int
   /// The metadata, in the file's order.
-  public let metadata: [(key: String, value: Value)]
+  package let metadata: [(key: String, value: Value)]
   /// The bytes of the metadata, as they stand in the file.
-  public let metadataRegion: FileRegion
+  package let metadataRegion: FileRegion
   /// The tensors, in the file's order.
-  public let tensors: [Entry]
+  package let tensors: [Entry]
   /// The data of tensors begin at multiples of this.
-  public let alignment: Int
+  package let alignment: Int
 
   /// The first four bytes.
   static let magic = Array("GGUF".utf8)
@@ -54,7 +54,7 @@ public struct GGUFFile: Sendable {
   private static let countLimit: UInt64 = 1 << 20
 
   /// Whether the file begins as GGUF files do.
-  public static func recognises(_ file: File) throws -> Bool {
+  package static func recognises(_ file: File) throws -> Bool {
     guard file.size >= 4 else { return false }
     return try file.bytes(at: 0, count: 4) == magic
   }
@@ -62,7 +62,7 @@ public struct GGUFFile: Sendable {
   /// Reads the header of `file`.
   ///
   /// - Throws: `GGUFError` for one that is damaged, or whose tensors overlap or leave the file.
-  public init(_ file: File) throws {
+  package init(_ file: File) throws {
     self.file = file
     var cursor = GGUFCursor(file)
     try cursor.skip(4)
@@ -171,7 +171,7 @@ public struct GGUFFile: Sendable {
 
 extension GGUFFile.Entry {
   /// The tensor, if its elements are plain numbers; nil for blocks.
-  public func plainTensor() throws -> Tensor? {
+  package func plainTensor() throws -> Tensor? {
     guard let elementType = type.elementType else { return nil }
     return try Tensor(
       storage: Storage(.region(region), name: name), elementType: elementType, shape: shape)
@@ -179,7 +179,7 @@ extension GGUFFile.Entry {
 
   /// The numbers that the blocks stand for, as 32-bit floats made on demand; nil if that is not
   /// supported for the type.
-  public func dequantizedTensor() throws -> Tensor? {
+  package func dequantizedTensor() throws -> Tensor? {
     guard type.canDequantize, let bytes = DequantizedBytes(.region(region), type: type) else {
       return nil
     }
@@ -191,7 +191,7 @@ extension GGUFFile.Entry {
   }
 
   /// The blocks as they are: bytes, a row of the tensor a row.
-  public func rawTensor() throws -> Tensor {
+  package func rawTensor() throws -> Tensor {
     let block = type.block
     let row = (shape.last ?? 1) / block.elementCount * block.byteCount
     return try Tensor(

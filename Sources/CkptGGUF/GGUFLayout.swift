@@ -1,11 +1,11 @@
-public import CkptBytes
+package import CkptBytes
 internal import CkptPlatform
-public import CkptTensors
+package import CkptTensors
 
 /// Where everything in a GGUF file goes, known from sizes alone.
-public struct GGUFLayout: Sendable {
+package struct GGUFLayout: Sendable {
   /// A tensor that is to be written.
-  public struct Entry: Sendable {
+  package struct Entry: Sendable {
     let key: String
     let type: GGUFType
     let shape: [Int]
@@ -15,7 +15,7 @@ public struct GGUFLayout: Sendable {
     ///
     /// - Parameter blocks: whether it is to be written as the blocks that it came as.
     /// - Throws: `GGUFError.cannotWrite` if GGUF cannot hold its elements, its dimensions or its name.
-    public init(key: String, tensor: Tensor, asBlocks blocks: Bool) throws(GGUFError) {
+    package init(key: String, tensor: Tensor, asBlocks blocks: Bool) throws(GGUFError) {
       let type: GGUFType
       if blocks, let own = Blocks(tensor) {
         (type, shape, byteCount) = (own.type, own.shape, own.source.byteCount)
@@ -42,14 +42,14 @@ public struct GGUFLayout: Sendable {
   }
 
   /// A tensor as the blocks of a few bits an element that it came as.
-  public struct Blocks: Sendable {
+  package struct Blocks: Sendable {
     let type: GGUFType
     let shape: [Int]
     /// The blocks.
-    public let source: ByteSource
+    package let source: ByteSource
 
     /// Nil unless the tensor is all that a GGUF file held in blocks, and nothing but that.
-    public init?(_ tensor: Tensor) {
+    package init?(_ tensor: Tensor) {
       guard let blocks = tensor.storage.blocks, tensor.isContiguous, tensor.offset == 0,
         tensor.byteCount == tensor.storage.byteCount, !tensor.isConjugate, !tensor.isNegative,
         let type = GGUFType.allCases.first(where: { $0.name == blocks.name }),
@@ -65,22 +65,22 @@ public struct GGUFLayout: Sendable {
   }
 
   /// What files have that do not say otherwise.
-  public static let defaultAlignment = 32
+  package static let defaultAlignment = 32
   /// `GGML_MAX_NAME` of ggml.h.
   static let nameLimit = 64
 
   /// What stands before metadata that are copied from another file, or all metadata.
-  public let start: [UInt8]
+  package let start: [UInt8]
   /// Where the tensors' entries begin.
-  public let tensorTableOffset: Int
+  package let tensorTableOffset: Int
   /// The tensors' entries.
-  public let tensorTable: [UInt8]
+  package let tensorTable: [UInt8]
   /// Where each tensor's bytes begin.
-  public let offsets: [Int]
+  package let offsets: [Int]
   /// How many zeros stand behind the last tensor.
-  public let padding: Int
+  package let padding: Int
   /// How many bytes the file has in all.
-  public let byteCount: Int
+  package let byteCount: Int
 
   /// Lays out a file.
   ///
@@ -90,7 +90,7 @@ public struct GGUFLayout: Sendable {
   ///   - nativeByteCount: how many bytes these take.
   ///   - alignment: what those metadata say, or ``defaultAlignment``.
   /// - Throws: `GGUFError.cannotWrite` if the sum is too large.
-  public init(
+  package init(
     _ entries: [Entry], metadata: [(key: String, value: String)], nativeCount: Int,
     nativeByteCount: Int, alignment: Int
   ) throws(GGUFError) {

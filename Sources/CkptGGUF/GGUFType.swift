@@ -1,9 +1,9 @@
-public import CkptTensors
+package import CkptTensors
 
 /// What the elements of a GGUF tensor are: plain numbers, or blocks of a few bits each.
 ///
 /// Numbers, names and sizes are those of ggml's `ggml_type` and its block structures (ggml-common.h).
-public enum GGUFType: UInt32, Sendable, CaseIterable {
+package enum GGUFType: UInt32, Sendable, CaseIterable {
   case f32 = 0
   case f16 = 1
   case q4_0 = 2
@@ -40,10 +40,10 @@ public enum GGUFType: UInt32, Sendable, CaseIterable {
   case q1_0 = 41
 
   /// ggml's name in capitals, such as `Q4_K`.
-  public var name: String { "\(self)".uppercased() }
+  package var name: String { "\(self)".uppercased() }
 
   /// PyTorch's type, if the elements are plain numbers; nil for blocks.
-  public var elementType: ElementType? {
+  package var elementType: ElementType? {
     switch self {
     case .f32: .float32
     case .f16: .float16
@@ -58,7 +58,7 @@ public enum GGUFType: UInt32, Sendable, CaseIterable {
   }
 
   /// The type that holds PyTorch's elements as they are; nil if GGUF has none.
-  public init?(_ elementType: ElementType) {
+  package init?(_ elementType: ElementType) {
     guard let type = Self.allCases.first(where: { $0.elementType == elementType }) else {
       return nil
     }
@@ -66,7 +66,7 @@ public enum GGUFType: UInt32, Sendable, CaseIterable {
   }
 
   /// How many elements make a block, and how many bytes that takes.
-  public var block: (elementCount: Int, byteCount: Int) {
+  package var block: (elementCount: Int, byteCount: Int) {
     switch self {
     case .f32, .i32: (1, 4)
     case .f16, .bf16, .i16: (1, 2)
@@ -100,7 +100,7 @@ public enum GGUFType: UInt32, Sendable, CaseIterable {
   }
 
   /// Whether ``DequantizedBytes`` can turn its blocks into numbers.
-  public var canDequantize: Bool {
+  package var canDequantize: Bool {
     switch self {
     case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K: true
     default: false

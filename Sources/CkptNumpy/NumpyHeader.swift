@@ -1,30 +1,30 @@
-public import CkptBytes
+package import CkptBytes
 internal import CkptPlatform
-public import CkptTensors
+package import CkptTensors
 
 /// The header of an `.npy` file: what the array's elements are and how they lie.
 ///
 /// It is a Python dict of three entries, written as Python source (numpy's NEP 1); only that is understood,
 /// and nothing is evaluated.
-public struct NumpyHeader: Sendable, Equatable {
+package struct NumpyHeader: Sendable, Equatable {
   /// What the elements are.
-  public let elementType: ElementType
+  package let elementType: ElementType
   /// Whether their bytes are turned round.
-  public let isBigEndian: Bool
+  package let isBigEndian: Bool
   /// The sizes of the dimensions.
-  public let shape: [Int]
+  package let shape: [Int]
   /// Whether the first dimension's elements lie together, as in Fortran, instead of the last one's.
-  public let isFortranOrder: Bool
+  package let isFortranOrder: Bool
 
   /// The first six bytes of every array.
-  public static let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
+  package static let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
   /// The bytes that suffice to tell the header's length.
-  public static let prefixByteCount = 12
+  package static let prefixByteCount = 12
   /// numpy itself refuses more than 10,000 bytes, unless it is told otherwise.
   static let lengthLimit = 64 << 10
 
   /// A row-major, little-endian array.
-  public init(elementType: ElementType, shape: [Int]) {
+  package init(elementType: ElementType, shape: [Int]) {
     self.elementType = elementType
     self.shape = shape
     isBigEndian = false
@@ -37,7 +37,7 @@ public struct NumpyHeader: Sendable, Equatable {
   ///   - start: the file's first ``prefixByteCount`` bytes, or all that there are.
   ///   - file: what errors call it.
   /// - Throws: `NumpyError.badHeader`.
-  public static func byteCount(of start: [UInt8], file: String) throws(NumpyError) -> Int {
+  package static func byteCount(of start: [UInt8], file: String) throws(NumpyError) -> Int {
     guard start.count >= 10, start.starts(with: magic) else {
       throw .badHeader(file: file, "no array of numpy's")
     }
@@ -61,7 +61,7 @@ public struct NumpyHeader: Sendable, Equatable {
   ///   - bytes: as many as ``byteCount(of:file:)`` says.
   ///   - file: what errors call it.
   /// - Throws: `NumpyError.badHeader`.
-  public init(_ bytes: [UInt8], file: String) throws(NumpyError) {
+  package init(_ bytes: [UInt8], file: String) throws(NumpyError) {
     let text = bytes.dropFirst(bytes.count > 6 && bytes[6] == 1 ? 10 : 12)
     guard let literal = NumpyLiteral(text) else {
       throw .badHeader(file: file, "the header is no dict of descr, fortran_order and shape")
@@ -83,7 +83,7 @@ public struct NumpyHeader: Sendable, Equatable {
   // MARK: - Dtypes
 
   /// Whether numpy has a dtype for these elements.
-  public static func canHold(_ type: ElementType) -> Bool {
+  package static func canHold(_ type: ElementType) -> Bool {
     NumpyDtype.types.contains { $0.type == type }
   }
 
@@ -92,7 +92,7 @@ public struct NumpyHeader: Sendable, Equatable {
   /// The header's bytes as numpy writes them, version 1.0; the elements follow at a multiple of 64.
   ///
   /// - Throws: `NumpyError.cannotWrite` for elements that numpy has no dtype for.
-  public func bytes(key: String) throws(NumpyError) -> [UInt8] {
+  package func bytes(key: String) throws(NumpyError) -> [UInt8] {
     guard let known = NumpyDtype.types.first(where: { $0.type == elementType }) else {
       throw .cannotWrite(
         key: key, "numpy has no dtype for \(elementType.name)",
@@ -122,7 +122,7 @@ public struct NumpyHeader: Sendable, Equatable {
   ///
   /// - Parameter file: what errors call it.
   /// - Throws: `NumpyError.cutOff` if there are too few bytes; `TensorError`.
-  public func tensor(_ source: ByteSource, name: String, file: String) throws -> Tensor {
+  package func tensor(_ source: ByteSource, name: String, file: String) throws -> Tensor {
     var count = 1
     for size in shape {
       let (next, overflow) = count.multipliedReportingOverflow(by: size)

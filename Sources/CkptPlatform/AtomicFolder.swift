@@ -15,11 +15,11 @@ internal import Synchronization
 /// then get theirs one after the other. The file that was made last, by which readers find the others (an
 /// index), goes first if it is replaced and comes last: whenever the power fails, readers find the old
 /// files, all the new ones, or no index, never an index to a mixture.
-public final class AtomicFolder: Sendable {
+package final class AtomicFolder: Sendable {
   /// The folder's path.
-  public let path: String
+  package let path: String
   /// Whether the folder is made anew.
-  public let isNew: Bool
+  package let isNew: Bool
   private let replacesExisting: Bool
   private let cancellation: Cancellation
   private let pending = Mutex<[(name: String, file: PendingFile)]>([])
@@ -28,7 +28,7 @@ public final class AtomicFolder: Sendable {
   ///
   /// - Parameter replacingExisting: whether files of the same names may be replaced.
   /// - Throws: `FileError` of kind `.cannotCreate`.
-  public init(
+  package init(
     path: String, replacingExisting: Bool, cancellation: Cancellation = Cancellation()
   ) throws(FileError) {
     guard !path.isEmpty, !path.utf8.contains(0) else {
@@ -53,7 +53,7 @@ public final class AtomicFolder: Sendable {
   }
 
   /// A new file of the folder, to be written now; it comes after those that were made before.
-  public func makeFile(_ name: String) throws(FileError) -> File {
+  package func makeFile(_ name: String) throws(FileError) -> File {
     guard Folder.isPlain(name) else {
       throw FileError(.cannotCreate, "not the name of a file in a folder: \"\(name)\"", path: path)
     }
@@ -66,7 +66,7 @@ public final class AtomicFolder: Sendable {
   }
 
   /// Waits until the bytes of the file that was made last are on the disk.
-  public func sync() throws(FileError) {
+  package func sync() throws(FileError) {
     try pending.withLock { $0.last?.file }?.sync()
   }
 
@@ -74,7 +74,7 @@ public final class AtomicFolder: Sendable {
   ///
   /// - Parameter obsolete: names of files in the folder that go at the same time.
   /// - Throws: `FileError`, or `CancelledError` if the work was cancelled before.
-  public func commit(removing obsolete: [String] = []) throws {
+  package func commit(removing obsolete: [String] = []) throws {
     let files = pending.withLock { $0 }
     for (_, file) in files { try file.sync() }
     try cancellation.commit { () throws(FileError) in

@@ -10,11 +10,11 @@
 ///
 /// It is written beside its target: without a name where the system can do that, so that nothing stays
 /// even if the process is killed; else under a temporary name that goes when the object goes.
-public final class AtomicOutput: Sendable {
+package final class AtomicOutput: Sendable {
   /// The file to write to.
-  public var file: File { pending.file }
+  package var file: File { pending.file }
   /// The path that was asked for.
-  public let path: String
+  package let path: String
   private let target: String
   private let pending: PendingFile
   private let replacesExisting: Bool
@@ -25,7 +25,7 @@ public final class AtomicOutput: Sendable {
   /// If `path` is a symbolic link, the file that it points to is replaced. A file that is replaced
   /// leaves its permissions to the new one.
   /// - Throws: `FileError` of kind `.cannotCreate`.
-  public init(
+  package init(
     path: String, replacingExisting: Bool, cancellation: Cancellation = Cancellation()
   ) throws(FileError) {
     guard !path.isEmpty, !path.utf8.contains(0) else {
@@ -63,7 +63,7 @@ public final class AtomicOutput: Sendable {
   }
 
   /// Whether something stands at `path`, so that an output there would replace it.
-  public static func exists(at path: String) -> Bool {
+  package static func exists(at path: String) -> Bool {
     !path.utf8.contains(0) && access(path, F_OK) == 0
   }
 
@@ -71,7 +71,7 @@ public final class AtomicOutput: Sendable {
   ///
   /// - Parameter isLast: whether it is the last output of the work that can be cancelled.
   /// - Throws: `FileError`, or `CancelledError` if the work was cancelled before.
-  public func commit(isLast: Bool = true) throws {
+  package func commit(isLast: Bool = true) throws {
     try pending.sync()
     try cancellation.commit(isLast: isLast) { () throws(FileError) in
       try pending.putInPlace(at: target, replacing: replacesExisting)

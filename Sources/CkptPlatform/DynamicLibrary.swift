@@ -1,11 +1,11 @@
 internal import Foundation
 
 /// A shared library that is loaded when it is first needed, so that whoever never needs it starts fast.
-public struct DynamicLibrary: Sendable {
+package struct DynamicLibrary: Sendable {
   private nonisolated(unsafe) let handle: UnsafeMutableRawPointer
 
   /// Loads the first of `names` that the system's loader finds; nil if it finds none.
-  public init?(firstOf names: [String]) {
+  package init?(firstOf names: [String]) {
     for name in names {
       if let handle = dlopen(name, RTLD_NOW | RTLD_LOCAL) {
         self.handle = handle
@@ -18,7 +18,7 @@ public struct DynamicLibrary: Sendable {
   /// The C function called `name`; nil if the library has none.
   ///
   /// The caller vouches for the signature. The library is never unloaded, so the function stays valid.
-  public func function<Signature>(_ name: String, as _: Signature.Type) -> Signature? {
+  package func function<Signature>(_ name: String, as _: Signature.Type) -> Signature? {
     guard MemoryLayout<Signature>.size == MemoryLayout<UnsafeMutableRawPointer>.size else {
       return nil
     }
@@ -26,7 +26,7 @@ public struct DynamicLibrary: Sendable {
   }
 
   /// What the system calls the library with OpenBLAS's or Accelerate's `cblas.h` functions.
-  public static var blasNames: [String] {
+  package static var blasNames: [String] {
     #if canImport(Darwin)
       ["/System/Library/Frameworks/Accelerate.framework/Accelerate"]
     #else

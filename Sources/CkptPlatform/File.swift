@@ -12,33 +12,33 @@ internal import Synchronization
 /// An open regular file, read and written by position, by any number of threads at once.
 ///
 /// The descriptor is closed when the last reference goes.
-public final class File: Sendable {
+package final class File: Sendable {
   /// Which file it is, whatever it is called.
-  public struct Identity: Hashable, Sendable {
+  package struct Identity: Hashable, Sendable {
     let device: UInt64
     let inode: UInt64
   }
 
   /// How it was opened; what errors call it.
-  public let path: String
+  package let path: String
   /// Its size in bytes when it was opened.
-  public let size: Int
+  package let size: Int
   /// Which file it is; equal for two names of one file.
-  public let identity: Identity
+  package let identity: Identity
   /// The descriptor, for the calls of this folder.
   package let descriptor: Int32
   private let readCount = Atomic(0)
   private let writtenCount = Atomic(0)
 
   /// How many bytes were read from it so far, through this object.
-  public var bytesRead: Int { readCount.load(ordering: .relaxed) }
+  package var bytesRead: Int { readCount.load(ordering: .relaxed) }
   /// How many bytes were written to it so far, through this object.
-  public var bytesWritten: Int { writtenCount.load(ordering: .relaxed) }
+  package var bytesWritten: Int { writtenCount.load(ordering: .relaxed) }
 
   /// Opens a regular file for reading.
   ///
   /// - Throws: `FileError` of kind `.cannotOpen`; also for folders, pipes and devices.
-  public convenience init(readingFrom path: String) throws(FileError) {
+  package convenience init(readingFrom path: String) throws(FileError) {
     guard !path.utf8.contains(0) else {
       throw FileError(.cannotOpen, "a file's path cannot hold a NUL", path: "")
     }
@@ -97,7 +97,7 @@ public final class File: Sendable {
   /// Fills `buffer` with the bytes from `offset` on.
   ///
   /// - Throws: `FileError` of kind `.inputOutput` where the file is shorter or cannot be read.
-  public func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileError) {
+  package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileError) {
     guard offset >= 0 else { throw endsEarly(at: offset) }
     var done = 0
     while done < buffer.count {
@@ -117,7 +117,7 @@ public final class File: Sendable {
   /// The `count` bytes from `offset` on.
   ///
   /// Nothing is allocated for bytes that lie beyond the end that the file had at opening.
-  public func bytes(at offset: Int, count: Int) throws(FileError) -> [UInt8] {
+  package func bytes(at offset: Int, count: Int) throws(FileError) -> [UInt8] {
     guard offset >= 0, count >= 0, offset <= size, count <= size - offset else {
       throw endsEarly(at: offset)
     }
@@ -134,7 +134,7 @@ public final class File: Sendable {
   }
 
   /// Writes the whole of `buffer` at `offset`.
-  public func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {
+  package func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {
     var done = 0
     while done < buffer.count {
       let rest = UnsafeRawBufferPointer(rebasing: buffer[done...])
@@ -152,7 +152,7 @@ public final class File: Sendable {
   /// and a disk that is too full is found before the first byte.
   ///
   /// - Throws: `FileError` of kind `.inputOutput` if there is not enough space.
-  public func reserve(byteCount: Int) throws(FileError) {
+  package func reserve(byteCount: Int) throws(FileError) {
     #if os(Linux)
       guard byteCount > 0, fallocate(descriptor, 0, 0, byteCount) != 0 else { return }
       let code = errno
@@ -166,7 +166,7 @@ public final class File: Sendable {
   /// Lets the system begin to bring written bytes to the disk, so that the sync at the end waits for less.
   ///
   /// Only a hint: it neither waits nor fails.
-  public func beginSync(at offset: Int, count: Int) {
+  package func beginSync(at offset: Int, count: Int) {
     #if os(Linux)
       // SYNC_FILE_RANGE_WRITE.
       _ = sync_file_range(descriptor, offset, count, 2)

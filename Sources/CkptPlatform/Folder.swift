@@ -9,16 +9,16 @@ internal import Foundation
 #endif
 
 /// A folder whose files are opened by name; what lies outside cannot be reached through it.
-public struct Folder: Sendable {
+package struct Folder: Sendable {
   /// Its path.
-  public let path: String
+  package let path: String
   /// What is in it, hidden files too, in the order of the names' bytes.
-  public let names: [String]
+  package let names: [String]
 
   /// Reads the names in a folder.
   ///
   /// - Throws: `FileError` of kind `.cannotOpen`.
-  public init(_ path: String) throws(FileError) {
+  package init(_ path: String) throws(FileError) {
     var trimmed = path[...]
     while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
     self.path = String(trimmed)
@@ -31,13 +31,13 @@ public struct Folder: Sendable {
   }
 
   /// Whether there is a folder at `path`, or a link to one.
-  public static func exists(at path: String) -> Bool {
+  package static func exists(at path: String) -> Bool {
     var status = stat()
     return !path.utf8.contains(0) && stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
   }
 
   /// Whether both paths lead to the same folder.
-  public static func isSame(_ one: String, _ other: String) -> Bool {
+  package static func isSame(_ one: String, _ other: String) -> Bool {
     guard let one = resolved(one), let other = resolved(other) else { return false }
     return one == other
   }
@@ -45,7 +45,7 @@ public struct Folder: Sendable {
   /// Refuses a path whose folder does not exist, before anything is made there.
   ///
   /// - Throws: `FileError` of kind `.cannotCreate`, the same for all that is written.
-  public static func checkParent(of path: String) throws(FileError) {
+  package static func checkParent(of path: String) throws(FileError) {
     var trimmed = path[...]
     while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
     let parent = PendingFile.folder(of: String(trimmed))
@@ -56,23 +56,23 @@ public struct Folder: Sendable {
   }
 
   /// Makes a folder at `path`, unless there is one.
-  public static func create(at path: String) throws(FileError) {
+  package static func create(at path: String) throws(FileError) {
     guard !path.utf8.contains(0), mkdir(path, 0o777) == 0 || exists(at: path) else {
       throw .fromErrno(.cannotCreate, "cannot create the folder", path: path)
     }
   }
 
   /// The folder that a file lies in.
-  public init(of file: File) throws(FileError) { try self.init(PendingFile.folder(of: file.path)) }
+  package init(of file: File) throws(FileError) { try self.init(PendingFile.folder(of: file.path)) }
 
   /// Whether a name is that of something directly in a folder.
-  public static func isPlain(_ name: String) -> Bool {
+  package static func isPlain(_ name: String) -> Bool {
     !name.isEmpty && name != "." && name != ".." && !name.utf8.contains(UInt8(ascii: "/"))
       && !name.utf8.contains(0) && name.utf8.count <= 255
   }
 
   /// Whether there is something of that name.
-  public func contains(_ name: String) -> Bool { names.contains(name) }
+  package func contains(_ name: String) -> Bool { names.contains(name) }
 
   /// Opens a file of the folder.
   ///
@@ -81,13 +81,13 @@ public struct Folder: Sendable {
   /// checkpoint are links.
   /// - Throws: `FileError`: of kind `.badInput` for a name that leaves the folder, by itself or as a link;
   ///   of kind `.cannotOpen` for a file that is missing.
-  public func open(_ name: String) throws(FileError) -> File {
+  package func open(_ name: String) throws(FileError) -> File {
     try check(name)
     return try File(readingFrom: path + "/" + name)
   }
 
   /// The names in a folder of this folder; under the same rules as files.
-  public func subfolder(_ name: String) throws(FileError) -> Folder {
+  package func subfolder(_ name: String) throws(FileError) -> Folder {
     try check(name)
     return try Folder(path + "/" + name)
   }

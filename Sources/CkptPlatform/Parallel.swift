@@ -3,14 +3,14 @@ internal import Foundation
 internal import Synchronization
 
 /// Work on several threads.
-public enum Parallel {
+package enum Parallel {
   /// How many threads the machine runs at once.
-  public static var processorCount: Int { ProcessInfo.processInfo.activeProcessorCount }
+  package static var processorCount: Int { ProcessInfo.processInfo.activeProcessorCount }
 
   /// Runs `body` once for each number below `workers`, at the same time where threads allow it.
   ///
   /// - Throws: the first error that a worker threw, when all have ended.
-  public static func run(workers: Int, _ body: @Sendable (Int) throws -> Void) throws {
+  package static func run(workers: Int, _ body: @Sendable (Int) throws -> Void) throws {
     if workers <= 1 { return try body(0) }
     let first = Mutex<(any Error)?>(nil)
     DispatchQueue.concurrentPerform(iterations: workers) { worker in

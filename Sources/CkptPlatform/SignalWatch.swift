@@ -9,13 +9,13 @@ internal import Dispatch
 #endif
 
 /// Turns Ctrl-C and its like into a cancellation, so that no half-written file stays.
-public final class SignalWatch {
+package final class SignalWatch {
   private let sources: [any DispatchSourceSignal]
 
   /// Watches SIGINT, SIGTERM and SIGHUP for as long as the object lives.
   ///
   /// The process ends with `exitStatus` within a tenth of a second, whatever it is waiting for.
-  public init(_ cancellation: Cancellation, exitStatus: Int32) {
+  package init(_ cancellation: Cancellation, exitStatus: Int32) {
     let queue = DispatchQueue(label: "signals", qos: .userInteractive)
     sources = [SIGINT, SIGTERM, SIGHUP].map { number in
       signal(number, SIG_IGN)

@@ -1,42 +1,42 @@
 internal import CkptBytes
-public import CkptPlatform
-public import CkptTensors
+package import CkptPlatform
+package import CkptTensors
 
 /// What a safetensors file says of itself: its tensors and where they lie, held against the rules of the
 /// reference implementation before anybody reads a byte of data.
 ///
 /// The file is a 64-bit count, little-endian, a JSON object of as many bytes, and the data. The tensors fill
 /// the data without holes and without overlaps; a key occurs once; the header has at most 100 MB.
-public struct SafetensorsHeader: Sendable {
+package struct SafetensorsHeader: Sendable {
   /// One tensor.
-  public struct Entry: Sendable {
+  package struct Entry: Sendable {
     /// Its key.
-    public let key: String
+    package let key: String
     /// What its elements are.
-    public let type: SafetensorsType
+    package let type: SafetensorsType
     /// Its shape, in elements of that type.
-    public let shape: [Int]
+    package let shape: [Int]
     /// Where its bytes lie, counted from the start of the data.
-    public let range: Range<Int>
+    package let range: Range<Int>
   }
 
   /// How large a header may be: 100 MB.
-  public static let byteLimit = 100_000_000
+  package static let byteLimit = 100_000_000
   /// How many dimensions are too many.
   static let rankLimit = 1024
   /// How many bytes of `__metadata__` are too many to be held in memory.
   static let metadataLimit = 32 << 20
 
   /// The tensors in the header's order.
-  public let entries: [Entry]
+  package let entries: [Entry]
   /// `__metadata__` in its order; nil if there is none.
-  public let metadata: [(key: String, value: String)]?
+  package let metadata: [(key: String, value: String)]?
   /// Where the data begins, in bytes from the file's start.
-  public let dataOffset: Int
+  package let dataOffset: Int
 
   /// Whether a file that begins with these bytes may be of this format, which has no magic number: a JSON
   /// object stands behind a number, or something else behind a number that could be its length.
-  public static func isLikely(_ start: some Collection<UInt8>, fileSize: Int) -> Bool {
+  package static func isLikely(_ start: some Collection<UInt8>, fileSize: Int) -> Bool {
     let start = Array(start.prefix(10))
     guard start.count >= 9, !ShardIndex.isLikely(start) else { return false }
     let count = UInt64(littleEndian: start[..<8])
@@ -52,7 +52,7 @@ public struct SafetensorsHeader: Sendable {
   /// Reads the header of `file`.
   ///
   /// - Throws: `SafetensorsError`, `FileError`.
-  public init(reading file: File) throws {
+  package init(reading file: File) throws {
     guard file.size >= 8 else {
       throw SafetensorsError.truncated(
         file: file.path, "the file has \(file.size) bytes and no header")
@@ -215,7 +215,7 @@ public struct SafetensorsHeader: Sendable {
   /// Two elements of `F4` are one of PyTorch's `float4_e2m1fn_x2`, along the last dimension.
   /// - Throws: `SafetensorsError.unsupportedType` for the 6-bit floats, and for `F4` whose last dimension
   ///   is odd.
-  public func tensors(in file: File) throws -> [(key: String, tensor: Tensor)] {
+  package func tensors(in file: File) throws -> [(key: String, tensor: Tensor)] {
     var shapes = SharedShapes()
     return try entries.map { entry in
       var shape = entry.shape

@@ -4,16 +4,16 @@ internal import CkptPlatform
 /// Where everything in a safetensors file goes, byte for byte as the reference implementation (0.8.0) lays
 /// it out: tensors of the widest type first, those of one type in the order of their keys; the header
 /// padded with spaces, so that the data begins at a multiple of 8 and can be mapped.
-public struct SafetensorsLayout: Sendable {
+package struct SafetensorsLayout: Sendable {
   /// A tensor that is to be written.
-  public struct Item: Sendable {
+  package struct Item: Sendable {
     let key: String
     let type: SafetensorsType
     let shape: [Int]
     let byteCount: Int
 
     /// A tensor of `byteCount` bytes; its shape is in elements of `type`.
-    public init(key: String, type: SafetensorsType, shape: [Int], byteCount: Int) {
+    package init(key: String, type: SafetensorsType, shape: [Int], byteCount: Int) {
       self.key = key
       self.type = type
       self.shape = shape
@@ -22,26 +22,26 @@ public struct SafetensorsLayout: Sendable {
   }
 
   /// Where one tensor's bytes go.
-  public struct Slot: Sendable {
+  package struct Slot: Sendable {
     /// Its place among the items that were given.
-    public let item: Int
+    package let item: Int
     /// Where its bytes begin, from the file's start.
-    public let offset: Int
+    package let offset: Int
   }
 
   /// The file's beginning: the header's length, the header, the padding.
-  public let header: [UInt8]
+  package let header: [UInt8]
   /// The tensors in the order in which they lie in the file.
-  public let slots: [Slot]
+  package let slots: [Slot]
   /// How many bytes the file has.
-  public let byteCount: Int
+  package let byteCount: Int
 
   /// Lays out a file of those tensors.
   ///
   /// - Parameter metadata: what goes into `__metadata__`, which is left out if there is nothing.
   /// - Throws: `SafetensorsError.unwritable` if a key is `__metadata__`, if the sum is too large, or the
   ///   header larger than the format allows.
-  public init(_ items: [Item], metadata: [(key: String, value: String)] = []) throws {
+  package init(_ items: [Item], metadata: [(key: String, value: String)] = []) throws {
     let order = items.indices.sorted { left, right in
       let (left, right) = (items[left], items[right])
       if left.type != right.type { return left.type > right.type }

@@ -1,9 +1,9 @@
-public import CkptTensors
+package import CkptTensors
 
 /// What the elements of a safetensors file are; the raw values stand in the header.
 ///
 /// In the order of the reference implementation (safetensors 0.8.0, `Dtype`), which sorts by it.
-public enum SafetensorsType: String, Sendable, CaseIterable, Comparable {
+package enum SafetensorsType: String, Sendable, CaseIterable, Comparable {
   case bool = "BOOL"
   case float4 = "F4"
   case float6E2M3 = "F6_E2M3"
@@ -28,12 +28,12 @@ public enum SafetensorsType: String, Sendable, CaseIterable, Comparable {
   case uint64 = "U64"
 
   /// The reference's order.
-  public static func < (left: Self, right: Self) -> Bool { left.rank < right.rank }
+  package static func < (left: Self, right: Self) -> Bool { left.rank < right.rank }
 
   private var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
 
   /// How many bits one element takes.
-  public var bitCount: Int {
+  package var bitCount: Int {
     switch self {
     case .float4: 4
     case .float6E2M3, .float6E3M2: 6
@@ -47,7 +47,7 @@ public enum SafetensorsType: String, Sendable, CaseIterable, Comparable {
   }
 
   /// PyTorch's type; nil for the 6-bit floats, which it lacks. For `F4` it holds two elements.
-  public var elementType: ElementType? {
+  package var elementType: ElementType? {
     switch self {
     case .bool: .bool
     case .float4: .float4E2M1FNx2
@@ -77,7 +77,7 @@ public enum SafetensorsType: String, Sendable, CaseIterable, Comparable {
     uniqueKeysWithValues: allCases.compactMap { type in type.elementType.map { ($0, type) } })
 
   /// The type of PyTorch's elements, if the format has it.
-  public init?(_ elementType: ElementType) {
+  package init?(_ elementType: ElementType) {
     guard let type = Self.byElementType[elementType] else { return nil }
     self = type
   }

@@ -1,21 +1,21 @@
-public import CkptPlatform
+package import CkptPlatform
 
 /// The index of a sharded checkpoint: which tensor lies in which file of the same folder.
 ///
 /// `model.safetensors.index.json` and `pytorch_model.bin.index.json` have the same shape:
 /// `{"metadata": {"total_size": 123}, "weight_map": {"fc.weight": "model-00001-of-00002.safetensors"}}`.
-public struct ShardIndex: Sendable {
+package struct ShardIndex: Sendable {
   /// An index larger than this is refused.
   static let byteLimit = 256 << 20
 
   /// For each key the name of its file, in the index's order.
-  public let files: [(key: String, file: String)]
+  package let files: [(key: String, file: String)]
   /// The strings in `metadata`, in their order; huggingface_hub puts the names of tied tensors there.
-  public let metadata: [(key: String, value: String)]
+  package let metadata: [(key: String, value: String)]
 
   /// Whether a file that begins with these bytes may be an index: it is the text of a JSON object. (The
   /// first eight bytes of a safetensors file are a number, some of them zeros.)
-  public static func isLikely(_ start: some Collection<UInt8>) -> Bool {
+  package static func isLikely(_ start: some Collection<UInt8>) -> Bool {
     start.first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) } == UInt8(ascii: "{")
       && !start.prefix(8).contains(0)
   }
@@ -24,7 +24,7 @@ public struct ShardIndex: Sendable {
   ///
   /// - Throws: `SafetensorsError` for what is no index, for a key that occurs twice, and for a file that does
   ///   not lie in the index's own folder.
-  public init(reading file: File) throws {
+  package init(reading file: File) throws {
     guard file.size <= Self.byteLimit else {
       throw SafetensorsError.badIndex(
         file: file.path, "an index has at most \(Self.byteLimit) bytes, not \(file.size)")
@@ -106,7 +106,7 @@ public struct ShardIndex: Sendable {
   /// - Parameters:
   ///   - totalByteCount: `total_size`.
   ///   - metadata: what else goes into `metadata`.
-  public static func encoded(
+  package static func encoded(
     files: [(key: String, file: String)], totalByteCount: Int,
     metadata: [(key: String, value: String)] = []
   ) -> [UInt8] {

@@ -2,26 +2,26 @@
 /// in their order, a new file wherever the next tensor would make the current one too large; a tensor that
 /// is too large by itself has a file to itself; tensors of one storage share a file, and the storage is
 /// counted once.
-public struct ShardSplit: Sendable {
+package struct ShardSplit: Sendable {
   /// A tensor, as far as the rule looks at it.
-  public struct Item: Sendable {
+  package struct Item: Sendable {
     let byteCount: Int
     let storage: Int?
 
     /// A tensor whose storage has `byteCount` bytes; tensors of equal `storage` share it.
-    public init(byteCount: Int, storage: Int?) {
+    package init(byteCount: Int, storage: Int?) {
       self.byteCount = byteCount
       self.storage = storage
     }
   }
 
   /// For each file the places of its tensors among the items.
-  public let shards: [[Int]]
+  package let shards: [[Int]]
   /// What stands in the index as `total_size`: the storages' bytes.
-  public let totalByteCount: Int
+  package let totalByteCount: Int
 
   /// Deals out tensors to files of at most `limit` bytes.
-  public init(_ items: [Item], limit: Int) {
+  package init(_ items: [Item], limit: Int) {
     var shards: [[Int]] = []
     var current: [Int] = []
     var currentSize = 0
@@ -63,7 +63,7 @@ public struct ShardSplit: Sendable {
 
   /// What the shard `number` (from 0) of `count` is called: `model-00001-of-00003.safetensors`; a single
   /// one is `model.safetensors`.
-  public static func fileName(_ stem: String, _ ending: String, number: Int, of count: Int)
+  package static func fileName(_ stem: String, _ ending: String, number: Int, of count: Int)
     -> String
   {
     guard count > 1 else { return stem + ending }
@@ -71,7 +71,7 @@ public struct ShardSplit: Sendable {
   }
 
   /// What ``fileName(_:_:number:of:)`` made a name from; nil for another name. The number counts from 0.
-  public static func parse(
+  package static func parse(
     _ name: String, _ ending: String
   ) -> (stem: String, number: Int, count: Int)? {
     guard name.hasSuffix(ending) else { return nil }

@@ -1,7 +1,7 @@
 /// Finds what somebody may have meant.
-public enum NearestKeys {
+package enum NearestKeys {
   /// Up to three keys, parts of which are spelt nearly like `text`.
-  public static func nearest(to text: String, in keys: [String]) -> [String] {
+  package static func nearest(to text: String, in keys: [String]) -> [String] {
     let trimmed = text.utf8.drop { $0 == UInt8(ascii: ".") }.reversed()
       .drop { $0 == UInt8(ascii: ".") }.reversed()
     let wanted = Array(String(decoding: trimmed, as: UTF8.self).lowercased().utf8.prefix(200))

@@ -3,26 +3,26 @@ internal import CkptBytes
 internal import CkptPlatform
 
 /// One record of an archive, as its central directory describes it.
-public struct ZipEntry: Sendable, Hashable {
+package struct ZipEntry: Sendable, Hashable {
   /// The name, with the folders before it.
-  public let name: String
+  package let name: String
   /// The compression method: 0 is stored, 8 is deflated.
-  public let method: UInt16
+  package let method: UInt16
   /// How many bytes it takes in the archive.
-  public let compressedByteCount: Int
+  package let compressedByteCount: Int
   /// How many bytes it holds.
-  public let byteCount: Int
+  package let byteCount: Int
   /// The CRC-32 field as it stands in the directory.
-  public let crc32: UInt32
+  package let crc32: UInt32
   let flags: UInt16
   let headerOffset: Int
   /// Where the next record's header begins, or the directory.
   fileprivate(set) var limit: Int
 
   /// Whether the bytes lie in the archive as they are.
-  public var isStored: Bool { method == 0 }
+  package var isStored: Bool { method == 0 }
   /// The CRC-32, if it was recorded: 0 for a record with bytes means that it was not.
-  public var recordedCRC32: UInt32? { crc32 == 0 && byteCount > 0 ? nil : crc32 }
+  package var recordedCRC32: UInt32? { crc32 == 0 && byteCount > 0 ? nil : crc32 }
 }
 
 /// Reads the central directory: the second of the two readers that must agree.

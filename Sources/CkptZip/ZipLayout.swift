@@ -1,9 +1,9 @@
-public import CkptBytes
+package import CkptBytes
 
 /// A record that is to be written, stored.
-public struct ZipRecord: Sendable {
+package struct ZipRecord: Sendable {
   /// What it holds.
-  public enum Content: Sendable {
+  package enum Content: Sendable {
     /// Bytes, wherever they are.
     case source(ByteSource)
     /// Bytes that depend on the checksums of the records before it, made when those are written.
@@ -11,31 +11,31 @@ public struct ZipRecord: Sendable {
   }
 
   /// A record that has been written.
-  public struct Written: Sendable {
+  package struct Written: Sendable {
     /// Its name, with the folders before it.
-    public let name: String
+    package let name: String
     /// The CRC-32 of its bytes.
-    public let crc32: UInt32
+    package let crc32: UInt32
     /// How many bytes it holds.
-    public let byteCount: Int
+    package let byteCount: Int
   }
 
   /// Its name, with the folders before it.
-  public var name: String
+  package var name: String
   /// What it holds.
-  public var content: Content
+  package var content: Content
   /// The key of the state dict that errors name beside the record.
-  public var key: String?
+  package var key: String?
 
   /// A record called `name`.
-  public init(name: String, content: Content, key: String? = nil) {
+  package init(name: String, content: Content, key: String? = nil) {
     self.name = name
     self.content = content
     self.key = key
   }
 
   /// How many bytes it holds.
-  public var byteCount: Int {
+  package var byteCount: Int {
     switch content {
     case .source(let source): source.byteCount
     case .summary(let byteCount, _): byteCount
@@ -44,16 +44,16 @@ public struct ZipRecord: Sendable {
 }
 
 /// How records' bytes are aligned: by an extra field of the header in front of them, filled up.
-public struct ZipPadding: Sendable {
+package struct ZipPadding: Sendable {
   /// A record's bytes begin at a multiple of so many bytes.
-  public let alignment: Int
+  package let alignment: Int
   /// The extra field's number (4.5 of the zip specification).
-  public let fieldID: UInt16
+  package let fieldID: UInt16
   /// What the field is filled with.
-  public let fill: UInt8
+  package let fill: UInt8
 
   /// Bytes that begin at multiples of `alignment`, at least 1, behind a field `fieldID` that is filled with `fill`.
-  public init(alignment: Int, fieldID: UInt16, fill: UInt8) {
+  package init(alignment: Int, fieldID: UInt16, fill: UInt8) {
     self.alignment = max(alignment, 1)
     self.fieldID = fieldID
     self.fill = fill
@@ -64,18 +64,18 @@ public struct ZipPadding: Sendable {
 /// bytes, 64-bit fields where numbers need them, a directory.
 ///
 /// Sizes are all that it takes; the checksums come later.
-public struct ZipLayout: Sendable {
+package struct ZipLayout: Sendable {
   /// Where one record goes.
-  public struct Slot: Sendable {
+  package struct Slot: Sendable {
     let name: String
     /// How many bytes the record holds.
-    public let byteCount: Int
+    package let byteCount: Int
     /// Where its header begins.
-    public let headerOffset: Int
+    package let headerOffset: Int
     /// Where its bytes begin.
-    public let dataOffset: Int
+    package let dataOffset: Int
     /// Where the next header begins.
-    public let end: Int
+    package let end: Int
 
     var isLarge: Bool { byteCount >= ZipLayout.limit }
     var isFar: Bool { headerOffset >= ZipLayout.limit }
@@ -84,15 +84,15 @@ public struct ZipLayout: Sendable {
 
   static let limit = 0xFFFF_FFFF
   /// The records, in order.
-  public let slots: [Slot]
+  package let slots: [Slot]
   /// Where the directory begins.
-  public let directoryOffset: Int
+  package let directoryOffset: Int
   private let padding: ZipPadding
 
   /// Lays out records of these names and sizes.
   ///
   /// - Throws: `ZipError.unwritable` if a name is too long or occurs twice, or the sum too large.
-  public init(
+  package init(
     _ records: some Sequence<(name: String, byteCount: Int)>, padding: ZipPadding
   ) throws {
     var slots: [Slot] = []
@@ -137,7 +137,7 @@ public struct ZipLayout: Sendable {
   }
 
   /// How many bytes the archive has in all.
-  public var byteCount: Int {
+  package var byteCount: Int {
     directoryOffset + directoryByteCount
   }
 
@@ -149,7 +149,7 @@ public struct ZipLayout: Sendable {
   }
 
   /// The bytes that an archive of those records begins with: the first record, if it is in memory.
-  public static func beginning(of records: [ZipRecord], padding: ZipPadding) throws -> [UInt8] {
+  package static func beginning(of records: [ZipRecord], padding: ZipPadding) throws -> [UInt8] {
     guard let first = records.first, case .source(.bytes(let bytes)) = first.content else {
       return []
     }

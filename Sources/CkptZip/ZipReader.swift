@@ -1,13 +1,13 @@
 internal import CkptText
-public import CkptPlatform
-public import CkptBytes
+package import CkptPlatform
+package import CkptBytes
 
 /// An open archive: which records it has and where their bytes lie.
-public final class ZipReader: Sendable {
+package final class ZipReader: Sendable {
   /// The file that it reads.
-  public let file: File
+  package let file: File
   /// The records, in the directory's order.
-  public let entries: [ZipEntry]
+  package let entries: [ZipEntry]
   private let indices: [ExactText: Int]
   /// Inflates; nil if no record is compressed, since libzip's own directory takes memory.
   private let library: LibZip?
@@ -18,7 +18,7 @@ public final class ZipReader: Sendable {
   ///
   /// - Throws: `ZipError` for what is no archive, damaged, or seen differently by libzip and by the
   ///   reader here; for names that occur twice or leave the archive's folder.
-  public init(_ file: File, in part: Range<Int>? = nil) throws {
+  package init(_ file: File, in part: Range<Int>? = nil) throws {
     self.file = file
     let whole = 0..<file.size
     let part = part?.clamped(to: whole) ?? whole
@@ -47,15 +47,15 @@ public final class ZipReader: Sendable {
   }
 
   /// Opens the archive at `path`.
-  public convenience init(path: String) throws { try self.init(File(readingFrom: path)) }
+  package convenience init(path: String) throws { try self.init(File(readingFrom: path)) }
 
   /// The record of that name, if there is one.
-  public func entry(named name: String) -> ZipEntry? {
+  package func entry(named name: String) -> ZipEntry? {
     indices[ExactText(name)].map { entries[$0] }
   }
 
   /// Where in the file a record's bytes begin, from its own header, which must match the directory.
-  public func dataOffset(of entry: ZipEntry) throws -> Int {
+  package func dataOffset(of entry: ZipEntry) throws -> Int {
     let nameCount = entry.name.utf8.count
     let header = LittleEndianReader(
       try file.bytes(
@@ -91,7 +91,7 @@ public final class ZipReader: Sendable {
   }
 
   /// How a record's bytes can be had.
-  public func source(of entry: ZipEntry) throws -> ByteSource {
+  package func source(of entry: ZipEntry) throws -> ByteSource {
     let start = try dataOffset(of: entry)
     switch entry.method {
     case 0:
@@ -118,7 +118,7 @@ public final class ZipReader: Sendable {
   /// The bytes of a small record, its checksum compared.
   ///
   /// - Parameter limit: how many bytes are too many to be held in memory.
-  public func read(_ entry: ZipEntry, limit: Int) throws -> [UInt8] {
+  package func read(_ entry: ZipEntry, limit: Int) throws -> [UInt8] {
     guard entry.byteCount <= limit else {
       throw bad(entry, "it has \(entry.byteCount) bytes; at most \(limit) are supported")
     }
@@ -143,7 +143,7 @@ public final class ZipReader: Sendable {
   }
 
   /// The bytes of a small record that must be there.
-  public func read(named name: String, limit: Int) throws -> [UInt8] {
+  package func read(named name: String, limit: Int) throws -> [UInt8] {
     guard let entry = entry(named: name) else { throw missing(name) }
     return try read(entry, limit: limit)
   }

@@ -1,14 +1,14 @@
-public import CkptPlatform
+package import CkptPlatform
 internal import CkptBytes
 internal import Synchronization
 
 extension ZipReader {
   /// What reading one record to its end has shown.
-  public struct RecordCheck: Sendable {
+  package struct RecordCheck: Sendable {
     /// The record.
-    public let entry: ZipEntry
+    package let entry: ZipEntry
     /// What is wrong with it; nil if nothing is.
-    public let problem: (any Diagnostic)?
+    package let problem: (any Diagnostic)?
   }
 
   private struct Job {
@@ -29,7 +29,7 @@ extension ZipReader {
   ///   - progress: told how many bytes were read since last time, from any thread.
   /// - Returns: every record, in the directory's order.
   /// - Throws: `FileError` where the file cannot be read; `CancelledError`.
-  public func checkRecords(
+  package func checkRecords(
     workers: Int = min(Parallel.processorCount, 4), cancellation: Cancellation = Cancellation(),
     progress: (@Sendable (Int) -> Void)? = nil
   ) throws -> [RecordCheck] {

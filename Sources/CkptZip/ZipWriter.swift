@@ -1,13 +1,13 @@
-public import CkptPlatform
-public import CkptBytes
+package import CkptPlatform
+package import CkptBytes
 
 /// Writes an archive of stored, aligned records: the bytes go through a ``StreamWriter``.
-public struct ZipWriter: Sendable {
+package struct ZipWriter: Sendable {
   private let stream: StreamWriter
   private let padding: ZipPadding
 
   /// A writer that uses `stream`, for records that are aligned by `padding`.
-  public init(_ stream: StreamWriter = StreamWriter(), padding: ZipPadding) {
+  package init(_ stream: StreamWriter = StreamWriter(), padding: ZipPadding) {
     self.stream = stream
     self.padding = padding
   }
@@ -18,7 +18,7 @@ public struct ZipWriter: Sendable {
   ///   the key that the record names; `FileError`; `CancelledError`; whatever a computed source throws.
   /// - Returns: the archive's size in bytes.
   @discardableResult
-  public func write(_ records: [ZipRecord], to file: File) throws -> Int {
+  package func write(_ records: [ZipRecord], to file: File) throws -> Int {
     try write(inARow: [records], to: file)
   }
 
@@ -26,7 +26,7 @@ public struct ZipWriter: Sendable {
   ///
   /// - Returns: the size of all of them in bytes.
   @discardableResult
-  public func write(inARow archives: [[ZipRecord]], to file: File) throws -> Int {
+  package func write(inARow archives: [[ZipRecord]], to file: File) throws -> Int {
     var placed: [PlacedArchive] = []
     var segments: [StreamSegment] = []
     var places: [(archive: Int, record: Int)] = []

@@ -1,10 +1,8 @@
 // One import for everything that tools need.
-@_exported public import CkptBytes
 @_exported public import CkptIO
 @_exported public import CkptInspection
 @_exported public import CkptMerging
 @_exported public import CkptPatterns
-@_exported public import CkptPickle
 @_exported public import CkptPlatform
 @_exported public import CkptRecipes
 @_exported public import CkptStateDicts

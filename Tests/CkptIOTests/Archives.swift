@@ -1,3 +1,4 @@
+import CkptBytes
 import CkptIO
 import CkptPickle
 import StateDictKit

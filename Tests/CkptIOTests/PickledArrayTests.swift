@@ -1,3 +1,4 @@
+import CkptBytes
 import CkptIO
 import Foundation
 import CkptPickle

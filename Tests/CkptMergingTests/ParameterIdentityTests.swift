@@ -1,3 +1,4 @@
+import CkptBytes
 import CkptPatterns
 import StateDictKit
 import CkptTestSupport

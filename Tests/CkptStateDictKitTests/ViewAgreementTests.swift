@@ -1,3 +1,4 @@
+import CkptBytes
 import StateDictKit
 import CkptTestSupport
 import Testing

@@ -2,18 +2,18 @@ internal import CCkptDeflate
 internal import CCkptZlib
 
 /// CRC-32 as zip archives use it.
-public enum Checksum {
+package enum Checksum {
   /// The checksum of `bytes` after those that gave `start`.
-  public static func crc32(_ bytes: UnsafeRawBufferPointer, from start: UInt32 = 0) -> UInt32 {
+  package static func crc32(_ bytes: UnsafeRawBufferPointer, from start: UInt32 = 0) -> UInt32 {
     guard !bytes.isEmpty else { return start }
     return libdeflate_crc32(start, bytes.baseAddress, bytes.count)
   }
 
   /// The checksum of `bytes`.
-  public static func crc32(_ bytes: [UInt8]) -> UInt32 { bytes.withUnsafeBytes { crc32($0) } }
+  package static func crc32(_ bytes: [UInt8]) -> UInt32 { bytes.withUnsafeBytes { crc32($0) } }
 
   /// The checksum of two runs, one behind the other, from those of both.
-  public static func combined(_ first: UInt32, _ second: UInt32, secondByteCount: Int) -> UInt32 {
+  package static func combined(_ first: UInt32, _ second: UInt32, secondByteCount: Int) -> UInt32 {
     UInt32(truncatingIfNeeded: crc32_combine(uLong(first), uLong(second), secondByteCount))
   }
 }

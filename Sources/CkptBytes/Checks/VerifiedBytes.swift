@@ -5,32 +5,32 @@ internal import Synchronization
 ///
 /// So parts of a record can be used by themselves, by several readers in any order, and damage is still
 /// found; the record is read once more for it.
-public final class VerifiedBytes: ComputedBytes {
+package final class VerifiedBytes: ComputedBytes {
   private let region: FileRegion
   private let isVerified = Mutex(false)
 
   /// The bytes of `region`; those of a region without a recorded checksum are given out as they are.
-  public init(_ region: FileRegion) { self.region = region }
+  package init(_ region: FileRegion) { self.region = region }
 
   /// The same bytes, compared first if a checksum was recorded for them and can be.
-  public static func wrapping(_ source: ByteSource) -> ByteSource {
+  package static func wrapping(_ source: ByteSource) -> ByteSource {
     guard case .region(let region) = source, region.recordedCRC32 != nil else { return source }
     return .computed(VerifiedBytes(region))
   }
 
   /// As many as the region has.
-  public var byteCount: Int { region.byteCount }
+  package var byteCount: Int { region.byteCount }
   /// Any place can be read.
-  public var isRandomAccess: Bool { true }
+  package var isRandomAccess: Bool { true }
   /// Until the checksum was compared.
-  public var needsPreparation: Bool {
+  package var needsPreparation: Bool {
     region.recordedCRC32 != nil && !isVerified.withLock { $0 }
   }
 
   /// Compares the checksum, if nobody has yet.
   ///
   /// - Throws: ``ChecksumError``; `FileError`.
-  public func prepare() throws {
+  package func prepare() throws {
     guard let recorded = region.recordedCRC32 else { return }
     try isVerified.withLock { isVerified in
       guard !isVerified else { return }
@@ -59,7 +59,7 @@ public final class VerifiedBytes: ComputedBytes {
   }
 
   /// Starts to read at `offset`.
-  public func makeReader(at offset: Int) throws -> any ByteReader {
+  package func makeReader(at offset: Int) throws -> any ByteReader {
     try prepare()
     return try ByteSource.region(region).makeReader(at: offset)
   }

@@ -1,11 +1,11 @@
-public import CkptPlatform
+package import CkptPlatform
 
 /// How a run of bytes can be had, without having them yet.
 ///
 /// Whoever writes asks this first: what already lies in a file moves block by block from file to
 /// file, what is in memory is written from there, and what must be computed (inflated, byte-swapped,
 /// merged, converted) is asked for in blocks, so that memory does not grow with the file.
-public enum ByteSource: Sendable {
+package enum ByteSource: Sendable {
   /// Bytes in memory.
   case bytes([UInt8])
   /// Bytes that lie in a file as they are wanted.
@@ -14,7 +14,7 @@ public enum ByteSource: Sendable {
   case computed(any ComputedBytes)
 
   /// How many bytes there are.
-  public var byteCount: Int {
+  package var byteCount: Int {
     switch self {
     case .bytes(let bytes): bytes.count
     case .region(let region): region.byteCount
@@ -24,20 +24,20 @@ public enum ByteSource: Sendable {
 }
 
 /// A run of bytes in an open file.
-public struct FileRegion: Sendable {
+package struct FileRegion: Sendable {
   /// The file, open for reading.
-  public var file: File
+  package var file: File
   /// Where the run begins, in bytes from the file's start.
-  public var offset: Int
+  package var offset: Int
   /// How long it is.
-  public var byteCount: Int
+  package var byteCount: Int
   /// The CRC-32 that the container recorded for exactly these bytes; nil if it recorded none.
-  public var recordedCRC32: UInt32?
+  package var recordedCRC32: UInt32?
   /// What errors call it, such as the record's name in an archive.
-  public var name: String
+  package var name: String
 
   /// A run of `byteCount` bytes from `offset` of `file`.
-  public init(
+  package init(
     file: File, offset: Int, byteCount: Int, recordedCRC32: UInt32? = nil, name: String
   ) {
     self.file = file
@@ -49,7 +49,7 @@ public struct FileRegion: Sendable {
 }
 
 /// Bytes that are made on demand, in blocks, possibly on several threads at once.
-public protocol ComputedBytes: Sendable {
+package protocol ComputedBytes: Sendable {
   /// How many bytes there are in all.
   var byteCount: Int { get }
   /// Whether `makeReader(at:)` takes any offset at little cost; if not, only 0 is asked for, and one
@@ -68,13 +68,13 @@ public protocol ComputedBytes: Sendable {
 
 extension ComputedBytes {
   /// Nothing, unless the source says otherwise.
-  public var needsPreparation: Bool { false }
+  package var needsPreparation: Bool { false }
   /// Nothing.
-  public func prepare() throws {}
+  package func prepare() throws {}
 }
 
 /// Goes through bytes from front to back; used by one thread at a time.
-public protocol ByteReader: AnyObject {
+package protocol ByteReader: AnyObject {
   /// Fills the whole of `buffer` with the bytes that come next.
   ///
   /// Throws where the bytes end early or turn out to be damaged. A reader that reaches the end of
@@ -84,12 +84,12 @@ public protocol ByteReader: AnyObject {
 
 extension ByteSource {
   /// All the bytes, in memory: for what is known to be small.
-  public func allBytes() throws -> [UInt8] { try bytes(in: 0..<byteCount) }
+  package func allBytes() throws -> [UInt8] { try bytes(in: 0..<byteCount) }
 
   /// The bytes of a range, in memory.
   ///
   /// A source without random access is read from its start.
-  public func bytes(in range: Range<Int>) throws -> [UInt8] {
+  package func bytes(in range: Range<Int>) throws -> [UInt8] {
     precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
     switch self {
     case .bytes(let bytes):
@@ -116,7 +116,7 @@ extension ByteSource {
 
 extension ByteSource {
   /// Starts to read at `offset`; 0 unless the source has random access.
-  public func makeReader(at offset: Int) throws -> any ByteReader {
+  package func makeReader(at offset: Int) throws -> any ByteReader {
     if case .computed(let computed) = self { return try computed.makeReader(at: offset) }
     return DirectReader(source: self, place: offset)
   }

@@ -1,15 +1,15 @@
 internal import CkptPlatform
 
 /// Bytes of several sources, one behind the other.
-public struct JoinedBytes: ComputedBytes {
+package struct JoinedBytes: ComputedBytes {
   private let pieces: [ByteSource]
   /// Where each piece begins, and last the whole's end.
   private let starts: [Int]
   /// As all the pieces.
-  public let isRandomAccess: Bool
+  package let isRandomAccess: Bool
 
   /// The bytes of `pieces` in their order; nil if there are more than can be counted.
-  public init?(_ pieces: [ByteSource]) {
+  package init?(_ pieces: [ByteSource]) {
     var starts = [0]
     starts.reserveCapacity(pieces.count + 1)
     var end = 0
@@ -27,22 +27,22 @@ public struct JoinedBytes: ComputedBytes {
   }
 
   /// The sum of the pieces' sizes.
-  public var byteCount: Int { starts[pieces.count] }
+  package var byteCount: Int { starts[pieces.count] }
 
   /// Whether a piece needs it.
-  public var needsPreparation: Bool {
+  package var needsPreparation: Bool {
     pieces.contains { piece in
       if case .computed(let computed) = piece { computed.needsPreparation } else { false }
     }
   }
 
   /// Prepares every piece.
-  public func prepare() throws {
+  package func prepare() throws {
     for case .computed(let computed) in pieces { try computed.prepare() }
   }
 
   /// Starts to read at `offset`.
-  public func makeReader(at offset: Int) throws -> any ByteReader {
+  package func makeReader(at offset: Int) throws -> any ByteReader {
     var (low, high) = (0, pieces.count)
     while low < high {
       let middle = (low + high) / 2

@@ -1,5 +1,5 @@
 /// A reader that makes its bytes a block at a time and hands them out in whatever pieces are asked for.
-public protocol StagedReader: ByteReader {
+package protocol StagedReader: ByteReader {
   /// Where a block is made.
   var staging: UnsafeMutableRawBufferPointer { get }
   /// What of it was not handed out yet.
@@ -12,10 +12,10 @@ public protocol StagedReader: ByteReader {
 
 extension StagedReader {
   /// Nobody counts, mostly.
-  public func didHandOut(_ byteCount: Int) {}
+  package func didHandOut(_ byteCount: Int) {}
 
   /// Hands out what is pending, and makes blocks until the buffer is full.
-  public func read(into buffer: UnsafeMutableRawBufferPointer) throws {
+  package func read(into buffer: UnsafeMutableRawBufferPointer) throws {
     var done = 0
     while done < buffer.count {
       if pending.isEmpty { try makeBlock() }

@@ -1,20 +1,20 @@
-public import CkptPlatform
+package import CkptPlatform
 internal import Synchronization
 
 /// A run of bytes that is to stand in a file, and where.
-public struct StreamSegment: Sendable {
+package struct StreamSegment: Sendable {
   /// Where its first byte goes, in bytes from the file's start.
-  public var offset: Int
+  package var offset: Int
   /// How its bytes can be had.
-  public var source: ByteSource
+  package var source: ByteSource
   /// Where what stands behind the bytes ends, so that neighbours can be written at once; at least the
   /// end of the bytes.
-  public var end: Int
+  package var end: Int
   /// How many bytes stand before them that ``StreamFraming`` gives.
-  public var headerByteCount: Int
+  package var headerByteCount: Int
 
   /// The bytes of `source` at `offset`.
-  public init(offset: Int, source: ByteSource, headerByteCount: Int = 0, trailerByteCount: Int = 0)
+  package init(offset: Int, source: ByteSource, headerByteCount: Int = 0, trailerByteCount: Int = 0)
   {
     self.offset = offset
     self.source = source
@@ -26,7 +26,7 @@ public struct StreamSegment: Sendable {
 }
 
 /// What stands around the segments of a file, such as an archive's headers; made when it is written.
-public protocol StreamFraming: Sendable {
+package protocol StreamFraming: Sendable {
   /// The bytes just before segment `index`: as many as its `headerByteCount`.
   func header(of index: Int) -> [UInt8]
   /// The bytes just behind segment `index`, whose checksum is now known.
@@ -38,26 +38,26 @@ public protocol StreamFraming: Sendable {
 /// Every byte passes by once, and its checksum is taken on the way: damage is found, not copied on.
 /// What is written does not depend on the number of threads. A thread holds one block at a time, so
 /// memory does not grow with the segments.
-public struct StreamWriter: Sendable {
+package struct StreamWriter: Sendable {
   /// How many threads work.
-  public var workers = min(Parallel.processorCount, 4)
+  package var workers = min(Parallel.processorCount, 4)
   /// Whether the checksums that the sources' containers recorded are compared. If not, those are taken
   /// over unseen. (The bytes pass through memory all the same: `copy_file_range` is slower.)
-  public var verifies = true
+  package var verifies = true
   /// Asks the writer to stop.
-  public var cancellation: Cancellation
+  package var cancellation: Cancellation
   /// Is told how many bytes were written since it was last told, from any thread.
-  public var progress: (@Sendable (Int) -> Void)?
+  package var progress: (@Sendable (Int) -> Void)?
 
   /// A thread reads and writes this much at a time.
-  public static let blockSize = 256 << 10
+  package static let blockSize = 256 << 10
   /// A thread takes on this much at a time.
   static let chunkSize = 4 << 20
   /// Neighbouring small segments are written at once, up to this size.
   static let groupSize = 1 << 20
 
   /// A writer.
-  public init(
+  package init(
     cancellation: Cancellation = Cancellation(), progress: (@Sendable (Int) -> Void)? = nil
   ) {
     self.cancellation = cancellation
@@ -88,7 +88,7 @@ public struct StreamWriter: Sendable {
   ///   `FileError`; `CancelledError`; whatever a computed source throws.
   /// - Returns: the CRC-32 of each segment.
   @discardableResult
-  public func write(
+  package func write(
     _ segments: [StreamSegment], framing: (any StreamFraming)? = nil, to file: File
   ) throws -> [UInt32] {
     let jobs = Self.jobs(for: segments)

@@ -1,3 +1,4 @@
+internal import CkptBytes
 internal import ArgumentParser
 internal import Foundation
 internal import StateDictKit

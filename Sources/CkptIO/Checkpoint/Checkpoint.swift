@@ -1,5 +1,5 @@
 internal import CkptPickle
-public import CkptPlatform
+package import CkptPlatform
 public import CkptStateDicts
 internal import CkptTensors
 
@@ -38,7 +38,7 @@ public struct Checkpoint: Sendable {
   }
 
   /// Opens the checkpoint in `file`.
-  public init(_ file: File) throws {
+  package init(_ file: File) throws {
     self.init(document: try FormatRegistry.document(of: CheckpointInput(file)))
   }
 
@@ -67,7 +67,7 @@ public struct Checkpoint: Sendable {
   public var path: String { document.path }
 
   /// The open files that it was read from.
-  public var files: [File] { document.files }
+  package var files: [File] { document.files }
 
   /// What the format holds beside the objects, in its order, such as safetensors' `__metadata__`; without the names of
   /// tied tensors that are recorded there.

@@ -23,7 +23,7 @@ extension Checkpoint {
   ///   - value: `1` becomes an int, `1.0` a float, an object a dict, an array a list, null None.
   /// - Throws: `CheckpointError` if the path leads nowhere, or to what cannot be changed.
   @discardableResult
-  public mutating func setValue(at path: String, to value: JSONValue) throws -> ObjectChange {
+  package mutating func setValue(at path: String, to value: JSONValue) throws -> ObjectChange {
     let (holder, step) = try holder(of: path)
     let before = graph.child(step, of: holder).map { summary(of: $0) }
     let new = add(value)

@@ -11,7 +11,7 @@ extension Checkpoint {
   /// is. An object that holds itself is told by the path at which it stands.
   /// - Parameter at: keys joined by `/`; `/` is the root.
   /// - Throws: `CheckpointError` if there is no such object, or if more than a million values are in it.
-  public func value(at path: String) throws -> (type: String, value: JSONValue) {
+  package func value(at path: String) throws -> (type: String, value: JSONValue) {
     let ref = try resolve(path)
     var writer = ValueWriter(checkpoint: self, left: 1_000_000)
     let value = writer.value(ref, path: ObjectPath(path).steps, depth: 0)

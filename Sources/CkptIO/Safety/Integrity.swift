@@ -27,7 +27,7 @@ public struct IntegrityReport: Sendable {
   /// How many tensors were found to lie in their storages.
   public private(set) var tensorCount = 0
   /// What an archive of PyTorch's is that is no checkpoint, such as an exported program.
-  public private(set) var other: OtherFile?
+  package private(set) var other: OtherFile?
   /// All that is wrong, in the file's order.
   public private(set) var problems: [Problem] = []
 

@@ -6,9 +6,9 @@ internal import CkptStateDicts
 /// The ending is what follows the last dot of the last component, if it looks like one: it begins with a letter and
 /// has letters and digits alone, or is `7z`. A version is none (`model.v1`, `model.v1.2`), nor is a number
 /// (`loss=0.25`, `Qwen2.5`) or what has other signs in it (`llama-3.1-8B`). A dot at the beginning begins no ending.
-public struct OutputName: Sendable, Hashable {
+package struct OutputName: Sendable, Hashable {
   /// What the end of a name means.
-  public enum Ending: Sendable, Hashable {
+  package enum Ending: Sendable, Hashable {
     /// A format that is written.
     case format(Checkpoint.Format)
     /// A folder as Hugging Face's tools read it: the name ends with a slash.
@@ -20,12 +20,12 @@ public struct OutputName: Sendable, Hashable {
   }
 
   /// The name as it was given.
-  public let path: String
+  package let path: String
   /// What its end means.
-  public let ending: Ending
+  package let ending: Ending
 
   /// Looks at the name of an output.
-  public init(_ path: String) {
+  package init(_ path: String) {
     self.path = path
     ending = Self.ending(of: path)
   }
@@ -113,7 +113,7 @@ extension OutputName {
   ///   - format: the format that was asked for beside the name; it counts more than the ending.
   ///   - input: the format of what is written, which stays where neither says anything.
   /// - Throws: `CheckpointError.unknownEnding`, `.unwritableFormat`, `.cannotKeepFormat`, `.noFolderOf`.
-  public func format(
+  package func format(
     _ format: Checkpoint.Format?, keeping input: @autoclosure () throws -> Checkpoint.Format
   ) throws -> Checkpoint.Format {
     let wanted: Checkpoint.Format

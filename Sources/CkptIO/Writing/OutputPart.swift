@@ -1,42 +1,42 @@
 internal import CkptBytes
-public import CkptPlatform
+package import CkptPlatform
 
 /// One of several jobs that write a sharded output together, each by itself, on any machine that sees the
 /// inputs and the output's folder.
-public struct OutputPart: Sendable, Hashable, CustomStringConvertible {
+package struct OutputPart: Sendable, Hashable, CustomStringConvertible {
   /// Which one, from 1.
-  public let number: Int
+  package let number: Int
   /// How many there are.
-  public let count: Int
+  package let count: Int
 
   /// Job `number` of `count`; nil unless 1 ≤ `number` ≤ `count`.
-  public init?(number: Int, of count: Int) {
+  package init?(number: Int, of count: Int) {
     guard number >= 1, number <= count else { return nil }
     self.number = number
     self.count = count
   }
 
   /// A job as the command line writes it: `2/8`.
-  public init?(_ text: String) {
+  package init?(_ text: String) {
     let parts = text.split(separator: "/", omittingEmptySubsequences: false).map { Int($0) }
     guard parts.count == 2, let number = parts[0], let count = parts[1] else { return nil }
     self.init(number: number, of: count)
   }
 
   /// As the command line writes it.
-  public var description: String { "\(number)/\(count)" }
+  package var description: String { "\(number)/\(count)" }
 }
 
 extension OutputPlan {
   /// The shards: all files but the index, which can be had from them (``ShardSet``).
-  public var shards: ArraySlice<File> {
+  package var shards: ArraySlice<File> {
     guard isFolder else { return [] }
     return format.isSharded && files.last?.name.hasSuffix(".index.json") == true
       ? files.dropLast() : files[...]
   }
 
   /// The shards that a job writes: neighbours, about as many for each job.
-  public func shards(of part: OutputPart) -> ArraySlice<File> {
+  package func shards(of part: OutputPart) -> ArraySlice<File> {
     let count = shards.count
     let (whole, rest) = (count / part.count, count % part.count)
     let first = (part.number - 1) * whole + min(part.number - 1, rest)
@@ -52,7 +52,7 @@ extension OutputPlan {
   /// - Throws: `CheckpointError.cannotWrite` unless the output is sharded; what
   ///   ``write(replacingExisting:verifying:cancellation:progress:)`` throws.
   @discardableResult
-  public func write(
+  package func write(
     _ part: OutputPart, replacingExisting: Bool = false, verifying: Bool = true,
     cancellation: Cancellation = Cancellation(), progress: (@Sendable (Int) -> Void)? = nil
   ) throws -> Int {

@@ -1,14 +1,14 @@
 /// Which keys belong to which layer of a stack, such as `model.layers.7.mlp.weight` to layer 7 of `model.layers`.
-public struct LayerNumbering: Sendable {
+package struct LayerNumbering: Sendable {
   /// The module whose numbered children are the layers.
-  public let prefix: String
+  package let prefix: String
   /// How many layers there are: the largest number and one.
-  public let count: Int
+  package let count: Int
 
   /// The layers under `prefix`.
   ///
   /// - Returns: nil if no key has a number there.
-  public init?(prefix: String, keys: [String]) {
+  package init?(prefix: String, keys: [String]) {
     self.prefix = prefix
     let numbers = keys.compactMap { Self.number(in: $0, after: prefix) }
     guard let last = numbers.max() else { return nil }
@@ -18,7 +18,7 @@ public struct LayerNumbering: Sendable {
   /// The stack that holds the most keys; of equal ones the outermost.
   ///
   /// - Returns: nil if no module has children that are numbered from 0 without a gap, two at least.
-  public init?(keys: [String]) {
+  package init?(keys: [String]) {
     var found: [String: (keys: Int, numbers: Set<Int>)] = [:]
     for key in keys {
       let parts = key.split(separator: ".", omittingEmptySubsequences: false)
@@ -43,10 +43,10 @@ public struct LayerNumbering: Sendable {
   }
 
   /// The layer of a key; nil outside of the layers.
-  public func layer(of key: String) -> Int? { Self.number(in: key, after: prefix) }
+  package func layer(of key: String) -> Int? { Self.number(in: key, after: prefix) }
 
   /// The key with another layer's number; nil outside of the layers.
-  public func key(_ key: String, inLayer layer: Int) -> String? {
+  package func key(_ key: String, inLayer layer: Int) -> String? {
     guard let number = self.layer(of: key) else { return nil }
     let start = prefix.utf8.count + 1
     let rest = key.utf8.dropFirst(start + "\(number)".utf8.count)

@@ -93,7 +93,7 @@ enum BigInt {
 
 extension PickleGraph {
   /// The decimal digits of an int, nil if `ref` is none or has more than 4300 digits.
-  public func decimal(_ ref: Ref) -> String? {
+  package func decimal(_ ref: Ref) -> String? {
     switch nodes[ref.slot] {
     case .int(let value): String(value)
     case .bigInt(let run): BigInt.decimal(pool[run.range])
@@ -101,7 +101,7 @@ extension PickleGraph {
     }
   }
   /// Adds an int of any size; nil if the text is none, or has more than 4300 digits.
-  public mutating func addInt(decimal text: String) -> Ref? {
+  package mutating func addInt(decimal text: String) -> Ref? {
     guard let bytes = BigInt.parse(decimal: text) else { return nil }
     if let value = BigInt.int64(bytes[...]) { return add(.int(value)) }
     return add(.bigInt(intern(bytes)))

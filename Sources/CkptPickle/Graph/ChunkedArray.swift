@@ -1,9 +1,9 @@
 /// An array in blocks of 4096: a copy that is edited shares all blocks but those that were touched, and
 /// growing copies nothing.
-public struct ChunkedArray<Element: Sendable>: RandomAccessCollection, Sendable {
+package struct ChunkedArray<Element: Sendable>: RandomAccessCollection, Sendable {
   private var chunks: [ContiguousArray<Element>] = []
   /// How many elements there are.
-  public private(set) var count = 0
+  package private(set) var count = 0
 
   private static var shift: Int { 12 }
   private static var mask: Int { 1 << shift - 1 }
@@ -11,12 +11,12 @@ public struct ChunkedArray<Element: Sendable>: RandomAccessCollection, Sendable 
   init() {}
 
   /// The first index.
-  public var startIndex: Int { 0 }
+  package var startIndex: Int { 0 }
   /// One more than the last index.
-  public var endIndex: Int { count }
+  package var endIndex: Int { count }
 
   /// The element at `index`, which must be less than `count`.
-  public internal(set) subscript(index: Int) -> Element {
+  package internal(set) subscript(index: Int) -> Element {
     get { chunks[index >> Self.shift][index & Self.mask] }
     _modify { yield &chunks[index >> Self.shift][index & Self.mask] }
   }

@@ -1,6 +1,6 @@
 extension PickleGraph {
   /// What an object holds or is made from, in no particular order; nothing for plain values.
-  public func parts(of ref: Ref) -> [Ref] {
+  package func parts(of ref: Ref) -> [Ref] {
     switch self[ref] {
     case .tuple: return items(of: ref).map(Array.init) ?? []
     case .persistentID(let id): return [id]
@@ -30,7 +30,7 @@ extension PickleGraph {
   /// Lets the object `new` be what `ref` is in another graph.
   ///
   /// - Parameter translate: gives, for an object of the other graph, the object here.
-  public mutating func copy(
+  package mutating func copy(
     _ ref: Ref, of other: PickleGraph, to new: Ref, _ translate: (Ref) -> Ref
   ) {
     func own(_ run: Bytes) -> Bytes {

@@ -51,7 +51,7 @@ extension PickleGraph {
   ///   - mention: called with each object that holds another, and that one, as often as it does.
   ///   - visit: called with each object before what it holds; gives false for an object whose content is not
   ///     wanted.
-  public func walk(
+  package func walk(
     from start: Ref, depthLimit: Int = .max, mention: ((Ref, Ref) -> Void)? = nil,
     _ visit: (Ref) throws -> Bool
   ) throws {

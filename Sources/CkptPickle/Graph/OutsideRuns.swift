@@ -1,20 +1,20 @@
-public import CkptBytes
+package import CkptBytes
 internal import CkptPlatform
 
 // Runs of bytes that a graph does not hold but knows where to find: a pickle of arrays is nearly all such runs.
 extension PickleGraph {
   /// How many bytes are brought in for a pickle that is to be written.
-  public static let outsideLimit = 256 << 20
+  package static let outsideLimit = 256 << 20
 
   /// Whether any run was left in a file.
-  public var hasOutsideRuns: Bool { !outside.isEmpty }
+  package var hasOutsideRuns: Bool { !outside.isEmpty }
 
   /// Where the bytes of a str, bytes or bytearray lie that were left in a file (of a str its UTF-8); nil for all
   /// others. In the graph's own pool something else stands for them.
-  public func outside(_ ref: Ref) -> FileRegion? { run(of: ref).flatMap { outside[$0.start] } }
+  package func outside(_ ref: Ref) -> FileRegion? { run(of: ref).flatMap { outside[$0.start] } }
 
   /// The run of bytes that an object is; nil if it is none.
-  public func run(of ref: Ref) -> Bytes? {
+  package func run(of ref: Ref) -> Bytes? {
     switch self[ref] {
     case .string(let run), .byteString(let run), .bytes(let run), .byteArray(let run): run
     default: nil
@@ -24,7 +24,7 @@ extension PickleGraph {
   /// Reads a run that was left in a file, so that the object is as any other.
   ///
   /// - Throws: `FileError`; ``PickleError/malformed(what:offset:)`` for a str that is none.
-  public mutating func bringIn(_ ref: Ref) throws {
+  package mutating func bringIn(_ ref: Ref) throws {
     guard let region = outside(ref) else { return }
     let bytes = try region.file.bytes(at: region.offset, count: region.byteCount)
     let node = self[ref]

@@ -5,29 +5,29 @@ internal import CkptBytes
 /// Every object has a number, its ``Ref``. An object that the pickle mentions twice has one number, so
 /// sharing and cycles are kept as Python's `is` sees them. The graph is a value: a copy can be edited
 /// without the original noticing.
-public struct PickleGraph: Sendable {
+package struct PickleGraph: Sendable {
   /// The number of an object in its graph.
-  public struct Ref: Hashable, Sendable {
+  package struct Ref: Hashable, Sendable {
     /// The object's place in ``PickleGraph/nodes``.
-    public let index: UInt32
+    package let index: UInt32
 
     /// The object at `index`.
-    public init(index: UInt32) { self.index = index }
+    package init(index: UInt32) { self.index = index }
     init(_ index: Int) { self.index = UInt32(truncatingIfNeeded: index) }
     var slot: Int { Int(index) }
   }
 
   /// A run of bytes in the graph's pool.
-  public struct Bytes: Sendable {
+  package struct Bytes: Sendable {
     let start: UInt32
     let byteCount: UInt32
     var range: Range<Int> { Int(start)..<Int(start) + Int(byteCount) }
     /// How many bytes there are.
-    public var count: Int { Int(byteCount) }
+    package var count: Int { Int(byteCount) }
   }
 
   /// What an object is.
-  public enum Node: Sendable {
+  package enum Node: Sendable {
     /// `None`.
     case none
     /// `True` or `False`.
@@ -59,7 +59,7 @@ public struct PickleGraph: Sendable {
   }
 
   /// How an object comes to be.
-  public enum Construction: Sendable {
+  package enum Construction: Sendable {
     /// `[]`.
     case list
     /// `{}`.
@@ -77,7 +77,7 @@ public struct PickleGraph: Sendable {
   }
 
   /// What is done to an object after it has been made.
-  public enum Edit: Sendable {
+  package enum Edit: Sendable {
     /// `object.append(item)`.
     case append(Ref)
     /// `object[key] = value`.
@@ -92,25 +92,25 @@ public struct PickleGraph: Sendable {
   }
 
   /// An object's construction and the edits that follow, in order.
-  public struct Body: Sendable {
+  package struct Body: Sendable {
     /// How the object comes to be.
-    public var construction: Construction
+    package var construction: Construction
     /// What is done to it then.
-    public var edits: [Edit]
+    package var edits: [Edit]
 
     /// An object of `construction`, filled by `edits`.
-    public init(_ construction: Construction, edits: [Edit] = []) {
+    package init(_ construction: Construction, edits: [Edit] = []) {
       self.construction = construction
       self.edits = edits
     }
   }
 
   /// All objects; those that nothing mentions any more included.
-  public internal(set) var nodes = ChunkedArray<Node>()
+  package internal(set) var nodes = ChunkedArray<Node>()
   /// The object that the pickle as a whole stands for.
-  public var root = Ref(index: 0)
+  package var root = Ref(index: 0)
   /// The protocol that the pickle declared, 0 if none.
-  public internal(set) var declaredProtocol = 0
+  package internal(set) var declaredProtocol = 0
 
   /// Bytes of strings, names and big ints; the pickle itself to begin with, so that decoding copies
   /// no text.
@@ -122,12 +122,12 @@ public struct PickleGraph: Sendable {
   var outside: [UInt32: FileRegion] = [:]
 
   /// An empty graph, to be filled by hand.
-  public init() { pool = SealedRuns() }
+  package init() { pool = SealedRuns() }
 
   init(pool: [UInt8]) { self.pool = SealedRuns(pool) }
 
   /// Makes copies cheap from now on: those that are edited share what is here now.
-  public mutating func seal() {
+  package mutating func seal() {
     pool.seal()
     tupleItems.seal()
   }
@@ -137,27 +137,27 @@ public struct PickleGraph: Sendable {
 
 extension PickleGraph {
   /// What the object `ref` is; `ref` must come from this graph.
-  public subscript(_ ref: Ref) -> Node { nodes[ref.slot] }
+  package subscript(_ ref: Ref) -> Node { nodes[ref.slot] }
 
   /// The items of a tuple; nil if `ref` is no tuple.
-  public func items(of ref: Ref) -> ArraySlice<Ref>? {
+  package func items(of ref: Ref) -> ArraySlice<Ref>? {
     guard case .tuple(let first, let count) = nodes[ref.slot] else { return nil }
     return tupleItems[Int(first)..<Int(first) + Int(count)]
   }
 
   /// How an object was made and filled; nil if `ref` is a plain value, a tuple or a name.
-  public func body(of ref: Ref) -> Body? {
+  package func body(of ref: Ref) -> Body? {
     guard case .object(let body) = nodes[ref.slot] else { return nil }
     return bodies[Int(body)]
   }
 
   /// The bytes of a run.
-  public func bytes(_ run: Bytes) -> ArraySlice<UInt8> { pool[run.range] }
+  package func bytes(_ run: Bytes) -> ArraySlice<UInt8> { pool[run.range] }
 
   /// The text of a str, nil if `ref` is no str or holds lone surrogates.
   ///
   /// A str that Python 2 wrote counts if it is UTF-8, as `torch.load` reads it.
-  public func text(_ ref: Ref) -> String? {
+  package func text(_ ref: Ref) -> String? {
     switch nodes[ref.slot] {
     case .string(let run), .byteString(let run): String(validating: pool[run.range], as: UTF8.self)
     default: nil
@@ -165,19 +165,19 @@ extension PickleGraph {
   }
 
   /// An int that fits `Int`, nil if `ref` is none (a bool is none).
-  public func int(_ ref: Ref) -> Int? {
+  package func int(_ ref: Ref) -> Int? {
     guard case .int(let value) = nodes[ref.slot] else { return nil }
     return Int(exactly: value)
   }
 
   /// A bool, nil if `ref` is none.
-  public func bool(_ ref: Ref) -> Bool? {
+  package func bool(_ ref: Ref) -> Bool? {
     guard case .bool(let value) = nodes[ref.slot] else { return nil }
     return value
   }
 
   /// The module and name of a class or function, nil if `ref` is none.
-  public func global(_ ref: Ref) -> (module: String, name: String)? {
+  package func global(_ ref: Ref) -> (module: String, name: String)? {
     guard let (module, name) = nameBytes(ref) else { return nil }
     return (
       String(decoding: bytes(module), as: UTF8.self), String(decoding: bytes(name), as: UTF8.self)
@@ -185,13 +185,13 @@ extension PickleGraph {
   }
 
   /// The same as UTF-8, without a copy.
-  public func nameBytes(_ ref: Ref) -> (module: Bytes, name: Bytes)? {
+  package func nameBytes(_ ref: Ref) -> (module: Bytes, name: Bytes)? {
     guard case .global(let number) = nodes[ref.slot] else { return nil }
     return names[Int(number)]
   }
 
   /// The ints of a tuple or a list, nil if `ref` is neither or holds others.
-  public func ints(_ ref: Ref) -> [Int]? {
+  package func ints(_ ref: Ref) -> [Int]? {
     var result: [Int] = []
     if let items = items(of: ref) {
       for item in items {
@@ -214,24 +214,24 @@ extension PickleGraph {
 extension PickleGraph {
   /// Adds an object and gives its number.
   @discardableResult
-  public mutating func add(_ node: Node) -> Ref {
+  package mutating func add(_ node: Node) -> Ref {
     nodes.append(node)
     return Ref(nodes.count - 1)
   }
 
   /// Adds a str.
-  public mutating func addString(_ text: some StringProtocol) -> Ref {
+  package mutating func addString(_ text: some StringProtocol) -> Ref {
     add(.string(intern(text.utf8)))
   }
 
   /// Adds an int.
-  public mutating func addInt(_ value: Int) -> Ref { add(.int(Int64(value))) }
+  package mutating func addInt(_ value: Int) -> Ref { add(.int(Int64(value))) }
 
   /// Adds a bool.
-  public mutating func addBool(_ value: Bool) -> Ref { add(.bool(value)) }
+  package mutating func addBool(_ value: Bool) -> Ref { add(.bool(value)) }
 
   /// Adds a class or function by name.
-  public mutating func addGlobal(_ module: String, _ name: String) -> Ref {
+  package mutating func addGlobal(_ module: String, _ name: String) -> Ref {
     let module = intern(module.utf8)
     return addGlobal(module, intern(name.utf8))
   }
@@ -244,7 +244,7 @@ extension PickleGraph {
   }
 
   /// Adds a tuple.
-  public mutating func addTuple(_ items: some Collection<Ref>) -> Ref {
+  package mutating func addTuple(_ items: some Collection<Ref>) -> Ref {
     add(tuple(items))
   }
 
@@ -256,16 +256,16 @@ extension PickleGraph {
   }
 
   /// Adds an object that is made and then filled.
-  public mutating func addObject(_ construction: Construction, edits: [Edit] = []) -> Ref {
+  package mutating func addObject(_ construction: Construction, edits: [Edit] = []) -> Ref {
     bodies.append(Body(construction, edits: edits))
     return add(.object(body: UInt32(truncatingIfNeeded: bodies.count - 1)))
   }
 
   /// Replaces what the object `ref` is; everything that mentions it sees the change.
-  public mutating func replace(_ ref: Ref, with node: Node) { nodes[ref.slot] = node }
+  package mutating func replace(_ ref: Ref, with node: Node) { nodes[ref.slot] = node }
 
   /// Replaces how the object `ref` is made and filled; everything that mentions it sees the change.
-  public mutating func replaceBody(of ref: Ref, with body: Body) {
+  package mutating func replaceBody(of ref: Ref, with body: Body) {
     if case .object(let old) = nodes[ref.slot] {
       bodies[Int(old)] = body
     } else {
@@ -275,7 +275,7 @@ extension PickleGraph {
   }
 
   /// Puts bytes into the pool.
-  public mutating func intern(_ bytes: some Sequence<UInt8>) -> Bytes {
+  package mutating func intern(_ bytes: some Sequence<UInt8>) -> Bytes {
     let run = pool.append(bytes)
     return Bytes(
       start: UInt32(truncatingIfNeeded: run.lowerBound),

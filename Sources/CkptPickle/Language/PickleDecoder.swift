@@ -376,17 +376,17 @@ struct PickleDecoder {
 
 extension PickleGraph {
   /// What could be read of a pickle that need not be whole.
-  public struct Salvage: Sendable {
+  package struct Salvage: Sendable {
     /// All objects that were met, those that nothing mentions included; its root means nothing.
-    public let graph: PickleGraph
+    package let graph: PickleGraph
     /// Where reading ended: behind STOP, if there is no problem.
-    public let end: Int
+    package let end: Int
     /// Why it ended before STOP.
-    public let problem: PickleError?
+    package let problem: PickleError?
   }
 
   /// Reads as much of a pickle as makes sense, for those who want to know what it names, not what it is.
-  public static func salvage(_ bytes: [UInt8]) -> Salvage {
+  package static func salvage(_ bytes: [UInt8]) -> Salvage {
     guard bytes.count <= Int(Int32.max) else {
       return Salvage(
         graph: PickleGraph(), end: 0, problem: .tooLarge(byteCount: bytes.count))
@@ -396,7 +396,7 @@ extension PickleGraph {
   }
 
   /// Nesting deeper than this is refused; Python itself gives up at about a thousand levels.
-  public static let defaultDepthLimit = 10_000
+  package static let defaultDepthLimit = 10_000
 
   /// Reads a pickle; what follows its end is ignored, as Python does.
   ///
@@ -404,7 +404,7 @@ extension PickleGraph {
   ///   - bytes: the pickle, of protocol 0 to 5.
   ///   - depthLimit: how deep objects may nest.
   /// - Throws: ``PickleError`` where the pickle is damaged.
-  public init(decoding bytes: [UInt8], depthLimit: Int = defaultDepthLimit) throws {
+  package init(decoding bytes: [UInt8], depthLimit: Int = defaultDepthLimit) throws {
     guard bytes.count <= Int(Int32.max) else { throw PickleError.tooLarge(byteCount: bytes.count) }
     var decoder = PickleDecoder(bytes, depthLimit: depthLimit)
     self = try decoder.decode()

@@ -302,7 +302,7 @@ extension PickleGraph {
   /// - Throws: ``PickleError/cannotEncode(what:)`` for what protocol 2 cannot say,
   ///   ``PickleError/tooMuchOutside(byteCount:limit:)``; `FileError` where a file cannot be read that holds runs
   ///   of its bytes.
-  public func encoded() throws -> [UInt8] {
+  package func encoded() throws -> [UInt8] {
     var lowered = self
     try lowered.bringInAll()
     lowered.lowerToProtocol2()

@@ -1,22 +1,22 @@
 internal import CkptBytes
-public import CkptPlatform
+package import CkptPlatform
 
 /// Reads pickles that stand in a row in a file, with other bytes between or behind them.
 ///
 /// A pickle does not say how long it is. So its opcodes are passed over first, in small blocks, up to
 /// STOP; then the bytes up to there are decoded, and no others are read.
-public struct PickleStream {
+package struct PickleStream {
   /// The file.
-  public let file: File
+  package let file: File
   /// Where the next pickle begins, in bytes from the file's start; may be moved.
-  public var offset: Int
+  package var offset: Int
   /// Where the bytes end that pickles may take.
-  public let end: Int
+  package let end: Int
   /// A pickle of more bytes is refused.
-  public let limit: Int
+  package let limit: Int
 
   /// The pickles of `file` in `range`.
-  public init(_ file: File, in range: Range<Int>, limit: Int) {
+  package init(_ file: File, in range: Range<Int>, limit: Int) {
     self.file = file
     offset = range.lowerBound
     end = min(range.upperBound, file.size)
@@ -24,12 +24,12 @@ public struct PickleStream {
   }
 
   /// Whether a pickle can go on with this byte where an opcode is due.
-  public static func isOpcode(_ byte: UInt8) -> Bool { Opcode(rawValue: byte) != nil }
+  package static func isOpcode(_ byte: UInt8) -> Bool { Opcode(rawValue: byte) != nil }
 
   /// Decodes the next pickle and passes over it.
   ///
   /// - Throws: `PickleError`, whose offsets count from this pickle's start; `FileError`.
-  public mutating func next() throws -> PickleGraph {
+  package mutating func next() throws -> PickleGraph {
     let count = try length()
     let graph = try PickleGraph(decoding: file.bytes(at: offset, count: count))
     offset += count
@@ -40,7 +40,7 @@ public struct PickleStream {
   /// ``PickleGraph/outside(_:)``. What is left there does not count for ``limit``.
   ///
   /// - Throws: as ``next()``.
-  public mutating func next(leaving threshold: Int) throws -> PickleGraph {
+  package mutating func next(leaving threshold: Int) throws -> PickleGraph {
     let (bytes, outside, length) = try condensed(threshold)
     var graph: PickleGraph
     do {

@@ -57,12 +57,12 @@ public enum DerivedWeightError: Diagnostic, Equatable {
 
 /// The one gate before arithmetic on a state dict's tensors: it knows which of them are weights and which are parts
 /// of weights. Every operation that computes new values asks it.
-public struct NumberGate: Sendable {
+package struct NumberGate: Sendable {
   private let weights: [DerivedWeight]
   private let byPart: [ExactText: Int]
 
   /// The gate of a state dict.
-  public init(_ stateDict: StateDict) {
+  package init(_ stateDict: StateDict) {
     weights = stateDict.derivedWeights
     var byPart: [ExactText: Int] = [:]
     for (number, weight) in weights.enumerated() {
@@ -72,27 +72,27 @@ public struct NumberGate: Sendable {
   }
 
   /// The weight that a key holds a part of; nil for an ordinary tensor.
-  public func weight(of key: String) -> DerivedWeight? {
+  package func weight(of key: String) -> DerivedWeight? {
     byPart[ExactText(key)].map { weights[$0] }
   }
 
   /// The weight in parts that would have that key if it were plain.
-  public func weight(computing key: String) -> DerivedWeight? {
+  package func weight(computing key: String) -> DerivedWeight? {
     weights.first { $0.key.utf8.elementsEqual(key.utf8) }
   }
 
   /// The keys that the weights in parts would have if they were plain.
-  public var plainKeys: [String] { weights.map(\.key) }
+  package var plainKeys: [String] { weights.map(\.key) }
 
   /// The weights of which some of the keys are parts, each once.
-  public func weights(of keys: some Sequence<String>) -> [DerivedWeight] {
+  package func weights(of keys: some Sequence<String>) -> [DerivedWeight] {
     var numbers = Set<Int>()
     for key in keys { if let number = byPart[ExactText(key)] { numbers.insert(number) } }
     return numbers.sorted().map { weights[$0] }
   }
 
   /// The weights of which some parts are among the keys and others not.
-  public func weightsSplit(by keys: some Sequence<String>) -> [DerivedWeight] {
+  package func weightsSplit(by keys: some Sequence<String>) -> [DerivedWeight] {
     let keys = Set(keys.map(ExactText.init))
     return weights.filter { weight in
       let count = weight.parts.count { keys.contains(ExactText($0)) }
@@ -103,7 +103,7 @@ public struct NumberGate: Sendable {
   /// Lets tensors pass whose elements may be rounded one by one: all but codes and their scales.
   ///
   /// - Throws: `DerivedWeightError.noNumbers`; see ``check(_:operation:input:)``.
-  public func checkCodes(
+  package func checkCodes(
     _ keys: some Sequence<String>, operation: String, input: String = ""
   ) throws(DerivedWeightError) {
     let codes = weights(of: keys).filter { $0.kind == .quantized }
@@ -120,7 +120,7 @@ public struct NumberGate: Sendable {
   ///   averaging of a model's parameters does; whoever computes with them says so.
   /// - Throws: `DerivedWeightError.noNumbers` with the other weights that the keys are parts of.
   @discardableResult
-  public func check(
+  package func check(
     _ keys: some Sequence<String>, operation: String, input: String = ""
   ) throws(DerivedWeightError) -> [DerivedWeight] {
     let met = weights(of: keys)

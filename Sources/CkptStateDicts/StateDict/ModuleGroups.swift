@@ -2,18 +2,18 @@ internal import CkptText
 internal import OrderedCollections
 
 /// Keys of a state dict, folded into the modules that they make up.
-public struct ModuleGroup: Sendable, Hashable {
+package struct ModuleGroup: Sendable, Hashable {
   /// The module, or the key itself if it stands alone.
-  public let name: String
+  package let name: String
   /// The keys, in order.
-  public let keys: [String]
+  package let keys: [String]
   /// Whether these are all keys that the module has.
-  public let isWholeModule: Bool
+  package let isWholeModule: Bool
 }
 
 extension StateDict {
   /// Folds some of the keys into the outermost modules that have no others.
-  public func moduleGroups(of some: [String]) -> [ModuleGroup] {
+  package func moduleGroups(of some: [String]) -> [ModuleGroup] {
     let wanted = Set(some.map(ExactText.init))
     // Modules that have a key that is not wanted.
     var mixed = Set<ExactText>()

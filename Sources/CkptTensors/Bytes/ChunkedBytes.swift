@@ -1,17 +1,17 @@
-public import CkptBytes
+package import CkptBytes
 internal import CkptPlatform
 
 /// A part of a larger tensor: a box in its index space, and its elements.
-public struct TensorChunk: Sendable {
+package struct TensorChunk: Sendable {
   /// Where the box begins in each dimension, in elements.
-  public let offsets: [Int]
+  package let offsets: [Int]
   /// How far it reaches in each dimension, in elements.
-  public let sizes: [Int]
+  package let sizes: [Int]
   /// Its elements in row-major order; random access.
-  public let source: ByteSource
+  package let source: ByteSource
 
   /// The box of `sizes` at `offsets`.
-  public init(offsets: [Int], sizes: [Int], source: ByteSource) {
+  package init(offsets: [Int], sizes: [Int], source: ByteSource) {
     self.offsets = offsets
     self.sizes = sizes
     self.source = source
@@ -22,20 +22,20 @@ public struct TensorChunk: Sendable {
 ///
 /// A run of elements that lie together in the whole and in one box is moved at once: with boxes that are cut
 /// along the first dimension only, that is a whole box.
-public struct ChunkedBytes: ComputedBytes {
+package struct ChunkedBytes: ComputedBytes {
   private let shape: [Int]
   private let width: Int
   private let chunks: [TensorChunk]
   /// For each chunk, the last dimension that it does not fill, or 0; all behind it are whole.
   private let cutDimensions: [Int]
   /// How many bytes there are.
-  public let byteCount: Int
+  package let byteCount: Int
 
   /// A tensor of `shape` whose elements have `width` bytes each.
   ///
   /// - Throws: `TensorError.badGeometry` unless the chunks fill the shape, each element once, and each
   ///   has as many bytes as its box needs.
-  public init(shape: [Int], width: Int, chunks: [TensorChunk]) throws(TensorError) {
+  package init(shape: [Int], width: Int, chunks: [TensorChunk]) throws(TensorError) {
     guard let total = Self.volume(shape, width) else { throw .tooLarge }
     var (volume, kept, cuts) = (0, [TensorChunk](), [Int]())
     for chunk in chunks {
@@ -84,24 +84,24 @@ public struct ChunkedBytes: ComputedBytes {
   }
 
   /// Any place can be read.
-  public var isRandomAccess: Bool { true }
+  package var isRandomAccess: Bool { true }
 
   /// Whether a chunk needs it.
-  public var needsPreparation: Bool {
+  package var needsPreparation: Bool {
     chunks.contains { chunk in
       if case .computed(let computed) = chunk.source { computed.needsPreparation } else { false }
     }
   }
 
   /// Prepares every chunk.
-  public func prepare() throws {
+  package func prepare() throws {
     for chunk in chunks {
       if case .computed(let computed) = chunk.source { try computed.prepare() }
     }
   }
 
   /// Starts to read at `offset`, which may lie inside an element.
-  public func makeReader(at offset: Int) throws -> any ByteReader { Reader(self, offset) }
+  package func makeReader(at offset: Int) throws -> any ByteReader { Reader(self, offset) }
 
   /// A run of bytes that lie together in the whole and in a chunk.
   private struct Run {

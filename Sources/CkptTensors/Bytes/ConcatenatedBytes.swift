@@ -1,27 +1,27 @@
-public import CkptBytes
+package import CkptBytes
 
 /// Several runs of bytes as one.
-public struct ConcatenatedBytes: ComputedBytes {
+package struct ConcatenatedBytes: ComputedBytes {
   private let parts: [ByteSource]
   /// The sum of the parts' lengths.
-  public let byteCount: Int
+  package let byteCount: Int
 
   /// The bytes of `parts`, one after the other; together they must be countable.
-  public init(_ parts: [ByteSource]) {
+  package init(_ parts: [ByteSource]) {
     self.parts = parts
     byteCount = parts.reduce(0) { $0 + $1.byteCount }
   }
 
   /// Whether all parts have it.
-  public var isRandomAccess: Bool { parts.allSatisfy(\.isRandomAccess) }
+  package var isRandomAccess: Bool { parts.allSatisfy(\.isRandomAccess) }
 
   /// Prepares the parts that are computed.
-  public func prepare() throws {
+  package func prepare() throws {
     for case .computed(let part) in parts { try part.prepare() }
   }
 
   /// Starts to read at `offset`.
-  public func makeReader(at offset: Int) throws -> any ByteReader {
+  package func makeReader(at offset: Int) throws -> any ByteReader {
     var number = 0
     var start = offset
     while number < parts.count, start >= parts[number].byteCount {

@@ -1,4 +1,4 @@
-public import CkptBytes
+package import CkptBytes
 
 extension Tensor {
   /// A tensor of more bytes, that are over 1024 times those of its storage, is not gone through.
@@ -10,7 +10,7 @@ extension Tensor {
   /// any other gives bytes that are gathered block by block. The bits are those in the storage: a conjugate or
   /// negative view is not resolved.
   /// - Throws: `TensorError.noData` for a meta tensor, `TensorError.expandedTooFar`.
-  public func contiguousSource() throws(TensorError) -> ByteSource {
+  package func contiguousSource() throws(TensorError) -> ByteSource {
     guard !isMeta else { throw .noData }
     guard elementCount > 0 else { return .bytes([]) }
     guard byteCount <= Self.expandedLimit || byteCount / 1024 <= storage.byteCount else {
@@ -26,7 +26,7 @@ extension Tensor {
   /// The same with conjugate and negative views resolved: the bytes that the elements are worth.
   ///
   /// - Throws: `TensorError.noData` for a meta tensor, `TensorError.noConversion`.
-  public func resolvedSource() throws(TensorError) -> ByteSource {
+  package func resolvedSource() throws(TensorError) -> ByteSource {
     guard isNegative || (isConjugate && elementType.isComplex) else {
       return try contiguousSource()
     }
@@ -60,7 +60,7 @@ extension ByteSource {
   /// A part of the bytes, without reading them.
   ///
   /// A region keeps the CRC that was recorded for it only as a whole.
-  public func part(_ range: Range<Int>) -> ByteSource {
+  package func part(_ range: Range<Int>) -> ByteSource {
     precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
     guard range != 0..<byteCount else { return self }
     switch self {
@@ -85,7 +85,7 @@ extension ByteSource {
   }
 
   /// Whether any place can be read at little cost.
-  public var isRandomAccess: Bool {
+  package var isRandomAccess: Bool {
     if case .computed(let computed) = self { computed.isRandomAccess } else { true }
   }
 }

@@ -22,7 +22,7 @@ extension Tensor {
 }
 
 /// Converts the tensors of a checkpoint, so that those that share a storage share one afterwards.
-public struct TensorConverter {
+package struct TensorConverter {
   private struct Key: Hashable {
     let storage: ObjectIdentifier
     let type: ElementType
@@ -36,7 +36,7 @@ public struct TensorConverter {
   private var alone: [TensorView: Storage] = [:]
 
   /// A converter to `target` that tells `losses` of numbers that could not be kept.
-  public init(to target: ElementType, countingInto losses: ConversionTally? = nil) {
+  package init(to target: ElementType, countingInto losses: ConversionTally? = nil) {
     self.target = target
     self.losses = losses
   }
@@ -44,7 +44,7 @@ public struct TensorConverter {
   /// The same view of the whole storage converted; of a conjugate or negative view, its elements alone.
   ///
   /// - Throws: `TensorError.noData` for a meta tensor, `TensorError.noConversion`.
-  public mutating func convert(_ tensor: Tensor) throws(TensorError) -> Tensor {
+  package mutating func convert(_ tensor: Tensor) throws(TensorError) -> Tensor {
     guard tensor.elementType != target else { return tensor }
     let width = tensor.elementType.byteCount
     guard !tensor.isMeta, !tensor.isConjugate || !tensor.elementType.isComplex, !tensor.isNegative,
@@ -90,7 +90,7 @@ public final class ConversionTally: Sendable {
   public init() {}
 
   /// What was lost in all that was read since.
-  public var losses: ElementConversion.Losses { sum.withLock { $0 } }
+  package var losses: ElementConversion.Losses { sum.withLock { $0 } }
 
   func add(_ losses: ElementConversion.Losses) {
     if losses != ElementConversion.Losses() { sum.withLock { $0 += losses } }

@@ -8,11 +8,11 @@ internal import CCkptKernels
 /// leaves open, gives what PyTorch gives on x86. A complex number loses its imaginary part when it becomes real;
 /// as a bool it is true unless both parts are 0.
 /// Bits are little-endian.
-public struct ElementConversion: Sendable, Hashable {
+package struct ElementConversion: Sendable, Hashable {
   /// What the elements are.
-  public let source: ElementType
+  package let source: ElementType
   /// What they become.
-  public let target: ElementType
+  package let target: ElementType
 
   private let path: Path
 
@@ -27,7 +27,7 @@ public struct ElementConversion: Sendable, Hashable {
   /// A conversion of `source` to `target`.
   ///
   /// - Throws: `TensorError.noConversion` for quantized, packed and bit types, unless both are the same.
-  public init(from source: ElementType, to target: ElementType) throws(TensorError) {
+  package init(from source: ElementType, to target: ElementType) throws(TensorError) {
     self.source = source
     self.target = target
     if source == target {
@@ -56,22 +56,22 @@ public struct ElementConversion: Sendable, Hashable {
   }
 
   /// Whether there is a conversion.
-  public static func isSupported(from source: ElementType, to target: ElementType) -> Bool {
+  package static func isSupported(from source: ElementType, to target: ElementType) -> Bool {
     (try? ElementConversion(from: source, to: target)) != nil
   }
 
   /// Numbers that a conversion could not keep.
-  public struct Losses: Sendable, Hashable {
+  package struct Losses: Sendable, Hashable {
     /// How many were finite and are infinite, NaN, cut to the range's end or wrapped round now.
-    public var overflowed = 0
+    package var overflowed = 0
     /// How many were not zero and are zero now.
-    public var vanished = 0
+    package var vanished = 0
 
     /// None.
-    public init() {}
+    package init() {}
 
     /// Both together.
-    public static func += (left: inout Losses, right: Losses) {
+    package static func += (left: inout Losses, right: Losses) {
       left.overflowed += right.overflowed
       left.vanished += right.vanished
     }
@@ -82,14 +82,14 @@ public struct ElementConversion: Sendable, Hashable {
   /// Converts as many elements as `target` has room for.
   ///
   /// Both need no alignment. They must not overlap.
-  public func convert(
+  package func convert(
     from source: UnsafeRawBufferPointer, to target: UnsafeMutableRawBufferPointer
   ) {
     _ = run(source, target, counting: false)
   }
 
   /// Converts as many elements as `target` has room for, and counts what is lost.
-  public func convertCountingLosses(
+  package func convertCountingLosses(
     from source: UnsafeRawBufferPointer, to target: UnsafeMutableRawBufferPointer
   ) -> Losses {
     run(source, target, counting: true)
@@ -245,7 +245,7 @@ public struct ElementConversion: Sendable, Hashable {
 
 extension ElementType {
   /// Whether it is a real floating-point type of 8 bits or more, or a complex one.
-  public var isFloat: Bool {
+  package var isFloat: Bool {
     switch self {
     case .float64, .float32, .float16, .bfloat16, .float8E4M3FN, .float8E5M2, .float8E4M3FNUZ,
       .float8E5M2FNUZ, .float8E8M0FNU, .complex32, .complex64, .complex128:
@@ -255,10 +255,10 @@ extension ElementType {
   }
 
   /// Whether it is a complex type.
-  public var isComplex: Bool { self == .complex32 || self == .complex64 || self == .complex128 }
+  package var isComplex: Bool { self == .complex32 || self == .complex64 || self == .complex128 }
 
   /// Whether it is an integer type of whole bytes; `bool` is none.
-  public var isInteger: Bool {
+  package var isInteger: Bool {
     switch self {
     case .int8, .int16, .int32, .int64, .uint8, .uint16, .uint32, .uint64: true
     default: false

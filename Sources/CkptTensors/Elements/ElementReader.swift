@@ -7,13 +7,13 @@ extension Tensor {
   /// Strides are followed, and negative views resolved; nothing is allocated after this.
   /// - Throws: `TensorError.noData` for a meta tensor, `TensorError.noConversion` for types that are not real
   ///   numbers.
-  public func makeElementReader(from start: Int = 0) throws -> ElementReader {
+  package func makeElementReader(from start: Int = 0) throws -> ElementReader {
     try ElementReader(self, from: start)
   }
 }
 
 /// Goes through a tensor's elements as numbers; used by one thread at a time.
-public final class ElementReader {
+package final class ElementReader {
   private let source: any ByteReader
   private let type: ElementType
   private let code: Int32
@@ -42,7 +42,7 @@ public final class ElementReader {
   /// Fills `buffer` with the next elements: exact, or rounded to nearest even where 32 bits are too few.
   ///
   /// - Throws: what reading throws.
-  public func read(into buffer: UnsafeMutableBufferPointer<Float>) throws {
+  package func read(into buffer: UnsafeMutableBufferPointer<Float>) throws {
     guard let target = buffer.baseAddress else { return }
     if type == .float32 {
       try source.read(into: UnsafeMutableRawBufferPointer(buffer))
@@ -55,7 +55,7 @@ public final class ElementReader {
   /// Fills `buffer` with the next elements: exact, but for 64-bit integers, which are rounded to nearest even.
   ///
   /// - Throws: what reading throws.
-  public func read(into buffer: UnsafeMutableBufferPointer<Double>) throws {
+  package func read(into buffer: UnsafeMutableBufferPointer<Double>) throws {
     guard let target = buffer.baseAddress else { return }
     if type == .float64 {
       try source.read(into: UnsafeMutableRawBufferPointer(buffer))

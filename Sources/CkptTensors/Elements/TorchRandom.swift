@@ -1,10 +1,10 @@
 /// The random numbers that PyTorch's CPU generator gives after `torch.manual_seed(seed)` (MT19937).
-public struct TorchRandom: Sendable {
+package struct TorchRandom: Sendable {
   private var words: [UInt32]
   private var place = 624
 
   /// The generator after `torch.manual_seed(seed)`; only the lower 32 bits of the seed count, as there.
-  public init(seed: UInt64) {
+  package init(seed: UInt64) {
     words = [UInt32(truncatingIfNeeded: seed)]
     words.reserveCapacity(624)
     for index in 1..<624 {
@@ -14,7 +14,7 @@ public struct TorchRandom: Sendable {
   }
 
   /// The next 32 bits.
-  public mutating func next32() -> UInt32 {
+  package mutating func next32() -> UInt32 {
     if place == 624 { refill() }
     var bits = words[place]
     place += 1
@@ -25,7 +25,7 @@ public struct TorchRandom: Sendable {
   }
 
   /// Passes over `count` numbers of 32 bits.
-  public mutating func skip(_ count: Int) {
+  package mutating func skip(_ count: Int) {
     var rest = count
     while rest > 0 {
       if place == 624 { refill() }
@@ -46,7 +46,7 @@ public struct TorchRandom: Sendable {
   }
 
   /// What `tensor.uniform_(low, high)` puts into a float32: a number from `low` on, below `high`.
-  public mutating func uniform(_ low: Float, _ high: Float) -> Float {
+  package mutating func uniform(_ low: Float, _ high: Float) -> Float {
     let share = Double(next32() & 0xFF_FFFF) * 0x1p-24
     return Float(share * Double(high - low) + Double(low))
   }

@@ -4,14 +4,14 @@ internal import CkptBytes
 ///
 /// Views that may share an element stay on one storage; views that cannot get one each. Where only one view
 /// uses a part, and steps over elements in it, what it steps over goes too.
-public struct Compaction: Sendable {
+package struct Compaction: Sendable {
   /// The views, on storages of their own making; nil if the storage is as small as it can be.
-  public let views: [Tensor]?
+  package let views: [Tensor]?
   /// How many bytes the storages have now.
-  public let byteCount: Int
+  package let byteCount: Int
 
   /// - Parameter views: all tensors that look into the storage `storage`.
-  public init(_ views: [Tensor], of storage: Storage) throws(TensorError) {
+  package init(_ views: [Tensor], of storage: Storage) throws(TensorError) {
     var layout = CompactLayout()
     var shapes: [TensorView: Int] = [:]
     var geometries: [TensorView] = []

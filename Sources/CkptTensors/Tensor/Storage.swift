@@ -1,4 +1,4 @@
-public import CkptBytes
+package import CkptBytes
 internal import CkptPlatform
 
 /// A run of elements that one or more tensors look into; known by identity, as PyTorch's storages are.
@@ -6,7 +6,7 @@ internal import CkptPlatform
 /// Nothing is read until somebody asks for it.
 public final class Storage: Sendable {
   /// How its bytes can be had; little-endian.
-  public let source: ByteSource
+  package let source: ByteSource
   /// What errors call it.
   public let name: String
   /// The blocks of a few bits an element that a file holds in the place of its elements, if it does.
@@ -19,10 +19,10 @@ public final class Storage: Sendable {
     /// Whether the storage gives the numbers that the blocks stand for; if not, it gives the blocks.
     public let isDecoded: Bool
     /// The blocks themselves.
-    public let source: ByteSource
+    package let source: ByteSource
 
     /// Blocks of that name.
-    public init(name: String, isDecoded: Bool, source: ByteSource) {
+    package init(name: String, isDecoded: Bool, source: ByteSource) {
       self.name = name
       self.isDecoded = isDecoded
       self.source = source
@@ -30,7 +30,7 @@ public final class Storage: Sendable {
   }
 
   /// A storage of the bytes of `source`.
-  public init(_ source: ByteSource, name: String = "", blocks: Blocks? = nil) {
+  package init(_ source: ByteSource, name: String = "", blocks: Blocks? = nil) {
     self.source = source
     self.name = name
     self.blocks = blocks
@@ -47,31 +47,31 @@ public final class Storage: Sendable {
 }
 
 /// Bytes with the order of each element's bytes turned round: how a big-endian file is read.
-public struct ByteSwapped: ComputedBytes {
+package struct ByteSwapped: ComputedBytes {
   private let source: ByteSource
   private let width: Int
 
   /// The bytes of `source`, each group of `width` (2, 4 or 8) turned round.
   ///
   /// A rest that fills no group stays as it is.
-  public init(_ source: ByteSource, width: Int) {
+  package init(_ source: ByteSource, width: Int) {
     self.source = source
     self.width = width
   }
 
   /// How many bytes there are: as many as the source has.
-  public var byteCount: Int { source.byteCount }
+  package var byteCount: Int { source.byteCount }
 
   /// As the source.
-  public var isRandomAccess: Bool { source.isRandomAccess }
+  package var isRandomAccess: Bool { source.isRandomAccess }
 
   /// As the source.
-  public var needsPreparation: Bool { source.needsPreparation }
+  package var needsPreparation: Bool { source.needsPreparation }
   /// Prepares the source.
-  public func prepare() throws { try source.prepare() }
+  package func prepare() throws { try source.prepare() }
 
   /// Starts to read at `offset`, which may lie inside a group.
-  public func makeReader(at offset: Int) throws -> any ByteReader {
+  package func makeReader(at offset: Int) throws -> any ByteReader {
     let start = offset / width * width
     return Reader(
       source: try source.makeReader(at: start), place: start, skip: offset - start, width: width,

@@ -4,7 +4,7 @@
 /// elements of the same storage in the same way, whatever the storage holds: tied weights are equal views. What
 /// decides nothing does not count: the stride of a dimension of one element, where a tensor without elements
 /// begins, the conjugation of real numbers, `requires_grad`.
-public struct TensorView: Hashable, Sendable {
+package struct TensorView: Hashable, Sendable {
   /// What is looked at; held, so that its identity stays its own.
   package let storage: Storage
   /// What the elements are.
@@ -16,14 +16,14 @@ public struct TensorView: Hashable, Sendable {
   /// Where the first element lies, in elements.
   package let offset: Int
   /// Whether there are no elements to share: none at all, or none in memory (the meta device).
-  public let isEmpty: Bool
+  package let isEmpty: Bool
   private let isMeta: Bool
   private let isConjugate: Bool
   private let isNegative: Bool
   private let quantization: QuantizationIdentity
 
   /// The view that a tensor is.
-  public init(_ tensor: Tensor) {
+  package init(_ tensor: Tensor) {
     self.init(tensor, isRaw: false)
   }
 
@@ -43,7 +43,7 @@ public struct TensorView: Hashable, Sendable {
   }
 
   /// Whether both read the same elements in the same way.
-  public static func == (left: TensorView, right: TensorView) -> Bool {
+  package static func == (left: TensorView, right: TensorView) -> Bool {
     left.storage === right.storage && left.isEqual(to: right)
   }
 
@@ -55,7 +55,7 @@ public struct TensorView: Hashable, Sendable {
   }
 
   /// Feeds what is compared.
-  public func hash(into hasher: inout Hasher) {
+  package func hash(into hasher: inout Hasher) {
     hasher.combine(ObjectIdentifier(storage))
     hasher.combine(elementType)
     hasher.combine(offset)
@@ -76,7 +76,7 @@ extension TensorView {
 
 extension Tensor {
   /// What decides its values, for comparing it with other tensors by identity.
-  public var view: TensorView { TensorView(self) }
+  package var view: TensorView { TensorView(self) }
 
   /// Which elements it reads, whatever is done to them then: the same for a tensor and its negative view.
   var reach: TensorView { TensorView(self, isRaw: true) }

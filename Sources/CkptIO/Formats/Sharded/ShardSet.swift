@@ -5,13 +5,13 @@ internal import CkptStateDicts
 internal import CkptTensors
 
 /// Shards in a folder without their index, such as several machines have written: each by itself whole.
-public struct ShardSet: Sendable {
+package struct ShardSet: Sendable {
   /// The shards' names, in order.
-  public let shards: [String]
+  package let shards: [String]
   /// How many tensors they hold.
-  public let tensorCount: Int
+  package let tensorCount: Int
   /// The index, to be written.
-  public let plan: OutputPlan
+  package let plan: OutputPlan
 
   /// Reads the shards that an index would name.
   ///
@@ -20,7 +20,7 @@ public struct ShardSet: Sendable {
   ///   - indexName: the index's path; its name less `.index.json` is the shards' name less their numbers.
   ///     The index must lie in the same folder.
   /// - Throws: `CheckpointError.badShard` if one is missing, or if a key occurs twice.
-  public init(_ folder: String, indexName: String) throws {
+  package init(_ folder: String, indexName: String) throws {
     let isSafetensors = !indexName.hasSuffix(".bin.index.json")
     let ending = isSafetensors ? ".safetensors" : ".bin"
     let place = ShardedOutput(
@@ -85,7 +85,7 @@ public struct ShardSet: Sendable {
   }
 
   /// Whether the index is there already, as it would be written.
-  public func isThere() throws -> Bool {
+  package func isThere() throws -> Bool {
     guard let index = plan.files.last, plan.replaces else { return false }
     return try index.isThere(at: plan.path + "/" + index.name)
   }

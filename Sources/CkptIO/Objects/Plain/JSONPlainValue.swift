@@ -1,12 +1,12 @@
 internal import CkptBytes
 internal import CkptPlatform
-public import CkptStateDicts
+package import CkptStateDicts
 
 extension PlainValue {
   /// A JSON value as Python's `json` reads it: numbers without a point or exponent are ints.
   ///
   /// Values nest no deeper than ``JSONValue`` reads them.
-  public init(_ value: JSONValue) {
+  package init(_ value: JSONValue) {
     switch value {
     case .null: self = .none
     case .bool(let value): self = .bool(value)

@@ -1,9 +1,9 @@
-public import CkptPlatform
+package import CkptPlatform
 
 /// A value in JSON, its objects in their order and its numbers as they are written.
 ///
 /// `NaN`, `Infinity` and `-Infinity` are numbers here, as they are to Python's `json`.
-public enum JSONValue: Sendable, Hashable {
+package enum JSONValue: Sendable, Hashable {
   case null
   case bool(Bool)
   /// A number as it is written: `1` is an int, `1.0` and `1e3` are floats.
@@ -13,14 +13,14 @@ public enum JSONValue: Sendable, Hashable {
   case object([Member])
 
   /// A name and its value in an object.
-  public struct Member: Sendable, Hashable {
+  package struct Member: Sendable, Hashable {
     /// The name.
-    public let name: String
+    package let name: String
     /// The value.
-    public let value: JSONValue
+    package let value: JSONValue
 
     /// A member of an object.
-    public init(_ name: String, _ value: JSONValue) {
+    package init(_ name: String, _ value: JSONValue) {
       self.name = name
       self.value = value
     }
@@ -29,7 +29,7 @@ public enum JSONValue: Sendable, Hashable {
   /// Reads a text that is one JSON value.
   ///
   /// - Throws: ``JSONError`` with the place in the text.
-  public init(parsing text: String) throws(JSONError) {
+  package init(parsing text: String) throws(JSONError) {
     var parser = JSONParser(text)
     self = try parser.parse()
   }
@@ -40,7 +40,7 @@ public enum JSONValue: Sendable, Hashable {
   ///   - indent: how deep the first line stands; nil for all on one line.
   ///   - nonFiniteAsText: whether NaN and infinities become the strings `nan`, `inf` and `-inf`, so that
   ///     any reader of JSON takes the text.
-  public func text(indent: Int? = 0, nonFiniteAsText: Bool = false) -> String {
+  package func text(indent: Int? = 0, nonFiniteAsText: Bool = false) -> String {
     switch self {
     case .null: return "null"
     case .bool(let value): return value ? "true" : "false"
@@ -96,22 +96,22 @@ public enum JSONValue: Sendable, Hashable {
 }
 
 /// What is wrong with a text that should be JSON, and where.
-public struct JSONError: Diagnostic, Hashable {
+package struct JSONError: Diagnostic, Hashable {
   /// What is wrong.
-  public let problem: String
+  package let problem: String
   /// The text.
-  public let text: String
+  package let text: String
   /// Where in it, in Unicode scalars from its start.
-  public let offset: Int
+  package let offset: Int
 
   /// A fault of the call.
-  public var kind: DiagnosticKind { .usage }
+  package var kind: DiagnosticKind { .usage }
   /// What is wrong and where, on one line.
-  public var description: String {
+  package var description: String {
     "no JSON: \(problem) at character \(offset + 1) (value \"\(Text.printable(text))\")"
   }
   /// What to do about it.
-  public var remedies: [Remedy] {
+  package var remedies: [Remedy] {
     ["a value is null, true, 3, 0.5, \"text\", [1, 2] or {\"lr\": 0.1}; text needs its quotes"]
   }
 }
