@@ -44,6 +44,6 @@ struct ResizeRuleTests {
     }
     #expect(error?.kind == .badInput)
     #expect(error?.description == "cannot resize: \(problem) (key embed)")
-    #expect(error?.hint == "docs/state-dicts.md tells what each mode of --resize takes")
+    #expect(error?.hint == "docs/state-dicts.md tells what each mode of a ResizeRule takes")
   }
 }
