@@ -12,7 +12,7 @@ struct Batches {
   var isWide: Bool { tensors["0.input"]?.elementType == .float64 }
 
   init(_ path: String) throws {
-    tensors = try Checkpoint(path).stateDict()
+    tensors = try Checkpoint(contentsOf: path).stateDict()
     var count = 0
     while tensors["\(count).input"] != nil, tensors["\(count).target"] != nil { count += 1 }
     guard count > 0 else { throw Complaint("\(path) holds no batches") }

@@ -26,7 +26,7 @@ struct Continue: ParsableCommand {
   @Option(help: "How many steps are trained; the scheduler moves after each.") var steps = 3
 
   func run() throws {
-    let saved = try Checkpoint(checkpoint)
+    let saved = try Checkpoint(contentsOf: checkpoint)
     let state = try saved.stateDict(at: "model")
     let zooModel = try ModelZoo.standard.makeModel(ModelSpec(model), fitting: state)
     let module = zooModel.module

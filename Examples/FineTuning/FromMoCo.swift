@@ -23,7 +23,7 @@ struct FromMoCo: ParsableCommand {
 
   func run() throws {
     // The query encoder without its projector, under the model's own keys.
-    let backbone = try Checkpoint(checkpoint).stateDict(at: "state_dict")
+    let backbone = try Checkpoint(contentsOf: checkpoint).stateDict(at: "state_dict")
       .filter(include: "under:module.encoder_q", exclude: "under:module.encoder_q.fc")
       .renamingKeys(.stripPrefix("module.encoder_q."))
     let zooModel = try ModelZoo.standard.makeModel(

@@ -44,7 +44,7 @@ public struct RecipeBook: Sendable {
   /// Reads the recipes of a file.
   ///
   /// - Throws: `FileError`; `RecipeError.malformed` with the line.
-  public init(path: String) throws {
+  public init(contentsOf path: String) throws {
     let file = try File(readingFrom: path)
     guard file.size <= Self.sizeLimit else {
       throw RecipeError.malformed(
@@ -78,7 +78,7 @@ public struct RecipeBook: Sendable {
     guard FileManager.default.fileExists(atPath: path) else {
       throw RecipeError.unknown(written, known: bundled.recipes.map(\.name))
     }
-    let recipes = try RecipeBook(path: path).recipes
+    let recipes = try RecipeBook(contentsOf: path).recipes
     let names = recipes.map(\.name)
     if let name {
       guard let found = recipes.first(where: { $0.name == name }) else {

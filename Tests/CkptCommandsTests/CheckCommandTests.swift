@@ -70,8 +70,8 @@ struct CheckCommandTests {
     "The suggested command, when run, makes the check pass",
     arguments: ["prefix", "moco", "gamma", "parts"])
   func suggestion(name: String) throws {
-    let found = try Checkpoint(path(name)).stateDict(at: "/")
-    let reference = try Checkpoint(path(name + ".model")).stateDict(at: "/")
+    let found = try Checkpoint(contentsOf: path(name)).stateDict(at: "/")
+    let reference = try Checkpoint(contentsOf: path(name + ".model")).stateDict(at: "/")
     let suggestion = try #require(try found.suggestedRenames(toFit: reference))
     let out = folder.file("renamed.pt")
     #expect(

@@ -15,7 +15,7 @@ struct CommandTests {
   init() throws { folder = try TemporaryFolder() }
 
   private func keys(_ path: String, at: String? = nil) throws -> [String] {
-    try Checkpoint(path).stateDict(at: at).keys
+    try Checkpoint(contentsOf: path).stateDict(at: at).keys
   }
 
   @Test("filter keeps what is selected, and everything beside it")
@@ -24,7 +24,7 @@ struct CommandTests {
     #expect(ckpt("filter", training, "--include", "weight", "--exclude", "fc", "-o", out) == 0)
     let all = try keys(training)
     #expect(try keys(out) == all.filter { $0.contains("weight") && !$0.contains("fc") })
-    #expect(try Checkpoint(out).objectTree().count > 1)
+    #expect(try Checkpoint(contentsOf: out).objectTree().count > 1)
   }
 
   @Test("rename-keys applies its rules in the order given, whatever their options are called")
@@ -64,7 +64,7 @@ struct CommandTests {
   @Test("merge is the main job: filtered, renamed, into a fresh state dict")
   func merge() throws {
     let (fresh, demo) = (Fixtures.path("demo_fresh.pt"), Fixtures.path("demo.pt"))
-    let at = try Checkpoint(demo).stateDictPath()
+    let at = try Checkpoint(contentsOf: demo).stateDictPath()
     let theirs = try keys(demo)
     let prefix = try #require(theirs.first?.split(separator: ".").first.map { String($0) + "." })
     let out = folder.file("out.pt")
@@ -74,8 +74,8 @@ struct CommandTests {
       ckpt(
         "merge", fresh, demo, "--other-at", at, "--exclude", "under:\(prefix)fc", "--strip-prefix",
         prefix, "--skip-mismatched", "--allow-new", "-o", out) == 0)
-    let merged = try Checkpoint(out).stateDict()
-    let source = try Checkpoint(demo).stateDict()
+    let merged = try Checkpoint(contentsOf: out).stateDict()
+    let source = try Checkpoint(contentsOf: demo).stateDict()
     for key in kept where merged[key]?.shape == source[prefix + key]?.shape {
       #expect(try merged[key]?.contiguousBytes() == source[prefix + key]?.contiguousBytes())
     }
@@ -96,7 +96,7 @@ struct CommandTests {
     #expect(ckpt("filter", training, "--include", "weight", "-o", out, "--force", "--dry-run") == 0)
     #expect(try contents(of: out) == [1])
     #expect(ckpt("filter", training, "--include", "weight", "-o", out, "--force") == 0)
-    #expect(try Checkpoint(out).format == .pytorchZip)
+    #expect(try Checkpoint(contentsOf: out).format == .pytorchZip)
     #expect(try folder.names() == ["out.pt"])
   }
 
@@ -221,7 +221,9 @@ struct CommandTests {
         "convert", training, "--drop-objects", "--to-dtype", "bfloat16", "--cast-exclude", "bn",
         "-o",
         out) == 0)
-    let (before, after) = (try Checkpoint(training).stateDict(), try Checkpoint(out).stateDict())
+    let (before, after) = (
+      try Checkpoint(contentsOf: training).stateDict(), try Checkpoint(contentsOf: out).stateDict()
+    )
     for (key, tensor) in before.tensors {
       let isConverted = tensor.elementType.isFloat && !key.contains("bn")
       #expect(after[key]?.elementType == (isConverted ? .bfloat16 : tensor.elementType))
@@ -244,7 +246,7 @@ struct CommandTests {
   func empty() throws {
     let out = folder.file("out.pt")
     #expect(ckpt("filter", training, "--include", "is:none", "--allow-empty", "-o", out) == 0)
-    #expect(try Checkpoint(out).stateDict(at: "model").isEmpty)
+    #expect(try Checkpoint(contentsOf: out).stateDict(at: "model").isEmpty)
   }
 
   @Test("An optimizer's state follows the model, and can itself be cut by its parameters' names")
@@ -252,7 +254,7 @@ struct CommandTests {
     let out = folder.file("out.pt")
     let source = Fixtures.path("optimizers/sgd.pt")
     func ids(_ path: String) throws -> [String] {
-      try Checkpoint(path).optimizerState(at: "optimizer").parameters.map(\.id)
+      try Checkpoint(contentsOf: path).optimizerState(at: "optimizer").parameters.map(\.id)
     }
     #expect(
       ckpt("filter", source, "--exclude", "conv", "-o", out, "--optimizer", "params=auto") == 0)
@@ -325,13 +327,13 @@ struct InspectionCommandTests {
     #expect(ckpt("drop", one, "--at", "optimizer", "-o", two) == 0)
     #expect(ckpt("drop", one, "--at", "adam", "-o", two) == 73)
     #expect(ckpt("drop", two, "--at", "adam", "--plain", "-o", two, "--force") == 0)
-    let checkpoint = try Checkpoint(two)
+    let checkpoint = try Checkpoint(contentsOf: two)
     #expect(try checkpoint.value(at: "epoch").value == .number("-7"))
     #expect(try checkpoint.value(at: "args").type == "dict")
     let left = try checkpoint.objectTree(depth: 1).dropFirst().map(\.path)
     #expect(left == ["model", "epoch", "args", "rng", "best"])
     #expect(ckpt("set", two, "--at", "x", "--value", "1", "--extract", "-o", one, "--force") == 0)
-    #expect(try Checkpoint(one).stateDictPath() == "/")
+    #expect(try Checkpoint(contentsOf: one).stateDictPath() == "/")
   }
 }
 

@@ -34,12 +34,12 @@ struct FoldCommandTests {
     let (source, out) = (try file(form), folder.file("out.pt"))
     #expect(ckpt("fold", source, "-o", out) == 0)
     #expect(
-      try Set(Checkpoint(out).stateDict(at: "/").tensors.map(\.key))
+      try Set(Checkpoint(contentsOf: out).stateDict(at: "/").tensors.map(\.key))
         == ["norm.weight", "a.m.weight", "b.m.weight"])
     #expect(ckpt("get", out, "--at", "epoch") == 0)
     let some = folder.file("some.pt")
     #expect(ckpt("fold", source, "--exclude", "under:a", "-o", some, "--json") == 0)
-    let keys = try Checkpoint(some).stateDict(at: "/").tensors.map(\.key)
+    let keys = try Checkpoint(contentsOf: some).stateDict(at: "/").tensors.map(\.key)
     #expect(keys.contains("b.m.weight") && keys.contains("a." + form.main))
     // Once is enough.
     #expect(ckpt("fold", out, "-o", folder.file("x.pt")) == 65)

@@ -17,8 +17,8 @@ struct MergeMethodTests {
       "merge", models, models, "--at", "base", "--other-at", "one", "--method", "slerp", "--t",
       "under:conv=1", "--t", "0", "--exclude", "is:v", "-o", out)
     #expect(status == 0)
-    let before = try Checkpoint(models)
-    let after = try Checkpoint(out)
+    let before = try Checkpoint(contentsOf: models)
+    let after = try Checkpoint(contentsOf: out)
     let (base, one) = (try before.stateDict(at: "base"), try before.stateDict(at: "one"))
     let merged = try after.stateDict(at: "base")
     #expect(try merged["conv"]?.contiguousBytes() == one["conv"]?.contiguousBytes())
@@ -38,7 +38,7 @@ struct MergeMethodTests {
     #expect(CommandLineTool.run(linear + ["--dry-run"]) == 0)
     #expect(try folder.names().isEmpty)
     #expect(CommandLineTool.run(linear + ["--json"]) == 0)
-    #expect(try Checkpoint(out).stateDict(at: "base")["wide"]?.elementType == .bfloat16)
+    #expect(try Checkpoint(contentsOf: out).stateDict(at: "base")["wide"]?.elementType == .bfloat16)
   }
 
   @Test(
@@ -81,9 +81,10 @@ struct MergeMethodTests {
           .utf8), to: "recipe.yml")
     let out = folder.file("out.pt")
     #expect(ckpt("merge", "--config", recipe, "-o", out) == 0)
-    let base = try Checkpoint(models).stateDict(at: "base")
+    let base = try Checkpoint(contentsOf: models).stateDict(at: "base")
     #expect(
-      try Checkpoint(out).stateDict()["w"]?.contiguousBytes() == base["w"]?.contiguousBytes())
+      try Checkpoint(contentsOf: out).stateDict()["w"]?.contiguousBytes()
+        == base["w"]?.contiguousBytes())
     let bad = try folder.write(
       Array("{merge_method: slerp, models: [{model: none.pt}]}".utf8), to: "bad.yml")
     #expect(ckpt("merge", "--config", bad, "-o", out, "--force") == 66)
@@ -102,7 +103,7 @@ struct MergeMethodTests {
     try Checkpoint(adapter).write(to: weights)
     _ = try folder.write(Array(#"{"lora_alpha": 2, "r": 1}"#.utf8), to: "adapter_config.json")
     #expect(ckpt("merge", file, weights, "--method", "lora", "--scale", "0.5", "-o", out) == 0)
-    #expect(try Checkpoint(out).stateDict()["q.weight"]?.floats() == [3, 22, 6, 34])
+    #expect(try Checkpoint(contentsOf: out).stateDict()["q.weight"]?.floats() == [3, 22, 6, 34])
     _ = try folder.write(Array(#"{"use_dora": true}"#.utf8), to: "adapter_config.json")
     #expect(
       ckpt("merge", file, weights, "--method", "lora", "-o", out, "--force") == 65)

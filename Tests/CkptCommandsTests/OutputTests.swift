@@ -19,7 +19,9 @@ struct OutputTests {
     return folder.file(name)
   }
 
-  private func keys(_ path: String) throws -> [String] { try Checkpoint(path).stateDict().keys }
+  private func keys(_ path: String) throws -> [String] {
+    try Checkpoint(contentsOf: path).stateDict().keys
+  }
 
   @Test("convert writes what is selected, and casts what is meant to be cast")
   func convert() throws {
@@ -31,7 +33,7 @@ struct OutputTests {
       ckpt(
         "convert", source, "--exclude", "under:ema", "--to-dtype", "bf16", "--cast-exclude", "norm",
         "-o", out, "--force") == 0)
-    var stateDict = try Checkpoint(out).stateDict()
+    var stateDict = try Checkpoint(contentsOf: out).stateDict()
     #expect(stateDict["body.w"]?.elementType == .bfloat16)
     #expect(stateDict["body.norm"]?.elementType == .float32)
     #expect(stateDict["ema.w"] == nil)
@@ -39,7 +41,7 @@ struct OutputTests {
       ckpt(
         "convert", source, "--to-dtype", "torch.half", "--cast-include", "is:ema.w", "-o", out,
         "--force") == 0)
-    stateDict = try Checkpoint(out).stateDict()
+    stateDict = try Checkpoint(contentsOf: out).stateDict()
     #expect(stateDict["body.w"]?.elementType == .float32)
     #expect(stateDict["ema.w"]?.elementType == .float16)
     // What selects nothing is an error, and leaves OUT as it was.
@@ -63,7 +65,7 @@ struct OutputTests {
       ckpt("convert", source, "--to-dtype", "fp16", "--cast-include", "is:n", "-o", out) == 65)
     #expect(
       ckpt("convert", source, "--to-dtype", "int", "--cast-include", "is:n", "-o", out) == 0)
-    let written = try Checkpoint(out).stateDict()
+    let written = try Checkpoint(contentsOf: out).stateDict()
     #expect(written["n"]?.elementType == .int32 && written["w"]?.elementType == .float32)
   }
 
@@ -78,7 +80,7 @@ struct OutputTests {
       ckpt(
         "drop", source, "--at", "list/0", "--at", "epoch", "--at", "list/4/0", "--at", "list/2",
         "-o", out) == 0)
-    let left = try Checkpoint(out)
+    let left = try Checkpoint(contentsOf: out)
     #expect(try left.value(at: "list").value.text() == JSONValue(parsing: "[1, 3, [5]]").text())
     #expect(throws: CheckpointError.self) { try left.value(at: "epoch") }
     let before = try contents(of: out)
@@ -141,7 +143,9 @@ struct OutputTests {
     let (base, other) = (try file("a.pt", ["x", "y"]), try file("b.pt", ["module.y", "module.x"]))
     let out = folder.file("out.pt")
     #expect(ckpt("merge", base, other, "--recipe", "data-parallel", "-o", out) == 0)
-    let (written, theirs) = (try Checkpoint(out).stateDict(), try Checkpoint(other).stateDict())
+    let (written, theirs) = (
+      try Checkpoint(contentsOf: out).stateDict(), try Checkpoint(contentsOf: other).stateDict()
+    )
     for key in ["x", "y"] {
       #expect(try written[key]?.contiguousBytes() == theirs["module." + key]?.contiguousBytes())
     }
@@ -198,20 +202,22 @@ struct OutputTests {
     bytes += [UInt8](repeating: 0, count: (32 - bytes.count % 32) % 32)
     bytes += integer(Float(1).bitPattern) + integer(Float(2).bitPattern)
     let source = try folder.write(bytes, to: "a.gguf")
-    let plan = try Checkpoint(source).plan(writingTo: folder.file("a.safetensors"))
+    let plan = try Checkpoint(contentsOf: source).plan(writingTo: folder.file("a.safetensors"))
     #expect(plan.report.lostMetadata == ["tokens"])
     #expect(
-      try Checkpoint(source).plan(writingTo: folder.file("a.pt")).report.lostMetadata
+      try Checkpoint(contentsOf: source).plan(writingTo: folder.file("a.pt")).report.lostMetadata
         == ["general.architecture", "llama.block_count", "tokens"])
     #expect(ckpt("convert", source, "-o", folder.file("a.safetensors")) == 0)
-    let written = try Checkpoint(folder.file("a.safetensors")).metadata
+    let written = try Checkpoint(contentsOf: folder.file("a.safetensors")).metadata
     for (key, value) in [
       ("general.architecture", "llama"), ("llama.block_count", "2"), ("format", "pt"),
     ] { #expect(written.contains { $0.key == key && $0.value == value }, "\(key)") }
     #expect(ckpt("convert", folder.file("a.safetensors"), "-o", folder.file("b.gguf")) == 0)
     #expect(
-      try Checkpoint(folder.file("b.gguf")).metadata.map(\.key).sorted()
+      try Checkpoint(contentsOf: folder.file("b.gguf")).metadata.map(\.key).sorted()
         == ["general.architecture", "llama.block_count"])
-    #expect(try Checkpoint(source).plan(writingTo: folder.file("c.gguf")).report.lostMetadata == [])
+    #expect(
+      try Checkpoint(contentsOf: source).plan(writingTo: folder.file("c.gguf")).report.lostMetadata
+        == [])
   }
 }

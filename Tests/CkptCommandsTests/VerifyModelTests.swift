@@ -62,7 +62,7 @@ struct VerifyModelTests {
     #expect(ckpt("verify", file, "--at", "state", "--model", albert + ":layers=x") == 64)
     let out = folder.file("figures.pt")
     #expect(ckpt("verify", file, "--at", "state", "--model", spec, "--dump", out) == 0)
-    #expect(try Checkpoint(out).stateDict().keys.contains("norms/classifier.weight"))
+    #expect(try Checkpoint(contentsOf: out).stateDict().keys.contains("norms/classifier.weight"))
     #expect(ckpt("verify", trained, "--model", "/none.yml") == 66)
     let broken = folder.file("broken.yaml")
     try "model:\n  fc: Linear(16)\n".write(toFile: broken, atomically: true, encoding: .utf8)
@@ -79,8 +79,8 @@ struct VerifyModelTests {
     let source = Fixtures.path("models/mlp.pt")
     let out = folder.file("out.pt")
     #expect(ckpt("verify", source, "--model", "mlp", "--at", "state", "--dump", out) == 0)
-    let found = try Checkpoint(out).stateDict()
-    let wanted = try Checkpoint(source).stateDict(at: "/")
+    let found = try Checkpoint(contentsOf: out).stateDict()
+    let wanted = try Checkpoint(contentsOf: source).stateDict(at: "/")
     for key in ["logits", "losses"] {
       var numbers: [[Double]] = []
       for tensor in [found[key], wanted[key]] {
@@ -104,7 +104,7 @@ struct VerifyModelTests {
 
   @Test("--dump computes in 64 bits where the input is of 64 bits")
   func wide() throws {
-    let source = try Checkpoint(Fixtures.path("models/mlp.pt"))
+    let source = try Checkpoint(contentsOf: Fixtures.path("models/mlp.pt"))
     let input = try #require(try source.stateDict(at: "/")["input"])
     let reader = try input.makeElementReader()
     var values = [Double](repeating: 0, count: input.elementCount)
@@ -118,7 +118,7 @@ struct VerifyModelTests {
       ])
     ).write(to: path)
     #expect(ckpt("verify", path, "--model", "mlp", "--at", "state", "--dump", out) == 0)
-    let found = try Checkpoint(out).stateDict()
+    let found = try Checkpoint(contentsOf: out).stateDict()
     #expect(found["logits"]?.elementType == .float64)
     #expect(found["after/2.weight"]?.elementType == .float64)
   }

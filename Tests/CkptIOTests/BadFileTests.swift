@@ -19,7 +19,7 @@ struct BadFileTests {
   func bad(example: Case) throws {
     let folder = try TemporaryFolder()
     let error = #expect(throws: (any Error).self) {
-      let checkpoint = try Checkpoint(Fixtures.path("bad/" + example.file))
+      let checkpoint = try Checkpoint(contentsOf: Fixtures.path("bad/" + example.file))
       _ = try checkpoint.stateDict()
       try checkpoint.write(to: folder.file("out.pt"))
     }
@@ -47,7 +47,7 @@ struct BadFileTests {
           truncatingIfNeeded: random.next())
       }
       do {
-        let checkpoint = try Checkpoint(folder.write(changed, to: "x.pt"))
+        let checkpoint = try Checkpoint(contentsOf: folder.write(changed, to: "x.pt"))
         _ = try checkpoint.objectTree(depth: 8)
         for (_, tensor) in try checkpoint.stateDict().tensors where tensor.byteCount < 1 << 20 {
           if !tensor.isMeta { _ = try tensor.contiguousBytes() }

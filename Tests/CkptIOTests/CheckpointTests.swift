@@ -23,7 +23,7 @@ struct CheckpointTests {
     var random = SeededRandom(seed)
     let original = try randomStateDict(&random)
     try Checkpoint(original).write(to: folder.file("a.pt"))
-    let read = try Checkpoint(folder.file("a.pt")).stateDict(at: "/")
+    let read = try Checkpoint(contentsOf: folder.file("a.pt")).stateDict(at: "/")
     #expect(read.keys == original.keys)
     #expect(read.ties == original.ties)
     for (key, tensor) in original.tensors {
@@ -71,13 +71,13 @@ struct CheckpointTests {
 
   @Test("The state dict is found under its key, and everything beside it stays")
   func edit() throws {
-    var checkpoint = try Checkpoint(Fixtures.path("training.pt"))
+    var checkpoint = try Checkpoint(contentsOf: Fixtures.path("training.pt"))
     #expect(try checkpoint.stateDictPath() == "model")
     let before = try checkpoint.objectTree(depth: 20)
     let kept = try checkpoint.stateDict().filter { key, _ in key.hasSuffix("weight") }
     try checkpoint.replaceStateDict(at: "model", with: kept)
     try checkpoint.write(to: folder.file("out.pt"))
-    let written = try Checkpoint(folder.file("out.pt"))
+    let written = try Checkpoint(contentsOf: folder.file("out.pt"))
     #expect(try written.stateDict().keys == kept.keys)
     #expect(try bytes(written.stateDict()) == bytes(kept))
     let outside = { (lines: [ObjectLine]) in
@@ -88,14 +88,14 @@ struct CheckpointTests {
 
   @Test("Values of another checkpoint are copied in, ties and all")
   func merge() throws {
-    let other = try Checkpoint(Fixtures.path("module_state_dict.pt"))
+    let other = try Checkpoint(contentsOf: Fixtures.path("module_state_dict.pt"))
     let theirs = try other.stateDict(at: "/").renamingKeys(.addPrefix("x."))
-    var checkpoint = try Checkpoint(Fixtures.path("training.pt"))
+    var checkpoint = try Checkpoint(contentsOf: Fixtures.path("training.pt"))
     var own = try checkpoint.stateDict()
     try own.update(with: theirs, allowNew: true)
     try checkpoint.replaceStateDict(at: "model", with: own)
     try checkpoint.write(to: folder.file("out.pt"))
-    let written = try Checkpoint(folder.file("out.pt")).stateDict(at: "model")
+    let written = try Checkpoint(contentsOf: folder.file("out.pt")).stateDict(at: "model")
     #expect(written.keys == own.keys)
     #expect(try bytes(written) == bytes(own))
     #expect(written.ties == own.ties)
@@ -103,18 +103,18 @@ struct CheckpointTests {
 
   @Test("One part can be written alone")
   func extract() throws {
-    var checkpoint = try Checkpoint(Fixtures.path("training.pt"))
+    var checkpoint = try Checkpoint(contentsOf: Fixtures.path("training.pt"))
     let model = try checkpoint.stateDict()
     try checkpoint.extract(at: "model")
     try checkpoint.write(to: folder.file("out.pt"))
-    let written = try Checkpoint(folder.file("out.pt"))
+    let written = try Checkpoint(contentsOf: folder.file("out.pt"))
     #expect(try written.stateDictPath() == "/")
     #expect(try bytes(written.stateDict()) == bytes(model))
   }
 
   @Test("Where two state dicts could be meant, both are named")
   func candidates() throws {
-    let checkpoint = try Checkpoint(Fixtures.path("two_candidates.pt"))
+    let checkpoint = try Checkpoint(contentsOf: Fixtures.path("two_candidates.pt"))
     let error = #expect(throws: CheckpointError.self) { try checkpoint.stateDictPath() }
     guard case .unclear(_, let candidates)? = error else {
       Issue.record("another error")
@@ -128,7 +128,7 @@ struct CheckpointTests {
 
   @Test("A path that leads nowhere says what is there")
   func paths() throws {
-    let checkpoint = try Checkpoint(Fixtures.path("training.pt"))
+    let checkpoint = try Checkpoint(contentsOf: Fixtures.path("training.pt"))
     let error = #expect(throws: CheckpointError.self) { try checkpoint.stateDict(at: "mdoel") }
     #expect(error?.hint?.contains("model") == true)
     #expect(
@@ -143,26 +143,26 @@ struct CheckpointTests {
   @Test("The output may not be lost: an existing file stays unless it is to be replaced")
   func existing() throws {
     let path = try folder.write([1, 2, 3], to: "out.pt")
-    let checkpoint = try Checkpoint(Fixtures.path("one_tensor.pt"))
+    let checkpoint = try Checkpoint(contentsOf: Fixtures.path("one_tensor.pt"))
     #expect(throws: FileError.self) { try checkpoint.write(to: path) }
     #expect(try contents(of: path) == [1, 2, 3])
     try checkpoint.write(to: path, replacingExisting: true)
-    #expect(try Checkpoint(path).objectTree().count == checkpoint.objectTree().count)
+    #expect(try Checkpoint(contentsOf: path).objectTree().count == checkpoint.objectTree().count)
   }
 
   @Test("A checkpoint can be written over itself")
   func overItself() throws {
     let path = try folder.write(contents(of: Fixtures.path("training.pt")), to: "a.pt")
-    var checkpoint = try Checkpoint(path)
+    var checkpoint = try Checkpoint(contentsOf: path)
     let kept = try checkpoint.stateDict().filter(include: "weight")
     try checkpoint.replaceStateDict(at: "model", with: kept)
     try checkpoint.write(to: path, replacingExisting: true)
-    #expect(try bytes(Checkpoint(path).stateDict()) == bytes(kept))
+    #expect(try bytes(Checkpoint(contentsOf: path).stateDict()) == bytes(kept))
   }
 
   @Test("Plain data is what torch.load(weights_only=True) takes: every change is told")
   func plain() throws {
-    var checkpoint = try Checkpoint(Fixtures.path("python_objects.pt"))
+    var checkpoint = try Checkpoint(contentsOf: Fixtures.path("python_objects.pt"))
     let changes = try checkpoint.makePlain()
     #expect(!changes.isEmpty)
     #expect(changes.contains { $0.path == "namespace" })
@@ -171,9 +171,9 @@ struct CheckpointTests {
 
   @Test("Places are named as --at takes them, through lists and tuples")
   func places() throws {
-    var checkpoint = try Checkpoint(Fixtures.path("cycles.pt"))
+    var checkpoint = try Checkpoint(contentsOf: Fixtures.path("cycles.pt"))
     #expect(try checkpoint.makePlain().map(\.path) == ["2", "3"])
-    checkpoint = try Checkpoint(Fixtures.path("protocol_4.pt"))
+    checkpoint = try Checkpoint(contentsOf: Fixtures.path("protocol_4.pt"))
     for line in try checkpoint.objectTree(depth: 9) where line.sameAs == nil {
       #expect(try checkpoint.objectTree(at: line.path, depth: 0).first?.summary == line.summary)
     }
@@ -182,7 +182,7 @@ struct CheckpointTests {
   @Test("The planned size is the size")
   func planned() throws {
     for name in ["training", "demo", "many_keys"] {
-      let checkpoint = try Checkpoint(Fixtures.path(name + ".pt"))
+      let checkpoint = try Checkpoint(contentsOf: Fixtures.path(name + ".pt"))
       let path = folder.file(name + ".pt")
       let planned = try checkpoint.plannedByteCount(for: path)
       try checkpoint.write(to: path)

@@ -14,7 +14,7 @@ struct CompactingTests {
 
   @Test("Every fixture holds the same afterwards", arguments: Fixtures.described)
   func fixtures(name: String) throws {
-    var checkpoint = try Checkpoint(Fixtures.path(name + ".pt"))
+    var checkpoint = try Checkpoint(contentsOf: Fixtures.path(name + ".pt"))
     guard checkpoint.format != .torchScript else {
       #expect(
         message(of: CheckpointError.self) { try checkpoint.compact() }
@@ -25,7 +25,8 @@ struct CompactingTests {
     let report = try checkpoint.compact()
     try checkpoint.write(to: folder.file("out.pt"))
     let (before, after) = (
-      try Checkpoint(Fixtures.path(name + ".pt")), try Checkpoint(folder.file("out.pt"))
+      try Checkpoint(contentsOf: Fixtures.path(name + ".pt")),
+      try Checkpoint(contentsOf: folder.file("out.pt"))
     )
     let lines = { (checkpoint: Checkpoint) in
       try checkpoint.objectTree(depth: 20).map { "\($0.path) \($0.summary) \($0.sameAs ?? "")" }
@@ -43,7 +44,7 @@ struct CompactingTests {
 
   @Test("A saved slice no longer drags its storage along, and what overlaps stays shared")
   func views() throws {
-    var checkpoint = try Checkpoint(Fixtures.path("views.pt"))
+    var checkpoint = try Checkpoint(contentsOf: Fixtures.path("views.pt"))
     // Only the view is kept, as people do who save a slice.
     let kept = try checkpoint.stateDict(at: "/").filter { key, _ in key == "offset" }
     try checkpoint.replaceStateDict(at: "/", with: kept)
@@ -51,13 +52,14 @@ struct CompactingTests {
     #expect(report.before == 96 && report.after == 24 && report.saved == 72)
     #expect(report.shrunk.map(\.path) == ["offset"])
     try checkpoint.write(to: folder.file("slice.pt"))
-    let slice = try #require(try Checkpoint(folder.file("slice.pt")).stateDict()["offset"])
+    let slice = try #require(
+      try Checkpoint(contentsOf: folder.file("slice.pt")).stateDict()["offset"])
     #expect(slice.storage.byteCount == 24 && slice.strides == [3, 1] && slice.offset == 0)
-    checkpoint = try Checkpoint(Fixtures.path("views.pt"))
+    checkpoint = try Checkpoint(contentsOf: Fixtures.path("views.pt"))
     try checkpoint.compact()
     try checkpoint.write(to: folder.file("all.pt"))
-    let ties = try Checkpoint(folder.file("all.pt")).stateDict().ties
-    #expect(ties == (try Checkpoint(Fixtures.path("views.pt")).stateDict().ties))
+    let ties = try Checkpoint(contentsOf: folder.file("all.pt")).stateDict().ties
+    #expect(ties == (try Checkpoint(contentsOf: Fixtures.path("views.pt")).stateDict().ties))
   }
 
   @Test("Damage in what is left out is found, too")
@@ -67,7 +69,7 @@ struct CompactingTests {
     let reader = try ZipReader(path: source)
     let record = try #require(reader.entry(named: "views/data/0"))
     bytes[try reader.dataOffset(of: record)] ^= 1
-    var checkpoint = try Checkpoint(folder.write(bytes, to: "views.pt"))
+    var checkpoint = try Checkpoint(contentsOf: folder.write(bytes, to: "views.pt"))
     let kept = try checkpoint.stateDict(at: "/").filter { key, _ in key == "offset" }
     try checkpoint.replaceStateDict(at: "/", with: kept)
     #expect(try checkpoint.compact().saved == 72)

@@ -41,18 +41,18 @@ struct DistributedNumpyGGUFTests {
       ("zero3/global_step7", "zero3", .deepSpeed),
     ])
   func tensors(name: String, account: String, format: Checkpoint.Format) throws {
-    let checkpoint = try Checkpoint(Self.path(name))
+    let checkpoint = try Checkpoint(contentsOf: Self.path(name))
     #expect(checkpoint.format == format)
     try expect(checkpoint.stateDict(), account)
     // Written as PyTorch's, it is the same.
     try checkpoint.write(to: folder.file("out.pt"))
-    try expect(Checkpoint(folder.file("out.pt")).stateDict(), account)
+    try expect(Checkpoint(contentsOf: folder.file("out.pt")).stateDict(), account)
   }
 
   @Test("Shared parameters of DeepSpeed's stay one")
   func shared() throws {
     for name in ["zero1", "zero3"] {
-      let stateDict = try Checkpoint(Self.path(name)).stateDict()
+      let stateDict = try Checkpoint(contentsOf: Self.path(name)).stateDict()
       #expect(stateDict.ties.map(Set.init) == [["head.weight", "tied.weight"]])
     }
   }
@@ -64,7 +64,7 @@ struct DistributedNumpyGGUFTests {
       ("scalar", "scalar"),
     ] {
       let expected = try Fixtures.decode([Expected].self, from: "formats_more/arrays.json")
-      let stateDict = try Checkpoint(Self.path(name + ".npy")).stateDict()
+      let stateDict = try Checkpoint(contentsOf: Self.path(name + ".npy")).stateDict()
       #expect(stateDict.keys == ["arr_0"])
       let digest = expected.first { $0.key == key }?.sha256
       #expect(sha256(try #require(stateDict["arr_0"]).contiguousBytes()) == digest)
@@ -92,17 +92,17 @@ struct DistributedNumpyGGUFTests {
 
   @Test("The chunks of a distributed checkpoint's tensors are put together, whatever their shape")
   func sharded() throws {
-    let checkpoint = try Checkpoint(Self.path("distributed_sharded"))
+    let checkpoint = try Checkpoint(contentsOf: Self.path("distributed_sharded"))
     #expect(checkpoint.format == .distributed)
     try expect(leaves(checkpoint), "distributed_sharded")
     try checkpoint.write(to: folder.file("out.pt"))
-    try expect(leaves(Checkpoint(folder.file("out.pt"))), "distributed_sharded")
+    try expect(leaves(Checkpoint(contentsOf: folder.file("out.pt"))), "distributed_sharded")
   }
 
   @Test("Any part of a tensor of chunks can be read")
   func parts() throws {
     var random = SeededRandom(4)
-    let stateDict = try Checkpoint(Self.path("distributed_sharded")).stateDict()
+    let stateDict = try Checkpoint(contentsOf: Self.path("distributed_sharded")).stateDict()
     for (_, tensor) in stateDict.tensors {
       let whole = try tensor.contiguousBytes()
       for _ in 0..<20 {
@@ -115,12 +115,12 @@ struct DistributedNumpyGGUFTests {
 
   @Test("Objects and nesting of a distributed checkpoint survive, and can be written as one again")
   func nested() throws {
-    let checkpoint = try Checkpoint(Self.path("distributed"))
+    let checkpoint = try Checkpoint(contentsOf: Self.path("distributed"))
     let before = try checkpoint.objectTree(depth: 9)
     #expect(before.contains { $0.path == "epoch" && $0.summary == "3" })
     #expect(before.contains { $0.path == "note" && $0.summary == "\"né\"" })
     try checkpoint.write(to: folder.file("again.dcp"))
-    let again = try Checkpoint(folder.file("again.dcp"))
+    let again = try Checkpoint(contentsOf: folder.file("again.dcp"))
     #expect(again.format == .distributed)
     let after = try again.objectTree(depth: 9)
     #expect(after.map { $0.path + " " + $0.summary } == before.map { $0.path + " " + $0.summary })
@@ -134,17 +134,17 @@ struct DistributedNumpyGGUFTests {
     "What is written into a format and read again is the same",
     arguments: ["out.npz", "out.gguf", "out.dcp"])
   func roundTrip(name: String) throws {
-    let source = try Checkpoint(Self.path("zero2"))
+    let source = try Checkpoint(contentsOf: Self.path("zero2"))
     var options = WriteOptions()
     options.ties = .copy
     try source.write(to: folder.file(name), options: options)
     let first = try files(of: folder.file(name))
-    try expect(Checkpoint(folder.file(name)).stateDict(), "zero2")
+    try expect(Checkpoint(contentsOf: folder.file(name)).stateDict(), "zero2")
     try source.write(to: folder.file(name), options: options, replacingExisting: true)
     #expect(try files(of: folder.file(name)) == first)
-    let checkpoint = try Checkpoint(folder.file(name))
+    let checkpoint = try Checkpoint(contentsOf: folder.file(name))
     try checkpoint.write(to: folder.file("back.pt"))
-    try expect(Checkpoint(folder.file("back.pt")).stateDict(), "zero2")
+    try expect(Checkpoint(contentsOf: folder.file("back.pt")).stateDict(), "zero2")
   }
 
   private func files(of path: String) throws -> [[UInt8]] {
@@ -154,7 +154,7 @@ struct DistributedNumpyGGUFTests {
 
   @Test("Quantized tensors are written as floats if that is asked for, and only then")
   func dequantized() throws {
-    let checkpoint = try Checkpoint(Self.path("quantized.gguf"))
+    let checkpoint = try Checkpoint(contentsOf: Self.path("quantized.gguf"))
     let stateDict = try checkpoint.stateDict()
     #expect(stateDict["q4_k"]?.storage.blocks?.name == "Q4_K")
     for name in ["out.pt", "out.safetensors", "out.npz"] {
@@ -167,7 +167,7 @@ struct DistributedNumpyGGUFTests {
     options.dequantizes = true
     for name in ["out.pt", "out.gguf", "out.safetensors"] {
       try checkpoint.write(to: folder.file(name), options: options)
-      let written = try Checkpoint(folder.file(name)).stateDict()
+      let written = try Checkpoint(contentsOf: folder.file(name)).stateDict()
       #expect(written.keys.sorted() == stateDict.keys.sorted())
       for (key, tensor) in stateDict.tensors {
         #expect(try written[key]?.contiguousBytes() == tensor.contiguousBytes(), "\(name) \(key)")
@@ -177,14 +177,14 @@ struct DistributedNumpyGGUFTests {
 
   @Test("Quantized tensors stay in their blocks from one GGUF file to another")
   func keptBlocks() throws {
-    let checkpoint = try Checkpoint(Self.path("quantized.gguf"))
+    let checkpoint = try Checkpoint(contentsOf: Self.path("quantized.gguf"))
     let stateDict = try checkpoint.stateDict()
     var renamed = StateDict()
     for (key, tensor) in stateDict.tensors { renamed["x." + key] = tensor }
     var edited = checkpoint
     try edited.replaceStateDict(at: "/", with: renamed)
     try edited.write(to: folder.file("renamed.gguf"))
-    let written = try Checkpoint(folder.file("renamed.gguf")).stateDict()
+    let written = try Checkpoint(contentsOf: folder.file("renamed.gguf")).stateDict()
     #expect(written.keys == stateDict.keys.map { "x." + $0 })
     for (key, tensor) in stateDict.tensors {
       let other = try #require(written["x." + key])
@@ -198,14 +198,14 @@ struct DistributedNumpyGGUFTests {
     var computed = StateDict()
     computed["q4_k"] = try #require(stateDict["q4_k"]).converting(to: .float16)
     try Checkpoint(computed).write(to: folder.file("half.gguf"))
-    let half = try Checkpoint(folder.file("half.gguf")).stateDict()
+    let half = try Checkpoint(contentsOf: folder.file("half.gguf")).stateDict()
     #expect(half["q4_k"]?.elementType == .float16)
     #expect(half["q4_k"]?.storage.blocks == nil)
   }
 
   @Test("A TorchScript module's code can be read, and nothing else passes for it")
   func code() throws {
-    let checkpoint = try Checkpoint(Fixtures.path("torchscript.pt"))
+    let checkpoint = try Checkpoint(contentsOf: Fixtures.path("torchscript.pt"))
     let name = try #require(checkpoint.records.map(\.name).first { $0.hasSuffix(".py") })
     #expect(name.hasPrefix("code/"))
     #expect(try checkpoint.recordText(name).contains("class Small(Module)"))
@@ -238,19 +238,19 @@ struct DistributedNumpyGGUFTests {
     try ZipWriter(padding: pytorchPadding).write(records, to: output.file)
     try output.commit()
     #expect(throws: CheckpointError.self) {
-      try Checkpoint(path).write(to: folder.file("out.dcp"))
+      try Checkpoint(contentsOf: path).write(to: folder.file("out.dcp"))
     }
   }
 
   @Test("A GGUF file made from another keeps all that that one says of itself")
   func ggufMetadata() throws {
-    var checkpoint = try Checkpoint(Self.path("quantized.gguf"))
+    var checkpoint = try Checkpoint(contentsOf: Self.path("quantized.gguf"))
     let before = checkpoint.metadata.map { $0.key + $0.value }
     #expect(before.contains("some.negative-7"))
     let kept = try checkpoint.stateDict().filter(include: "is:f32")
     try checkpoint.replaceStateDict(at: "/", with: kept)
     try checkpoint.write(to: folder.file("out.gguf"))
-    let written = try Checkpoint(folder.file("out.gguf"))
+    let written = try Checkpoint(contentsOf: folder.file("out.gguf"))
     #expect(written.metadata.map { $0.key + $0.value } == before)
     #expect(try written.stateDict().keys == ["f32"])
   }
@@ -273,7 +273,7 @@ struct DistributedNumpyGGUFTests {
     }
     #expect(found > 0)
     let error = #expect(throws: (any Error).self) {
-      try Checkpoint(path).write(to: folder.file("out.pt"))
+      try Checkpoint(contentsOf: path).write(to: folder.file("out.pt"))
     }
     #expect((error as? any Diagnostic)?.description.contains("CRC-32") == true)
   }
@@ -289,7 +289,7 @@ struct DistributedNumpyGGUFTests {
     arguments: try Fixtures.decode([BadCase].self, from: "formats_more/bad/bad.json"))
   func bad(example: BadCase) throws {
     let error = #expect(throws: (any Error).self) {
-      let checkpoint = try Checkpoint(Self.path("bad/" + example.file))
+      let checkpoint = try Checkpoint(contentsOf: Self.path("bad/" + example.file))
       _ = try checkpoint.stateDict()
       try checkpoint.write(to: folder.file("out.pt"))
     }
@@ -320,7 +320,7 @@ struct DistributedNumpyGGUFTests {
         }
         _ = try folder.write(bytes, to: name + "/" + target)
         do {
-          let checkpoint = try Checkpoint(path)
+          let checkpoint = try Checkpoint(contentsOf: path)
           _ = try checkpoint.objectTree(depth: 8)
           try checkpoint.write(to: folder.file("out.pt"), replacingExisting: true)
         } catch is any Diagnostic {}

@@ -37,7 +37,7 @@ struct FixtureTests {
   @Test("Keys, dtypes, shapes, strides, offsets, sharing and values", arguments: Fixtures.described)
   func read(name: String) throws {
     let expected = try Fixtures.decode(Description.self, from: name + ".json")
-    let checkpoint = try Checkpoint(Fixtures.path(name + ".pt"))
+    let checkpoint = try Checkpoint(contentsOf: Fixtures.path(name + ".pt"))
     guard let at = expected.at, let tensors = expected.tensors else { return }
     let stateDict = try checkpoint.stateDict(at: at)
     #expect(stateDict.tensors.map(\.key) == tensors.map(\.key))
@@ -85,7 +85,7 @@ struct FixtureTests {
     guard try Fixtures.decode(Description.self, from: name + ".json").identical else { return }
     let path = Fixtures.path(name + ".pt")
     let folder = try TemporaryFolder()
-    try Checkpoint(path).write(to: folder.file("out.pt"))
+    try Checkpoint(contentsOf: path).write(to: folder.file("out.pt"))
     let (before, after) = (try ZipReader(path: path), try ZipReader(path: folder.file("out.pt")))
     #expect(try pickle(after) == pickle(before))
   }
@@ -100,9 +100,9 @@ struct FixtureTests {
     arguments: Fixtures.checkpoints.filter { !$0.hasPrefix("torchscript") })
   func rewrite(name: String) throws {
     let folder = try TemporaryFolder()
-    let original = try Checkpoint(Fixtures.path(name + ".pt"))
+    let original = try Checkpoint(contentsOf: Fixtures.path(name + ".pt"))
     try original.write(to: folder.file("first.pt"))
-    let first = try Checkpoint(folder.file("first.pt"))
+    let first = try Checkpoint(contentsOf: folder.file("first.pt"))
     let lines = { (checkpoint: Checkpoint) in
       try checkpoint.objectTree(depth: 20).map { "\($0.path) \($0.summary) \($0.sameAs ?? "")" }
     }

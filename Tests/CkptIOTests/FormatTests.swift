@@ -37,7 +37,7 @@ struct FormatTests {
   @Test("What Hugging Face's libraries wrote is read as they read it", arguments: names)
   func read(name: String) throws {
     let expected = try Fixtures.decode(Described.self, from: "formats/\(name).json")
-    let checkpoint = try Checkpoint(path(name))
+    let checkpoint = try Checkpoint(contentsOf: path(name))
     let stateDict = try checkpoint.stateDict()
     #expect(stateDict.keys == expected.tensors.map(\.key))
     for entry in expected.tensors {
@@ -55,7 +55,7 @@ struct FormatTests {
     "Written anew, a safetensors file is the same bytes, whatever the order of the keys",
     arguments: names.filter { !$0.hasPrefix("sharded") })
   func rewrite(name: String) throws {
-    let original = try Checkpoint(path(name))
+    let original = try Checkpoint(contentsOf: path(name))
     try original.write(to: folder.file("a.safetensors"))
     #expect(try contents(of: folder.file("a.safetensors")) == contents(of: path(name)))
     var reversed = StateDict()
@@ -77,7 +77,7 @@ struct FormatTests {
     var options = WriteOptions(format: name == "sharded" ? .safetensorsIndex : .pytorchIndex)
     options.maxShardByteCount = 120
     let out = folder.file("out")
-    try Checkpoint(path(name)).write(to: out, options: options)
+    try Checkpoint(contentsOf: path(name)).write(to: out, options: options)
     let (theirs, ours) = (try Folder(path(name)), try Folder(out))
     #expect(ours.names == theirs.names)
     for file in ours.names where !file.hasSuffix(".json") {
@@ -95,14 +95,14 @@ struct FormatTests {
         Index.self, from: Data(contentsOf: URL(filePath: folder + "/" + index)))
     }
     #expect(try read(out) == read(path(name)))
-    let again = try Checkpoint(out)
-    #expect(try bytes(again.stateDict()) == bytes(Checkpoint(path(name)).stateDict()))
+    let again = try Checkpoint(contentsOf: out)
+    #expect(try bytes(again.stateDict()) == bytes(Checkpoint(contentsOf: path(name)).stateDict()))
     #expect(try again.stateDict().ties == (name == "sharded" ? [] : [["tied", "wte.weight"]]))
   }
 
   @Test("A checkpoint goes through every format and comes back")
   func around() throws {
-    let model = try Checkpoint(Fixtures.path("training.pt")).stateDict()
+    let model = try Checkpoint(contentsOf: Fixtures.path("training.pt")).stateDict()
     var options = WriteOptions()
     options.dropsObjects = true
     options.maxShardByteCount = 20
@@ -111,8 +111,8 @@ struct FormatTests {
       "a.safetensors", "s/m.safetensors.index.json", "b/p.bin.index.json", "c.pt",
     ].enumerated() {
       let target = folder.file(name)
-      try Checkpoint(source).write(to: target, options: options)
-      let read = try Checkpoint(target)
+      try Checkpoint(contentsOf: source).write(to: target, options: options)
+      let read = try Checkpoint(contentsOf: target)
       #expect(try bytes(read.stateDict()) == bytes(model))
       #expect(read.format == [.safetensors, .safetensorsIndex, .pytorchIndex, .pytorchZip][step])
       source = target
@@ -122,7 +122,7 @@ struct FormatTests {
 
   @Test("What a format cannot hold is an error that lists it, or is left out and reported")
   func dropped() throws {
-    let checkpoint = try Checkpoint(Fixtures.path("training.pt"))
+    let checkpoint = try Checkpoint(contentsOf: Fixtures.path("training.pt"))
     let out = folder.file("out.safetensors")
     let error = #expect(throws: CheckpointError.self) { try checkpoint.write(to: out) }
     #expect(error?.description.contains("optimizer") == true && error?.kind == .badInput)
@@ -133,7 +133,7 @@ struct FormatTests {
     #expect(report.dropped.map(\.path).contains("epoch"))
     #expect(
       message(of: CheckpointError.self) {
-        try Checkpoint(Fixtures.path("quantized.pt")).write(to: out, options: options)
+        try Checkpoint(contentsOf: Fixtures.path("quantized.pt")).write(to: out, options: options)
       }
         == "safetensors cannot hold the quantized quint8 tensor \"per_tensor\" (\(Fixtures.path("quantized.pt")))"
     )
@@ -154,13 +154,13 @@ struct FormatTests {
     #expect(plan.report.tied.map(\.key) == ["head"] && plan.report.tied.map(\.kept) == ["wte"])
     #expect(Set(plan.report.copied) == ["wte", "row"])
     try plan.write()
-    let read = try Checkpoint(out)
+    let read = try Checkpoint(contentsOf: out)
     let header = String(decoding: try contents(of: out).prefix(400), as: UTF8.self)
     #expect(header.contains(#""head":"wte""#) && !header.contains(#""head":{"#))
     #expect(try read.stateDict().ties == [["wte", "head"]])
     options.ties = .copy
     try checkpoint.write(to: out, options: options, replacingExisting: true)
-    #expect(try bytes(Checkpoint(out).stateDict()) == bytes(stateDict))
+    #expect(try bytes(Checkpoint(contentsOf: out).stateDict()) == bytes(stateDict))
     options.ties = .error
     #expect(
       message(of: CheckpointError.self) { try checkpoint.plan(writingTo: out, options: options) }
@@ -169,9 +169,11 @@ struct FormatTests {
 
   @Test("Metadata that PyTorch's files have no place for is named")
   func metadata() throws {
-    let report = try Checkpoint(path("nothing")).plan(writingTo: folder.file("out.pt")).report
+    let report = try Checkpoint(contentsOf: path("nothing")).plan(writingTo: folder.file("out.pt"))
+      .report
     #expect(report.lostMetadata == ["note"])
-    let known = try Checkpoint(path("layers")).plan(writingTo: folder.file("out.pt")).report
+    let known = try Checkpoint(contentsOf: path("layers")).plan(writingTo: folder.file("out.pt"))
+      .report
     #expect(known.lostMetadata.isEmpty)
   }
 
@@ -187,13 +189,13 @@ struct FormatTests {
     let plan = try Checkpoint(stateDict).plan(writingTo: out)
     #expect(plan.report.tied.isEmpty && plan.report.copied.isEmpty)
     try plan.write()
-    #expect(try bytes(Checkpoint(out).stateDict()) == bytes(stateDict))
+    #expect(try bytes(Checkpoint(contentsOf: out).stateDict()) == bytes(stateDict))
   }
 
   @Test("Views are written as they are worth: row-major, conjugate and negative ones resolved")
   func views() throws {
     let expected = try Fixtures.decode(Description.self, from: "views.json")
-    let checkpoint = try Checkpoint(Fixtures.path("views.pt"))
+    let checkpoint = try Checkpoint(contentsOf: Fixtures.path("views.pt"))
     var stateDict = try checkpoint.stateDict(at: expected.at)
     for (key, tensor) in stateDict.tensors where tensor.elementType == .complex128 {
       stateDict[key] = nil
@@ -203,7 +205,7 @@ struct FormatTests {
     options.ties = .copy
     options.dropsObjects = true
     try Checkpoint(stateDict).write(to: out, options: options)
-    let read = try Checkpoint(out).stateDict()
+    let read = try Checkpoint(contentsOf: out).stateDict()
     #expect(!read.isEmpty)
     for entry in expected.tensors ?? [] where read[entry.key] != nil {
       #expect(
@@ -216,7 +218,7 @@ struct FormatTests {
     var options = WriteOptions(format: .safetensorsIndex)
     options.maxShardByteCount = 120
     let out = folder.file("out")
-    let checkpoint = try Checkpoint(path("layers"))
+    let checkpoint = try Checkpoint(contentsOf: path("layers"))
     try checkpoint.write(to: out, options: options)
     _ = try folder.write([1], to: "out/config.json")
     let before = try Folder(out).names
@@ -224,12 +226,12 @@ struct FormatTests {
     #expect(throws: FileError.self) { try checkpoint.write(to: out, options: options) }
     #expect(try Folder(out).names == before)
     // Over itself, too.
-    try Checkpoint(out).write(to: out, options: options, replacingExisting: true)
+    try Checkpoint(contentsOf: out).write(to: out, options: options, replacingExisting: true)
     let after = try Folder(out).names
     #expect(after.contains("config.json") && after.count > before.count)
     #expect(
       before.filter { after.contains($0) } == ["config.json", "model.safetensors.index.json"])
-    #expect(try bytes(Checkpoint(out).stateDict()) == bytes(checkpoint.stateDict()))
+    #expect(try bytes(Checkpoint(contentsOf: out).stateDict()) == bytes(checkpoint.stateDict()))
   }
 
   @Test("An index is made anew from its shards")
@@ -237,7 +239,7 @@ struct FormatTests {
     var options = WriteOptions(format: .safetensorsIndex)
     options.maxShardByteCount = 120
     let out = folder.file("out")
-    var stateDict = try Checkpoint(path("layers")).stateDict()
+    var stateDict = try Checkpoint(contentsOf: path("layers")).stateDict()
     stateDict["tied"] = stateDict["wte.weight"]
     try Checkpoint(stateDict).write(to: out, options: options)
     let index = out + "/model.safetensors.index.json"
@@ -259,7 +261,7 @@ struct FormatTests {
     let (result, tallies) = try stateDict.converting(to: .float16) { $1.elementType.isFloat }
     let out = folder.file("out.safetensors")
     try Checkpoint(result).write(to: out)
-    let read = try Checkpoint(out).stateDict()
+    let read = try Checkpoint(contentsOf: out).stateDict()
     #expect(read["w"]?.elementType == .float16 && read["n"]?.elementType == .int64)
     #expect(tallies.map(\.key) == ["w"])
     #expect(
@@ -277,7 +279,7 @@ struct FormatTests {
     arguments: try Fixtures.decode([Case].self, from: "formats/bad/bad.json"))
   func bad(example: Case) throws {
     let error = #expect(throws: (any Error).self) {
-      try Checkpoint(Fixtures.path("formats/bad/" + example.file))
+      try Checkpoint(contentsOf: Fixtures.path("formats/bad/" + example.file))
     }
     let diagnostic = try #require(error as? any Diagnostic)
     #expect(diagnostic.kind == .badInput)
@@ -292,20 +294,20 @@ struct FormatTests {
     _ = try folder.write(index, to: "model/model.safetensors.index.json")
     try FileManager.default.createSymbolicLink(
       atPath: model + "/a.safetensors", withDestinationPath: path("layers"))
-    let error = #expect(throws: FileError.self) { try Checkpoint(model) }
+    let error = #expect(throws: FileError.self) { try Checkpoint(contentsOf: model) }
     #expect(error?.kind == .badInput && error?.description.contains("symbolic link") == true)
   }
 
   @Test("A folder without a checkpoint, or with several, says so")
   func folders() throws {
-    let error = #expect(throws: FileError.self) { try Checkpoint(folder.path) }
+    let error = #expect(throws: FileError.self) { try Checkpoint(contentsOf: folder.path) }
     #expect(error?.kind == .cannotOpen)
     for name in ["a.safetensors", "b.safetensors"] {
       _ = try folder.write(contents(of: path("layers")), to: name)
     }
-    #expect(throws: CheckpointError.self) { try Checkpoint(folder.path) }
+    #expect(throws: CheckpointError.self) { try Checkpoint(contentsOf: folder.path) }
     _ = try folder.write(contents(of: path("layers")), to: "model.safetensors")
-    #expect(try Checkpoint(folder.path).format == .safetensors)
+    #expect(try Checkpoint(contentsOf: folder.path).format == .safetensors)
   }
 }
 

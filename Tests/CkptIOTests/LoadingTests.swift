@@ -25,7 +25,7 @@ private struct Told: Decodable {
 @Suite("What load_state_dict would say")
 struct LoadingTests {
   private func read(_ name: String) throws -> StateDict {
-    try Checkpoint(Fixtures.path("loading/\(name).pt")).stateDict(at: "/")
+    try Checkpoint(contentsOf: Fixtures.path("loading/\(name).pt")).stateDict(at: "/")
   }
 
   @Test("PyTorch says the same of every pair", arguments: Told.all.keys.sorted())

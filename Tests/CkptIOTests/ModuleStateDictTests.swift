@@ -108,7 +108,7 @@ final class ModuleStateDictTests {
 
   @Test("A TorchScript module goes through the same walk")
   func script() throws {
-    var script = try Checkpoint(Fixtures.path("torchscript.pt"))
+    var script = try Checkpoint(contentsOf: Fixtures.path("torchscript.pt"))
     let found = try script.stateDict()
     #expect(!found.isEmpty && found.metadata == nil)
     #expect(

@@ -21,7 +21,7 @@ struct OptimizerTests {
   }
 
   private func checkpoint(_ name: String) throws -> Checkpoint {
-    try Checkpoint(Fixtures.path("optimizers/\(name).pt"))
+    try Checkpoint(contentsOf: Fixtures.path("optimizers/\(name).pt"))
   }
 
   @Test(
@@ -100,7 +100,7 @@ struct OptimizerTests {
     #expect(edit.kept == before.parameters.count - 2 && edit.renamed.count == edit.kept - 1)
     let path = folder.file("out.pt")
     try checkpoint.write(to: path)
-    let after = try Checkpoint(path).optimizerState(at: "optimizer")
+    let after = try Checkpoint(contentsOf: path).optimizerState(at: "optimizer")
     #expect(after.parameters.map(\.id) == (0..<edit.kept).map { "\($0)" })
     for parameter in after.parameters {
       let name = try #require(parameter.name)

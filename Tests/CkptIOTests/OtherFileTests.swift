@@ -128,7 +128,7 @@ struct OtherFileTests {
   func named(number: Int) throws {
     let (word, advice, bytes) = Self.kinds[number]
     let path = try folder.write(bytes, to: "file.pt")
-    let error = #expect(throws: CheckpointError.self) { try Checkpoint(path) }
+    let error = #expect(throws: CheckpointError.self) { try Checkpoint(contentsOf: path) }
     guard case .otherFile(_, let other)? = error else {
       Issue.record("\(word): \(String(describing: error))")
       return
@@ -150,17 +150,19 @@ struct OtherFileTests {
       let inner = try TemporaryFolder()
       _ = try inner.write(Array("{}".utf8), to: "config.json")
       _ = try inner.write(bytes, to: "weights.bin")
-      let error = #expect(throws: CheckpointError.self) { try Checkpoint(inner.path) }
+      let error = #expect(throws: CheckpointError.self) { try Checkpoint(contentsOf: inner.path) }
       #expect(error?.description.contains(word) == true, "\(number)")
     }
     let tensorFlow = try TemporaryFolder()
     _ = try tensorFlow.write([8, 1], to: "saved_model.pb")
-    let error = #expect(throws: CheckpointError.self) { try Checkpoint(tensorFlow.path) }
+    let error = #expect(throws: CheckpointError.self) {
+      try Checkpoint(contentsOf: tensorFlow.path)
+    }
     #expect(error?.description.contains("SavedModel") == true)
     // In a shard's or model's place, too.
     let hub = try TemporaryFolder()
     _ = try hub.write(Self.kinds[1].bytes, to: "model.safetensors")
-    let pointer = #expect(throws: CheckpointError.self) { try Checkpoint(hub.path) }
+    let pointer = #expect(throws: CheckpointError.self) { try Checkpoint(contentsOf: hub.path) }
     #expect(pointer?.hint?.contains("git lfs pull") == true)
   }
 
@@ -172,7 +174,7 @@ struct OtherFileTests {
       header += [UInt8](repeating: 32, count: length - header.count)
       let size = (0..<8).map { UInt8(truncatingIfNeeded: length >> (8 * $0)) }
       let path = try folder.write(size + header + [0, 0, 0, 0], to: "x.safetensors")
-      #expect(try Checkpoint(path).stateDict().keys == ["w"])
+      #expect(try Checkpoint(contentsOf: path).stateDict().keys == ["w"])
     }
   }
 
@@ -180,11 +182,13 @@ struct OtherFileTests {
   func own() throws {
     let index = try folder.write(
       Array(#"{"weight_map": {"a": "none.safetensors"}}"#.utf8), to: "x.index.json")
-    let error = #expect(throws: (any Error).self) { try Checkpoint(index) }
+    let error = #expect(throws: (any Error).self) { try Checkpoint(contentsOf: index) }
     #expect(
       (error as? CheckpointError).map { if case .otherFile = $0 { true } else { false } } != true)
     for name in ["bad/half.pt"] {
-      let error = #expect(throws: (any Error).self) { try Checkpoint(Fixtures.path(name)) }
+      let error = #expect(throws: (any Error).self) {
+        try Checkpoint(contentsOf: Fixtures.path(name))
+      }
       #expect("\(error.map { "\($0)" } ?? "")".contains("cut off"))
     }
   }

@@ -72,7 +72,7 @@ struct PickledArrayTests {
   init() throws { folder = try TemporaryFolder() }
 
   private func pickle(_ entries: [(String, [UInt8])]) throws -> Checkpoint {
-    try Checkpoint(folder.write(Opcodes.dict(entries), to: "x.pkl"))
+    try Checkpoint(contentsOf: folder.write(Opcodes.dict(entries), to: "x.pkl"))
   }
 
   @Test("Arrays of both byte orders and layouts are tensors, whose bytes stay in the file")
@@ -115,14 +115,14 @@ struct PickledArrayTests {
     ])
     let kept = folder.file("kept.pt")
     try checkpoint.write(to: kept)
-    let again = try Checkpoint(kept)
+    let again = try Checkpoint(contentsOf: kept)
     #expect(try again.value(at: "w").type == "numpy.ndarray")
     #expect(try again.stateDict()["w"]?.contiguousBytes() == numbers)
     let changes = try checkpoint.makePlain()
     #expect(changes.map(\.path) == ["w"])
     let plain = folder.file("plain.pt")
     try checkpoint.write(to: plain)
-    let written = try Checkpoint(plain)
+    let written = try Checkpoint(contentsOf: plain)
     #expect(try written.value(at: "w").type == "tensor")
     #expect(try written.stateDict()["w"]?.contiguousBytes() == numbers)
   }
@@ -135,7 +135,7 @@ struct PickledArrayTests {
     _ = try other.value(at: "/")
     let path = folder.file("copied.pt")
     try other.write(to: path)
-    other = try Checkpoint(path)
+    other = try Checkpoint(contentsOf: path)
     #expect(try other.stateDict()["moved"]?.contiguousBytes() == numbers)
     #expect(try other.value(at: "moved").type == "numpy.ndarray")
   }
@@ -172,7 +172,7 @@ struct PickledArrayTests {
     let model = graph.addDict(["weight": tensor])
     let state = graph.addDict(["keys": array])
     graph.root = graph.addDict(["rng": state, "model": model])
-    let checkpoint = try Checkpoint(folder.archive(graph, [[0, 0, 0, 0, 0, 0, 0, 0]]))
+    let checkpoint = try Checkpoint(contentsOf: folder.archive(graph, [[0, 0, 0, 0, 0, 0, 0, 0]]))
     #expect(try checkpoint.stateDictPath() == "model")
     #expect(try checkpoint.stateDict(at: "rng")["keys"]?.contiguousBytes() == [1, 2, 3, 4])
   }
@@ -182,7 +182,7 @@ struct PickledArrayTests {
     arguments: ["(.", "}", "]", "cat dog\n", "(a)", "{\"a\": 1}", "}.tail", "(I1\n.", "I5\n."])
   func none(text: String) throws {
     let path = try folder.write(Array(text.utf8), to: "x.txt")
-    #expect(throws: (any Error).self) { try Checkpoint(path) }
+    #expect(throws: (any Error).self) { try Checkpoint(contentsOf: path) }
   }
 
   @Test("Bytes changed anywhere in a pickle lead to an error or a checkpoint, never a crash")
@@ -199,7 +199,7 @@ struct PickledArrayTests {
           truncatingIfNeeded: random.next())
       }
       do {
-        let checkpoint = try Checkpoint(folder.write(changed, to: "x.pkl"))
+        let checkpoint = try Checkpoint(contentsOf: folder.write(changed, to: "x.pkl"))
         for (_, tensor) in try checkpoint.stateDict().tensors where tensor.byteCount < 1 << 20 {
           _ = try tensor.contiguousBytes()
         }

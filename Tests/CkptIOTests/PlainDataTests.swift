@@ -16,11 +16,11 @@ struct PlainDataTests {
   ) {
     var graph = PickleGraph()
     graph.root = graph.addDict(["x": add(&graph)])
-    var checkpoint = try Checkpoint(folder.archive(graph))
+    var checkpoint = try Checkpoint(contentsOf: folder.archive(graph))
     _ = try checkpoint.makePlain()
     let path = folder.file("plain.pt")
     try checkpoint.write(to: path, replacingExisting: true)
-    let written = try Checkpoint(path).value(at: "x")
+    let written = try Checkpoint(contentsOf: path).value(at: "x")
     return (written.type, written.value.text(indent: nil))
   }
 
@@ -90,7 +90,7 @@ struct PlainDataTests {
       var graph = PickleGraph()
       let pair = PickleGraph.Edit.setItem(key: key(&graph), value: graph.addInt(1))
       graph.root = graph.addDict(["inner": graph.addObject(.dict, edits: [pair])])
-      var checkpoint = try Checkpoint(folder.archive(graph))
+      var checkpoint = try Checkpoint(contentsOf: folder.archive(graph))
       #expect {
         try checkpoint.makePlain()
       } throws: { error in

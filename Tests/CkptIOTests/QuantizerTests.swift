@@ -28,7 +28,7 @@ struct QuantizerTests {
     ]
     let tensor = graph.addCall("torch._utils", "_rebuild_qtensor", arguments)
     graph.root = graph.addDict(["w": tensor])
-    return try Checkpoint(folder.archive(graph, [[1, 2, 3, 4]])).stateDict()["w"]
+    return try Checkpoint(contentsOf: folder.archive(graph, [[1, 2, 3, 4]])).stateDict()["w"]
   }
 
   @Test(
@@ -58,7 +58,7 @@ struct QuantizerTests {
     stateDict["w"] = new
     let path = folder.file("new.pt")
     try Checkpoint(stateDict).write(to: path, replacingExisting: true)
-    let written = try #require(try Checkpoint(path).stateDict()["w"])
+    let written = try #require(try Checkpoint(contentsOf: path).stateDict()["w"])
     guard case .perChannelFloat(0, [1, 2], let again)? = written.quantization else {
       Issue.record("\(String(describing: written.quantization))")
       return

@@ -15,6 +15,6 @@ struct ReachableTensorTests {
 
   @Test(arguments: counts)
   func `As many are counted as PyTorch makes`(_ name: String, _ count: Int) throws {
-    #expect(try Checkpoint(Fixtures.path(name + ".pt")).reachableTensorCount() == count)
+    #expect(try Checkpoint(contentsOf: Fixtures.path(name + ".pt")).reachableTensorCount() == count)
   }
 }

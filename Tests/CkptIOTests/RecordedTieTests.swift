@@ -30,13 +30,15 @@ struct RecordedTieTests {
     var options = WriteOptions()
     options.maxShardByteCount = 16
     try Checkpoint(tied()).write(to: folder.file(name), options: options)
-    let read = try Checkpoint(folder.file(name))
+    let read = try Checkpoint(contentsOf: folder.file(name))
     #expect(try bytes(read.stateDict()) == bytes(tied()))
     #expect(try read.stateDict().ties == [["embed", "head", "decoder"]])
     #expect(read.metadata.map(\.key) == ["format"])
     try read.write(to: folder.file("back.pt"))
     #expect(
-      try Checkpoint(folder.file("back.pt")).stateDict().ties == [["embed", "head", "decoder"]])
+      try Checkpoint(contentsOf: folder.file("back.pt")).stateDict().ties == [
+        ["embed", "head", "decoder"]
+      ])
     // Written again it is the same file.
     if !name.hasPrefix("s/") {
       try read.write(to: folder.file("again.safetensors"))
@@ -47,12 +49,12 @@ struct RecordedTieTests {
   @Test("A name that was dropped, renamed or untied since does not come back")
   func gone() throws {
     try Checkpoint(tied()).write(to: folder.file("a.safetensors"))
-    let read = try Checkpoint(folder.file("a.safetensors"))
+    let read = try Checkpoint(contentsOf: folder.file("a.safetensors"))
     func rewritten(_ stateDict: StateDict, _ name: String) throws -> StateDict {
       var changed = read
       try changed.replaceStateDict(at: "/", with: stateDict)
       try changed.write(to: folder.file(name))
-      return try Checkpoint(folder.file(name)).stateDict()
+      return try Checkpoint(contentsOf: folder.file(name)).stateDict()
     }
     let all = try read.stateDict()
     let dropped = try rewritten(all.filter { key, _ in key != "head" }, "b.safetensors")
@@ -87,11 +89,11 @@ struct InputIdentityTests {
     try manager.createSymbolicLink(
       atPath: folder.file("linked"), withDestinationPath: folder.file("model"))
     try TemporaryFolder.copy(path, to: folder.file("copy"))
-    let input = try Checkpoint(path)
+    let input = try Checkpoint(contentsOf: path)
     for same in ["model", "model/", "symbolic", "hard", "linked", "model/../hard"] {
-      #expect(try Checkpoint(folder.file(same)).isSameInput(as: input), "\(same)")
+      #expect(try Checkpoint(contentsOf: folder.file(same)).isSameInput(as: input), "\(same)")
     }
-    #expect(try !Checkpoint(folder.file("copy")).isSameInput(as: input))
+    #expect(try !Checkpoint(contentsOf: folder.file("copy")).isSameInput(as: input))
     var options = WriteOptions()
     options.maxShardByteCount = 4
     let two = StateDict([
@@ -100,9 +102,9 @@ struct InputIdentityTests {
     try Folder.create(at: folder.file("s"))
     let index = folder.file("s/model.safetensors.index.json")
     try Checkpoint(two).write(to: index, options: options)
-    let sharded = try Checkpoint(index)
-    #expect(try Checkpoint(folder.file("s")).isSameInput(as: sharded))
-    let shard = try Checkpoint(folder.file("s/model-00001-of-00002.safetensors"))
+    let sharded = try Checkpoint(contentsOf: index)
+    #expect(try Checkpoint(contentsOf: folder.file("s")).isSameInput(as: sharded))
+    let shard = try Checkpoint(contentsOf: folder.file("s/model-00001-of-00002.safetensors"))
     #expect(!shard.isSameInput(as: sharded))
     #expect(try !Checkpoint(stateDict).isSameInput(as: Checkpoint(stateDict)))
   }

@@ -13,7 +13,7 @@ struct ResizingTests {
     (try? Fixtures.decode([String: String].self, from: "resizing/rules.json")) ?? [:]
 
   private func read(_ name: String) throws -> StateDict {
-    try Checkpoint(Fixtures.path("resizing/\(name).pt")).stateDict(at: "/")
+    try Checkpoint(contentsOf: Fixtures.path("resizing/\(name).pt")).stateDict(at: "/")
   }
 
   private func numbers(_ tensor: Tensor) throws -> [Float] {

@@ -126,7 +126,7 @@ struct SharedObjectTests {
 
   @Test("Metadata that two state dicts have in common changes in one of them")
   func metadata() throws {
-    let checkpoint = try Checkpoint(Fixtures.path("module_state_dict.pt"))
+    let checkpoint = try Checkpoint(contentsOf: Fixtures.path("module_state_dict.pt"))
     var two = checkpoint
     let root = two.graph.root
     let copy = two.copyOne(root)
@@ -149,7 +149,7 @@ struct SharedObjectTests {
     try checkpoint.setValue(at: "a/n", to: .number("1"))
     #expect(try json(checkpoint, "b/n") == .number("1"))
     try checkpoint.removeValue(at: "b/n")
-    var read = try Checkpoint(Fixtures.path("module_state_dict.pt"))
+    var read = try Checkpoint(contentsOf: Fixtures.path("module_state_dict.pt"))
     read.graph.root = dict([("a", read.graph.root), ("b", read.graph.root)], in: &read)
     let same = try read.replaceStateDict(at: "a", with: read.stateDict(at: "a"))
     #expect(same.isEmpty)

@@ -23,7 +23,7 @@ struct SharedStorageTests {
     for ending in ["npz", "safetensors", "pt", "gguf"] {
       let path = folder.file("x." + ending)
       try Checkpoint(stateDict).write(to: path)
-      let read = try Checkpoint(path).stateDict()
+      let read = try Checkpoint(contentsOf: path).stateDict()
       #expect(
         Set(read.keys.map { Array($0.utf8) }) == Set(names.map { Array($0.utf8) }), "\(ending)")
       for (number, name) in names.enumerated() {
@@ -36,7 +36,7 @@ struct SharedStorageTests {
     try Checkpoint(stateDict).write(
       to: folder, options: WriteOptions(format: .distributed))
     #expect(
-      try Set(Checkpoint(folder).stateDict(at: "/").keys.map { Array($0.utf8) })
+      try Set(Checkpoint(contentsOf: folder).stateDict(at: "/").keys.map { Array($0.utf8) })
         == Set(names.map { Array($0.utf8) }))
   }
 
@@ -51,7 +51,7 @@ struct SharedStorageTests {
       }
       let path = folder.file("\(round).gguf")
       try Checkpoint(stateDict).write(to: path)
-      let read = try Checkpoint(path).stateDict()
+      let read = try Checkpoint(contentsOf: path).stateDict()
       #expect(read.tensors.map(\.tensor.shape) == stateDict.tensors.map(\.tensor.shape))
       #expect(try contents(of: path).count.isMultiple(of: 32))
     }
@@ -67,7 +67,7 @@ struct SharedStorageTests {
         ref = graph.addObject(.list, edits: [.append(ref), .append(ref)])
       }
       graph.root = ref
-      let checkpoint = try Checkpoint(folder.archive(graph, []))
+      let checkpoint = try Checkpoint(contentsOf: folder.archive(graph, []))
       guard levels > 10 else {
         #expect(try checkpoint.value(at: "/").type == "list")
         continue
@@ -120,11 +120,11 @@ struct SharedStorageTests {
             .dict, edits: [.setItem(key: key, value: a), .setItem(key: otherKey, value: b)])
           let path = try folder.archive(graph, [[UInt8](repeating: 0, count: 32)])
           guard first == second else {
-            #expect(throws: CheckpointError.self) { try Checkpoint(path) }
+            #expect(throws: CheckpointError.self) { try Checkpoint(contentsOf: path) }
             continue
           }
           for convert in [false, true] {
-            var checkpoint = try Checkpoint(path)
+            var checkpoint = try Checkpoint(contentsOf: path)
             var stateDict = try checkpoint.stateDict()
             if convert {
               stateDict["a"] = try Tensor([1, 2] as [Float], shape: [2])
@@ -135,7 +135,7 @@ struct SharedStorageTests {
             let out = folder.file("out.pt")
             try checkpoint.write(to: out, replacingExisting: true)
             #expect(try IntegrityReport(out).problems == [])
-            #expect(try Checkpoint(out).stateDict().count == 2)
+            #expect(try Checkpoint(contentsOf: out).stateDict().count == 2)
           }
         }
       }

@@ -87,7 +87,7 @@ struct StateDictSearchTests {
       }
       let file = folder.file("tree\(round).pt")
       try checkpoint.write(to: file)
-      let read = try Checkpoint(file)
+      let read = try Checkpoint(contentsOf: file)
       let atFirst = paths.filter { !$0.contains("/") }
       let wanted = atFirst.isEmpty ? paths : atFirst
       if wanted.count == 1 {

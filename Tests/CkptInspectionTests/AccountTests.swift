@@ -29,7 +29,7 @@ private enum Accounts {
 struct AccountTests {
   private func stateDict(_ name: String) throws -> (StateDict, Account) {
     let account = try #require(Accounts.all[name])
-    let all = try Checkpoint(Fixtures.path(name + ".pt")).stateDict(at: account.at)
+    let all = try Checkpoint(contentsOf: Fixtures.path(name + ".pt")).stateDict(at: account.at)
     // PyTorch's account is of plain tensors; tensors of other classes have tests of their own.
     return (all.filter { _, value in value.tensor != nil }, account)
   }

@@ -58,7 +58,7 @@ struct OracleTests {
   static let cases = (try? Fixtures.decode([OracleCase].self, from: "merging/cases.json")) ?? []
 
   static func models() throws -> [String: StateDict] {
-    let checkpoint = try Checkpoint(Fixtures.path("merging/inputs.pt"))
+    let checkpoint = try Checkpoint(contentsOf: Fixtures.path("merging/inputs.pt"))
     return try Dictionary(
       uniqueKeysWithValues: ["base", "one", "two", "three"].map {
         ($0, try checkpoint.stateDict(at: $0))
@@ -90,7 +90,7 @@ struct OracleTests {
   func oracle(number: Int) throws {
     let item = Self.cases[number]
     let result = try item.merge(Self.models()).merged()
-    let expected = try Checkpoint(Fixtures.path("merging/expected.pt")).stateDict()
+    let expected = try Checkpoint(contentsOf: Fixtures.path("merging/expected.pt")).stateDict()
     for key in item.keys {
       let tensor = try #require(result.stateDict[key])
       let other = try #require(expected["\(number).\(key)"])

@@ -19,7 +19,7 @@ struct DescribedModelTests {
   private func description(_ name: String) throws -> ModelDescription {
     let example = Fixtures.path("../Examples/models/\(name).yml")
     return try ModelDescription(
-      path: FileManager.default.fileExists(atPath: example)
+      contentsOf: FileManager.default.fileExists(atPath: example)
         ? example : Fixtures.path("described/\(name).yml"))
   }
 

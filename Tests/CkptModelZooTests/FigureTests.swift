@@ -12,7 +12,7 @@ struct ModelFixture {
   let checkpoint: Checkpoint
 
   init(_ name: String, in folder: String = "models") throws {
-    checkpoint = try Checkpoint(Fixtures.path("\(folder)/\(name).pt"))
+    checkpoint = try Checkpoint(contentsOf: Fixtures.path("\(folder)/\(name).pt"))
   }
 
   func state(_ at: String) throws -> StateDict { try checkpoint.stateDict(at: at) }
@@ -103,7 +103,7 @@ struct FineTuningTests {
   @Test(
     "a new head alone, then everything at two rates: PyTorch's rates and losses, epoch by epoch")
   func workflow() throws {
-    let moco = try Checkpoint(Fixtures.path("models/moco.pt"))
+    let moco = try Checkpoint(contentsOf: Fixtures.path("models/moco.pt"))
     let prefix = "module.encoder_q."
     let backbone = try moco.stateDict(at: "state_dict")
       .filter(include: "under:module.encoder_q", exclude: "under:module.encoder_q.fc")

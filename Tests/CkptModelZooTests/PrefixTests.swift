@@ -32,7 +32,8 @@ struct PrefixTests {
 
   @Test("the model and the prefix are named, with what load_state_dict misses", arguments: names)
   func found(_ name: String) throws {
-    let state = try Checkpoint(Fixtures.path("prefixes/\(name).pt")).stateDict(at: "state_dict")
+    let state = try Checkpoint(contentsOf: Fixtures.path("prefixes/\(name).pt")).stateDict(
+      at: "state_dict")
     let account = try account(name)
     let matches = try ModelZoo.standard.matches(state)
     #expect(matches.count == account.found.count)
@@ -48,7 +49,8 @@ struct PrefixTests {
 
   @Test("what is named loads and runs behind its prefix", arguments: names)
   func runs(_ name: String) throws {
-    let state = try Checkpoint(Fixtures.path("prefixes/\(name).pt")).stateDict(at: "state_dict")
+    let state = try Checkpoint(contentsOf: Fixtures.path("prefixes/\(name).pt")).stateDict(
+      at: "state_dict")
     let account = try account(name)
     for wanted in account.found {
       let inner = try state.filter(include: "re:^\(wanted.prefix)")
@@ -72,7 +74,7 @@ struct ReferenceTests {
   let trained: StateDict
 
   init() throws {
-    trained = try Checkpoint(Fixtures.path("models/trained_resnet18.pt")).stateDict()
+    trained = try Checkpoint(contentsOf: Fixtures.path("models/trained_resnet18.pt")).stateDict()
   }
 
   @Test("sizes are the state dict's; what is missing, unexpected or of another shape is told")
@@ -96,7 +98,7 @@ struct ReferenceTests {
   @Test("where shapes do not tell, the published sizes are taken")
   func published() throws {
     let zoo = ModelZoo.standard
-    let bert = try Checkpoint(Fixtures.path("models/trained_bert.pt")).stateDict()
+    let bert = try Checkpoint(contentsOf: Fixtures.path("models/trained_bert.pt")).stateDict()
     // Torchvision's and transformers' own counts of parameters; BERT's with the pooler.
     let counts = [
       "resnet18": 11_689_512, "resnet34": 21_797_672, "resnet50": 25_557_032,

@@ -12,7 +12,7 @@ struct VerificationTests {
   let trained: StateDict
 
   init() throws {
-    trained = try Checkpoint(Fixtures.path("models/trained_resnet18.pt")).stateDict()
+    trained = try Checkpoint(contentsOf: Fixtures.path("models/trained_resnet18.pt")).stateDict()
   }
 
   private func verify(_ state: StateDict, as spec: String = "resnet18") throws -> ModelVerification
@@ -203,7 +203,7 @@ struct VerificationTests {
 
   @Test("queries and keys that have changed places are told by their biases, where there are any")
   func swappedBiases() throws {
-    let bert = try Checkpoint(Fixtures.path("models/trained_bert.pt")).stateDict()
+    let bert = try Checkpoint(contentsOf: Fixtures.path("models/trained_bert.pt")).stateDict()
     #expect(try verify(bert, as: "bert:heads=2").problems == [])
     let swapped = try bert.renamingKeys(
       .replace("self.query", with: "self.other"), .replace("self.key", with: "self.query"),
@@ -218,7 +218,7 @@ struct VerificationTests {
 
   @Test("queries and keys that have changed places are told by their shapes, where keys are shared")
   func swappedShapes() throws {
-    let llama = try Checkpoint(Fixtures.path("models/llama.pt")).stateDict(at: "state")
+    let llama = try Checkpoint(contentsOf: Fixtures.path("models/llama.pt")).stateDict(at: "state")
     let swapped = try llama.renamingKeys(
       .replace("q_proj", with: "other"), .replace("k_proj", with: "q_proj"),
       .replace("other", with: "k_proj"))

@@ -103,7 +103,7 @@ struct ViewAgreementTests {
         options.ties = ties
         let path = folder.file("\(seed)-\(type.name)-\(name)")
         try Checkpoint(a).write(to: path, options: options)
-        let read = try Checkpoint(path).stateDict(at: "/")
+        let read = try Checkpoint(contentsOf: path).stateDict(at: "/")
         #expect(try bytes(read) == bytes(a))
         if ties == .keepFirst { #expect(read.ties == a.ties) }
       }

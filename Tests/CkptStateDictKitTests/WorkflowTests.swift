@@ -21,7 +21,7 @@ struct WorkflowTests {
   @Test("W1")
   func w1() throws {
     // begin W1
-    let checkpoint = try Checkpoint(path("demo.pt"))
+    let checkpoint = try Checkpoint(contentsOf: path("demo.pt"))
     let stateDict = try checkpoint.stateDict(at: "model")
     for (key, tensor) in stateDict.tensors {
       print(key, tensor.elementType.name, tensor.shape)
@@ -33,7 +33,7 @@ struct WorkflowTests {
   @Test("W2")
   func w2() throws {
     // begin W2
-    let modelDict = try Checkpoint(path("fresh.pt")).stateDict()
+    let modelDict = try Checkpoint(contentsOf: path("fresh.pt")).stateDict()
     let classifier = modelDict["fc.weight"]
     // end W2
     #expect(classifier?.shape == [10, 8])
@@ -41,7 +41,7 @@ struct WorkflowTests {
 
   @Test("W3")
   func w3() throws {
-    let stateDict = try Checkpoint(demo).stateDict(at: "model")
+    let stateDict = try Checkpoint(contentsOf: demo).stateDict(at: "model")
     // begin W3
     let backbone = try stateDict.filter(include: "module.", exclude: "fc")
     let convolutions = try stateDict.filter(
@@ -53,8 +53,8 @@ struct WorkflowTests {
 
   @Test("W4")
   func w4() throws {
-    let stateDict = try Checkpoint(demo).stateDict(at: "model")
-    let modelDict = try Checkpoint(fresh).stateDict()
+    let stateDict = try Checkpoint(contentsOf: demo).stateDict(at: "model")
+    let modelDict = try Checkpoint(contentsOf: fresh).stateDict()
     // begin W4
     let pretrained = try stateDict.filter(exclude: "fc").renamingKeys(.stripPrefix("module."))
     var start = modelDict
@@ -65,13 +65,13 @@ struct WorkflowTests {
     #expect(
       try start["conv1.weight"]?.hasSameBytes(as: #require(stateDict["module.conv1.weight"]))
         == true)
-    #expect(try Checkpoint(path("start.pt")).stateDict().keys == modelDict.keys)
+    #expect(try Checkpoint(contentsOf: path("start.pt")).stateDict().keys == modelDict.keys)
   }
 
   @Test("W5")
   func w5() throws {
-    let stateDict = try Checkpoint(demo).stateDict(at: "model")
-    let modelDict = try Checkpoint(fresh).stateDict()
+    let stateDict = try Checkpoint(contentsOf: demo).stateDict(at: "model")
+    let modelDict = try Checkpoint(contentsOf: fresh).stateDict()
     // begin W5
     let report = try stateDict.validate(against: modelDict)
     if !report.isLoadable {
@@ -91,7 +91,7 @@ struct WorkflowTests {
 
   @Test("W6")
   func w6() throws {
-    let stateDict = try Checkpoint(demo).stateDict(at: "model")
+    let stateDict = try Checkpoint(contentsOf: demo).stateDict(at: "model")
     // begin W6
     let renamed = try stateDict.renamingKeys(
       .stripPrefix("module."), .replacePrefix("fc.", with: "classifier."))
@@ -105,9 +105,9 @@ struct WorkflowTests {
 
   @Test("W7")
   func w7() throws {
-    let pretrained = try Checkpoint(demo).stateDict(at: "model").renamingKeys(
+    let pretrained = try Checkpoint(contentsOf: demo).stateDict(at: "model").renamingKeys(
       .stripPrefix("module."))
-    let modelDict = try Checkpoint(fresh).stateDict()
+    let modelDict = try Checkpoint(contentsOf: fresh).stateDict()
     // begin W7
     var start = modelDict
     let report = try start.update(
@@ -119,7 +119,7 @@ struct WorkflowTests {
 
   @Test("W15")
   func w15() throws {
-    let stateDict = try Checkpoint(demo).stateDict(at: "model")
+    let stateDict = try Checkpoint(contentsOf: demo).stateDict(at: "model")
     // begin W15
     let recipe = try RecipeBook.recipe("data-parallel")
     let steps = try stateDict.steps(of: [.recipe(recipe)])

@@ -34,7 +34,7 @@ import TrainingCore
     }
 
     let model = try Classifier(classes: 7)
-    let pretrained = try Checkpoint(start).stateDict()
+    let pretrained = try Checkpoint(contentsOf: start).stateDict()
     let report = try model.load(pretrained, strict: false)
     #expect(report.loaded == ["conv1.weight"])
 
@@ -63,9 +63,9 @@ import TrainingCore
       ]))
     try checkpoint.write(to: path)
     let other = try Classifier(classes: 7)
-    try other.load(Checkpoint(path).stateDict(at: "model"))
+    try other.load(Checkpoint(contentsOf: path).stateDict(at: "model"))
     #expect(try other.fc.weight.floats() == model.fc.weight.floats())
-    try optimizer.load(Checkpoint(path).plainValue(at: "optimizer"))
+    try optimizer.load(Checkpoint(contentsOf: path).plainValue(at: "optimizer"))
     #expect(abs(optimizer.learningRates[0] - 0.001) < 1e-9)
     #expect(abs(optimizer.learningRates[1] - 0.01) < 1e-9)
   }

@@ -88,7 +88,7 @@ import TrainingCore
 
   @Test(arguments: resumed.map(\.key))
   func `Training goes on where PyTorch stopped`(name: String) throws {
-    try resume(name, Checkpoint(Fixtures.path("training/\(name).pt")))
+    try resume(name, Checkpoint(contentsOf: Fixtures.path("training/\(name).pt")))
   }
 
   @Test(arguments: resumed.map(\.key))
@@ -116,8 +116,8 @@ import TrainingCore
     let folder = try TemporaryFolder()
     let path = folder.file("saved.pt")
     try saved.write(to: path)
-    let reread = try Checkpoint(path)
-    let theirs = try Checkpoint(Fixtures.path("training/\(name).pt"))
+    let reread = try Checkpoint(contentsOf: path)
+    let theirs = try Checkpoint(contentsOf: Fixtures.path("training/\(name).pt"))
     func outline(_ checkpoint: Checkpoint) throws -> [String] {
       try checkpoint.objectTree(depth: 9).filter { !$0.path.hasSuffix("_last_lr") }.map {
         // PyTorch's default dampening is the int 0; rates may differ in the last digit.
@@ -151,7 +151,7 @@ import TrainingCore
 
   @Test func `A state of other groups or shapes is refused`() throws {
     let fixture = try TrainingFixture("optimizers")
-    let checkpoint = try Checkpoint(Fixtures.path("training/resume_sgd.pt"))
+    let checkpoint = try Checkpoint(contentsOf: Fixtures.path("training/resume_sgd.pt"))
     let parameters = try Self.start(fixture)
     let one = try SGD(parameters, momentum: 0.9)
     #expect(
@@ -273,7 +273,7 @@ import TrainingCore
   {
     let rates = try #require(
       try Fixtures.decode([String: [[Double]]].self, from: "training/schedulers.json")[name])
-    let theirs = try Checkpoint(Fixtures.path("training/scheduler_states.pt"))
+    let theirs = try Checkpoint(contentsOf: Fixtures.path("training/scheduler_states.pt"))
     let optimizer = try SGD(
       .init(learningRate: 0.05),
       groups: [
@@ -312,7 +312,8 @@ import TrainingCore
     let folder = try TemporaryFolder()
     let path = folder.file("scheduler.pt")
     try Checkpoint(scheduler.stateDict()).write(to: path)
-    guard case .counter(let counts) = try Checkpoint(path).plainValue(at: "milestones") else {
+    guard case .counter(let counts) = try Checkpoint(contentsOf: path).plainValue(at: "milestones")
+    else {
       Issue.record("no Counter")
       return
     }

@@ -10,7 +10,7 @@ struct TrainingFixture {
   let tensors: StateDict
 
   init(_ name: String) throws {
-    tensors = try Checkpoint(Fixtures.path("training/\(name).pt")).stateDict()
+    tensors = try Checkpoint(contentsOf: Fixtures.path("training/\(name).pt")).stateDict()
   }
 
   /// The names of the cases, in order.

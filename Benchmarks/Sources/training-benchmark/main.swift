@@ -38,7 +38,7 @@ func worker(_ name: String, threads: Int) throws {
 /// Loads a ResNet-18 from a file and does one forward pass.
 func firstForward(_ path: String) throws {
   let model = try resnet(depth: 18)
-  try model.load(Checkpoint(path).stateDict())
+  try model.load(Checkpoint(contentsOf: path).stateDict())
   model.eval()
   let output = try noGrad { try model(Variable.full([1, 3, 224, 224], 0.1)) }
   print(try output.argmax().item())

@@ -61,8 +61,8 @@ struct CheckCommand: ParsableCommand {
     var spec = try model.map { try ModelSpec($0) }
     if spec != nil { spec?.options.config = try ModelConfig.beside(file) }
     let zoo = try spec.map { try ModelZoo.standard.including($0) } ?? .standard
-    let other = try against.map { try Checkpoint($0).chosenStateDict(againstAt) }
-    let all = try Checkpoint(file).chosenStateDict(at)
+    let other = try against.map { try Checkpoint(contentsOf: $0).chosenStateDict(againstAt) }
+    let all = try Checkpoint(contentsOf: file).chosenStateDict(at)
     let rules = [KeyRule.step(.select(try selection.selection()))] + (try renames.keyRules())
     let (stateDict, keyReport) = try all.applying(all.steps(of: rules))
     try reportUnmatched(keyReport, of: file)

@@ -28,7 +28,7 @@ struct CompactCommand: ParsableCommand {
   }
 
   func run() throws {
-    var checkpoint = try Checkpoint(file)
+    var checkpoint = try Checkpoint(contentsOf: file)
     let place = output.extract ? try checkpoint.chosenPath(nil) : "/"
     // What is not written need not be small.
     let changed = try output.prepare(&checkpoint, at: place)

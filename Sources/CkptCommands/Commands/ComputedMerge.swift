@@ -40,12 +40,12 @@ extension MergeCommand {
 
   func runComputed() throws {
     guard let kind = MergeMethod(name: method) else { return }
-    var checkpoint = try Checkpoint(files[0])
+    var checkpoint = try Checkpoint(contentsOf: files[0])
     let place = try checkpoint.chosenPath(at)
     var inputs = [MergeInput(name: files[0], stateDict: try checkpoint.stateDict(at: place))]
     var opened = [checkpoint]
     for file in files.dropFirst() {
-      let other = try Checkpoint(file)
+      let other = try Checkpoint(contentsOf: file)
       inputs.append(MergeInput(name: file, stateDict: try other.chosenStateDict(otherAt)))
       opened.append(other)
     }
@@ -54,7 +54,7 @@ extension MergeCommand {
       if kind.baseUse == .ignored {
         throw UsageError(description: "\(kind.name) has no base; name all files in a row")
       }
-      let other = try Checkpoint(file)
+      let other = try Checkpoint(contentsOf: file)
       // The base may be one of the files under another name.
       if let index = opened.firstIndex(where: { $0.isSameInput(as: other) }) {
         base = index
@@ -128,7 +128,7 @@ extension MergeCommand {
       throw UsageError(description: "lora needs a base and at least one adapter")
     }
     let scale = try MergingOptions.number(merging.scale, option: "scale")
-    var checkpoint = try Checkpoint(files[0])
+    var checkpoint = try Checkpoint(contentsOf: files[0])
     let place = try checkpoint.chosenPath(at)
     let adapters = try files.dropFirst().map { try AdapterFile.adapter($0, at: otherAt) }
     for adapter in adapters where !adapter.unknownFields.isEmpty {
@@ -167,11 +167,11 @@ extension MergeCommand {
     var options = StateDictMerge(method: recipe.method, inputs: [])
     try merging.applyCommon(to: &options, seed: resizing.seed)
     var opened: [String: Checkpoint] = [:]
-    for model in recipe.models { opened[model] = try Checkpoint(model) }
+    for model in recipe.models { opened[model] = try Checkpoint(contentsOf: model) }
     let identities = opened.mapValues { AnyHashable($0.inputIdentity) }
     let result = try recipe.merged(
       options: options, identify: { identities[$0] },
-      load: { try (opened[$0] ?? Checkpoint($0)).chosenStateDict(otherAt) })
+      load: { try (opened[$0] ?? Checkpoint(contentsOf: $0)).chosenStateDict(otherAt) })
     var checkpoint = try Checkpoint(result.stateDict)
     try write(
       result, into: &checkpoint, at: "/", inputs: recipe.models, base: nil,

@@ -96,7 +96,7 @@ private func convert(
   _ file: String, at: String?, dtype: ElementType? = nil, selection: SelectionOptions? = nil,
   cast: CastOptions? = nil, output: OutputOptions, common: CommonOptions
 ) throws {
-  var checkpoint = try Checkpoint(file)
+  var checkpoint = try Checkpoint(contentsOf: file)
   let source = checkpoint.format
   var place = try at ?? (output.extract ? checkpoint.chosenPath(nil) : nil)
   var tallies: [(key: String, tally: ConversionTally)] = []

@@ -63,7 +63,7 @@ struct DiffCommand: ParsableCommand {
   }
 
   private func load(_ file: String, _ at: String?) throws -> (StateDict, String) {
-    let checkpoint = try Checkpoint(file)
+    let checkpoint = try Checkpoint(contentsOf: file)
     let at = try checkpoint.chosenPath(at)
     return (try checkpoint.stateDict(at: at), at)
   }

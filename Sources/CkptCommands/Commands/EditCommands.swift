@@ -125,7 +125,7 @@ private func edit(
   keepsNames: Bool = false, optimizer: OptimizerOptions, output: OutputOptions,
   common: CommonOptions
 ) throws {
-  var checkpoint = try Checkpoint(file)
+  var checkpoint = try Checkpoint(contentsOf: file)
   let place = try checkpoint.chosenPath(at)
   let rules = [KeyRule.step(.select(try selection.selection()))] + rules
   var optimizers: [OptimizerEdit] = []
@@ -257,7 +257,7 @@ struct RewriteCommand: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    var checkpoint = try Checkpoint(file)
+    var checkpoint = try Checkpoint(contentsOf: file)
     let changed = try output.prepare(&checkpoint, at: "/")
     try output.write(checkpoint, common: common) { bytes in
       guard common.json else {

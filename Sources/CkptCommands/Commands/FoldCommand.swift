@@ -40,7 +40,7 @@ struct FoldCommand: ParsableCommand {
   }
 
   func run() throws {
-    var checkpoint = try Checkpoint(file)
+    var checkpoint = try Checkpoint(contentsOf: file)
     var place = try at ?? checkpoint.stateDictPath()
     let all = try checkpoint.stateDict(at: place)
     let chosen = try selection.apply(to: try candidates(in: all), of: file)

@@ -26,7 +26,7 @@ struct HashCommand: ParsableCommand {
   }
 
   func run() throws {
-    let checkpoint = try Checkpoint(file)
+    let checkpoint = try Checkpoint(contentsOf: file)
     let at = try checkpoint.chosenPath(at)
     let stateDict = try selection.apply(to: checkpoint.stateDict(at: at), of: file)
     let found = try reading(stateDict.totalByteCount, common) { cancellation, progress in

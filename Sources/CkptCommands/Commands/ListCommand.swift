@@ -53,7 +53,7 @@ struct ListCommand: ParsableCommand {
   }
 
   func run() throws {
-    let checkpoint = try Checkpoint(file)
+    let checkpoint = try Checkpoint(contentsOf: file)
     guard !optimizer else {
       let found = try OptimizerListing.all(of: checkpoint, at: at).map(OptimizerListing.init)
       guard !common.json else { return try printJSON(Optimizers(file: file, optimizers: found)) }

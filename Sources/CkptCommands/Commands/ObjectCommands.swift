@@ -14,7 +14,7 @@ struct GetCommand: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let (type, value) = try Checkpoint(file).value(at: at)
+    let (type, value) = try Checkpoint(contentsOf: file).value(at: at)
     guard common.json else { return print(value.text()) }
     let document = JSONValue.object([
       .init("at", .string(at)), .init("file", .string(file)), .init("type", .string(type)),
@@ -43,7 +43,7 @@ private func change(
   _ file: String, output: OutputOptions, common: CommonOptions,
   _ body: (inout Checkpoint) throws -> [ObjectChange]
 ) throws {
-  var checkpoint = try Checkpoint(file)
+  var checkpoint = try Checkpoint(contentsOf: file)
   // Found first: what is changed may be the state dict itself.
   let place = output.extract ? try checkpoint.chosenPath(nil) : "/"
   let changes = try body(&checkpoint)

@@ -53,7 +53,7 @@ struct ShowCommand: ParsableCommand {
   }
 
   func run() throws {
-    let checkpoint = try Checkpoint(file)
+    let checkpoint = try Checkpoint(contentsOf: file)
     if let record { return try show(record, of: checkpoint) }
     let lines = try checkpoint.objectTree(at: at, depth: depth, limit: limit)
     var names: [String: String] = [:]

@@ -47,13 +47,13 @@ extension MergeCommand {
   func runUpdate() throws {
     let keyRules = try renames.keyRules()
     let rules = try resizing.rules()
-    var checkpoint = try Checkpoint(files[0])
+    var checkpoint = try Checkpoint(contentsOf: files[0])
     let place = try checkpoint.chosenPath(at)
     var merged = try checkpoint.stateDict(at: place)
     var total = UpdateReport()
     var unmatched: Set<KeyReport.Rule> = []
     for file in files.dropFirst() {
-      let all = try Checkpoint(file).chosenStateDict(otherAt)
+      let all = try Checkpoint(contentsOf: file).chosenStateDict(otherAt)
       let selected = try selection.apply(to: all, of: file)
       let split = NumberGate(all).weightsSplit(by: selected.keys)
       guard split.isEmpty else { throw DerivedWeightError.splits(split) }

@@ -71,14 +71,14 @@ struct VerifyCommand: ParsableCommand {
   }
 
   private func stateDict() throws -> StateDict {
-    let all = try Checkpoint(file).chosenStateDict(at)
+    let all = try Checkpoint(contentsOf: file).chosenStateDict(at)
     let (stateDict, report) = try all.applying(all.steps(of: renames.keyRules()))
     try reportUnmatched(report, of: file)
     return stateDict
   }
 
   private func writeFigures(of spec: ModelSpec, in zoo: ModelZoo, to path: String) throws {
-    let root = try Checkpoint(file).stateDict(at: "/")
+    let root = try Checkpoint(contentsOf: file).stateDict(at: "/")
     guard let input = root["input"], let target = root["target"] else {
       throw InputError(
         description: "there are no tensors input and target to compute with (\(file))",

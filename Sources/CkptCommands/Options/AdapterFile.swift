@@ -13,7 +13,7 @@ enum AdapterFile {
   /// Its configuration is what the file's own metadata holds, or else `adapter_config.json` in its folder.
   /// - Parameter place: where the adapter's state dict is in the file.
   static func adapter(_ path: String, at place: String?) throws -> LowRankAdapter {
-    let checkpoint = try Checkpoint(path)
+    let checkpoint = try Checkpoint(contentsOf: path)
     let (text, source) =
       if let own = checkpoint.metadata.first(where: { $0.key == metadataKey })?.value {
         (own as String?, "\(path), \(metadataKey)")

@@ -165,7 +165,7 @@ struct OutputOptions: ParsableArguments {
     use.decide("output", "format", "plain")
     let asked = format.flatMap(Checkpoint.Format.init(rawValue:))
     let written = try OutputName(output).format(
-      asked, keeping: input.map { try Checkpoint($0).format } ?? .pytorchZip)
+      asked, keeping: input.map { try Checkpoint(contentsOf: $0).format } ?? .pytorchZip)
     use.decide(
       ["max-size", "job"], if: written.isSharded,
       otherwise: "\(output) is one file; DIR/ and NAME.safetensors.index.json are shards")
@@ -203,7 +203,7 @@ struct OutputOptions: ParsableArguments {
     if isModelFolder, !noCarry, !source.isEmpty { options.carriesFilesOf = source }
     if options.format == nil, checkpoint.path.isEmpty, OutputName(output).ending == .none {
       // What was made of several files, or of a part of one, keeps the format of the first.
-      options.format = try source.isEmpty ? nil : Checkpoint(source).format
+      options.format = try source.isEmpty ? nil : Checkpoint(contentsOf: source).format
     }
     let plan = try checkpoint.plan(writingTo: output, options: options)
     if !plan.carried.isEmpty {
@@ -256,7 +256,7 @@ struct OutputOptions: ParsableArguments {
     }
     return try plan.write(
       replacingExisting: force, verifying: !noVerify, cancellation: cancellation,
-      progress: { bar?.advance(by: $0) })
+      counting: { bar?.advance(by: $0) })
   }
 }
 

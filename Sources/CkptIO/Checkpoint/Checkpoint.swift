@@ -1,3 +1,4 @@
+public import Foundation
 internal import CkptPickle
 package import CkptPlatform
 public import CkptStateDicts
@@ -33,8 +34,18 @@ public struct Checkpoint: Sendable {
   /// names is imported or run.
   ///
   /// - Throws: `FileError`, `ZipError`, or `CheckpointError`, each saying what is wrong and where.
-  public init(_ path: String) throws {
+  public init(contentsOf path: String) throws {
     self.init(document: try FormatRegistry.document(of: CheckpointInput(path)))
+  }
+
+  /// Opens the checkpoint at `url`, which must be a file's.
+  ///
+  /// - Throws: as `init(contentsOf:)` of a path; `FileError` for a URL that is no file's.
+  public init(contentsOf url: URL) throws {
+    guard url.isFileURL else {
+      throw FileError(.cannotOpen, "only a file's URL can be opened", path: url.absoluteString)
+    }
+    try self.init(contentsOf: url.path(percentEncoded: false))
   }
 
   /// Opens the checkpoint in `file`.

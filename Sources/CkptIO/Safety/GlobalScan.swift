@@ -56,7 +56,7 @@ public struct GlobalScan: Sendable {
   ///
   /// - Throws: `FileError`; `ZipError` for an archive that two readers see differently;
   ///   `CheckpointError.notACheckpoint` for a file that is neither an archive nor a pickle.
-  public init(_ path: String) throws {
+  package init(_ path: String) throws {
     if Folder.exists(at: path) {
       try scan(Folder(path))
     } else {

@@ -1,5 +1,5 @@
 internal import CkptBytes
-public import CkptPlatform
+package import CkptPlatform
 internal import CkptTensors
 internal import CkptZip
 
@@ -41,7 +41,7 @@ public struct IntegrityReport: Sendable {
   ///   - progress: told how many bytes were read since last time, from any thread.
   /// - Throws: `FileError` where the file cannot be read; `CheckpointError` or `ZipError` for one that
   ///   is no checkpoint at all, rather than a damaged one.
-  public init(
+  package init(
     _ path: String, cancellation: Cancellation = Cancellation(),
     progress: (@Sendable (Int) -> Void)? = nil
   ) throws {
@@ -105,7 +105,7 @@ public struct IntegrityReport: Sendable {
     let isKnown = try FormatRegistry.readers.dropLast().contains { try $0.recognises(input) }
     let checkpoint: Checkpoint
     do {
-      checkpoint = try Checkpoint(input.path)
+      checkpoint = try Checkpoint(contentsOf: input.path)
     } catch let error as CheckpointError where error.otherFile != nil {
       throw error
     } catch let error as any Diagnostic where isKnown && error.kind == .badInput {

@@ -127,7 +127,32 @@ public struct OutputPlan: Sendable {
   @discardableResult
   public func write(
     replacingExisting: Bool = false, verifying: Bool = true,
-    cancellation: Cancellation = Cancellation(), progress: (@Sendable (Int) -> Void)? = nil
+    cancellation: Cancellation = Cancellation(),
+    progress: (@Sendable (WorkProgress) -> Void)? = nil
+  ) throws -> Int {
+    try write(
+      replacingExisting: replacingExisting, verifying: verifying, cancellation: cancellation,
+      counting: ProgressMeter.counter(.writing, of: byteCount, progress))
+  }
+
+  /// The same in a task's thread of its own; if the task is cancelled, the target stays as it was.
+  @discardableResult
+  public func write(
+    replacingExisting: Bool = false, verifying: Bool = true,
+    progress: (@Sendable (WorkProgress) -> Void)? = nil
+  ) async throws -> Int {
+    try await Cancellation.whileTaskRuns { cancellation in
+      try write(
+        replacingExisting: replacingExisting, verifying: verifying, cancellation: cancellation,
+        progress: progress)
+    }
+  }
+
+  /// - Parameter counting: told how many bytes were written since last time, from any thread.
+  @discardableResult
+  package func write(
+    replacingExisting: Bool = false, verifying: Bool = true,
+    cancellation: Cancellation, counting progress: (@Sendable (Int) -> Void)?
   ) throws -> Int {
     let context = WriteContext(cancellation, progress, verifying: verifying)
     if isFolder {
@@ -177,17 +202,30 @@ extension Checkpoint {
   ///   - options: in which format, and what of it.
   ///   - replacingExisting: whether files of the same names may be replaced.
   ///   - cancellation: stops the writing.
-  ///   - progress: told how many bytes were written since last time, from any thread.
+  ///   - progress: told how far it is, from any thread.
   /// - Returns: the output's size in bytes.
   /// - Throws: `FileError`; `ChecksumError` for a damaged storage, naming its record and the
   ///   key of its tensor; `CheckpointError.cannotWrite`; `CancelledError`.
   @discardableResult
   public func write(
     to path: String, options: WriteOptions = WriteOptions(), replacingExisting: Bool = false,
-    cancellation: Cancellation = Cancellation(), progress: (@Sendable (Int) -> Void)? = nil
+    cancellation: Cancellation = Cancellation(),
+    progress: (@Sendable (WorkProgress) -> Void)? = nil
   ) throws -> Int {
     try plan(writingTo: path, options: options).write(
       replacingExisting: replacingExisting, cancellation: cancellation, progress: progress)
+  }
+
+  /// The same from a task; if the task is cancelled, the target stays as it was.
+  ///
+  /// - Throws: as the form that waits; `CancelledError` if the task is cancelled.
+  @discardableResult
+  public func write(
+    to path: String, options: WriteOptions = WriteOptions(), replacingExisting: Bool = false,
+    progress: (@Sendable (WorkProgress) -> Void)? = nil
+  ) async throws -> Int {
+    let plan = try plan(writingTo: path, options: options)
+    return try await plan.write(replacingExisting: replacingExisting, progress: progress)
   }
 
   /// Lays out what ``write(to:options:replacingExisting:cancellation:progress:)`` would write; no tensor

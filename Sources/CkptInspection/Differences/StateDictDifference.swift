@@ -1,5 +1,5 @@
 internal import CkptBytes
-public import CkptPlatform
+package import CkptPlatform
 public import CkptStateDicts
 public import CkptTensors
 
@@ -69,7 +69,7 @@ public struct StateDictDifference: Sendable {
   ///
   /// - Parameter progress: told how many bytes of the first side were compared since last time, from any thread.
   /// - Throws: what reading throws; `CancelledError`.
-  public init(
+  package init(
     from a: StateDict, to b: StateDict, options: Options = Options(),
     cancellation: Cancellation = Cancellation(), progress: (@Sendable (Int) -> Void)? = nil
   ) throws {

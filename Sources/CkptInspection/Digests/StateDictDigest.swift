@@ -1,8 +1,8 @@
 internal import Crypto
 internal import Foundation
 internal import CkptBytes
-public import CkptPlatform
-public import CkptStateDicts
+package import CkptPlatform
+package import CkptStateDicts
 internal import CkptTensors
 
 /// A digest of a state dict's content: equal for two files, whatever their formats, names, orders of records and
@@ -34,7 +34,7 @@ public struct StateDictDigest: Sendable {
   ///   - workers: how many threads; nil for as many as are useful.
   ///   - progress: told how many bytes were hashed since last time, from any thread.
   /// - Throws: what reading throws; `CancelledError`.
-  public init(
+  package init(
     _ stateDict: StateDict, workers: Int? = nil, cancellation: Cancellation = Cancellation(),
     progress: (@Sendable (Int) -> Void)? = nil
   ) throws {

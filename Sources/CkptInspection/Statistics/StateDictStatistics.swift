@@ -1,6 +1,6 @@
 internal import CkptBytes
-public import CkptPlatform
-public import CkptStateDicts
+package import CkptPlatform
+package import CkptStateDicts
 public import CkptTensors
 
 /// What the numbers of a state dict's tensors come to, tensor by tensor.
@@ -26,7 +26,7 @@ public struct StateDictStatistics: Sendable {
   ///   - workers: how many threads; nil for as many as are useful.
   ///   - progress: told how many bytes were read since last time, from any thread.
   /// - Throws: what reading throws; `CancelledError`.
-  public init(
+  package init(
     _ stateDict: StateDict, withHistograms: Bool = false, workers: Int? = nil,
     cancellation: Cancellation = Cancellation(), progress: (@Sendable (Int) -> Void)? = nil
   ) throws {

@@ -5,10 +5,10 @@ public import CkptTensors
 /// Several state dicts made one: a plan that is carried out tensor by tensor while the result is written.
 ///
 /// ```swift
-/// let inputs = try [base, math, code].map { MergeInput(name: $0, stateDict: try Checkpoint($0).stateDict()) }
-/// var merge = StateDictMerge(method: .ties, inputs: inputs, base: 0)
-/// merge.settings[.weight] = MergeSetting(0.5)
-/// merge.settings[.density] = MergeSetting(0.3)
+/// let inputs = try [base, math, code].map {
+///   MergeInput(name: $0, stateDict: try Checkpoint(contentsOf: $0).stateDict())
+/// }
+/// let merge = try StateDictMerge(inputs, by: .ties(base: 0, weights: [0.7, 0.3], densities: [0.5]))
 /// let merged = try merge.merged().stateDict
 /// ```
 public struct StateDictMerge: Sendable {

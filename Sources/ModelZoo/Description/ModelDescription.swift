@@ -131,7 +131,7 @@ public struct ModelDescription: ModelFamily {
   /// Reads and parses a description.
   ///
   /// - Throws: `FileError` if the file cannot be read; `DescriptionError`, with the line, if it is no description.
-  public init(path: String) throws {
+  public init(contentsOf path: String) throws {
     let file = try File(readingFrom: path)
     guard file.size <= PlainYAML.largestSize else {
       throw DescriptionError.malformed(
@@ -321,13 +321,13 @@ extension ModelZoo {
   /// A zoo that has the model of a spec: if the spec's name ends in `.yml` or `.yaml`, it is the path of a description,
   /// which is added.
   ///
-  /// - Throws: `ZooError.unknownModel`; what ``ModelDescription/init(path:)`` throws.
+  /// - Throws: `ZooError.unknownModel`; what ``ModelDescription/init(contentsOf:)`` throws.
   public func including(_ spec: ModelSpec) throws -> ModelZoo {
     guard [".yml", ".yaml"].contains(where: spec.name.hasSuffix) else {
       _ = try family(spec.name)
       return self
     }
-    return ModelZoo(families: [try ModelDescription(path: spec.name)] + families)
+    return ModelZoo(families: [try ModelDescription(contentsOf: spec.name)] + families)
   }
 }
 

@@ -8,10 +8,10 @@ guard arguments.count == 4 else {
   print("usage: DependentTool PRETRAINED FRESH OUT")
   exit(arguments.count == 1 ? 0 : 64)
 }
-let pretrained = try Checkpoint(arguments[1]).stateDict()
+let pretrained = try Checkpoint(contentsOf: arguments[1]).stateDict()
   .filter(include: "backbone", exclude: "fc")
   .renamingKeys(.stripPrefix("backbone."))
-var model = try Checkpoint(arguments[2]).stateDict()
+var model = try Checkpoint(contentsOf: arguments[2]).stateDict()
 let report = try model.update(with: pretrained, skipMismatched: true)
 try Checkpoint(model).write(to: arguments[3])
 let archive = ZipReader(.init(path: arguments[3]))
