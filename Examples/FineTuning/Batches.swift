@@ -22,9 +22,9 @@ struct Batches {
   /// The batch of a number, which goes round.
   subscript(number: Int) -> (input: Variable, target: Variable) {
     get throws {
-      let place = number % count
-      guard let input = tensors["\(place).input"], let target = tensors["\(place).target"] else {
-        throw Complaint("there is no batch \(place)")
+      let position = number % count
+      guard let input = tensors["\(position).input"], let target = tensors["\(position).target"] else {
+        throw Complaint("there is no batch \(position)")
       }
       return (try Variable(input), try Variable(target))
     }

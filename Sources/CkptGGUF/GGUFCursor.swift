@@ -4,7 +4,7 @@ internal import CkptPlatform
 /// Goes through a GGUF header with a small block of the file in memory.
 struct GGUFCursor {
   private let file: File
-  private(set) var place = 0
+  private(set) var position = 0
   private var block: [UInt8] = []
   private var blockStart = 0
   private var textTotal = 0
@@ -20,24 +20,24 @@ struct GGUFCursor {
   init(_ file: File) { self.file = file }
 
   func bad(_ problem: String) -> GGUFError {
-    .damaged(file: file.path, problem, offset: place)
+    .damaged(file: file.path, problem, offset: position)
   }
 
-  var left: Int { file.size - place }
+  var left: Int { file.size - position }
 
   mutating func skip(_ count: Int) throws {
     guard count >= 0, count <= left else { throw bad("the header is cut off") }
-    place += count
+    position += count
   }
 
   private mutating func number(_ byteCount: Int) throws -> UInt64 {
     guard byteCount <= left else { throw bad("the header is cut off") }
-    if place < blockStart || place + byteCount > blockStart + block.count {
-      block = try file.bytes(at: place, count: min(Self.blockSize, left))
-      blockStart = place
+    if position < blockStart || position + byteCount > blockStart + block.count {
+      block = try file.bytes(at: position, count: min(Self.blockSize, left))
+      blockStart = position
     }
-    defer { place += byteCount }
-    return UInt64(littleEndian: block[place - blockStart..<place - blockStart + byteCount])
+    defer { position += byteCount }
+    return UInt64(littleEndian: block[position - blockStart..<position - blockStart + byteCount])
   }
 
   mutating func uint32() throws -> UInt32 { UInt32(truncatingIfNeeded: try number(4)) }
@@ -65,11 +65,11 @@ struct GGUFCursor {
     guard count <= limit else { throw bad("a text of \(count) bytes where \(limit) are allowed") }
     textTotal += count
     guard textTotal <= Self.textTotalLimit else { throw bad("the header's texts are too long") }
-    let bytes = try file.bytes(at: place, count: count)
+    let bytes = try file.bytes(at: position, count: count)
     guard let text = String(validating: bytes, as: UTF8.self) else {
       throw bad("a text is not UTF-8")
     }
-    place += count
+    position += count
     return text
   }
 

@@ -54,7 +54,7 @@ package struct GGUFFile: Sendable {
   private static let countLimit: UInt64 = 1 << 20
 
   /// Whether the file begins as GGUF files do.
-  package static func recognises(_ file: File) throws -> Bool {
+  package static func recognizes(_ file: File) throws -> Bool {
     guard file.size >= 4 else { return false }
     return try file.bytes(at: 0, count: 4) == magic
   }
@@ -79,7 +79,7 @@ package struct GGUFFile: Sendable {
     let tensorCount = try cursor.count(of: "tensors", atLeast: 24, limit: Self.countLimit)
     let valueCount = try cursor.count(
       of: "values of the metadata", atLeast: 13, limit: Self.countLimit / 16)
-    let metadataStart = cursor.place
+    let metadataStart = cursor.position
     var metadata: [(key: String, value: Value)] = []
     var keys = Set<[UInt8]>()
     for _ in 0..<valueCount {
@@ -91,7 +91,8 @@ package struct GGUFFile: Sendable {
     }
     self.metadata = metadata
     metadataRegion = FileRegion(
-      file: file, offset: metadataStart, byteCount: cursor.place - metadataStart, name: "metadata")
+      file: file, offset: metadataStart, byteCount: cursor.position - metadataStart,
+      name: "metadata")
     let alignment = try Self.alignment(metadata, cursor)
     self.alignment = alignment
     var entries: [(name: String, type: GGUFType, shape: [Int], offset: Int)] = []
@@ -103,8 +104,8 @@ package struct GGUFFile: Sendable {
       }
       entries.append(entry)
     }
-    let padding = (alignment - cursor.place % alignment) % alignment
-    let (dataStart, size) = (cursor.place + padding, file.size)
+    let padding = (alignment - cursor.position % alignment) % alignment
+    let (dataStart, size) = (cursor.position + padding, file.size)
     tensors = try entries.map { name, type, shape, offset in
       try Self.entry(name, type, shape, offset, alignment, dataStart, file, size)
     }

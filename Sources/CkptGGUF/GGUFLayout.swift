@@ -104,7 +104,7 @@ package struct GGUFLayout: Sendable {
       start.append(text: value)
     }
     var table: [UInt8] = []
-    var places: [Int] = []
+    var positions: [Int] = []
     var cursor = 0
     for entry in entries {
       table.append(text: entry.key)
@@ -112,7 +112,7 @@ package struct GGUFLayout: Sendable {
       for size in entry.shape.reversed() { table.append(littleEndian: UInt64(size)) }
       table.append(littleEndian: entry.type.rawValue)
       table.append(littleEndian: UInt64(cursor))
-      places.append(cursor)
+      positions.append(cursor)
       guard entry.byteCount < 1 << 60, cursor < 1 << 60 else {
         throw .cannotWrite(tensor: entry.key, "the tensors are too large for one file", hint: nil)
       }
@@ -122,7 +122,7 @@ package struct GGUFLayout: Sendable {
     tensorTable = table
     tensorTableOffset = start.count + nativeByteCount
     let dataStart = Self.aligned(tensorTableOffset + table.count, alignment)
-    offsets = places.map { dataStart + $0 }
+    offsets = positions.map { dataStart + $0 }
     byteCount = dataStart + cursor
     let bare = tensorTableOffset + table.count
     // Tensors without elements write nothing where they stand.

@@ -3,12 +3,12 @@ extension String.UTF8View {
   package func firstRange(of bytes: [UInt8], from start: Int) -> Range<Int>? {
     guard let first = bytes.first else { return nil }
     let own = Array(self)
-    var place = start
-    while place + bytes.count <= own.count {
-      if own[place] == first, own[place..<place + bytes.count].elementsEqual(bytes) {
-        return place..<place + bytes.count
+    var index = start
+    while index + bytes.count <= own.count {
+      if own[index] == first, own[index..<index + bytes.count].elementsEqual(bytes) {
+        return index..<index + bytes.count
       }
-      place += 1
+      index += 1
     }
     return nil
   }

@@ -12,7 +12,7 @@ struct Glob: Sendable {
   /// A scalar, and where it stands in the pattern as written.
   private struct Written {
     let scalar: Unicode.Scalar
-    let place: Int
+    let position: Int
 
     static func == (left: Written, right: Unicode.Scalar) -> Bool { left.scalar == right }
     static func != (left: Written, right: Unicode.Scalar) -> Bool { left.scalar != right }
@@ -21,7 +21,7 @@ struct Glob: Sendable {
   /// The patterns without braces that `text` stands for.
   static func alternatives(of text: String) throws(PatternError) -> [Glob] {
     var globs: [Glob] = []
-    let written = text.unicodeScalars.enumerated().map { Written(scalar: $1, place: $0) }
+    let written = text.unicodeScalars.enumerated().map { Written(scalar: $1, position: $0) }
     for expanded in try expandBraces(written, in: text) {
       globs.append(try Glob(expanded, in: text))
     }
@@ -29,34 +29,34 @@ struct Glob: Sendable {
   }
 
   private init(_ text: [Written], in pattern: String) throws(PatternError) {
-    var place = 0
-    while place < text.count {
-      let start = text[place].place
-      let scalar = text[place].scalar
-      place += 1
+    var position = 0
+    while position < text.count {
+      let start = text[position].position
+      let scalar = text[position].scalar
+      position += 1
       switch scalar {
       case "*":
-        let double = place < text.count && text[place] == "*"
-        if double { place += 1 }
+        let double = position < text.count && text[position] == "*"
+        if double { position += 1 }
         tokens.append(.star(crossesDots: double))
       case "?": tokens.append(.any)
       case "[":
-        let negated = place < text.count && (text[place] == "!" || text[place] == "^")
-        if negated { place += 1 }
+        let negated = position < text.count && (text[position] == "!" || text[position] == "^")
+        if negated { position += 1 }
         var ranges: [ClosedRange<Unicode.Scalar>] = []
         var closed = false
-        while place < text.count {
-          let lowPlace = text[place].place
-          let low = text[place].scalar
-          place += 1
+        while position < text.count {
+          let lowPlace = text[position].position
+          let low = text[position].scalar
+          position += 1
           if low == "]", !ranges.isEmpty {
             closed = true
             break
           }
           var high = low
-          if place + 1 < text.count, text[place] == "-", text[place + 1] != "]" {
-            high = text[place + 1].scalar
-            place += 2
+          if position + 1 < text.count, text[position] == "-", text[position + 1] != "]" {
+            high = text[position + 1].scalar
+            position += 2
           }
           guard low <= high else {
             throw PatternError(pattern, "a range runs backwards", at: lowPlace)
@@ -67,9 +67,9 @@ struct Glob: Sendable {
           throw PatternError(pattern, "a \"[\" has no \"]\"", at: start)
         }
         tokens.append(.set(ranges, negated: negated))
-      case "\\" where place < text.count:
-        tokens.append(.scalar(text[place].scalar))
-        place += 1
+      case "\\" where position < text.count:
+        tokens.append(.scalar(text[position].scalar))
+        position += 1
       default: tokens.append(.scalar(scalar))
       }
     }
@@ -80,22 +80,22 @@ struct Glob: Sendable {
     // The set of places in the pattern that the key read so far can have reached.
     var reached = [Bool](repeating: false, count: tokens.count + 1)
     reached[0] = true
-    func skipStars(_ places: inout [Bool]) {
-      for (place, token) in tokens.enumerated() where places[place] {
-        if case .star = token { places[place + 1] = true }
+    func skipStars(_ positions: inout [Bool]) {
+      for (position, token) in tokens.enumerated() where positions[position] {
+        if case .star = token { positions[position + 1] = true }
       }
     }
     skipStars(&reached)
     for scalar in key.unicodeScalars {
       var next = [Bool](repeating: false, count: tokens.count + 1)
-      for (place, token) in tokens.enumerated() where reached[place] {
+      for (position, token) in tokens.enumerated() where reached[position] {
         switch token {
-        case .scalar(let wanted): if wanted == scalar { next[place + 1] = true }
-        case .any: if scalar != "." { next[place + 1] = true }
+        case .scalar(let wanted): if wanted == scalar { next[position + 1] = true }
+        case .any: if scalar != "." { next[position + 1] = true }
         case .set(let ranges, let negated):
           let isIn = ranges.contains { $0.contains(scalar) }
-          if isIn != negated, scalar != "." || !negated { next[place + 1] = true }
-        case .star(let crossesDots): if crossesDots || scalar != "." { next[place] = true }
+          if isIn != negated, scalar != "." || !negated { next[position + 1] = true }
+        case .star(let crossesDots): if crossesDots || scalar != "." { next[position] = true }
         }
       }
       skipStars(&next)
@@ -132,23 +132,23 @@ struct Glob: Sendable {
   ) throws(PatternError) -> (Range<Int>, [[Written]])? {
     var start: Int?
     var commas: [Int] = []
-    var place = 0
-    while place < text.count {
-      switch text[place].scalar {
-      case "\\": place += 1
-      case "{": (start, commas) = (place, [])
-      case ",": if start != nil { commas.append(place) }
+    var position = 0
+    while position < text.count {
+      switch text[position].scalar {
+      case "\\": position += 1
+      case "{": (start, commas) = (position, [])
+      case ",": if start != nil { commas.append(position) }
       case "}":
         guard let begin = start else { break }
-        let edges = [begin] + commas + [place]
+        let edges = [begin] + commas + [position]
         let parts = zip(edges, edges.dropFirst()).map { Array(text[$0.0 + 1..<$0.1]) }
-        return (begin..<place + 1, parts)
+        return (begin..<position + 1, parts)
       default: break
       }
-      place += 1
+      position += 1
     }
     if let start {
-      throw PatternError(pattern, "a \"{\" has no \"}\"", at: text[start].place)
+      throw PatternError(pattern, "a \"{\" has no \"}\"", at: text[start].position)
     }
     return nil
   }

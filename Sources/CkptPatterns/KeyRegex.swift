@@ -30,7 +30,7 @@ package struct KeyRegex: Sendable {
 
   /// Compiles an expression.
   ///
-  /// - Throws: ``PatternError`` with the place.
+  /// - Throws: ``PatternError`` with the position.
   package init(_ text: String) throws(PatternError) {
     var parser = KeyRegexParser(text)
     program = try parser.parse()
@@ -48,14 +48,14 @@ package struct KeyRegex: Sendable {
   /// All matches from left to right, none overlapping, as Python's `re.finditer` finds them.
   func matches(in key: [Unicode.Scalar]) -> [Groups] {
     var found: [Groups] = []
-    var place = 0
+    var position = 0
     var mustAdvance = false
-    while place <= key.count {
-      guard let groups = firstMatch(in: key, from: place, mustAdvance: mustAdvance),
+    while position <= key.count {
+      guard let groups = firstMatch(in: key, from: position, mustAdvance: mustAdvance),
         let whole = groups[0]
       else { break }
       found.append(groups)
-      place = whole.upperBound
+      position = whole.upperBound
       mustAdvance = whole.isEmpty
     }
     return found
@@ -68,7 +68,7 @@ package struct KeyRegex: Sendable {
     in key: [Unicode.Scalar], from start: Int = 0, mustAdvance: Bool = false
   ) -> Groups? {
     enum Job {
-      case run(pc: Int, place: Int)
+      case run(pc: Int, position: Int)
       case restore(slot: Int, value: Int)
     }
     let width = key.count + 1
@@ -77,30 +77,31 @@ package struct KeyRegex: Sendable {
     var slots = [Int](repeating: -1, count: groupCount * 2)
     var jobs: [Job] = []
     for first in start..<width {
-      jobs.append(.run(pc: 0, place: first))
+      jobs.append(.run(pc: 0, position: first))
       while let job = jobs.popLast() {
-        guard case .run(var pc, var place) = job else {
+        guard case .run(var pc, var position) = job else {
           if case .restore(let slot, let value) = job { slots[slot] = value }
           continue
         }
         step: while true {
-          let bit = pc * width + place
+          let bit = pc * width + position
           if tried[bit / 64] >> UInt64(bit % 64) & 1 == 1 { break }
           tried[bit / 64] |= 1 << UInt64(bit % 64)
           switch program[pc] {
           case .scalar(let wanted):
-            guard place < key.count, isSame(key[place], wanted) else { break step }
-            place += 1
+            guard position < key.count, isSame(key[position], wanted) else { break step }
+            position += 1
           case .any:
-            guard place < key.count, key[place] != "\n" else { break step }
-            place += 1
+            guard position < key.count, key[position] != "\n" else { break step }
+            position += 1
           case .set(let set):
-            guard place < key.count, set.contains(key[place], ignoringCase: ignoresCase) else {
+            guard position < key.count, set.contains(key[position], ignoringCase: ignoresCase)
+            else {
               break step
             }
-            place += 1
+            position += 1
           case .split(let preferred, let other):
-            jobs.append(.run(pc: other, place: place))
+            jobs.append(.run(pc: other, position: position))
             pc = preferred
             continue step
           case .jump(let target):
@@ -108,15 +109,15 @@ package struct KeyRegex: Sendable {
             continue step
           case .save(let slot):
             jobs.append(.restore(slot: slot, value: slots[slot]))
-            slots[slot] = place
-          case .atStart: guard place == 0 else { break step }
-          case .atEnd: guard place == key.count else { break step }
-          case .atWordEdge: guard isWordEdge(key, place) else { break step }
-          case .notAtWordEdge: guard !isWordEdge(key, place) else { break step }
+            slots[slot] = position
+          case .atStart: guard position == 0 else { break step }
+          case .atEnd: guard position == key.count else { break step }
+          case .atWordEdge: guard isWordEdge(key, position) else { break step }
+          case .notAtWordEdge: guard !isWordEdge(key, position) else { break step }
           case .match:
-            if mustAdvance, first == start, place == start { break step }
+            if mustAdvance, first == start, position == start { break step }
             slots[0] = first
-            slots[1] = place
+            slots[1] = position
             return (0..<groupCount).map { group in
               let (low, high) = (slots[group * 2], slots[group * 2 + 1])
               return low >= 0 && high >= low ? low..<high : nil
@@ -134,9 +135,9 @@ package struct KeyRegex: Sendable {
       || ignoresCase && left.properties.lowercaseMapping == right.properties.lowercaseMapping
   }
 
-  private func isWordEdge(_ key: [Unicode.Scalar], _ place: Int) -> Bool {
-    let before = place > 0 && KeyRegexSet.isWord(key[place - 1])
-    let after = place < key.count && KeyRegexSet.isWord(key[place])
+  private func isWordEdge(_ key: [Unicode.Scalar], _ position: Int) -> Bool {
+    let before = position > 0 && KeyRegexSet.isWord(key[position - 1])
+    let after = position < key.count && KeyRegexSet.isWord(key[position])
     return before != after
   }
 }

@@ -4,7 +4,7 @@ struct KeyRegexParser {
 
   private let pattern: String
   private let text: [Unicode.Scalar]
-  private var place = 0
+  private var position = 0
   private var depth = 0
   private(set) var groupCount = 1
   private(set) var groupNames: [String: Int] = [:]
@@ -22,20 +22,20 @@ struct KeyRegexParser {
   mutating func parse() throws(PatternError) -> [KeyRegex.Instruction] {
     if starts(with: "(?i)") {
       ignoresCase = true
-      place += 4
+      position += 4
     }
     var program = try alternatives()
-    if place < text.count { throw bad("a \")\" has no \"(\"", at: place) }
+    if position < text.count { throw bad("a \")\" has no \"(\"", at: position) }
     program.append(.match)
     return program
   }
 
-  private func bad(_ problem: String, at place: Int) -> PatternError {
-    PatternError(pattern, problem, at: place)
+  private func bad(_ problem: String, at position: Int) -> PatternError {
+    PatternError(pattern, problem, at: position)
   }
 
   private func starts(with wanted: String) -> Bool {
-    text[place...].starts(with: wanted.unicodeScalars)
+    text[position...].starts(with: wanted.unicodeScalars)
   }
 
   /// Moves jumps by `offset`: programs are made with their own start as 0.
@@ -49,20 +49,20 @@ struct KeyRegexParser {
     }
   }
 
-  private func checked(_ program: [Instruction], at place: Int) throws(PatternError)
+  private func checked(_ program: [Instruction], at position: Int) throws(PatternError)
     -> [Instruction]
   {
     guard program.count <= Self.programLimit else {
-      throw bad("the expression is too large once its repeats are written out", at: place)
+      throw bad("the expression is too large once its repeats are written out", at: position)
     }
     return program
   }
 
   private mutating func alternatives() throws(PatternError) -> [Instruction] {
-    let start = place
+    let start = position
     var program = try sequence()
-    while place < text.count, text[place] == "|" {
-      place += 1
+    while position < text.count, text[position] == "|" {
+      position += 1
       let other = try sequence()
       // split 1, other; program; jump to the end; other
       program =
@@ -75,8 +75,8 @@ struct KeyRegexParser {
 
   private mutating func sequence() throws(PatternError) -> [Instruction] {
     var program: [Instruction] = []
-    while place < text.count, text[place] != "|", text[place] != ")" {
-      let start = place
+    while position < text.count, text[position] != "|", text[position] != ")" {
+      let start = position
       let atom = try atom()
       let repeated = try repeated(atom, from: start)
       program = try checked(program + moved(repeated, by: program.count), at: start)
@@ -85,9 +85,9 @@ struct KeyRegexParser {
   }
 
   private mutating func atom() throws(PatternError) -> [Instruction] {
-    let start = place
-    let scalar = text[place]
-    place += 1
+    let start = position
+    let scalar = text[position]
+    position += 1
     switch scalar {
     case ".": return [.any]
     case "^": return [.atStart]
@@ -106,19 +106,19 @@ struct KeyRegexParser {
     defer { depth -= 1 }
     var number: Int?
     if starts(with: "?:") {
-      place += 2
+      position += 2
     } else if starts(with: "?P<")
       || starts(with: "?<") && !starts(with: "?<=") && !starts(with: "?<!")
     {
-      place += starts(with: "?P<") ? 3 : 2
-      let nameStart = place
-      while place < text.count, text[place] != ">" { place += 1 }
-      guard place < text.count, place > nameStart else {
+      position += starts(with: "?P<") ? 3 : 2
+      let nameStart = position
+      while position < text.count, text[position] != ">" { position += 1 }
+      guard position < text.count, position > nameStart else {
         throw bad("the group's name has no end", at: nameStart)
       }
-      let name = String(String.UnicodeScalarView(text[nameStart..<place]))
+      let name = String(String.UnicodeScalarView(text[nameStart..<position]))
       guard groupNames[name] == nil else { throw bad("two groups have one name", at: nameStart) }
-      place += 1
+      position += 1
       number = groupCount
       groupNames[name] = groupCount
       groupCount += 1
@@ -130,10 +130,10 @@ struct KeyRegexParser {
       groupCount += 1
     }
     let inner = try alternatives()
-    guard place < text.count, text[place] == ")" else {
+    guard position < text.count, text[position] == ")" else {
       throw bad("a \"(\" has no \")\"", at: start)
     }
-    place += 1
+    position += 1
     guard let number else { return inner }
     return [.save(number * 2)] + moved(inner, by: 1) + [.save(number * 2 + 1)]
   }
@@ -143,11 +143,11 @@ struct KeyRegexParser {
   ) throws(PatternError) -> [Instruction] {
     guard let (low, high) = try bounds() else { return atom }
     var isLazy = false
-    if place < text.count, text[place] == "?" {
-      place += 1
+    if position < text.count, text[position] == "?" {
+      position += 1
       isLazy = true
-    } else if place < text.count, text[place] == "*" || text[place] == "+" {
-      throw bad("a repeat is repeated", at: place)
+    } else if position < text.count, text[position] == "*" || text[position] == "+" {
+      throw bad("a repeat is repeated", at: position)
     }
     func split(_ body: Int, _ end: Int) -> Instruction {
       isLazy ? .split(end, body) : .split(body, end)
@@ -164,7 +164,7 @@ struct KeyRegexParser {
         program.append(.match)
         program = try checked(program + moved(atom, by: program.count), at: start)
       }
-      for place in ends { program[place] = split(place + 1, program.count) }
+      for position in ends { program[position] = split(position + 1, program.count) }
     } else {
       let loop = program.count
       program.append(split(loop + 1, loop + atom.count + 2))
@@ -175,16 +175,16 @@ struct KeyRegexParser {
 
   /// `*`, `+`, `?` or `{2,3}`; nil if none stands here. A brace that counts nothing stands for itself.
   private mutating func bounds() throws(PatternError) -> (low: Int, high: Int?)? {
-    guard place < text.count else { return nil }
-    switch text[place] {
+    guard position < text.count else { return nil }
+    switch text[position] {
     case "*", "+", "?":
-      let scalar = text[place]
-      place += 1
+      let scalar = text[position]
+      position += 1
       return scalar == "*" ? (0, nil) : scalar == "+" ? (1, nil) : (0, 1)
     case "{":
-      let start = place
-      guard let end = text[place...].firstIndex(of: "}") else { return nil }
-      let inner = String(String.UnicodeScalarView(text[place + 1..<end]))
+      let start = position
+      guard let end = text[position...].firstIndex(of: "}") else { return nil }
+      let inner = String(String.UnicodeScalarView(text[position + 1..<end]))
       let parts = inner.split(separator: ",", omittingEmptySubsequences: false)
       let isCount =
         !inner.isEmpty && inner != ","
@@ -198,18 +198,18 @@ struct KeyRegexParser {
         parts.count == 1 || parts[1].isEmpty || high != nil
       else { throw bad("a repeat counts to 1000 at most", at: start) }
       guard high ?? low >= low else { throw bad("the repeat's bounds run backwards", at: start) }
-      place = end + 1
+      position = end + 1
       return (low, high)
     default: return nil
     }
   }
 
   private mutating func escape(from start: Int) throws(PatternError) -> [Instruction] {
-    guard place < text.count else { throw bad("a \"\\\" stands at the end", at: start) }
-    switch text[place] {
+    guard position < text.count else { throw bad("a \"\\\" stands at the end", at: start) }
+    switch text[position] {
     case "b", "B":
-      place += 1
-      return [text[place - 1] == "b" ? .atWordEdge : .notAtWordEdge]
+      position += 1
+      return [text[position - 1] == "b" ? .atWordEdge : .notAtWordEdge]
     case "1"..."9":
       throw bad("back-references are not supported, since they take unbounded time", at: start)
     default:
@@ -223,9 +223,9 @@ struct KeyRegexParser {
 
   /// What stands behind a `\`, in a set or outside.
   private mutating func setItem(from start: Int) throws(PatternError) -> KeyRegexSet.Item {
-    guard place < text.count else { throw bad("a \"\\\" stands at the end", at: start) }
-    let scalar = text[place]
-    place += 1
+    guard position < text.count else { throw bad("a \"\\\" stands at the end", at: start) }
+    let scalar = text[position]
+    position += 1
     switch scalar {
     case "d": return .digit(true)
     case "D": return .digit(false)
@@ -244,24 +244,24 @@ struct KeyRegexParser {
 
   private mutating func set(from start: Int) throws(PatternError) -> KeyRegexSet {
     var set = KeyRegexSet()
-    if place < text.count, text[place] == "^" {
+    if position < text.count, text[position] == "^" {
       set.isNegated = true
-      place += 1
+      position += 1
     }
-    while place < text.count {
-      let itemStart = place
-      if text[place] == "]", !set.items.isEmpty {
-        place += 1
+    while position < text.count {
+      let itemStart = position
+      if text[position] == "]", !set.items.isEmpty {
+        position += 1
         return set
       }
       let low = try setMember()
-      guard case .range(let first) = low, place + 1 < text.count, text[place] == "-",
-        text[place + 1] != "]"
+      guard case .range(let first) = low, position + 1 < text.count, text[position] == "-",
+        text[position + 1] != "]"
       else {
         set.items.append(low)
         continue
       }
-      place += 1
+      position += 1
       guard case .range(let last) = try setMember(), first.lowerBound <= last.lowerBound else {
         throw bad("a range runs backwards", at: itemStart)
       }
@@ -271,9 +271,9 @@ struct KeyRegexParser {
   }
 
   private mutating func setMember() throws(PatternError) -> KeyRegexSet.Item {
-    let start = place
-    let scalar = text[place]
-    place += 1
+    let start = position
+    let scalar = text[position]
+    position += 1
     return scalar == "\\" ? try setItem(from: start) : .range(scalar...scalar)
   }
 }

@@ -85,14 +85,14 @@ public enum KeyRename: Sendable, Hashable, CustomStringConvertible {
       let bytes = Array(old.utf8)
       return { key in
         var renamed: [UInt8] = []
-        var place = 0
-        while let range = key.utf8.firstRange(of: bytes, from: place) {
-          renamed += key.utf8.dropFirst(place).prefix(range.lowerBound - place)
+        var position = 0
+        while let range = key.utf8.firstRange(of: bytes, from: position) {
+          renamed += key.utf8.dropFirst(position).prefix(range.lowerBound - position)
           renamed += new.utf8
-          place = range.upperBound
+          position = range.upperBound
         }
-        return place == 0
-          ? key : String(decoding: renamed + key.utf8.dropFirst(place), as: UTF8.self)
+        return position == 0
+          ? key : String(decoding: renamed + key.utf8.dropFirst(position), as: UTF8.self)
       }
     case .map(let names):
       let names = Dictionary(names.map { (ExactText($0), $1) }) { first, _ in first }
@@ -105,14 +105,14 @@ public enum KeyRename: Sendable, Hashable, CustomStringConvertible {
         let matches = regex.matches(in: scalars)
         if matches.isEmpty { return key }
         var renamed = String.UnicodeScalarView()
-        var place = 0
+        var position = 0
         for groups in matches {
           guard let whole = groups[0] else { continue }
-          renamed.append(contentsOf: scalars[place..<whole.lowerBound])
+          renamed.append(contentsOf: scalars[position..<whole.lowerBound])
           template.append(to: &renamed, scalars, groups)
-          place = whole.upperBound
+          position = whole.upperBound
         }
-        renamed.append(contentsOf: scalars[place...])
+        renamed.append(contentsOf: scalars[position...])
         return String(renamed)
       }
     }

@@ -1,6 +1,6 @@
 public import CkptPlatform
 
-/// A pattern, or a rule over keys, that cannot be understood, and the place in it.
+/// A pattern, or a rule over keys, that cannot be understood, and the position in it.
 public struct PatternError: Diagnostic, Equatable {
   /// What kind of text it is.
   public enum Subject: Sendable, Hashable {
@@ -57,6 +57,6 @@ public struct PatternError: Diagnostic, Equatable {
     }
   }
 
-  /// The text, with the place in it that is wrong.
+  /// The text, with the position in it that is wrong.
   public var excerpt: Excerpt? { offset.map { Excerpt(text, at: $0) } }
 }

@@ -8,43 +8,43 @@ struct RenameTemplate: Sendable {
 
   /// Reads a template whose groups are those of `regex`.
   ///
-  /// - Throws: ``PatternError`` with the place.
+  /// - Throws: ``PatternError`` with the position.
   init(_ template: String, for regex: KeyRegex) throws(PatternError) {
     let text = Array(template.unicodeScalars)
     func string(_ range: Range<Int>) -> String { String(String.UnicodeScalarView(text[range])) }
     var start = 0
-    var place = 0
-    while place < text.count {
-      if text[place] == "\\", place + 1 < text.count,
-        ("0"..."9").contains(text[place + 1])
-          || text[place + 1] == "g" && place + 2 < text.count && text[place + 2] == "<"
+    var position = 0
+    while position < text.count {
+      if text[position] == "\\", position + 1 < text.count,
+        ("0"..."9").contains(text[position + 1])
+          || text[position + 1] == "g" && position + 2 < text.count && text[position + 2] == "<"
       {
         // As in Python's re.sub and in sed.
         throw PatternError(
-          rename: template, "a group is written $1 or ${name}, not \\1 or \\g<name>", at: place)
+          rename: template, "a group is written $1 or ${name}, not \\1 or \\g<name>", at: position)
       }
-      guard text[place] == "$" else {
-        place += 1
+      guard text[position] == "$" else {
+        position += 1
         continue
       }
-      pieces.append(.text(string(start..<place)))
-      let dollar = place
-      place += 1
+      pieces.append(.text(string(start..<position)))
+      let dollar = position
+      position += 1
       var name: String
-      if place < text.count, text[place] == "$" {
+      if position < text.count, text[position] == "$" {
         pieces.append(.text("$"))
-        place += 1
-        start = place
+        position += 1
+        start = position
         continue
-      } else if place < text.count, text[place] == "{",
-        let end = text[place...].firstIndex(of: "}")
+      } else if position < text.count, text[position] == "{",
+        let end = text[position...].firstIndex(of: "}")
       {
-        name = string(place + 1..<end)
-        place = end + 1
+        name = string(position + 1..<end)
+        position = end + 1
       } else {
-        let end = text[place...].firstIndex { !("0"..."9").contains($0) } ?? text.count
-        name = string(place..<end)
-        place = end
+        let end = text[position...].firstIndex { !("0"..."9").contains($0) } ?? text.count
+        name = string(position..<end)
+        position = end
       }
       guard let number = Int(name) ?? regex.groupNames[name] else {
         let problem =
@@ -56,7 +56,7 @@ struct RenameTemplate: Sendable {
         throw PatternError(rename: template, "there is no group \(number)", at: dollar)
       }
       pieces.append(.group(number))
-      start = place
+      start = position
     }
     pieces.append(.text(string(start..<text.count)))
   }

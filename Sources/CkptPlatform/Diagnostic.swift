@@ -23,7 +23,7 @@ public protocol Diagnostic: Error, CustomStringConvertible, Sendable {
   var kind: DiagnosticKind { get }
   /// What to do about it.
   var remedies: [Remedy] { get }
-  /// The text that the caller wrote, and the place in it that is wrong, or nil.
+  /// The text that the caller wrote, and the position in it that is wrong, or nil.
   var excerpt: Excerpt? { get }
 }
 
@@ -32,12 +32,12 @@ public struct Excerpt: Sendable, Hashable {
   /// The text, as the caller wrote it.
   public let text: String
   /// The place that is wrong, counted in Unicode scalars; the text's count for its end.
-  public let place: Int
+  public let position: Int
 
   /// The place `place` of `text`.
-  public init(_ text: String, at place: Int) {
+  public init(_ text: String, at position: Int) {
     self.text = text
-    self.place = place
+    self.position = position
   }
 }
 

@@ -2,7 +2,7 @@ public import CkptPlatform
 
 /// What is wrong with a recipe.
 public enum RecipeError: Diagnostic, Equatable {
-  /// A file that cannot be understood, and the place in it (counted from 1).
+  /// A file that cannot be understood, and the position in it (counted from 1).
   case malformed(file: String, line: Int?, String)
   /// No recipe has that name; those that come near, or all.
   case unknown(String, known: [String])

@@ -20,7 +20,7 @@ struct JSONReader {
   private let end: Int
   private var block: [UInt8] = []
   private var blockStart: Int
-  private var place = 0
+  private var position = 0
 
   /// Reads the bytes of `range` of the file, which must lie in it.
   init(_ file: File, _ range: Range<Int>) {
@@ -30,7 +30,7 @@ struct JSONReader {
   }
 
   /// Where the next token begins, or before it, in bytes from the file's start.
-  var offset: Int { blockStart + place }
+  var offset: Int { blockStart + position }
 
   func failure(_ problem: String) -> Failure { Failure(problem: problem, offset: offset) }
 
@@ -38,17 +38,17 @@ struct JSONReader {
 
   /// The next byte, which stays; nil at the end.
   private mutating func peek() throws -> UInt8? {
-    if place == block.count {
+    if position == block.count {
       blockStart += block.count
-      place = 0
+      position = 0
       block = try file.bytes(at: blockStart, count: min(Self.blockSize, end - blockStart))
     }
-    return place < block.count ? block[place] : nil
+    return position < block.count ? block[position] : nil
   }
 
   private mutating func skipSpace() throws {
     while let byte = try peek(), byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 {
-      place += 1
+      position += 1
     }
   }
 
@@ -56,7 +56,7 @@ struct JSONReader {
   private mutating func take(_ wanted: UInt8) throws -> Bool {
     try skipSpace()
     guard try peek() == wanted else { return false }
-    place += 1
+    position += 1
     return true
   }
 
@@ -111,7 +111,7 @@ struct JSONReader {
       }
       value = sum
       digits += 1
-      place += 1
+      position += 1
     }
     let next = try peek()
     guard digits > 0, next != UInt8(ascii: "."), next != UInt8(ascii: "e"),
@@ -133,22 +133,22 @@ struct JSONReader {
         throw Failure(problem: "a string is longer than \(limit) bytes", offset: start)
       }
       if byte == UInt8(ascii: "\"") {
-        place += 1
+        position += 1
         break
       }
       if byte == UInt8(ascii: "\\") {
-        place += 1
+        position += 1
         bytes += try escape()
         continue
       }
       guard byte >= 0x20 else { throw failure("a control character stands in a string") }
       // As much as can be taken at once.
-      let run = block[place...].prefix(limit + 1).firstIndex {
+      let run = block[position...].prefix(limit + 1).firstIndex {
         $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") || $0 < 0x20
       }
-      let stop = run ?? min(block.count, place + limit + 1)
-      bytes += block[place..<stop]
-      place = stop
+      let stop = run ?? min(block.count, position + limit + 1)
+      bytes += block[position..<stop]
+      position = stop
     }
     guard let text = String(validating: bytes, as: UTF8.self) else {
       throw Failure(problem: "a string is no UTF-8", offset: start)
@@ -165,7 +165,7 @@ struct JSONReader {
   /// What stands behind a backslash, as UTF-8.
   private mutating func escape() throws -> [UInt8] {
     guard let byte = try peek() else { throw failure("an escape ends early") }
-    place += 1
+    position += 1
     switch byte {
     case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return [byte]
     case UInt8(ascii: "b"): return [8]
@@ -177,9 +177,9 @@ struct JSONReader {
       var value = try hex()
       if value >> 10 == 0x36 {
         guard try peek() == UInt8(ascii: "\\") else { throw failure("half a surrogate pair") }
-        place += 1
+        position += 1
         guard try peek() == UInt8(ascii: "u") else { throw failure("half a surrogate pair") }
-        place += 1
+        position += 1
         let low = try hex()
         guard low >> 10 == 0x37 else { throw failure("half a surrogate pair") }
         value = 0x10000 + (value & 0x3FF) << 10 + (low & 0x3FF)
@@ -196,7 +196,7 @@ struct JSONReader {
       guard let byte = try peek(), let digit = Character(Unicode.Scalar(byte)).hexDigitValue,
         byte < 128
       else { throw failure("an escape ends early") }
-      place += 1
+      position += 1
       value = value << 4 | UInt32(digit)
     }
     return value
@@ -205,7 +205,7 @@ struct JSONReader {
   private mutating func literal(_ text: StaticString) throws {
     for index in 0..<text.utf8CodeUnitCount {
       guard try peek() == text.utf8Start[index] else { throw failure("a value is unknown") }
-      place += 1
+      position += 1
     }
   }
 
@@ -220,13 +220,13 @@ struct JSONReader {
       try skipSpace()
       switch try peek() {
       case UInt8(ascii: "{"):
-        place += 1
+        position += 1
         if try take(UInt8(ascii: "}")) { break }
         open.append(true)
         try skipKey()
         continue
       case UInt8(ascii: "["):
-        place += 1
+        position += 1
         if try take(UInt8(ascii: "]")) { break }
         open.append(false)
         continue
@@ -257,20 +257,20 @@ struct JSONReader {
   }
 
   private mutating func skipNumber() throws {
-    if try peek() == UInt8(ascii: "-") { place += 1 }
+    if try peek() == UInt8(ascii: "-") { position += 1 }
     if try peek() == UInt8(ascii: "0") {
-      place += 1
+      position += 1
     } else {
       guard try skipDigits() > 0 else { throw failure("a value is missing") }
     }
     if try peek() == UInt8(ascii: ".") {
-      place += 1
+      position += 1
       guard try skipDigits() > 0 else { throw failure("a number ends early") }
     }
     if let byte = try peek(), byte == UInt8(ascii: "e") || byte == UInt8(ascii: "E") {
-      place += 1
+      position += 1
       if let sign = try peek(), sign == UInt8(ascii: "+") || sign == UInt8(ascii: "-") {
-        place += 1
+        position += 1
       }
       guard try skipDigits() > 0 else { throw failure("a number ends early") }
     }
@@ -279,7 +279,7 @@ struct JSONReader {
   private mutating func skipDigits() throws -> Int {
     var count = 0
     while let byte = try peek(), (0x30...0x39).contains(byte) {
-      place += 1
+      position += 1
       count += 1
     }
     return count

@@ -58,7 +58,7 @@ package struct SafetensorsLayout: Sendable {
       }
       json.append(UInt8(ascii: "}"))
     }
-    var place = 0
+    var position = 0
     var starts: [Int] = []
     for index in order {
       let item = items[index]
@@ -67,7 +67,7 @@ package struct SafetensorsLayout: Sendable {
           "no tensor of a safetensors file can be called __metadata__",
           hint: "\(.renameKeys) gives it another name")
       }
-      let (end, overflow) = place.addingReportingOverflow(item.byteCount)
+      let (end, overflow) = position.addingReportingOverflow(item.byteCount)
       guard !overflow, end < 1 << 61 else {
         throw SafetensorsError.unwritable("the tensors are too large for one file", hint: nil)
       }
@@ -75,10 +75,10 @@ package struct SafetensorsLayout: Sendable {
       JSONText.append(item.key, to: &json)
       let shape = item.shape.map(String.init).joined(separator: ",")
       json += Array(
-        ":{\"dtype\":\"\(item.type.rawValue)\",\"shape\":[\(shape)],\"data_offsets\":[\(place),\(end)]}"
+        ":{\"dtype\":\"\(item.type.rawValue)\",\"shape\":[\(shape)],\"data_offsets\":[\(position),\(end)]}"
           .utf8)
-      starts.append(place)
-      place = end
+      starts.append(position)
+      position = end
     }
     json.append(UInt8(ascii: "}"))
     json += [UInt8](repeating: UInt8(ascii: " "), count: (8 - json.count % 8) % 8)
@@ -90,7 +90,7 @@ package struct SafetensorsLayout: Sendable {
     header = UInt64(json.count).littleEndianBytes + json
     let dataOffset = header.count
     slots = zip(order, starts).map { Slot(item: $0, offset: dataOffset + $1) }
-    byteCount = dataOffset + place
+    byteCount = dataOffset + position
   }
 }
 

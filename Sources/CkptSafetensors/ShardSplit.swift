@@ -50,12 +50,12 @@ package struct ShardSplit: Sendable {
       currentSize += item.byteCount
     }
     if !current.isEmpty { shards.append(current) }
-    var places: [Int: Int] = [:]
+    var positions: [Int: Int] = [:]
     for (shard, members) in shards.enumerated() {
-      for member in members { places[member] = shard }
+      for member in members { positions[member] = shard }
     }
     for (item, first) in later {
-      if let shard = places[first] { shards[shard].append(item) }
+      if let shard = positions[first] { shards[shard].append(item) }
     }
     self.shards = shards
     totalByteCount = total
@@ -77,10 +77,10 @@ package struct ShardSplit: Sendable {
     guard name.hasSuffix(ending) else { return nil }
     let parts = name.dropLast(ending.count).split(separator: "-", omittingEmptySubsequences: false)
     guard parts.count >= 4, parts[parts.count - 2] == "of",
-      let count = number(parts[parts.count - 1]), let place = number(parts[parts.count - 3]),
-      (1...count).contains(place)
+      let count = number(parts[parts.count - 1]), let position = number(parts[parts.count - 3]),
+      (1...count).contains(position)
     else { return nil }
-    return (parts.dropLast(3).joined(separator: "-"), place - 1, count)
+    return (parts.dropLast(3).joined(separator: "-"), position - 1, count)
   }
 
   private static func number(_ text: Substring) -> Int? {

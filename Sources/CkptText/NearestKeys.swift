@@ -1,6 +1,6 @@
 /// Finds what somebody may have meant.
 package enum NearestKeys {
-  /// Up to three keys, parts of which are spelt nearly like `text`.
+  /// Up to three keys, parts of which are spelled nearly like `text`.
   package static func nearest(to text: String, in keys: [String]) -> [String] {
     let trimmed = text.utf8.drop { $0 == UInt8(ascii: ".") }.reversed()
       .drop { $0 == UInt8(ascii: ".") }.reversed()
@@ -23,8 +23,8 @@ package enum NearestKeys {
       }
       guard nearest <= most else { continue }
       if best.count == 3, let worst = best.last, worst.distance <= nearest { continue }
-      let place = best.firstIndex { $0.distance > nearest } ?? best.count
-      best.insert((nearest, key), at: place)
+      let position = best.firstIndex { $0.distance > nearest } ?? best.count
+      best.insert((nearest, key), at: position)
       if best.count > 3 { best.removeLast() }
     }
     return best.map(\.key)

@@ -66,15 +66,15 @@ struct ZipDirectory {
     let tailSize = min(part.count, Self.endSize + 0xFFFF + Self.locatorSize)
     let tailStart = part.count - tailSize
     let tail = try self.bytes(at: tailStart, count: tailSize)
-    var place = tailSize - Self.endSize
-    while place >= 0 {
-      let isEnd = tail[place] == 0x50 && tail[place + 1] == 0x4B && tail[place + 2] == 5
-      if isEnd, tail[place + 3] == 6 { break }
-      place -= 1
+    var position = tailSize - Self.endSize
+    while position >= 0 {
+      let isEnd = tail[position] == 0x50 && tail[position + 1] == 0x4B && tail[position + 2] == 5
+      if isEnd, tail[position + 3] == 6 { break }
+      position -= 1
     }
-    guard place >= 0 else { throw ZipError.notAnArchive(file: file.path) }
-    let endOffset = tailStart + place
-    let end = LittleEndianReader(tail[place...])
+    guard position >= 0 else { throw ZipError.notAnArchive(file: file.path) }
+    let endOffset = tailStart + position
+    let end = LittleEndianReader(tail[position...])
     guard let disk = end.int16(4), let directoryDisk = end.int16(6), let here = end.int16(8),
       var count = end.int16(10), var size = end.int32(12), var start = end.int32(16)
     else { throw ZipError.notAnArchive(file: file.path) }
@@ -154,14 +154,16 @@ struct ZipDirectory {
     let full = 0xFFFF_FFFF
     guard size == full || compressed == full || offset == full else { return }
     let fields = LittleEndianReader(extra)
-    var place = 0
-    while let id = fields.int16(place), let length = fields.int16(place + 2) {
-      defer { place += 4 + length }
+    var position = 0
+    while let id = fields.int16(position), let length = fields.int16(position + 2) {
+      defer { position += 4 + length }
       guard id == 1 else { continue }
-      var at = place + 4
+      var at = position + 4
       func take(_ value: inout Int) throws {
         guard value == full else { return }
-        guard at + 8 <= place + 4 + length, let wide = fields.int64(at) else { return try fail() }
+        guard at + 8 <= position + 4 + length, let wide = fields.int64(at) else {
+          return try fail()
+        }
         value = wide
         at += 8
       }

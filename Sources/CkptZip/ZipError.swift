@@ -42,7 +42,7 @@ public enum ZipError: Diagnostic, Equatable {
   public var remedies: [Remedy] {
     switch self {
     case .notAnArchive:
-      ["nor was another format recognised; docs/formats.md lists those that are read"]
+      ["nor was another format recognized; docs/formats.md lists those that are read"]
     case .readersDisagree: ["such files can hide content from scanners; save it anew with PyTorch"]
     default: []
     }

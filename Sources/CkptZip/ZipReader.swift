@@ -79,8 +79,8 @@ package final class ZipReader: Sendable {
     // With bit 3 the sums and sizes stand behind the data; the directory has them.
     if flags & 8 == 0 {
       let sizes = [(18, entry.compressedByteCount), (22, entry.byteCount)]
-      let agree = sizes.allSatisfy { place, size in
-        header.int32(place) == size || header.int32(place) == 0xFFFF_FFFF
+      let agree = sizes.allSatisfy { position, size in
+        header.int32(position) == size || header.int32(position) == 0xFFFF_FFFF
       }
       guard agree, crc32 == entry.crc32 else {
         throw ZipError.readersDisagree(

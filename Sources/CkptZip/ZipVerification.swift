@@ -56,14 +56,14 @@ extension ZipReader {
         do {
           let reader = try source(of: entries[job.record]).makeReader(at: job.range.lowerBound)
           var sum: UInt32 = 0
-          var place = job.range.lowerBound
-          while place < job.range.upperBound {
+          var position = job.range.lowerBound
+          while position < job.range.upperBound {
             try cancellation.check()
-            let count = min(blockSize, job.range.upperBound - place)
+            let count = min(blockSize, job.range.upperBound - position)
             let block = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
             try reader.read(into: block)
             sum = Checksum.crc32(UnsafeRawBufferPointer(block), from: sum)
-            place += count
+            position += count
             progress?(count)
           }
           let part = (job.range.lowerBound, job.range.count, sum)

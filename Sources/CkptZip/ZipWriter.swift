@@ -29,7 +29,7 @@ package struct ZipWriter: Sendable {
   package func write(inARow archives: [[ZipRecord]], to file: File) throws -> Int {
     var placed: [PlacedArchive] = []
     var segments: [StreamSegment] = []
-    var places: [(archive: Int, record: Int)] = []
+    var positions: [(archive: Int, record: Int)] = []
     var start = 0
     for (number, records) in archives.enumerated() {
       let layout = try ZipLayout(records.map { ($0.name, $0.byteCount) }, padding: padding)
@@ -42,15 +42,15 @@ package struct ZipWriter: Sendable {
             offset: start + slot.dataOffset, source: source,
             headerByteCount: slot.dataOffset - slot.headerOffset,
             trailerByteCount: slot.end - slot.dataOffset - slot.byteCount))
-        places.append((number, index))
+        positions.append((number, index))
       }
       start += layout.byteCount
     }
     var sums = archives.map { [UInt32](repeating: 0, count: $0.count) }
     do {
       let found = try stream.write(
-        segments, framing: Framing(archives: placed, places: places), to: file)
-      for (place, sum) in zip(places, found) { sums[place.archive][place.record] = sum }
+        segments, framing: Framing(archives: placed, positions: positions), to: file)
+      for (position, sum) in zip(positions, found) { sums[position.archive][position.record] = sum }
     } catch let error as ChecksumError where error.key == nil {
       throw error.naming(Self.key(of: error, in: archives))
     }
@@ -69,7 +69,7 @@ package struct ZipWriter: Sendable {
   /// The headers and descriptors around the records' bytes.
   private struct Framing: StreamFraming {
     let archives: [PlacedArchive]
-    let places: [(archive: Int, record: Int)]
+    let positions: [(archive: Int, record: Int)]
 
     func header(of index: Int) -> [UInt8] {
       let (layout, slot) = slot(of: index)
@@ -80,9 +80,9 @@ package struct ZipWriter: Sendable {
       return layout.descriptor(slot, crc32: crc32)
     }
     private func slot(of index: Int) -> (ZipLayout, ZipLayout.Slot) {
-      let place = places[index]
-      let layout = archives[place.archive].layout
-      return (layout, layout.slots[place.record])
+      let position = positions[index]
+      let layout = archives[position.archive].layout
+      return (layout, layout.slots[position.record])
     }
   }
 

@@ -11,11 +11,11 @@ struct ByteSourceTests {
     let isRandomAccess: Bool
 
     final class Reader: ByteReader {
-      var place: Int
-      init(_ place: Int) { self.place = place }
+      var position: Int
+      init(_ position: Int) { self.position = position }
       func read(into buffer: UnsafeMutableRawBufferPointer) throws {
-        for index in buffer.indices { buffer[index] = UInt8(truncatingIfNeeded: place + index) }
-        place += buffer.count
+        for index in buffer.indices { buffer[index] = UInt8(truncatingIfNeeded: position + index) }
+        position += buffer.count
       }
     }
 

@@ -63,8 +63,8 @@ struct StreamWriterTests {
     #expect(written.file.bytesWritten == written.bytes.count)
   }
 
-  @Test("Small neighbours that lie close together are read at once, with the gaps between them")
-  func neighbours() throws {
+  @Test("Small neighbors that lie close together are read at once, with the gaps between them")
+  func neighbors() throws {
     let ranges = (0..<100).map { $0 * 1100..<$0 * 1100 + 1000 }
     let written = try write(row(ranges.map { region($0) }))
     #expect(written.bytes == ranges.flatMap { bytes[$0] })

@@ -60,15 +60,15 @@ struct BadFileTests {
   /// The archive with a recorded CRC of 0 for every record, which PyTorch may write and means none.
   private func withoutChecksums(_ bytes: [UInt8]) throws -> [UInt8] {
     var bytes = bytes
-    var place = 0
-    while place + 46 <= bytes.count {
-      if bytes[place..<place + 4].elementsEqual([0x50, 0x4B, 1, 2]) {
-        for offset in 16..<20 { bytes[place + offset] = 0 }
+    var position = 0
+    while position + 46 <= bytes.count {
+      if bytes[position..<position + 4].elementsEqual([0x50, 0x4B, 1, 2]) {
+        for offset in 16..<20 { bytes[position + offset] = 0 }
       }
-      if bytes[place..<place + 4].elementsEqual([0x50, 0x4B, 7, 8]) {
-        for offset in 4..<8 { bytes[place + offset] = 0 }
+      if bytes[position..<position + 4].elementsEqual([0x50, 0x4B, 7, 8]) {
+        for offset in 4..<8 { bytes[position + offset] = 0 }
       }
-      place += 1
+      position += 1
     }
     return bytes
   }

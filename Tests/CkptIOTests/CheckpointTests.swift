@@ -170,7 +170,7 @@ struct CheckpointTests {
   }
 
   @Test("Places are named as --at takes them, through lists and tuples")
-  func places() throws {
+  func positions() throws {
     var checkpoint = try Checkpoint(contentsOf: Fixtures.path("cycles.pt"))
     #expect(try checkpoint.makePlain().map(\.path) == ["2", "3"])
     checkpoint = try Checkpoint(contentsOf: Fixtures.path("protocol_4.pt"))

@@ -265,8 +265,9 @@ struct DistributedNumpyGGUFTests {
       var bytes = try contents(of: path + "/" + name)
       // The numbers 1.5 and 2.0 stand together in rows.
       let needle: [UInt8] = [0, 0, 0xC0, 0x3F, 0, 0, 0, 0x40]
-      for place in 0..<bytes.count - 8 where bytes[place..<place + 8].elementsEqual(needle) {
-        bytes[place] = 1
+      for position in 0..<bytes.count - 8 where bytes[position..<position + 8].elementsEqual(needle)
+      {
+        bytes[position] = 1
         found += 1
       }
       _ = try folder.write(bytes, to: "copy/" + name)

@@ -70,19 +70,19 @@ struct ObjectFormTests {
   func editMapping(form: PickledForm) throws {
     guard case .object(let members) = try form.value() else { return }
     let before = try form.graph()
-    for (place, member) in members.enumerated() {
+    for (position, member) in members.enumerated() {
       var graph = before
       let new = graph.addString("new")
       let wasSet = graph.setChild(member.name, of: graph.root, to: new)
       #expect(wasSet)
       var expected = members
-      expected[place] = .init(member.name, .string("new"))
+      expected[position] = .init(member.name, .string("new"))
       try check(graph, .object(expected), like: before)
 
       graph = before
       let wasRemoved = graph.setChild(member.name, of: graph.root, to: nil)
       #expect(wasRemoved)
-      expected.remove(at: place)
+      expected.remove(at: position)
       try check(graph, .object(expected), like: before)
     }
     var graph = before
@@ -122,17 +122,17 @@ struct ObjectFormTests {
     let before = try form.graph()
     switch try form.value() {
     case .array(let items):
-      for place in items.indices {
+      for position in items.indices {
         var graph = before
         let new = graph.addString("new")
-        let wasSet = graph.setChild("\(place)", of: graph.root, to: new)
+        let wasSet = graph.setChild("\(position)", of: graph.root, to: new)
         #expect(wasSet)
         var expected = items
-        expected[place] = .string("new")
+        expected[position] = .string("new")
         try check(graph, .array(expected), like: before)
         graph = before
-        expected.remove(at: place)
-        let isSet = graph.setChild("\(place)", of: graph.root, to: nil)
+        expected.remove(at: position)
+        let isSet = graph.setChild("\(position)", of: graph.root, to: nil)
         #expect(isSet == (form.kind == "sequence"))
         try check(graph, .array(isSet ? expected : items), like: before)
       }
@@ -142,13 +142,13 @@ struct ObjectFormTests {
       #expect(isSet == (form.kind == "sequence"))
       try check(graph, .array(isSet ? items + [.string("new")] : items), like: before)
     case .object(let members):
-      for (place, member) in members.enumerated() {
+      for (position, member) in members.enumerated() {
         var graph = before
         let new = graph.addString("new")
         let wasSet = graph.setChild(member.name, of: graph.root, to: new)
         #expect(wasSet)
         var expected = members
-        expected[place] = .init(member.name, .string("new"))
+        expected[position] = .init(member.name, .string("new"))
         try check(graph, .object(expected), like: before)
       }
     default: Issue.record("neither an array nor an object")

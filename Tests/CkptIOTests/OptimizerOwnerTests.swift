@@ -20,13 +20,13 @@ struct OptimizerOwnerTests {
 
   /// Puts two nets and Adam's state of the first into one checkpoint; the state names its parameters if asked to.
   private func checkpoint(
-    _ own: StateDict, _ other: StateDict, at places: (String, String), recorded: Bool
+    _ own: StateDict, _ other: StateDict, at positions: (String, String), recorded: Bool
   ) throws -> Checkpoint {
     var checkpoint = try Checkpoint(StateDict())
     _ = try checkpoint.setValue(at: "trainer", to: .object([]))
-    for (place, stateDict) in [(places.0, own), (places.1, other)] {
-      _ = try checkpoint.setValue(at: place, to: .object([]))
-      try checkpoint.replaceStateDict(at: place, with: stateDict)
+    for (index, stateDict) in [(positions.0, own), (positions.1, other)] {
+      _ = try checkpoint.setValue(at: index, to: .object([]))
+      try checkpoint.replaceStateDict(at: index, with: stateDict)
     }
     let numbers = own.keys.indices.map { "\($0)" }
     let names =
@@ -64,36 +64,36 @@ struct OptimizerOwnerTests {
       let isEqual = Bool.random(using: &random)
       // The other net is the same, the same with a layer more, or another.
       let others = isEqual ? (Bool.random(using: &random) ? widths : widths + [3]) : [9, 8, 7]
-      let places =
+      let positions =
         Bool.random(using: &random) ? ("student", "teacher") : ("trainer/model", "trainer/ema")
       let recorded = Bool.random(using: &random)
       let (own, other) = (try net(widths), try net(others))
-      let before = try checkpoint(own, other, at: places, recorded: recorded)
+      let before = try checkpoint(own, other, at: positions, recorded: recorded)
       let numbers = try kept(before)
-      for (place, model) in [(places.0, own), (places.1, other)] {
+      for (index, model) in [(positions.0, own), (positions.1, other)] {
         let report = try model.keyReport([.exclude([KeyPattern("under:1")])])
         var edited = before
-        let others = try before.optimizerOwners(of: model, at: place)[0].others
-        let behind = try before.optimizersLeftBehind(by: report, of: model, at: place)
+        let others = try before.optimizerOwners(of: model, at: index)[0].others
+        let behind = try before.optimizersLeftBehind(by: report, of: model, at: index)
         if isEqual {
-          #expect(others == [place == places.0 ? places.1 : places.0], "round \(round)")
+          #expect(others == [index == positions.0 ? positions.1 : positions.0], "round \(round)")
           #expect(behind.first.map { !$0.others.isEmpty } ?? true)
           #expect(throws: OptimizerError.self) {
-            try edited.letOptimizersFollow(report, of: model, at: place)
+            try edited.letOptimizersFollow(report, of: model, at: index)
           }
           #expect(try kept(edited) == numbers)
-        } else if place == places.0 {
+        } else if index == positions.0 {
           #expect(behind.count == 1 && behind[0].others.isEmpty)
-          let edits = try edited.letOptimizersFollow(report, of: model, at: place)
+          let edits = try edited.letOptimizersFollow(report, of: model, at: index)
           #expect(edits.map(\.removed) == [["1.weight", "1.bias"]])
           #expect(try kept(edited) == numbers.filter { $0 != 2 && $0 != 3 })
         } else {
           #expect(behind.isEmpty)
-          #expect(try edited.letOptimizersFollow(report, of: model, at: place).isEmpty)
+          #expect(try edited.letOptimizersFollow(report, of: model, at: index).isEmpty)
           #expect(try kept(edited) == numbers)
         }
         // Whoever names the optimizer has it follow.
-        if place == places.0 {
+        if index == positions.0 {
           var chosen = before
           let edit = try chosen.letOptimizer(at: "optimizer", follow: report, of: model)
           #expect(edit.removed == ["1.weight", "1.bias"])

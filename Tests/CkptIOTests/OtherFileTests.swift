@@ -27,8 +27,8 @@ struct OtherFileTests {
   /// A tar archive of one member, as `tarfile` writes it.
   private static func tar(_ name: String, magic: String = "ustar\u{0}00") -> [UInt8] {
     var block = [UInt8](repeating: 0, count: 512)
-    func put(_ text: String, _ place: Int) {
-      for (number, byte) in text.utf8.enumerated() { block[place + number] = byte }
+    func put(_ text: String, _ position: Int) {
+      for (number, byte) in text.utf8.enumerated() { block[position + number] = byte }
     }
     put(name, 0)
     put("0000644\u{0}", 100)

@@ -18,7 +18,9 @@ private enum Opcodes {
   /// BINBYTES8.
   static func bytes(_ bytes: [UInt8]) -> [UInt8] {
     var result: [UInt8] = [0x8E]
-    for place in 0..<8 { result.append(UInt8(truncatingIfNeeded: bytes.count >> (8 * place))) }
+    for position in 0..<8 {
+      result.append(UInt8(truncatingIfNeeded: bytes.count >> (8 * position)))
+    }
     result += bytes
     return result
   }

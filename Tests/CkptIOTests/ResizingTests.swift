@@ -105,9 +105,9 @@ struct ResizingTests {
       ("a", 1), ("a=b", 2), ("a=pad,x", 6), ("a=bicubic,prefix=x", 10), ("a=bicubic,from=3", 10),
       ("a=bicubic,from=0x3", 10), ("a=", 2), ("re:(=pad", 3),
     ])
-  func badRules(written: String, place: Int) {
+  func badRules(written: String, position: Int) {
     let error = #expect(throws: PatternError.self) { try ResizeRule(written) }
-    #expect(error?.kind == .usage && error?.excerpt?.place == place)
+    #expect(error?.kind == .usage && error?.excerpt?.position == position)
   }
 
   @Test("Keys with signs and commas are whole keys")

@@ -36,8 +36,8 @@ struct SharedObjectTests {
         })
     case .array(let items):
       return .array(
-        items.enumerated().map { place, item in
-          "\(place)" == step ? replacing(item, at: steps.dropFirst(), with: new) : item
+        items.enumerated().map { position, item in
+          "\(position)" == step ? replacing(item, at: steps.dropFirst(), with: new) : item
         })
     default: return value
     }
@@ -112,10 +112,10 @@ struct SharedObjectTests {
         }
       }
       let target = try checkpoint.resolve(at)
-      let places = try paths.filter {
+      let positions = try paths.filter {
         try checkpoint.resolve(ObjectPath(steps: $0).written) == target
       }
-      #expect(places.count == 1 || !separated.isEmpty, "\(at)")
+      #expect(positions.count == 1 || !separated.isEmpty, "\(at)")
       #expect(try json(checkpoint) == before)
     }
   }

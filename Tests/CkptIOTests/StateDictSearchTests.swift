@@ -33,10 +33,10 @@ struct StateDictSearchTests {
   ) throws {
     func mapping(_ json: String, _ tensors: [(String, Tensor)], inside: String = "") throws {
       try checkpoint.setValue(at: path, to: JSONValue(parsing: json))
-      let place = inside.isEmpty ? path : path + "/" + inside
-      var stateDict = try checkpoint.stateDict(at: place)
+      let position = inside.isEmpty ? path : path + "/" + inside
+      var stateDict = try checkpoint.stateDict(at: position)
       for (key, tensor) in tensors { stateDict[key] = tensor }
-      try checkpoint.replaceStateDict(at: place, with: stateDict)
+      try checkpoint.replaceStateDict(at: position, with: stateDict)
     }
     let vector = try Tensor([1] as [Float], shape: [1])
     switch beside {
@@ -109,8 +109,8 @@ struct StateDictSearchTests {
     var checkpoint = try Checkpoint(StateDict())
     _ = try checkpoint.setValue(at: "runs", to: JSONValue(parsing: "[3, {}, null]"))
     try checkpoint.replaceStateDict(at: "runs/1", with: weights("a"))
-    let place = try checkpoint.stateDictPlace()
-    #expect(place.path == "runs/1" && place.wasSearched)
+    let position = try checkpoint.stateDictPlace()
+    #expect(position.path == "runs/1" && position.wasSearched)
   }
 
   @Test("A mapping with weights at the root is meant, also beside random states and extra state")
@@ -120,8 +120,8 @@ struct StateDictSearchTests {
     var checkpoint = try Checkpoint(stateDict)
     try put(.extraState, at: "fc._extra_state", in: &checkpoint)
     try put(.random, at: "rng_states", in: &checkpoint)
-    let place = try checkpoint.stateDictPlace()
-    #expect(place.path == "/" && !place.wasSearched)
+    let position = try checkpoint.stateDictPlace()
+    #expect(position.path == "/" && !position.wasSearched)
     // Random states alone are all that there is to look at, unless weights lie deeper.
     var states = StateDict()
     states["rng"] = try bytes(5056)

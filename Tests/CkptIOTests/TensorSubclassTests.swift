@@ -122,12 +122,12 @@ struct TensorSubclassTests {
           return graph.addObject(
             .newObject(cls: cls, arguments: nothing), edits: [.build(state)])
         }
-        let place = "torch.distributed"
+        let index = "torch.distributed"
         let mesh = object(
-          place, "DeviceMesh", graph.addDict(["_flatten_rank_map": graph.addInts(ranks)]))
-        let shard = object(place, "Shard", graph.addDict(["dim": graph.addInt(0)]))
+          index, "DeviceMesh", graph.addDict(["_flatten_rank_map": graph.addInts(ranks)]))
+        let shard = object(index, "Shard", graph.addDict(["dim": graph.addInt(0)]))
         let spec = object(
-          place, "DTensorSpec",
+          index, "DTensorSpec",
           graph.addDict(["mesh": mesh, "placements": graph.addTuple([shard])]))
         return [.setItem(key: graph.addString("_spec"), value: spec)]
       }

@@ -123,7 +123,7 @@ struct DifferenceTests {
   }
 
   @Test("Keys that only look the same are two")
-  func normalisation() throws {
+  func normalization() throws {
     let found = try StateDictDifference(
       from: StateDict(["caf\u{E9}": try tensor([1]), "x": try tensor([2])]),
       to: StateDict(["cafe\u{301}": try tensor([3]), "y": try tensor([2])]))

@@ -78,8 +78,8 @@ struct StatisticsTests {
     let finite = values.filter(\.isFinite).map(Double.init)
     let bins = try #require(try statistics(values).histogram)
     #expect(bins.counts.count <= 48 && bins.counts.first != 0 && bins.counts.last != 0)
-    for (place, count) in bins.counts.enumerated() {
-      let low = bins.low + Double(place) * bins.width
+    for (index, count) in bins.counts.enumerated() {
+      let low = bins.low + Double(index) * bins.width
       #expect(count == finite.count { $0 >= low && $0 < low + bins.width })
     }
   }

@@ -120,10 +120,10 @@ struct MergeTests {
     let other = try #require(try merge.inputs[1].stateDict["w"]?.floats())
     var kept = [0, 0, 0]
     for row in 0..<90 {
-      let places = (row * 150..<row * 150 + 150).sorted {
+      let positions = (row * 150..<row * 150 + 150).sorted {
         abs(other[$0] - base[$0]) < abs(other[$1] - base[$1])
       }
-      for (rank, place) in places.enumerated() where result[place] != base[place] {
+      for (rank, position) in positions.enumerated() where result[position] != base[position] {
         kept[rank / 50] += 1
       }
     }

@@ -71,7 +71,7 @@ struct OracleTests {
     var most = 0
     for start in stride(from: 0, to: left.count, by: width) {
       /// The place of a number among all of its type.
-      func place(_ bytes: [UInt8]) -> Int {
+      func position(_ bytes: [UInt8]) -> Int {
         let bits = (0..<width).reduce(UInt64(0)) {
           $0 | UInt64(bytes[start + $1]) << UInt64(8 * $1)
         }
@@ -79,7 +79,7 @@ struct OracleTests {
         let size = Int(bits & (sign - 1))
         return bits & sign == 0 ? size : -size
       }
-      most = max(most, abs(place(left) - place(right)))
+      most = max(most, abs(position(left) - position(right)))
     }
     return most
   }

@@ -15,10 +15,10 @@ struct RandomTests {
     let start: UInt64 = 0x3_FFFF_FFF0
     var whole = [UInt32](repeating: 0, count: 1000)
     ck_random(&whole, start, 7, 99, 1000)
-    for (place, count) in [(0, 5), (4, 64), (32, 33), (996, 4), (500, 1)] {
+    for (index, count) in [(0, 5), (4, 64), (32, 33), (996, 4), (500, 1)] {
       var part = [UInt32](repeating: 0, count: count)
-      ck_random(&part, start + UInt64(place), 7, 99, count)
-      #expect(part == Array(whole[place..<place + count]))
+      ck_random(&part, start + UInt64(index), 7, 99, count)
+      #expect(part == Array(whole[index..<index + count]))
     }
     #expect(Set(whole).count > 990)
   }

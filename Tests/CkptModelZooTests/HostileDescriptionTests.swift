@@ -253,12 +253,12 @@ struct HostileDescriptionTests {
       for _ in 0..<150 {
         var text = whole
         for _ in 0..<Int.random(in: 1...3, using: &random) {
-          let place = Int.random(in: 0..<text.count, using: &random)
+          let position = Int.random(in: 0..<text.count, using: &random)
           let byte = characters[Int.random(in: 0..<characters.count, using: &random)]
           if Bool.random(using: &random) {
-            text[place] = byte
+            text[position] = byte
           } else {
-            text.insert(byte, at: place)
+            text.insert(byte, at: position)
           }
         }
         do {

@@ -25,7 +25,7 @@ struct UntouchedRowTests {
       let noise = try Variable.normal([values.count], from: random).floats()
       let table = trained.first { key.contains($0.key) }?.value
       let moved = table.map { $0 * (tensor.shape.last ?? 1) } ?? values.count
-      for place in values.indices.prefix(moved) { values[place] += 0.02 * noise[place] }
+      for position in values.indices.prefix(moved) { values[position] += 0.02 * noise[position] }
       result[key] = try Tensor(values, shape: tensor.shape)
     }
     return result
@@ -52,8 +52,8 @@ struct UntouchedRowTests {
 
   @Test("prove nothing of places, but a vocabulary that is new throughout is off")
   func whole() throws {
-    let places = try verify(weights(["position_embeddings": 0], seed: 1))
-    #expect(places.problems == [] && places.notes.contains { $0.contains("512 of 512 rows") })
+    let positions = try verify(weights(["position_embeddings": 0], seed: 1))
+    #expect(positions.problems == [] && positions.notes.contains { $0.contains("512 of 512 rows") })
     let words = try verify(weights(["word_embeddings": 0], seed: 2))
     #expect(words.problems.map(\.keys) == [["embeddings.word_embeddings.weight"]])
     #expect(words.problems.map(\.kind) == [.initialization])

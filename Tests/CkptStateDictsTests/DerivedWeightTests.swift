@@ -21,7 +21,7 @@ func stateDict(
 @Suite("Weights that are computed from several keys")
 struct DerivedWeightTests {
   @Test(
-    "Each form is recognised, whatever module it stands in, with all its parts",
+    "Each form is recognized, whatever module it stands in, with all its parts",
     arguments: WeightsInParts.quantized + WeightsInParts.foldable + WeightsInParts.unknown)
   func forms(form: WeightsInParts.Form) throws {
     for prefix in ["", "model.layers.0."] {

@@ -32,7 +32,7 @@ struct KeyChangeTests {
       ])
   }
 
-  @Test func `An expression that makes no sense is told with its place`() throws {
+  @Test func `An expression that makes no sense is told with its position`() throws {
     let error = #expect(throws: PatternError.self) {
       try changes("a", rules: .regex("(a", template: "b"))
     }

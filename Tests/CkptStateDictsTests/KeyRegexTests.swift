@@ -51,10 +51,10 @@ struct KeyRegexTests {
       ("re:a{3,2}", 4), ("re:a{9999}", 4), (#"re:\q"#, 3), ("re:(a{1000}){1000}", 3),
       ("glob:a[b", 6), ("glob:a{b", 6), ("glob:{a,b}{c", 10), ("glob:[z-a]", 6),
     ])
-  func places(pattern: String, place: Int) {
+  func positions(pattern: String, position: Int) {
     let error = #expect(throws: PatternError.self) { try KeyPattern(pattern) }
     #expect(error?.kind == .usage)
-    #expect(error?.excerpt == Excerpt(pattern, at: place))
+    #expect(error?.excerpt == Excerpt(pattern, at: position))
   }
 
   @Test(
@@ -62,9 +62,9 @@ struct KeyRegexTests {
     arguments: [
       ("a", 1), ("(=>b", 0), ("a=>$", 3), ("a=>x$7", 4), ("a=>${n}", 3), ("(?<n>a)=>${m}", 9),
     ])
-  func rules(rule: String, place: Int) {
+  func rules(rule: String, position: Int) {
     let error = #expect(throws: PatternError.self) { try KeyRename.regexRule(rule) }
-    #expect(error?.excerpt == Excerpt(rule, at: place))
+    #expect(error?.excerpt == Excerpt(rule, at: position))
     #expect(error?.kind == .usage)
   }
 

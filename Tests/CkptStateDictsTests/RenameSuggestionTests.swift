@@ -73,7 +73,7 @@ struct RenameSuggestionTests {
   }
 
   @Test("Places that fit equally are all told, whatever they are called")
-  func places() throws {
+  func positions() throws {
     var random = SeededRandom(11)
     let names = ["student.", "teacher.", "model.", "ema.", "module.encoder_q.", "net.0.", "a.b.c."]
     for _ in 0..<60 {
@@ -94,7 +94,7 @@ struct RenameSuggestionTests {
       let wanted = zip(prefixes, fits).filter(\.1).map { String($0.0.dropLast()) }
       let found = try all.suggestedRenames(toFit: net())
       let told = found.map { [$0] + $0.alternatives } ?? []
-      #expect(Set(told.map(\.place)) == Set(wanted))
+      #expect(Set(told.map(\.position)) == Set(wanted))
       #expect(told.count == wanted.count)
       for suggestion in told {
         let result = try all.applying(suggestion.steps).result

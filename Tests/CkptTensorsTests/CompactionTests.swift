@@ -17,12 +17,12 @@ struct CompactionTests {
   }
 
   /// Where each element lies, in row-major order.
-  private func places(_ tensor: Tensor) -> [Int] {
-    var places = [tensor.offset]
+  private func positions(_ tensor: Tensor) -> [Int] {
+    var positions = [tensor.offset]
     for (size, stride) in zip(tensor.shape, tensor.strides) {
-      places = places.flatMap { place in (0..<size).map { place + $0 * stride } }
+      positions = positions.flatMap { position in (0..<size).map { position + $0 * stride } }
     }
-    return places
+    return positions
   }
 
   @Test(
@@ -58,7 +58,7 @@ struct CompactionTests {
       guard old.elementCount > 0 else { continue }
       let identity = ObjectIdentifier(new.storage)
       sizes[identity] = new.storage.byteCount
-      for (from, to) in zip(places(old), places(new)) {
+      for (from, to) in zip(positions(old), positions(new)) {
         if let known = before[from] { #expect(known == (identity, to), "element \(from)") }
         before[from] = (identity, to)
         if let known = after[identity]?[to] { #expect(known == from) }

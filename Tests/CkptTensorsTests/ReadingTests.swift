@@ -91,19 +91,19 @@ struct ReadingTests {
     let tensor = try Tensor(
       storage: Storage(bytes: bytes), elementType: .int64, shape: [columns, rows],
       strides: [1, columns])
-    var place = 12_345
-    let reader = try tensor.makeElementReader(from: place)
+    var position = 12_345
+    let reader = try tensor.makeElementReader(from: position)
     var values = [Float](repeating: 0, count: 100_000)
-    while place < rows * columns {
-      let count = min(values.count, rows * columns - place)
+    while position < rows * columns {
+      let count = min(values.count, rows * columns - position)
       try values.withUnsafeMutableBufferPointer {
         try reader.read(into: UnsafeMutableBufferPointer(rebasing: $0[..<count]))
       }
       for step in stride(from: 0, to: count, by: 1997) {
-        let (column, row) = ((place + step) / rows, (place + step) % rows)
+        let (column, row) = ((position + step) / rows, (position + step) % rows)
         #expect(values[step] == Float(row * columns + column))
       }
-      place += count
+      position += count
     }
   }
 

@@ -25,7 +25,7 @@ import Testing
     #expect(try part.floats() == [14, 18, 22])
   }
 
-  @Test func `Dimensions change places without a copy`() throws {
+  @Test func `Dimensions change positions without a copy`() throws {
     let turned = try tensor.transposed(0, 2)
     #expect(turned.shape == [4, 3, 2])
     #expect(try turned.floats().prefix(8) == [0, 12, 4, 16, 8, 20, 1, 13])

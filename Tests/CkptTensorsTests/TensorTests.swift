@@ -49,12 +49,12 @@ struct TensorTests {
     )
     var expected: [UInt8] = []
     for flat in 0..<shape.reduce(1, *) {
-      var (rest, place) = (flat, 3)
+      var (rest, position) = (flat, 3)
       for (size, stride) in zip(shape, strides).reversed() {
-        place += rest % size * stride
+        position += rest % size * stride
         rest /= size
       }
-      expected += bytes[place * 4..<place * 4 + 4]
+      expected += bytes[position * 4..<position * 4 + 4]
     }
     #expect(try tensor.contiguousBytes() == expected)
   }

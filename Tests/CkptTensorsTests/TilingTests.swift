@@ -21,11 +21,11 @@ struct TilingTests {
     let count = shape.reduce(1, *)
     return (0..<count).allSatisfy { number in
       var rest = number
-      let place = shape.reversed().map { size in
+      let position = shape.reversed().map { size in
         defer { rest /= size }
         return rest % size
       }
-      let index = Array(place.reversed())
+      let index = Array(position.reversed())
       return boxes.count { box in
         index.indices.allSatisfy {
           (box.offsets[$0]..<box.offsets[$0] + box.sizes[$0]).contains(index[$0])
@@ -37,8 +37,8 @@ struct TilingTests {
   private func pieces(of shape: [Int], _ random: inout some RandomNumberGenerator) -> [Box] {
     var boxes: [Box] = [(shape.map { _ in 0 }, shape)]
     for _ in 0..<Int.random(in: 0..<12, using: &random) {
-      let place = Int.random(in: boxes.indices, using: &random)
-      let box = boxes[place]
+      let position = Int.random(in: boxes.indices, using: &random)
+      let box = boxes[position]
       guard
         let dimension = shape.indices.filter({ box.sizes[$0] > 1 }).randomElement(using: &random)
       else { continue }
@@ -47,7 +47,7 @@ struct TilingTests {
       left.sizes[dimension] = cut
       right.offsets[dimension] += cut
       right.sizes[dimension] -= cut
-      boxes[place] = left
+      boxes[position] = left
       boxes.append(right)
     }
     return boxes.shuffled(using: &random)

@@ -71,9 +71,9 @@ struct ArchiveTests {
   @Test("A record whose bytes are not those of its recorded sum stops the writer")
   func wrongSum() throws {
     let path = try archive([record("x/data", [UInt8](repeating: 7, count: 1000))])
-    let place = try ZipReader(path: path).dataOffset(of: try ZipReader(path: path).entries[0])
+    let position = try ZipReader(path: path).dataOffset(of: try ZipReader(path: path).entries[0])
     var bytes = try contents(of: path)
-    bytes[place + 500] ^= 1
+    bytes[position + 500] ^= 1
     let damaged = try ZipReader(path: folder.write(bytes, to: "damaged"))
     let source = try damaged.source(of: damaged.entries[0])
     let error = #expect(throws: ChecksumError.self) {

@@ -35,8 +35,8 @@ struct HostileArchiveTests {
         var changed = bytes
         // The end, where the directory is, gets its share.
         let low = random.next() % 2 == 0 ? 0 : max(0, bytes.count - 600)
-        let place = Int.random(in: low..<bytes.count, using: &random)
-        changed[place] = UInt8(truncatingIfNeeded: random.next())
+        let index = Int.random(in: low..<bytes.count, using: &random)
+        changed[index] = UInt8(truncatingIfNeeded: random.next())
         do { try readAll(changed) } catch is any Diagnostic {}
       }
     }

@@ -32,9 +32,9 @@ public struct ChecksumError: Diagnostic, Equatable {
 
   /// What is wrong and where, on one line.
   public var description: String {
-    let place = key.map { ", key \"\($0)\"" } ?? ""
+    let position = key.map { ", key \"\($0)\"" } ?? ""
     return "the record is damaged: its CRC-32 is \(Self.hex(found)), not \(Self.hex(recorded)) "
-      + "(\(file), record \"\(record)\"\(place))"
+      + "(\(file), record \"\(record)\"\(position))"
   }
 
   /// What to do about it.

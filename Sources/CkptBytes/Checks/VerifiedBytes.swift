@@ -47,13 +47,13 @@ package final class VerifiedBytes: ComputedBytes {
     let block = UnsafeMutableRawBufferPointer.allocate(
       byteCount: min(StreamWriter.blockSize, max(region.byteCount, 1)), alignment: 64)
     defer { block.deallocate() }
-    var (sum, place) = (UInt32(0), 0)
-    while place < region.byteCount {
+    var (sum, position) = (UInt32(0), 0)
+    while position < region.byteCount {
       let next = UnsafeMutableRawBufferPointer(
-        rebasing: block[..<min(block.count, region.byteCount - place)])
-      try region.file.read(into: next, at: region.offset + place)
+        rebasing: block[..<min(block.count, region.byteCount - position)])
+      try region.file.read(into: next, at: region.offset + position)
       sum = Checksum.crc32(UnsafeRawBufferPointer(next), from: sum)
-      place += next.count
+      position += next.count
     }
     return sum
   }

@@ -118,26 +118,26 @@ extension ByteSource {
   /// Starts to read at `offset`; 0 unless the source has random access.
   package func makeReader(at offset: Int) throws -> any ByteReader {
     if case .computed(let computed) = self { return try computed.makeReader(at: offset) }
-    return DirectReader(source: self, place: offset)
+    return DirectReader(source: self, position: offset)
   }
 }
 
 /// Goes through bytes that need not be computed.
 private final class DirectReader: ByteReader {
   let source: ByteSource
-  var place: Int
+  var position: Int
 
-  init(source: ByteSource, place: Int) {
+  init(source: ByteSource, position: Int) {
     self.source = source
-    self.place = place
+    self.position = position
   }
 
   func read(into buffer: UnsafeMutableRawBufferPointer) throws {
     switch source {
-    case .bytes(let bytes): buffer.copyBytes(from: bytes[place..<place + buffer.count])
-    case .region(let region): try region.file.read(into: buffer, at: region.offset + place)
+    case .bytes(let bytes): buffer.copyBytes(from: bytes[position..<position + buffer.count])
+    case .region(let region): try region.file.read(into: buffer, at: region.offset + position)
     case .computed: break
     }
-    place += buffer.count
+    position += buffer.count
   }
 }

@@ -54,31 +54,31 @@ package struct JoinedBytes: ComputedBytes {
   private final class Reader: ByteReader {
     private let joined: JoinedBytes
     private var piece: Int
-    private var place: Int
+    private var position: Int
     private var reader: (any ByteReader)?
 
     init(_ joined: JoinedBytes, piece: Int, skip: Int) {
       self.joined = joined
       self.piece = piece
-      place = skip
+      position = skip
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws {
       var done = 0
       while done < buffer.count {
         let source = joined.pieces[piece]
-        let count = min(source.byteCount - place, buffer.count - done)
+        let count = min(source.byteCount - position, buffer.count - done)
         if count > 0 {
-          let reader = try reader ?? source.makeReader(at: place)
+          let reader = try reader ?? source.makeReader(at: position)
           self.reader = reader
           try reader.read(
             into: UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count]))
           done += count
-          place += count
+          position += count
         }
-        if place == source.byteCount {
+        if position == source.byteCount {
           piece += 1
-          place = 0
+          position = 0
           reader = nil
         }
       }

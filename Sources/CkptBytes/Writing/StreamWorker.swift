@@ -23,7 +23,7 @@ final class StreamWorker {
 
   // MARK: - Small segments
 
-  /// Writes neighbouring segments with what stands around them in one call; gives their checksums.
+  /// Writes neighboring segments with what stands around them in one call; gives their checksums.
   func writeGroup(_ range: Range<Int>) throws -> [UInt32] {
     try writer.cancellation.check()
     guard let first = range.first, let last = range.last else { return [] }
@@ -39,7 +39,7 @@ final class StreamWorker {
         let segment = segments[index]
         if !read.contains(index) { read = try readRun(from: index, before: range.upperBound) }
         let header = framing?.header(of: index) ?? []
-        place(header, in: target, at: segment.start - start)
+        position(header, in: target, at: segment.start - start)
         let data = UnsafeMutableRawBufferPointer(
           rebasing: target[
             (segment.offset - start)..<(segment.offset - start)
@@ -56,7 +56,7 @@ final class StreamWorker {
         try compare(segment.source, sum)
         sums.append(sum)
         let trailer = framing?.trailer(of: index, crc32: sum) ?? []
-        place(trailer, in: target, at: segment.offset - start + data.count)
+        position(trailer, in: target, at: segment.offset - start + data.count)
       }
       count = size
     }
@@ -66,7 +66,7 @@ final class StreamWorker {
     return sums
   }
 
-  private func place(
+  private func position(
     _ bytes: [UInt8], in target: UnsafeMutableRawBufferPointer, at offset: Int
   ) {
     UnsafeMutableRawBufferPointer(rebasing: target[offset..<offset + bytes.count])
@@ -77,7 +77,7 @@ final class StreamWorker {
 
   /// Reads into the block, by one call, as many regions as lie close together in one file.
   ///
-  /// - Returns: which segments those are; empty if the first is no region or has no such neighbour.
+  /// - Returns: which segments those are; empty if the first is no region or has no such neighbor.
   private func readRun(from first: Int, before limit: Int) throws -> Range<Int> {
     guard case .region(let region) = segments[first].source else { return first..<first }
     var (end, next, wanted) = (region.offset + region.byteCount, first + 1, region.byteCount)
@@ -141,18 +141,18 @@ final class StreamWorker {
   private func copy(_ segment: StreamSegment, _ range: Range<Int>) throws -> UInt32 {
     var sum: UInt32 = 0
     let isTrusted = trustedChecksum(segment.source) != nil
-    var place = range.lowerBound
+    var position = range.lowerBound
     func put(_ bytes: UnsafeRawBufferPointer) throws {
       try writer.cancellation.check()
       if !isTrusted { sum = Checksum.crc32(bytes, from: sum) }
-      try file.write(bytes, at: segment.offset + place)
-      place += bytes.count
+      try file.write(bytes, at: segment.offset + position)
+      position += bytes.count
       writer.progress?(bytes.count)
     }
     func eachBlock(_ fill: (UnsafeMutableRawBufferPointer) throws -> Void) throws {
-      while place < range.upperBound {
+      while position < range.upperBound {
         let next = UnsafeMutableRawBufferPointer(
-          rebasing: block[..<min(block.count, range.upperBound - place)])
+          rebasing: block[..<min(block.count, range.upperBound - position)])
         try fill(next)
         try put(UnsafeRawBufferPointer(next))
       }
@@ -161,7 +161,7 @@ final class StreamWorker {
     case .bytes(let bytes):
       try bytes.withUnsafeBytes { try put(UnsafeRawBufferPointer(rebasing: $0[range])) }
     case .region(let region):
-      try eachBlock { try region.file.read(into: $0, at: region.offset + place) }
+      try eachBlock { try region.file.read(into: $0, at: region.offset + position) }
     case .computed(let computed):
       let reader = try computed.makeReader(at: range.lowerBound)
       try eachBlock { try reader.read(into: $0) }

@@ -7,7 +7,7 @@ package struct StreamSegment: Sendable {
   package var offset: Int
   /// How its bytes can be had.
   package var source: ByteSource
-  /// Where what stands behind the bytes ends, so that neighbours can be written at once; at least the
+  /// Where what stands behind the bytes ends, so that neighbors can be written at once; at least the
   /// end of the bytes.
   package var end: Int
   /// How many bytes stand before them that ``StreamFraming`` gives.
@@ -53,7 +53,7 @@ package struct StreamWriter: Sendable {
   package static let blockSize = 256 << 10
   /// A thread takes on this much at a time.
   static let chunkSize = 4 << 20
-  /// Neighbouring small segments are written at once, up to this size.
+  /// Neighboring small segments are written at once, up to this size.
   static let groupSize = 1 << 20
 
   /// A writer.
@@ -68,7 +68,7 @@ package struct StreamWriter: Sendable {
   enum Job: Equatable {
     /// A computed segment is made ready, ahead of its parts.
     case prepare(Int)
-    /// Neighbouring small segments, written at once.
+    /// Neighboring small segments, written at once.
     case group(Range<Int>)
     /// A part of a segment's bytes; the first part writes the header.
     case part(segment: Int, Range<Int>)
@@ -168,9 +168,9 @@ package struct StreamWriter: Sendable {
       if case .computed(let computed) = segment.source {
         if !computed.isRandomAccess { step = count }
         if computed.needsPreparation {
-          let place = preparationPlace ?? jobs.count
+          let position = preparationPlace ?? jobs.count
           preparationPlace = jobs.count + 1
-          jobs.insert(.prepare(index), at: place)
+          jobs.insert(.prepare(index), at: position)
         }
       }
       for start in stride(from: 0, to: count, by: step) {

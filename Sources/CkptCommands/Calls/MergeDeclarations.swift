@@ -29,7 +29,7 @@ extension MergeCommand: CheckedCommand {
       use.refuse(
         Self.computing + parameters,
         because: "it goes with a --method that computes, not with update")
-      let draws = try resizing.rules().contains { $0.mode == .reinitialise }
+      let draws = try resizing.rules().contains { $0.mode == .reinitialize }
       use.decide(
         ["seed"], if: draws, otherwise: "only --resize KEY=reinit draws numbers in an update")
     } else if method == "lora" {

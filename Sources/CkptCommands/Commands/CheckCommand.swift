@@ -111,7 +111,7 @@ extension CheckCommand {
     let renames = try stateDict.suggestedRenames(toFit: reference, strict: strict)
     let places = renames.map { [$0] + $0.alternatives } ?? []
     let found = places.map {
-      Suggested(place: $0.place, arguments: $0.arguments, report: $0.report)
+      Suggested(place: $0.position, arguments: $0.arguments, report: $0.report)
     }
     // Where several places fit, a recipe would choose one of them by its name.
     if found.count > 1 || renames?.report.isLoadable == true { return found }

@@ -39,7 +39,7 @@ public enum CommandLineTool {
     Messages.write("ckpt: error: " + Messages.line(what))
     if let excerpt {
       Messages.write("  " + Messages.line(excerpt.text))
-      Messages.write("  " + String(repeating: " ", count: excerpt.place) + "^")
+      Messages.write("  " + String(repeating: " ", count: excerpt.position) + "^")
     }
     if let hint { Messages.write("  " + Messages.line(hint)) }
     return status

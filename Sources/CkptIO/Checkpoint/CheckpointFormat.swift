@@ -53,14 +53,14 @@ extension Checkpoint {
 /// 3. Write a type here that conforms to this protocol, and list it in ``FormatRegistry/readers``. What has
 ///    no pickle becomes a document by ``CheckpointDocument/init(_:format:path:files:metadata:)`` from a
 ///    `StateDict`: it makes the graph that PyTorch's writer needs, and all commands work on it. What has
-///    pickles makes its own graph and uses the memberwise initialiser.
+///    pickles makes its own graph and uses the memberwise initializer.
 ///
 /// Any input is hostile: nothing is allocated by a number in the file before that was held against the
 /// file's size, and nothing recurses.
 protocol FormatReader {
   /// Whether `input` is of this format, from its first bytes or from the names in the folder, never from
   /// its own name. The registry's first reader that says yes has it.
-  static func recognises(_ input: CheckpointInput) throws -> Bool
+  static func recognizes(_ input: CheckpointInput) throws -> Bool
 
   /// Reads all but the tensors' bytes.
   static func document(of input: CheckpointInput) throws -> CheckpointDocument
@@ -121,11 +121,11 @@ enum FormatRegistry {
   /// - Throws: `CheckpointError.otherFile` for files that people have in a checkpoint's place.
   static func document(of input: CheckpointInput) throws -> CheckpointDocument {
     if case .file(let file, let start) = input,
-      let other = try OtherFile.recognise(file, start: start)
+      let other = try OtherFile.recognize(file, start: start)
     {
       throw CheckpointError.otherFile(file: file.path, other)
     }
-    for reader in readers where try reader.recognises(input) {
+    for reader in readers where try reader.recognizes(input) {
       return try reader.document(of: input)
     }
     if case .folder(let folder) = input, let (file, other) = try OtherFile.inFolder(folder) {

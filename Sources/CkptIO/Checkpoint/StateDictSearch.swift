@@ -131,12 +131,12 @@ private struct StateDictSearch {
     var found: [(candidate: CheckpointError.Candidate, ref: PickleGraph.Ref)] = []
     var seen: Set<PickleGraph.Ref> = [graph.root]
     var queue: [(holder: Int, step: String, ref: PickleGraph.Ref)] = [(0, "", graph.root)]
-    func path(_ place: Int) -> String {
+    func path(_ position: Int) -> String {
       var steps: [String] = []
-      var place = place
-      while place > 0 {
-        steps.append(queue[place].step)
-        place = queue[place].holder
+      var position = position
+      while position > 0 {
+        steps.append(queue[position].step)
+        position = queue[position].holder
       }
       return ObjectPath(steps: steps.reversed()).written
     }

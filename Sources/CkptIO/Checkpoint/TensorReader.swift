@@ -84,9 +84,9 @@ struct TensorReader {
   private mutating func ints(_ ref: Ref) -> [Int]? { graph.ints(ref).map { shapes.shared($0) } }
 
   private mutating func read(_ rebuild: Rebuild, _ arguments: [Ref]) throws -> Tensor? {
-    func argument(_ place: Int) throws -> Ref {
-      guard place < arguments.count else { throw NotUnderstood() }
-      return arguments[place]
+    func argument(_ position: Int) throws -> Ref {
+      guard position < arguments.count else { throw NotUnderstood() }
+      return arguments[position]
     }
     switch rebuild {
     case .parameter, .parameterWithState:

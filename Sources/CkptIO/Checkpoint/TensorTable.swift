@@ -2,7 +2,7 @@ internal import CkptTensors
 
 /// The plain tensors of a pickle by their number in the graph: as a dictionary, in a third of its memory.
 struct TensorTable: ExpressibleByDictionaryLiteral {
-  private var places: [UInt32: UInt32] = [:]
+  private var positions: [UInt32: UInt32] = [:]
   /// The tensors in the order in which they were found.
   private(set) var values: [Tensor] = []
 
@@ -15,13 +15,13 @@ struct TensorTable: ExpressibleByDictionaryLiteral {
 
   /// The tensor of an object; nil if it is none. Setting nil is not meant to happen and does nothing.
   subscript(number: UInt32) -> Tensor? {
-    get { places[number].map { values[Int($0)] } }
+    get { positions[number].map { values[Int($0)] } }
     set {
       guard let newValue else { return }
-      if let place = places[number] {
-        values[Int(place)] = newValue
+      if let position = positions[number] {
+        values[Int(position)] = newValue
       } else {
-        places[number] = UInt32(truncatingIfNeeded: values.count)
+        positions[number] = UInt32(truncatingIfNeeded: values.count)
         values.append(newValue)
       }
     }

@@ -66,15 +66,15 @@ extension PickleGraph {
   /// Python's dict of those assignments: a key that is set again keeps its place and gets the new value.
   func unique(_ entries: [(key: Ref, value: Ref)]) -> [(key: Ref, value: Ref)] {
     guard mayRepeat(entries) else { return entries }
-    var places: [KeyIdentity: Int] = [:]
+    var positions: [KeyIdentity: Int] = [:]
     var result: [(key: Ref, value: Ref)] = []
     result.reserveCapacity(entries.count)
     for entry in entries {
       let identity = keyIdentity(entry.key)
-      if let place = places[identity] {
-        result[place].value = entry.value
+      if let position = positions[identity] {
+        result[position].value = entry.value
       } else {
-        places[identity] = result.count
+        positions[identity] = result.count
         result.append(entry)
       }
     }

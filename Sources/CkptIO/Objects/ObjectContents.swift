@@ -18,9 +18,9 @@ extension PickleGraph {
       next = nil
       switch form.source {
       case .edits: layers.append(current)
-      case .argument(let place):
+      case .argument(let position):
         layers.append(current)
-        guard let argument = making(of: current)?.argument(place) else { return nil }
+        guard let argument = making(of: current)?.argument(position) else { return nil }
         if let pairs = pairs(in: argument) { entries = pairs } else { next = argument }
       case .attribute(let name):
         guard let inner = attribute(name, of: current) else { return nil }
@@ -67,8 +67,8 @@ extension PickleGraph {
     var result: [Ref]
     switch form.source {
     case .edits: result = []
-    case .argument(let place):
-      guard let argument = making(of: ref)?.argument(place), let items = plainItems(argument)
+    case .argument(let position):
+      guard let argument = making(of: ref)?.argument(position), let items = plainItems(argument)
       else { return nil }
       result = items
     case .arguments: return making(of: ref).map { Array($0.arguments) }
@@ -87,8 +87,8 @@ extension PickleGraph {
     guard form.kind == .set, let body = body(of: ref) else { return nil }
     var result: [Ref] = []
     if case .frozenSet(let items) = body.construction { result = plainItems(items) ?? [] }
-    if case .argument(let place) = form.source {
-      guard let argument = making(of: ref)?.argument(place), let items = plainItems(argument)
+    if case .argument(let position) = form.source {
+      guard let argument = making(of: ref)?.argument(position), let items = plainItems(argument)
       else { return nil }
       result = items
     }

@@ -59,11 +59,11 @@ extension Checkpoint {
   @discardableResult
   public mutating func removeValues(at paths: [String]) throws -> [ObjectChange] {
     let all = paths.map { ObjectPath($0).steps }
-    for (place, steps) in all.enumerated() {
-      _ = try resolve(paths[place])
-      for (other, outer) in all.enumerated() where other != place && steps.starts(with: outer) {
+    for (position, steps) in all.enumerated() {
+      _ = try resolve(paths[position])
+      for (other, outer) in all.enumerated() where other != position && steps.starts(with: outer) {
         throw CheckpointError.cannotEdit(
-          file: path, path: paths[place],
+          file: path, path: paths[position],
           what: steps == outer ? "is named twice" : "is inside \(paths[other]), which goes, too",
           holder: nil)
       }
@@ -81,7 +81,7 @@ extension Checkpoint {
       }
     }
     var changes: [Int: ObjectChange] = [:]
-    for place in order { changes[place] = try removeValue(at: paths[place]) }
+    for position in order { changes[position] = try removeValue(at: paths[position]) }
     return all.indices.compactMap { changes[$0] }
   }
 
@@ -143,8 +143,8 @@ extension PickleGraph {
       return setItems(of: holder, to: items)
     }
     let old = entries(of: holder)
-    if var entries = old, let place = place(of: step, in: entries) {
-      if let new { entries[place].value = new } else { entries.remove(at: place) }
+    if var entries = old, let position = position(of: step, in: entries) {
+      if let new { entries[position].value = new } else { entries.remove(at: position) }
       return setEntries(of: holder, to: entries)
     }
     if setAttribute(step, of: holder, to: new) { return true }

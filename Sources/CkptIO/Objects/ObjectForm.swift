@@ -82,12 +82,12 @@ extension PickleGraph {
   /// The form of an object whose class is Python's own; nil if it is another's.
   private func form(of making: ObjectMaking, as name: String, isBare: Bool) -> ObjectForm? {
     /// The items come from an argument, if it is there and Python's `__new__` does not ignore it.
-    func items(_ kind: ObjectForm.Kind, in place: Int, of most: Int) -> ObjectForm {
-      guard !isBare, making.arguments.count > place else {
+    func items(_ kind: ObjectForm.Kind, in position: Int, of most: Int) -> ObjectForm {
+      guard !isBare, making.arguments.count > position else {
         return ObjectForm(kind: kind, source: .edits)
       }
       return making.arguments.count <= most
-        ? ObjectForm(kind: kind, source: .argument(place)) : .other
+        ? ObjectForm(kind: kind, source: .argument(position)) : .other
     }
     switch name {
     case "builtins.dict", "collections.OrderedDict", "collections.Counter":

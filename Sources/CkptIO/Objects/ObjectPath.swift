@@ -80,15 +80,15 @@ extension PickleGraph {
     if let sequence = sequence(ref), let index = Int(step), sequence.indices.contains(index) {
       return sequence[index]
     }
-    if let entries = entries(of: ref), let place = place(of: step, in: entries) {
-      return entries[place].value
+    if let entries = entries(of: ref), let position = position(of: step, in: entries) {
+      return entries[position].value
     }
     let attributes = attributes(of: ref)
-    return place(of: step, in: attributes).map { attributes[$0].value }
+    return position(of: step, in: attributes).map { attributes[$0].value }
   }
 
   /// Which of the entries a step of a path names.
-  func place(of step: String, in entries: [Entry]) -> Int? {
+  func position(of step: String, in entries: [Entry]) -> Int? {
     entries.lastIndex { text($0.key)?.utf8.elementsEqual(step.utf8) == true }
       ?? entries.lastIndex { text($0.key) == nil && step != "?" && self.step(for: $0.key) == step }
   }
@@ -133,8 +133,8 @@ struct ObjectPaths {
   /// The path of an object that the graph held.
   func path(to target: PickleGraph.Ref) -> String {
     var steps: [String] = []
-    var place = target.index
-    while let holder = holders[place], holder.index != place, steps.count < 50 {
+    var position = target.index
+    while let holder = holders[position], holder.index != position, steps.count < 50 {
       // The items of a call's arguments have no path; those of a tuple that has one do.
       let isNamed = holders[holder.index].map { $0.step != nil || $0.index == holder.index } == true
       if let step = holder.step,
@@ -142,7 +142,7 @@ struct ObjectPaths {
       {
         steps.append(step)
       }
-      place = holder.index
+      position = holder.index
     }
     return ObjectPath(steps: steps.reversed()).written
   }

@@ -49,7 +49,7 @@ extension Checkpoint {
     return text
   }
 
-  /// The object tree below `at`, as flat lines from the top; tensors are summarised.
+  /// The object tree below `at`, as flat lines from the top; tensors are summarized.
   ///
   /// - Parameters:
   ///   - depth: how deep the lines go; deeper ones are counted in their holder's line.

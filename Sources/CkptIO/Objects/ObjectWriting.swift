@@ -25,15 +25,15 @@ extension PickleGraph {
     guard form.kind == .mapping, var body = body(of: ref) else { return false }
     switch form.source {
     case .edits: body.edits = Self.edits(body.edits, withEntries: new)
-    case .argument(let place):
-      guard let argument = making(of: ref)?.argument(place) else { return false }
+    case .argument(let position):
+      guard let argument = making(of: ref)?.argument(position) else { return false }
       let given = (pairs(in: argument) ?? entries(of: argument)).map(unique) ?? []
       let hasEdits = body.edits.contains { if case .setItem = $0 { true } else { false } }
       if hasEdits, new.count >= given.count, zip(given, new).allSatisfy({ $0 == $1 }) {
         body.edits = Self.edits(body.edits, withEntries: Array(new.dropFirst(given.count)))
       } else {
         let fresh = container(like: argument, of: new)
-        guard setArgument(place, in: &body, of: ref, to: fresh) else { return false }
+        guard setArgument(position, in: &body, of: ref, to: fresh) else { return false }
         body.edits = Self.edits(body.edits, withEntries: [])
       }
     case .attribute(let name):
@@ -49,16 +49,16 @@ extension PickleGraph {
   /// The edits with other entries, which stand where the first ones stood.
   private static func edits(_ edits: [Edit], withEntries new: [Entry]) -> [Edit] {
     var rest: [Edit] = []
-    var place: Int?
+    var position: Int?
     for edit in edits {
       if case .setItem = edit {
-        place = place ?? rest.count
+        position = position ?? rest.count
       } else {
         rest.append(edit)
       }
     }
     rest.insert(
-      contentsOf: new.lazy.map { .setItem(key: $0.key, value: $0.value) }, at: place ?? 0)
+      contentsOf: new.lazy.map { .setItem(key: $0.key, value: $0.value) }, at: position ?? 0)
     return rest
   }
 
@@ -136,15 +136,15 @@ extension PickleGraph {
     else { return false }
     switch form.source {
     case .edits: body.edits = Self.edits(body.edits, withItems: new)
-    case .argument(let place):
-      guard let argument = making(of: ref)?.argument(place), let given = plainItems(argument)
+    case .argument(let position):
+      guard let argument = making(of: ref)?.argument(position), let given = plainItems(argument)
       else { return false }
       let hasEdits = body.edits.contains { if case .append = $0 { true } else { false } }
       if hasEdits || given.isEmpty, new.starts(with: given) {
         body.edits = Self.edits(body.edits, withItems: Array(new.dropFirst(given.count)))
       } else {
         let fresh = sequence(like: argument, of: new)
-        guard setArgument(place, in: &body, of: ref, to: fresh) else { return false }
+        guard setArgument(position, in: &body, of: ref, to: fresh) else { return false }
         body.edits = Self.edits(body.edits, withItems: [])
       }
     case .arguments:
@@ -155,9 +155,9 @@ extension PickleGraph {
       guard let inner = attribute(name, of: ref), plainItems(inner) != nil else { return false }
       return setItems(of: inner, to: new)
     case .state:
-      for place in body.edits.indices.reversed() {
-        guard case .build(let state) = body.edits[place] else { continue }
-        body.edits[place] = .build(sequence(like: state, of: new))
+      for position in body.edits.indices.reversed() {
+        guard case .build(let state) = body.edits[position] else { continue }
+        body.edits[position] = .build(sequence(like: state, of: new))
         break
       }
     }
@@ -167,15 +167,15 @@ extension PickleGraph {
 
   private static func edits(_ edits: [Edit], withItems new: [Ref]) -> [Edit] {
     var rest: [Edit] = []
-    var place: Int?
+    var position: Int?
     for edit in edits {
       if case .append = edit {
-        place = place ?? rest.count
+        position = position ?? rest.count
       } else {
         rest.append(edit)
       }
     }
-    rest.insert(contentsOf: new.lazy.map { .append($0) }, at: place ?? 0)
+    rest.insert(contentsOf: new.lazy.map { .append($0) }, at: position ?? 0)
     return rest
   }
 
@@ -224,10 +224,10 @@ extension PickleGraph {
     _ name: String, of ref: Ref, to new: Ref?, adding: Bool = false
   ) -> Bool {
     changeState(of: ref) { graph, parts in
-      for place in parts.indices.reversed() {
-        guard var entries = graph.entries(of: parts[place]) else { continue }
+      for position in parts.indices.reversed() {
+        guard var entries = graph.entries(of: parts[position]) else { continue }
         let old = entries.lastIndex { graph.text($0.key)?.utf8.elementsEqual(name.utf8) == true }
-        guard let old = old ?? (adding && place == 0 ? entries.count : nil) else { continue }
+        guard let old = old ?? (adding && position == 0 ? entries.count : nil) else { continue }
         if old == entries.count {
           guard let new else { return nil }
           entries.append((graph.addString(name), new))
@@ -236,11 +236,11 @@ extension PickleGraph {
         } else {
           entries.remove(at: old)
         }
-        guard let body = graph.body(of: parts[place]) else { return nil }
+        guard let body = graph.body(of: parts[position]) else { return nil }
         let fresh = graph.addObject(body.construction, edits: body.edits)
         guard graph.setOwnEntries(of: fresh, to: entries) else { return nil }
         var parts = parts
-        parts[place] = fresh
+        parts[position] = fresh
         return parts
       }
       return nil
@@ -254,8 +254,8 @@ extension PickleGraph {
     of ref: Ref, _ change: (inout PickleGraph, [Ref]) -> [Ref]?
   ) -> Bool {
     guard var body = body(of: ref) else { return false }
-    for place in body.edits.indices.reversed() {
-      guard case .build(let state) = body.edits[place], state != ref,
+    for position in body.edits.indices.reversed() {
+      guard case .build(let state) = body.edits[position], state != ref,
         let parts = stateParts(state), let new = change(&self, parts), new.count == parts.count
       else { continue }
       if let items = items(of: state) {
@@ -263,9 +263,9 @@ extension PickleGraph {
         let tuple = items.map { item in
           if case .none = self[item] { item } else { rest.popFirst() ?? item }
         }
-        body.edits[place] = .build(addTuple(tuple))
+        body.edits[position] = .build(addTuple(tuple))
       } else if let only = new.first {
-        body.edits[place] = .build(only)
+        body.edits[position] = .build(only)
       }
       replaceBody(of: ref, with: body)
       return true

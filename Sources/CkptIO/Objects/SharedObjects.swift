@@ -36,10 +36,10 @@ extension Checkpoint {
     guard let target = chain.refs.last, chain.refs.count > 1 else { return (graph.root, nil) }
     guard let first = try firstShared(chain) else { return (target, nil) }
     var previous = chain.refs[first - 1]
-    for place in first..<chain.refs.count {
-      let copy = copyOne(chain.refs[place])
+    for index in first..<chain.refs.count {
+      let copy = copyOne(chain.refs[index])
       let isSet =
-        switch chain.links[place] {
+        switch chain.links[index] {
         case .root: false
         case .step(let step): graph.setChild(step, of: previous, to: copy)
         case .attribute(let name): graph.setAttribute(name, of: previous, to: copy)
@@ -92,15 +92,15 @@ extension Checkpoint {
   private func firstShared(_ chain: ObjectChain) throws -> Int? {
     var carriers: [Int: [PickleGraph.Ref]] = [:]
     var counts: [PickleGraph.Ref: Int] = [:]
-    for place in 1..<chain.refs.count {
-      counts[chain.refs[place]] = 0
-      carriers[place] = self.carriers(of: chain.refs[place], in: chain.refs[place - 1])
-      for carrier in carriers[place] ?? [] { counts[carrier] = 0 }
+    for index in 1..<chain.refs.count {
+      counts[chain.refs[index]] = 0
+      carriers[index] = self.carriers(of: chain.refs[index], in: chain.refs[index - 1])
+      for carrier in carriers[index] ?? [] { counts[carrier] = 0 }
     }
     try countMentions(&counts)
-    return (1..<chain.refs.count).first { place in
-      (counts[chain.refs[place]] ?? 0) > 1
-        || (carriers[place] ?? []).contains { (counts[$0] ?? 0) > 1 }
+    return (1..<chain.refs.count).first { index in
+      (counts[chain.refs[index]] ?? 0) > 1
+        || (carriers[index] ?? []).contains { (counts[$0] ?? 0) > 1 }
     }
   }
 
@@ -126,10 +126,10 @@ extension Checkpoint {
           from[part] = ref
           if part == child {
             var found: [PickleGraph.Ref] = []
-            var place = ref
-            while place != holder, let before = from[place] {
-              found.append(place)
-              place = before
+            var index = ref
+            while index != holder, let before = from[index] {
+              found.append(index)
+              index = before
             }
             return found
           }
@@ -154,10 +154,10 @@ extension Checkpoint {
     var found: [(PickleGraph.Ref, String)] = []
     var seen: Set<PickleGraph.Ref> = [graph.root]
     var queue = [graph.root]
-    var place = 0
-    while place < queue.count, found.count < 20 {
-      let ref = queue[place]
-      place += 1
+    var index = 0
+    while index < queue.count, found.count < 20 {
+      let ref = queue[index]
+      index += 1
       guard tensor(of: ref) == nil else { continue }
       for (step, child) in graph.children(of: ref) {
         if child == target { found.append((ref, step)) }

@@ -26,10 +26,10 @@ extension Checkpoint {
   ///   - model: the state dict as it was.
   ///   - place: its path; without one that of ``stateDictPath()``.
   public func optimizersLeftBehind(
-    by report: KeyReport, of model: StateDict, at place: String? = nil
+    by report: KeyReport, of model: StateDict, at modelPath: String? = nil
   ) throws -> [OptimizerImpact] {
     guard report.changes.contains(where: { !$0.isSame }) else { return [] }
-    return try optimizerOwners(of: model, at: place).compactMap { owners in
+    return try optimizerOwners(of: model, at: modelPath).compactMap { owners in
       guard owners.mayBeAsked || owners.others.isEmpty else { return nil }
       let optimizer = try optimizerState(at: owners.path, model: model)
       let new = Self.newNames(report)
@@ -68,18 +68,18 @@ extension Checkpoint {
   ///   state dict's; `OptimizerError.names` if the parameters' names are not known or are no keys of `model`;
   ///   then nothing was changed.
   public mutating func letOptimizersFollow(
-    _ report: KeyReport, of model: StateDict, at place: String? = nil,
+    _ report: KeyReport, of model: StateDict, at modelPath: String? = nil,
     names source: ParameterNameSource = .checkpoint
   ) throws -> [OptimizerEdit] {
     var result = self
     var edits: [OptimizerEdit] = []
     if case .checkpoint = source {
-      let place = try place ?? stateDictPath()
-      for owners in try optimizerOwners(of: model, at: place) {
+      let modelPath = try modelPath ?? stateDictPath()
+      for owners in try optimizerOwners(of: model, at: modelPath) {
         guard owners.mayBeAsked || owners.others.isEmpty else { continue }
         guard owners.others.isEmpty else {
           throw OptimizerError.unclearOwner(
-            file: path, path: owners.path, places: [place] + owners.others)
+            file: path, path: owners.path, paths: [modelPath] + owners.others)
         }
         edits.append(try result.letOptimizer(at: owners.path, follow: report, of: model))
       }

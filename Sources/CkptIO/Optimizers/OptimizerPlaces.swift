@@ -15,15 +15,15 @@ public struct OptimizerOwners: Sendable, Hashable {
 extension Checkpoint {
   /// The state dicts whose parameters each optimizer's may be: by the names that it records, or else by shapes.
   ///
-  /// Numbers say nothing of the model that they belong to, so that shapes that fit in more than one place leave it
+  /// Numbers say nothing of the model that they belong to, so that shapes that fit more than one leave it
   /// open, as those of a student and its teacher do.
   /// - Parameters:
   ///   - place: the path of the state dict that is asked about; without one that of ``stateDictPath()``.
   ///   - model: that state dict.
   public func optimizerOwners(
-    of model: StateDict, at place: String? = nil
+    of model: StateDict, at modelPath: String? = nil
   ) throws -> [OptimizerOwners] {
-    let asked = try resolve(place ?? stateDictPath())
+    let asked = try resolve(modelPath ?? stateDictPath())
     let others = try otherStateDicts(than: asked)
     return try optimizerPaths().map { path in
       let optimizer = try numberedOptimizer(at: path)

@@ -79,7 +79,7 @@ public enum OptimizerError: Diagnostic, Equatable {
   /// The parameters' names are not known, or those given do not fit.
   case names(file: String, path: String, String)
   /// The parameters may be those of several state dicts.
-  case unclearOwner(file: String, path: String, places: [String])
+  case unclearOwner(file: String, path: String, paths: [String])
 
   /// How scripts tell it apart.
   public var kind: DiagnosticKind { .badInput }
@@ -90,10 +90,10 @@ public enum OptimizerError: Diagnostic, Equatable {
     case .notAnOptimizer(let file, let path, let problem),
       .names(let file, let path, let problem):
       "\(problem) (\(file), object \(Text.printable(path)))"
-    case .unclearOwner(let file, let path, let places):
+    case .unclearOwner(let file, let path, let paths):
       "the optimizer's parameters may be those of "
-        + places.prefix(8).map(Text.printable).joined(separator: " or ")
-        + (places.count > 8 ? " or \(places.count - 8) more" : "")
+        + paths.prefix(8).map(Text.printable).joined(separator: " or ")
+        + (paths.count > 8 ? " or \(paths.count - 8) more" : "")
         + " (\(file), object \(Text.printable(path)))"
     }
   }
@@ -241,13 +241,13 @@ extension Checkpoint {
       let params = graph.value(of: "params", in: group).flatMap(graph.sequence) ?? []
       let names = graph.value(of: "param_names", in: group).flatMap(graph.sequence)?
         .map { graph.text($0) }
-      for (place, param) in params.enumerated() {
+      for (index, param) in params.enumerated() {
         guard let id = parameterID(param), seen.insert(id).inserted else {
           throw bad("an item of \"params\" is no number or name, or occurs twice")
         }
         let isName = graph.text(param) != nil
         isKeyedByName = isKeyedByName || isName
-        let name = isName ? id : names.flatMap { place < $0.count ? $0[place] : nil }
+        let name = isName ? id : names.flatMap { index < $0.count ? $0[index] : nil }
         isRecorded = isRecorded && name != nil
         parameters.append(
           .init(id: id, group: number, name: name, state: states[id].map(entries) ?? []))
@@ -257,7 +257,7 @@ extension Checkpoint {
           options: entries(of: group).filter { $0.key != "params" && $0.key != "param_names" },
           count: params.count))
     }
-    if !isRecorded { for place in parameters.indices { parameters[place].name = nil } }
+    if !isRecorded { for index in parameters.indices { parameters[index].name = nil } }
     return OptimizerState(
       path: path, groups: groups, parameters: parameters,
       naming: isRecorded ? .recorded : .unknown(reason: "there is no state dict beside it"),
@@ -280,7 +280,7 @@ extension OptimizerState {
       groups: orders, shapes: parameters.map(\.shape), in: model)
     result.naming = naming
     if let names {
-      for place in names.indices { result.parameters[place].name = names[place] }
+      for index in names.indices { result.parameters[index].name = names[index] }
     }
     return result
   }
@@ -292,14 +292,14 @@ extension OptimizerState {
         file: file, path: path,
         "\(names.count) names are given for the optimizer's \(parameters.count) parameters")
     }
-    for (place, name) in names.enumerated() {
-      if let shape = parameters[place].shape, let tensor = model?[name], tensor.shape != shape {
+    for (index, name) in names.enumerated() {
+      if let shape = parameters[index].shape, let tensor = model?[name], tensor.shape != shape {
         throw OptimizerError.names(
           file: file, path: path,
-          "parameter \(parameters[place].id) has the shape \(shape), "
+          "parameter \(parameters[index].id) has the shape \(shape), "
             + "\(Text.printable(name)) has \(tensor.shape)")
       }
-      parameters[place].name = name
+      parameters[index].name = name
     }
     naming = .given
   }

@@ -101,7 +101,7 @@ public struct GlobalScan: Sendable {
   private mutating func scan(_ file: File, named name: String?) throws -> Bool {
     prefix = name.map { $0 + ": " } ?? ""
     let start = try file.bytes(at: 0, count: min(file.size, 512))
-    if let other = try OtherFile.recognise(file, start: start) {
+    if let other = try OtherFile.recognize(file, start: start) {
       guard let name else { throw CheckpointError.otherFile(file: file.path, other) }
       if other.isArchive {
         problems.append(
@@ -111,7 +111,7 @@ public struct GlobalScan: Sendable {
     }
     if start.starts(with: [0x50, 0x4B]) {
       try scanArchive(ZipReader(file))
-    } else if TarDirectory.recognises(start) {
+    } else if TarDirectory.recognizes(start) {
       try scanTar(file)
     } else if Self.isSafetensors(start, file.size) {
       // A header in JSON and plain bytes: no pickle.
@@ -261,13 +261,13 @@ public struct GlobalScan: Sendable {
     if let problem = read.problem {
       problems.append(Problem(pickle: pickle, what: problem.description))
     }
-    var places: [String: Int] = [:]
-    for (place, global) in globals.enumerated() {
-      places[global.module + "\n" + global.name] = place
+    var positions: [String: Int] = [:]
+    for (position, global) in globals.enumerated() {
+      positions[global.module + "\n" + global.name] = position
     }
     for name in NamesInPickle(read.graph).names {
       let key = name.module + "\n" + name.name
-      let known = places[key]
+      let known = positions[key]
       if let known, globals[known].isCalled || !name.isCalled { continue }
       let found = Global(
         module: name.module, name: name.name,
@@ -276,7 +276,7 @@ public struct GlobalScan: Sendable {
       if let known {
         globals[known] = found
       } else {
-        places[key] = globals.count
+        positions[key] = globals.count
         globals.append(found)
       }
     }

@@ -102,7 +102,7 @@ public struct IntegrityReport: Sendable {
     _ input: CheckpointInput, _ cancellation: Cancellation, _ progress: (@Sendable (Int) -> Void)?
   ) throws {
     // The last reader takes, or refuses, what nobody knows.
-    let isKnown = try FormatRegistry.readers.dropLast().contains { try $0.recognises(input) }
+    let isKnown = try FormatRegistry.readers.dropLast().contains { try $0.recognizes(input) }
     let checkpoint: Checkpoint
     do {
       checkpoint = try Checkpoint(contentsOf: input.path)

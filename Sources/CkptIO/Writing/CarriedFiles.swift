@@ -10,12 +10,12 @@ enum CarriedFiles {
     "merges.txt", "chat_template.json", "chat_template.jinja",
     "preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json",
   ]
-  private static let licences = ["LICENSE", "LICENCE", "NOTICE", "COPYING"]
+  private static let licenses = ["LICENSE", "LICENCE", "NOTICE", "COPYING"]
 
   /// Whether a file of that name belongs to a model.
   static func belongs(_ name: String) -> Bool {
     names.contains(name)
-      || licences.contains { name == $0 || name.hasPrefix($0 + ".") || name.hasPrefix($0 + "-") }
+      || licenses.contains { name == $0 || name.hasPrefix($0 + ".") || name.hasPrefix($0 + "-") }
   }
 
   /// Those beside the checkpoint at `path` (in it, if it is a folder), for an output in `folder`.

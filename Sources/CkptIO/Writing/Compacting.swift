@@ -108,9 +108,9 @@ extension Checkpoint {
       if case .persistentID = graph[ref], let storage = storage(of: ref) {
         uses.inOrder.append((ref, storage))
       }
-      for (place, part) in graph.parts(of: ref).enumerated() {
+      for (position, part) in graph.parts(of: ref).enumerated() {
         guard case .persistentID = graph[part], let storage = storage(of: part) else { continue }
-        if place == 0, let calls = owners[ref] {
+        if position == 0, let calls = owners[ref] {
           uses.calls[ObjectIdentifier(storage), default: []] += calls
         } else {
           uses.fixed.insert(ObjectIdentifier(storage))

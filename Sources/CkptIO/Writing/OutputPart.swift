@@ -35,7 +35,7 @@ extension OutputPlan {
       ? files.dropLast() : files[...]
   }
 
-  /// The shards that a job writes: neighbours, about as many for each job.
+  /// The shards that a job writes: neighbors, about as many for each job.
   package func shards(of part: OutputPart) -> ArraySlice<File> {
     let count = shards.count
     let (whole, rest) = (count / part.count, count % part.count)

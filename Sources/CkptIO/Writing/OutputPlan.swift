@@ -16,7 +16,7 @@ public struct WriteOptions: Sendable {
   /// they stand for; if not, they are an error, since they take several times the space.
   public var dequantizes = false
   /// The file or folder beside or in which lie the files that belong to the model (`config.json`, tokenizer files,
-  /// the licence), to be copied into an output that is a folder of a model's files; nil copies none.
+  /// the license), to be copied into an output that is a folder of a model's files; nil copies none.
   public var carriesFilesOf: String?
   /// How large a shard may be, in bytes; nil is 5 GB, as in huggingface_hub.
   public var maxShardByteCount: Int?

@@ -181,8 +181,8 @@ public struct StateDictDifference: Sendable {
     let digests = try TensorDigest.all(
       of: others.flatMap { [pairs[$0].a, pairs[$0].b] }, workers: work.workers,
       cancellation: work.cancellation, progress: nil)
-    for (place, index) in others.enumerated()
-    where digests[2 * place] == digests[2 * place + 1] {
+    for (position, index) in others.enumerated()
+    where digests[2 * position] == digests[2 * position + 1] {
       found[index] = TensorDifference()
     }
     for index in pairs.indices where pairs[index].a.isMeta && pairs[index].b.isMeta {

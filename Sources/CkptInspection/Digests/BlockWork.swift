@@ -46,7 +46,7 @@ struct BlockWork: Sendable {
   ///   - empty: what no parts come to.
   ///   - join: adds what the next part comes to.
   ///   - finish: what is kept of an item.
-  ///   - body: gets an item and neighbouring parts of it, as runs of elements, and gives what each comes to.
+  ///   - body: gets an item and neighboring parts of it, as runs of elements, and gives what each comes to.
   func run<Partial: Sendable, Result: Sendable>(
     _ items: [Item], empty: Partial, join: @Sendable (inout Partial, Partial) -> Void,
     finish: @Sendable (Partial) -> Result,

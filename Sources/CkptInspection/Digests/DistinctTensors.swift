@@ -4,18 +4,18 @@ internal import CkptTensors
 struct DistinctTensors {
   private(set) var tensors: [Tensor] = []
   /// For each tensor that was given, its place in ``tensors``.
-  private(set) var places: [Int] = []
+  private(set) var positions: [Int] = []
 
   init(_ all: [Tensor]) {
     var known: [TensorView: Int] = [:]
     for tensor in all {
       let view = tensor.view
-      if let place = known[view] {
-        places.append(place)
+      if let position = known[view] {
+        positions.append(position)
         continue
       }
       known[view] = tensors.count
-      places.append(tensors.count)
+      positions.append(tensors.count)
       tensors.append(tensor)
     }
   }

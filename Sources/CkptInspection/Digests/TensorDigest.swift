@@ -90,6 +90,6 @@ public struct TensorDigest: Sendable, Hashable, CustomStringConvertible {
       }
     }
     let found = state.withLock { $0.found }.compactMap(\.self)
-    return distinct.places.map { found[$0] }
+    return distinct.positions.map { found[$0] }
   }
 }

@@ -26,7 +26,7 @@ enum HTMLPictures {
 
   /// One cell of a heat strip.
   struct Cell {
-    /// What its colour stands for: 0 is blank, NaN and infinite ones are red.
+    /// What its color stands for: 0 is blank, NaN and infinite ones are red.
     let value: Double
     /// What it is called.
     let key: String
@@ -34,16 +34,16 @@ enum HTMLPictures {
     let row: Int
   }
 
-  /// A heat strip: a cell for each tensor in order, coloured by the logarithm of its value.
+  /// A heat strip: a cell for each tensor in order, colored by the logarithm of its value.
   static func strip(_ name: String, _ cells: [Cell]) -> String {
     let positive = cells.map(\.value).filter { $0 > 0 && $0.isFinite }.map { log10($0) }
     // Two decades at least, so that what is nearly alike looks alike.
     let high = positive.max() ?? 0
     let low = min(max(positive.min() ?? 0, high - 8), high - 2)
     var svg = "<svg viewBox=\"0 0 \(cells.count) 1\" preserveAspectRatio=none>"
-    for (place, cell) in cells.enumerated() {
+    for (index, cell) in cells.enumerated() {
       svg +=
-        "<a href=\"#t\(cell.row)\"><rect x=\(place) width=1 height=1 fill=\"\(colour(cell.value, low, high))\">"
+        "<a href=\"#t\(cell.row)\"><rect x=\(index) width=1 height=1 fill=\"\(color(cell.value, low, high))\">"
       svg +=
         "<title>\(HTMLText.escaped(cell.key)): \(HTMLText.number(cell.value))</title></rect></a>"
     }
@@ -91,12 +91,12 @@ enum HTMLPictures {
     (242, 233, 201), (143, 199, 160), (58, 147, 160), (45, 90, 154), (43, 31, 92),
   ]
 
-  private static func colour(_ value: Double, _ low: Double, _ high: Double) -> String {
+  private static func color(_ value: Double, _ low: Double, _ high: Double) -> String {
     guard value.isFinite else { return "#d32f2f" }
     guard value > 0 else { return "#8883" }
-    let place = max(0, min(1, (log10(value) - low) / (high - low))) * Double(anchors.count - 1)
-    let first = min(Int(saturating: place), anchors.count - 2)
-    let part = place - Double(first)
+    let index = max(0, min(1, (log10(value) - low) / (high - low))) * Double(anchors.count - 1)
+    let first = min(Int(saturating: index), anchors.count - 2)
+    let part = index - Double(first)
     func mix(_ a: Double, _ b: Double) -> Int { Int(saturating: (a + (b - a) * part).rounded()) }
     let (a, b) = (anchors[first], anchors[first + 1])
     return "rgb(\(mix(a.0, b.0)),\(mix(a.1, b.1)),\(mix(a.2, b.2)))"

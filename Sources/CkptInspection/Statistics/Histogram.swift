@@ -1,4 +1,4 @@
-/// How often finite numbers fall between neighbouring multiples of a power of two.
+/// How often finite numbers fall between neighboring multiples of a power of two.
 public struct Histogram: Sendable, Hashable {
   /// Where the first bin begins.
   public let low: Double

@@ -7,7 +7,7 @@ final class NumberReader {
   private let reader: ElementReader
   private let meaning: Meaning
   /// How many elements were read so far.
-  private var place: Int
+  private var position: Int
   private var pairs: [Double] = []
 
   private enum Meaning {
@@ -31,7 +31,7 @@ final class NumberReader {
   /// - Throws: `TensorError.noConversion` for types that are no numbers, `TensorError.noData`.
   init(_ tensor: Tensor, from start: Int) throws {
     let plain = try Self.plain(tensor)
-    place = start
+    position = start
     switch tensor.elementType {
     case .complex32, .complex64, .complex128:
       meaning = .magnitude
@@ -82,11 +82,11 @@ final class NumberReader {
     case .scaledPerChannel(let scales, let zeroPoints, let inner):
       try reader.read(into: buffer)
       for index in buffer.indices {
-        let channel = (place + index) / inner % scales.count
+        let channel = (position + index) / inner % scales.count
         buffer[index] = (buffer[index] - zeroPoints[channel]) * scales[channel]
       }
     }
-    place += buffer.count
+    position += buffer.count
   }
 
   /// Fills `buffer` with the next complex numbers, two parts each; a real number's second part is 0.
@@ -100,7 +100,7 @@ final class NumberReader {
       return
     }
     try reader.read(into: buffer)
-    place += count
+    position += count
   }
 
   private func readMagnitudes(into buffer: UnsafeMutableBufferPointer<Double>) throws {

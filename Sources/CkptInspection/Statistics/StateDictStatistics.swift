@@ -63,7 +63,7 @@ public struct StateDictStatistics: Sendable {
         return Entry(key: key, tensor: tensor, statistics: nil)
       }
       defer { next += 1 }
-      return Entry(key: key, tensor: tensor, statistics: results[distinct.places[next]])
+      return Entry(key: key, tensor: tensor, statistics: results[distinct.positions[next]])
     }
   }
 }

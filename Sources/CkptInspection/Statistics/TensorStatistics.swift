@@ -174,9 +174,9 @@ private struct BlockSums {
   ) {
     guard let base = numbers.baseAddress else { return }
     let whole = numbers.count / Lanes.scalarCount * Lanes.scalarCount
-    for place in stride(from: 0, to: whole, by: Lanes.scalarCount) {
-      body(UnsafeRawPointer(base + place).loadUnaligned(as: Lanes.self))
+    for index in stride(from: 0, to: whole, by: Lanes.scalarCount) {
+      body(UnsafeRawPointer(base + index).loadUnaligned(as: Lanes.self))
     }
-    for place in whole..<numbers.count { rest(numbers[place]) }
+    for index in whole..<numbers.count { rest(numbers[index]) }
   }
 }

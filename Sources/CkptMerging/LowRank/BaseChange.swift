@@ -38,8 +38,8 @@ struct BaseChange: Sendable {
       // The product of W and the vectors, and the vectors: U S and Vᵀ.
       var left = [Double](repeating: 0, count: rows.rows * count)
       try rows.each { index, row in
-        for place in 0..<count {
-          left[index * count + place] = right.dot(place, row)
+        for position in 0..<count {
+          left[index * count + position] = right.dot(position, row)
         }
       }
       return try product(left, right.elements, count, rows, scale: -1)
@@ -48,7 +48,9 @@ struct BaseChange: Sendable {
       var right = VectorBlock(length: rows.columns, capacity: count)
       for _ in 0..<count { right.append() }
       try rows.each { index, row in
-        for place in 0..<count { right.add(row, times: left[index * count + place], to: place) }
+        for position in 0..<count {
+          right.add(row, times: left[index * count + position], to: position)
+        }
       }
       return try product(left, right.elements, count, rows, scale: -scale)
     }
@@ -107,35 +109,35 @@ struct FirstColumns {
     var columns = VectorBlock(length: length, capacity: count)
     for _ in 0..<count { columns.append() }
     try rows.each { index, row in
-      for place in 0..<count { columns.set(place, index, row[place]) }
+      for position in 0..<count { columns.set(position, index, row[position]) }
     }
     // Column by column, the reflection I - f v vᵀ that makes what is below the diagonal zero.
     var factors = [Double](repeating: 0, count: count)
-    for place in 0..<count {
-      let head = columns.value(place, place)
-      let below = columns.norm(of: place, from: place + 1)
+    for position in 0..<count {
+      let head = columns.value(position, position)
+      let below = columns.norm(of: position, from: position + 1)
       // A column that is zero there already is left as it is.
       guard below > 0 else { continue }
       let size = (head * head + below * below).squareRoot()
       let start = head < 0 ? head - size : head + size
-      columns.set(place, place, start)
-      factors[place] = 2 / (start * start + below * below)
-      for other in place + 1..<max(count, place + 1) {
-        columns.reflect(other, at: place, factors[place], from: place)
+      columns.set(position, position, start)
+      factors[position] = 2 / (start * start + below * below)
+      for other in position + 1..<max(count, position + 1) {
+        columns.reflect(other, at: position, factors[position], from: position)
       }
     }
     // Q's columns: the reflections, last to first, of the unit vectors.
     var result = VectorBlock(length: length, capacity: count)
-    for place in 0..<count {
+    for position in 0..<count {
       result.append()
-      result.set(place, place, 1)
-      for other in (0...place).reversed() {
-        result.reflect(place, by: columns, other, factors[other])
+      result.set(position, position, 1)
+      for other in (0...position).reversed() {
+        result.reflect(position, by: columns, other, factors[other])
       }
     }
     var matrix = [Double](repeating: 0, count: length * count)
-    for place in 0..<count {
-      for index in 0..<length { matrix[index * count + place] = result.value(place, index) }
+    for position in 0..<count {
+      for index in 0..<length { matrix[index * count + position] = result.value(position, index) }
     }
     return matrix
   }

@@ -1,13 +1,13 @@
 internal import CkptStateDicts
 
-/// What merging does with the fields of peft's `LoraConfig`: every one is honoured, decides nothing here, or is refused.
+/// What merging does with the fields of peft's `LoraConfig`: every one is honored, decides nothing here, or is refused.
 ///
 /// The one place that knows them; those of peft 0.21. `make interop` goes over the fields of the class itself.
 enum ConfigurationField {
   /// What becomes of a field.
   enum Rule {
     /// ``LowRankAdapter/Configuration`` reads it.
-    case honoured
+    case honored
     /// Training or loading looks at it; the merged weights are the same whatever it says.
     case decidesNothing
     /// It changes the merged weights in a way that is not computed here, if it is set. Python takes `[]`, `{}`, 0 and
@@ -19,14 +19,14 @@ enum ConfigurationField {
 
   static let rules: [String: Rule] = [
     // The size of the product.
-    "peft_type": .honoured, "r": .honoured, "lora_alpha": .honoured, "use_rslora": .honoured,
-    "rank_pattern": .honoured, "alpha_pattern": .honoured,
+    "peft_type": .honored, "r": .honored, "lora_alpha": .honored, "use_rslora": .honored,
+    "rank_pattern": .honored, "alpha_pattern": .honored,
     // Which modules; the file's keys say it, and must not say otherwise.
-    "target_modules": .honoured, "exclude_modules": .honoured, "modules_to_save": .honoured,
-    "layers_to_transform": .honoured, "layers_pattern": .honoured,
+    "target_modules": .honored, "exclude_modules": .honored, "modules_to_save": .honored,
+    "layers_to_transform": .honored, "layers_pattern": .honored,
     // Which biases there are; the file's keys say it.
-    "bias": .honoured, "lora_bias": .honoured,
-    "fan_in_fan_out": .honoured, "init_lora_weights": .honoured,
+    "bias": .honored, "lora_bias": .honored,
+    "fan_in_fan_out": .honored, "init_lora_weights": .honored,
     // How weights begin: the file has what became of them. What changes the base is `init_lora_weights`.
     "eva_config": .decidesNothing, "corda_config": .decidesNothing,
     "lora_ga_config": .decidesNothing, "loftq_config": .decidesNothing,
@@ -35,7 +35,7 @@ enum ConfigurationField {
     "velora_config": .decidesNothing, "monteclora_config": .decidesNothing,
     "runtime_config": .decidesNothing,
     // Whether modules share their matrices: the file has them under each name.
-    "ensure_weight_tying": .honoured,
+    "ensure_weight_tying": .honored,
     // Where it comes from.
     "task_type": .decidesNothing, "base_model_name_or_path": .decidesNothing,
     "revision": .decidesNothing, "auto_mapping": .decidesNothing, "peft_version": .decidesNothing,

@@ -44,18 +44,18 @@ struct LeadingSubspace {
       var ritz = VectorBlock(length: rows.columns, capacity: kept)
       var isDone = true
       let largest = max(values.first ?? 0, 0)
-      for place in 0..<kept {
+      for position in 0..<kept {
         ritz.append()
         for index in 0..<basis.count {
-          ritz.add(basis, index, times: vectors[place * basis.count + index], to: place)
+          ritz.add(basis, index, times: vectors[position * basis.count + index], to: position)
         }
-        guard place <= count else { continue }
+        guard position <= count else { continue }
         var rest = VectorBlock(length: rows.columns, capacity: 1)
         rest.append()
         for index in 0..<basis.count {
-          rest.add(images, index, times: vectors[place * basis.count + index], to: 0)
+          rest.add(images, index, times: vectors[position * basis.count + index], to: 0)
         }
-        rest.add(ritz, place, times: -values[place], to: 0)
+        rest.add(ritz, position, times: -values[position], to: 0)
         if rest.norm(of: 0) > Self.tolerance * largest { isDone = false }
       }
       guard isDone else {
@@ -105,26 +105,26 @@ struct LeadingSubspace {
 
   /// Adds a vector, less what the basis has of it already, with length 1; nothing if nothing is left.
   private func add(_ block: VectorBlock, _ index: Int, to basis: inout VectorBlock) {
-    let place = basis.count
+    let position = basis.count
     basis.append(block[index])
-    let whole = basis.norm(of: place)
+    let whole = basis.norm(of: position)
     guard whole > 0, whole.isFinite else {
-      basis.keep(first: place)
+      basis.keep(first: position)
       return
     }
-    basis.scale(place, by: 1 / whole)
+    basis.scale(position, by: 1 / whole)
     // What rounding leaves the first time goes the second time.
     for _ in 0..<2 {
-      for other in 0..<place {
-        basis.add(other, times: -basis.dot(place, other), to: place)
+      for other in 0..<position {
+        basis.add(other, times: -basis.dot(position, other), to: position)
       }
     }
-    let size = basis.norm(of: place)
+    let size = basis.norm(of: position)
     guard size > 1e-10 else {
-      basis.keep(first: place)
+      basis.keep(first: position)
       return
     }
-    basis.scale(place, by: 1 / size)
+    basis.scale(position, by: 1 / size)
   }
 
   /// The products of the basis' vectors with their images: symmetric, row by row.

@@ -85,7 +85,7 @@ public struct LowRankAdapter: Sendable {
   }
 
   /// Whether merging it takes a part of the base's own weights out first, so that it must be the first of several.
-  public var changesBase: Bool { configurations.values.contains { $0.initialisation != .plain } }
+  public var changesBase: Bool { configurations.values.contains { $0.initialization != .plain } }
 
   /// The modules of which nothing says by how much their products count: the scale of the merge is all there is.
   public var modulesWithoutAlpha: [String] {
@@ -218,7 +218,7 @@ extension LowRankAdapter {
     let size = configuration.size(of: name)
     var rank = size.rank ?? found
     // peft's own decomposition has no more than there are.
-    if configuration.initialisation != .plain, weight.shape.count == 2 {
+    if configuration.initialization != .plain, weight.shape.count == 2 {
       rank = min(rank, weight.shape[0], weight.shape[1])
     }
     guard rank == found else {
@@ -229,9 +229,9 @@ extension LowRankAdapter {
       weight: weight, at: key, down: down.tensor, up: up.tensor, isEmbedding: pair.isEmbedding,
       flag: configuration.isTransposed, orientation: sums.orientation, scale: factor * (own ?? 1))
     var change: BaseChange?
-    if configuration.initialisation != .plain {
+    if configuration.initialization != .plain {
       change = try self.change(
-        configuration.initialisation, weight, key, rank: rank, scale: own,
+        configuration.initialization, weight, key, rank: rank, scale: own,
         isEmbedding: pair.isEmbedding)
     }
     sums.add(
@@ -268,7 +268,7 @@ extension LowRankAdapter {
   }
 
   private func change(
-    _ initialisation: Configuration.Initialisation, _ weight: Tensor, _ key: String, rank: Int,
+    _ initialization: Configuration.Initialization, _ weight: Tensor, _ key: String, rank: Int,
     scale: Double?, isEmbedding: Bool
   ) throws -> BaseChange {
     guard weight.shape.count == 2, !isEmbedding else {
@@ -281,7 +281,7 @@ extension LowRankAdapter {
     }
     guard let scale else { throw Misfit(text: "init_lora_weights needs lora_alpha") }
     return BaseChange(
-      kind: initialisation == .principal ? .principal : .triangular, weight: weight, rank: rank,
+      kind: initialization == .principal ? .principal : .triangular, weight: weight, rank: rank,
       scale: scale, key: key)
   }
 }

@@ -16,7 +16,7 @@ extension LowRankAdapter {
     /// it counts only where nothing in the base tells.
     public var isTransposed: Bool?
     /// What `init_lora_weights` did to the base's own weights.
-    public var initialisation = Initialisation.plain
+    public var initialization = Initialization.plain
     /// Whether the adapter has biases of its own, `lora_bias`; nil: the file's keys say it.
     public var hasBiases: Bool?
     /// Fields that nobody knows, with values that ask for nothing.
@@ -29,7 +29,7 @@ extension LowRankAdapter {
     public init() {}
 
     /// What was taken out of the base's weights when training began.
-    public enum Initialisation: Sendable {
+    public enum Initialization: Sendable {
       /// Nothing: the product began as zero, or is no part of the base.
       case plain
       /// The part of the largest singular values, `pissa`.
@@ -45,7 +45,7 @@ extension LowRankAdapter {
     ///   - source: what errors call it.
     /// - Returns: the configuration for each part of a pipeline that the fields name (`unet.lora_alpha`); under the
     ///   empty name what is said without one.
-    /// - Throws: `MergeError.badConfiguration` with all that cannot be honoured, by field.
+    /// - Throws: `MergeError.badConfiguration` with all that cannot be honored, by field.
     public static func read(
       _ fields: PlainValue, source: String
     ) throws -> [String: Configuration] {
@@ -96,9 +96,9 @@ private struct ConfigurationReader {
   mutating func read(_ field: String, _ value: PlainValue) {
     let name = part.isEmpty ? field : "\(part).\(field)"
     switch ConfigurationField.rules[field] {
-    case .honoured:
+    case .honored:
       do throws(Unfit) {
-        try honour(field, value)
+        try honor(field, value)
       } catch {
         problems.append("\(name) \(error.problem)")
       }
@@ -121,7 +121,7 @@ private struct ConfigurationReader {
     let problem: String
   }
 
-  private mutating func honour(_ field: String, _ value: PlainValue) throws(Unfit) {
+  private mutating func honor(_ field: String, _ value: PlainValue) throws(Unfit) {
     switch field {
     case "peft_type":
       // peft's enumeration may have been written with its name.
@@ -147,7 +147,7 @@ private struct ConfigurationReader {
       guard let text = value.string, ["none", "all", "lora_only"].contains(text) else {
         throw Unfit(problem: "is none of none, all, lora_only")
       }
-    case "init_lora_weights": configuration.initialisation = try initialisation(value)
+    case "init_lora_weights": configuration.initialization = try initialization(value)
     case "target_modules": configuration.targets.targets = try modules(value)
     case "exclude_modules": configuration.targets.excluded = try modules(value)
     case "ensure_weight_tying": configuration.targets.hasTied = try bool(value)
@@ -174,9 +174,9 @@ private struct ConfigurationReader {
   }
 
   /// What `init_lora_weights` does when peft loads an adapter (`LoraLayer.update_layer`).
-  private func initialisation(
+  private func initialization(
     _ value: PlainValue
-  ) throws(Unfit) -> LowRankAdapter.Configuration.Initialisation {
+  ) throws(Unfit) -> LowRankAdapter.Configuration.Initialization {
     if ConfigurationField.isFalse(value) { return .plain }
     if case .bool = value { return .plain }
     guard let text = value.string else { throw Unfit(problem: "is neither true, false nor a name") }

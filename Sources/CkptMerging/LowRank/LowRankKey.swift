@@ -62,10 +62,10 @@ struct LowRankKey: Equatable {
       self.init(name: joined(parts), role: .training)
       return
     }
-    if let place = parts.lastIndex(where: { Self.matrices[$0] != nil }),
-      let matrix = Self.matrices[parts[place]]
+    if let index = parts.lastIndex(where: { Self.matrices[$0] != nil }),
+      let matrix = Self.matrices[parts[index]]
     {
-      var rest = parts[(place + 1)...]
+      var rest = parts[(index + 1)...]
       let last = rest.last.flatMap { ["weight", "bias"].contains($0) ? rest.popLast() : nil }
       let isBias = last == "bias"
       guard rest.count <= 1, !isBias || matrix.role == .up else {
@@ -73,7 +73,7 @@ struct LowRankKey: Equatable {
         return
       }
       self.init(
-        name: joined(parts[..<place]), role: isBias ? .bias : matrix.role,
+        name: joined(parts[..<index]), role: isBias ? .bias : matrix.role,
         isEmbedding: matrix.isEmbedding, adapter: rest.last)
       return
     }
@@ -97,9 +97,9 @@ struct LowRankKey: Equatable {
       self.init(name: joined(parts), role: .original)
       return
     }
-    if let place = parts.firstIndex(of: "modules_to_save") {
-      if place + 2 < parts.count, parts[place + 1] == "default" { parts.remove(at: place + 1) }
-      parts.remove(at: place)
+    if let index = parts.firstIndex(of: "modules_to_save") {
+      if index + 2 < parts.count, parts[index + 1] == "default" { parts.remove(at: index + 1) }
+      parts.remove(at: index)
     }
     self.init(name: joined(parts), role: .whole)
   }

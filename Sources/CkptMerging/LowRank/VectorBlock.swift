@@ -100,8 +100,8 @@ struct VectorBlock {
   }
 
   /// Turns a vector into x - factor v (v · x), where v is another one of the block from `start` on.
-  mutating func reflect(_ vector: Int, at place: Int, _ factor: Double, from start: Int) {
-    let (x, v) = (vector * length, place * length)
+  mutating func reflect(_ vector: Int, at position: Int, _ factor: Double, from start: Int) {
+    let (x, v) = (vector * length, position * length)
     var product = 0.0
     for index in start..<length { product += elements[x + index] * elements[v + index] }
     for index in start..<length {
@@ -110,12 +110,12 @@ struct VectorBlock {
   }
 
   /// The same with v of another block, from its own number on.
-  mutating func reflect(_ vector: Int, by block: VectorBlock, _ place: Int, _ factor: Double) {
+  mutating func reflect(_ vector: Int, by block: VectorBlock, _ position: Int, _ factor: Double) {
     guard factor != 0 else { return }
-    let (x, v) = (vector * length, place * length)
+    let (x, v) = (vector * length, position * length)
     var product = 0.0
-    for index in place..<length { product += elements[x + index] * block.elements[v + index] }
-    for index in place..<length {
+    for index in position..<length { product += elements[x + index] * block.elements[v + index] }
+    for index in position..<length {
       elements[x + index] -= factor * product * block.elements[v + index]
     }
   }

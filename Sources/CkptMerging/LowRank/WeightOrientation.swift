@@ -23,7 +23,7 @@ struct WeightOrientation {
         let outputs = biasCount(of: key), weight.shape.contains(outputs)
       else { return }
       let isConv1D = outputs == weight.shape[1]
-      let (parent, name) = Self.place(of: key)
+      let (parent, name) = Self.position(of: key)
       byName[name, default: []].insert(isConv1D)
       byParent[parent, default: []].insert(isConv1D)
       if isConv1D { hasConv1D = true }
@@ -47,14 +47,14 @@ struct WeightOrientation {
       return flag == true && !hasConv1D ? nil : false
     }
     guard hasConv1D else { return flag ?? false }
-    let (parent, name) = Self.place(of: key)
+    let (parent, name) = Self.position(of: key)
     for shown in [byName[name], byParent[parent]] {
       if let shown, shown.count == 1 { return shown.first }
     }
     return nil
   }
 
-  private static func place(of key: String) -> (parent: String, name: Substring) {
+  private static func position(of key: String) -> (parent: String, name: Substring) {
     var parts = key.split(separator: ".", omittingEmptySubsequences: false).dropLast()
     let name = parts.popLast() ?? ""
     let parent = parts.map { $0.allSatisfy(\.isNumber) ? "*" : $0 }

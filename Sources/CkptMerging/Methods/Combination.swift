@@ -172,15 +172,15 @@ private func eachRun(
   case .rows(let rowLength): length = rowLength
   case .columns(let count): length = count
   }
-  var place = 0
-  while place < block.count {
-    let element = block.start + place
-    let end = min(block.count, place + length - element % length)
+  var position = 0
+  while position < block.count {
+    let element = block.start + position
+    let end = min(block.count, position + length - element % length)
     if case .rows = vectors {
-      body(element / length, place..<end)
+      body(element / length, position..<end)
     } else {
-      body(element % length, place..<end)
+      body(element % length, position..<end)
     }
-    place = end
+    position = end
   }
 }

@@ -122,17 +122,17 @@ struct SparseTaskArithmetic: TensorMerge {
       _ body: (inout RankSelection, UnsafePointer<UInt32>, Int) -> Void
     ) throws {
       try pass.eachBlock { block in
-        for place in selections.indices {
+        for position in selections.indices {
           let (delta, bits) = (block.scratch[0], block.words[0])
-          let input = block.inputs[selections[place].index + 1]
+          let input = block.inputs[selections[position].index + 1]
           ck_subtract(input, block.inputs[0], delta, block.count)
           ck_magnitude_bits(delta, bits, block.count)
-          body(&selections[place].2, bits, block.count)
+          body(&selections[position].2, bits, block.count)
         }
       }
     }
     try eachMagnitudes { $0.countFirst($1, $2) }
-    for place in selections.indices { selections[place].2.beginSecond() }
+    for position in selections.indices { selections[position].2.beginSecond() }
     try eachMagnitudes { $0.countSecond($1, $2) }
     for (index, ranks, selection) in selections {
       let isLargest = if case .largest = sparsities[index] { true } else { false }

@@ -23,10 +23,10 @@ package struct LayerNumbering: Sendable {
     for key in keys {
       let parts = key.split(separator: ".", omittingEmptySubsequences: false)
       // No model nests its layers deeper, and a key of numbers alone must not fill the memory.
-      for (place, part) in parts.enumerated().prefix(32)
-      where place > 0 && place < parts.count - 1 {
+      for (position, part) in parts.enumerated().prefix(32)
+      where position > 0 && position < parts.count - 1 {
         guard let number = Self.number(part) else { continue }
-        let prefix = parts[..<place].joined(separator: ".")
+        let prefix = parts[..<position].joined(separator: ".")
         found[prefix, default: (0, [])].keys += 1
         found[prefix]?.numbers.insert(number)
       }

@@ -73,15 +73,15 @@ struct RecipeReader {
   ) throws {
     for (key, value) in mapping {
       guard let name = key.string else { throw bad(path, "has a key that is no text") }
-      let place = path.isEmpty ? name : "\(path).\(name)"
+      let position = path.isEmpty ? name : "\(path).\(name)"
       if let why = refused[name] {
         if Self.isNull(value) { continue }
-        throw bad(place, "is not supported: \(why)", hint: "leave it out")
+        throw bad(position, "is not supported: \(why)", hint: "leave it out")
       }
       if path.isEmpty, anchorHolders.contains(name), !known.contains(name) { continue }
       guard known.contains(name) else {
         throw bad(
-          place, "is not known", hint: "known here: \(known.joined(separator: ", "))")
+          position, "is not known", hint: "known here: \(known.joined(separator: ", "))")
       }
     }
   }

@@ -81,15 +81,15 @@ struct RecipeYAML {
   private static func names(in text: Substring, after sign: Character) -> Set<String> {
     var found = Set<String>()
     var before: Character = " "
-    var place = text.startIndex
-    while place < text.endIndex {
-      let next = text.index(after: place)
-      if text[place] == sign, before.isWhitespace || "[{,:-".contains(before) {
+    var index = text.startIndex
+    while index < text.endIndex {
+      let next = text.index(after: index)
+      if text[index] == sign, before.isWhitespace || "[{,:-".contains(before) {
         let name = text[next...].prefix { !$0.isWhitespace && !",[]{}".contains($0) }
         if !name.isEmpty { found.insert(String(name)) }
       }
-      before = text[place]
-      place = next
+      before = text[index]
+      index = next
     }
     return found
   }

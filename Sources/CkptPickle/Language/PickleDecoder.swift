@@ -61,10 +61,10 @@ struct PickleDecoder {
 
   private mutating func push(_ node: PickleGraph.Node) { stack.append(graph.add(node)) }
 
-  /// Pushes a value of which there is one, by its place among them.
-  private mutating func push(single place: Int, _ node: PickleGraph.Node) {
-    let ref = singletons[place] ?? graph.add(node)
-    singletons[place] = ref
+  /// Pushes a value of which there is one, by its position among them.
+  private mutating func push(single position: Int, _ node: PickleGraph.Node) {
+    let ref = singletons[position] ?? graph.add(node)
+    singletons[position] = ref
     stack.append(ref)
   }
 

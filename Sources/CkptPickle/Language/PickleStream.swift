@@ -65,14 +65,14 @@ package struct PickleStream {
     var outside: [UInt32: FileRegion] = [:]
     while true {
       guard bytes.count <= limit else { throw PickleError.tooLarge(byteCount: bytes.count) }
-      let place = window.place
+      let position = window.position
       let byte = try window.byte()
       guard let opcode = Opcode(rawValue: byte) else {
-        throw PickleError.unknownOpcode(byte: byte, offset: place)
+        throw PickleError.unknownOpcode(byte: byte, offset: position)
       }
       bytes.append(byte)
       switch opcode.argument {
-      case .none: if opcode == .stop { return (bytes, outside, window.place) }
+      case .none: if opcode == .stop { return (bytes, outside, window.position) }
       case .bytes(let count):
         for _ in 0..<count {
           let next = try window.byte()
@@ -90,9 +90,9 @@ package struct PickleStream {
         }
       case .counted(let size):
         let length = try window.number(size)
-        guard length <= UInt64(window.count - window.place) else {
+        guard length <= UInt64(window.count - window.position) else {
           throw PickleError.lengthTooLarge(
-            length: length, left: window.count - window.place, offset: place)
+            length: length, left: window.count - window.position, offset: position)
         }
         let isOutside = opcode.isRun && length >= UInt64(max(threshold, Self.placeholder.count))
         let kept = isOutside ? UInt64(Self.placeholder.count) : length
@@ -107,7 +107,7 @@ package struct PickleStream {
           continue
         }
         outside[UInt32(truncatingIfNeeded: bytes.count)] = FileRegion(
-          file: file, offset: offset + window.place, byteCount: Int(length), name: "the pickle")
+          file: file, offset: offset + window.position, byteCount: Int(length), name: "the pickle")
         bytes += Self.placeholder
         try window.skip(length)
       }
@@ -121,14 +121,14 @@ package struct PickleStream {
   func length() throws -> Int {
     var window = Window(file: file, start: offset, count: max(0, end - offset))
     while true {
-      guard window.place <= limit else { throw PickleError.tooLarge(byteCount: window.place) }
-      let place = window.place
+      guard window.position <= limit else { throw PickleError.tooLarge(byteCount: window.position) }
+      let position = window.position
       let byte = try window.byte()
       guard let opcode = Opcode(rawValue: byte) else {
-        throw PickleError.unknownOpcode(byte: byte, offset: place)
+        throw PickleError.unknownOpcode(byte: byte, offset: position)
       }
       switch opcode.argument {
-      case .none: if opcode == .stop { return window.place }
+      case .none: if opcode == .stop { return window.position }
       case .bytes(let count): try window.skip(count)
       case .lines(let count): for _ in 0..<count { try window.skipLine() }
       case .counted(let size): try window.skip(try window.number(size))
@@ -142,7 +142,7 @@ package struct PickleStream {
     let start: Int
     let count: Int
     /// How far it was gone through.
-    var place = 0
+    var position = 0
     private var block: [UInt8] = []
     private var blockStart = 0
 
@@ -153,15 +153,15 @@ package struct PickleStream {
     }
 
     mutating func byte() throws -> UInt8 {
-      guard place < count else { throw PickleError.endsEarly(offset: count) }
-      if place < blockStart || place >= blockStart + block.count {
+      guard position < count else { throw PickleError.endsEarly(offset: count) }
+      if position < blockStart || position >= blockStart + block.count {
         // Small pickles are many; of a large one, more and more is read at once.
-        let size = min(max(512, place), 64 << 10, count - place)
-        block = try file.bytes(at: start + place, count: size)
-        blockStart = place
+        let size = min(max(512, position), 64 << 10, count - position)
+        block = try file.bytes(at: start + position, count: size)
+        blockStart = position
       }
-      defer { place += 1 }
-      return block[place - blockStart]
+      defer { position += 1 }
+      return block[position - blockStart]
     }
 
     mutating func number(_ size: Int) throws -> UInt64 {
@@ -171,10 +171,10 @@ package struct PickleStream {
     }
 
     mutating func skip(_ length: UInt64) throws {
-      guard length <= UInt64(count - place) else {
-        throw PickleError.lengthTooLarge(length: length, left: count - place, offset: place)
+      guard length <= UInt64(count - position) else {
+        throw PickleError.lengthTooLarge(length: length, left: count - position, offset: position)
       }
-      place += Int(length)
+      position += Int(length)
     }
 
     mutating func skipLine() throws {

@@ -6,12 +6,12 @@ internal import CkptTensors
 struct DerivedWeightFinder {
   let stateDict: StateDict
   private var used = Set<ExactText>()
-  private var found: [(place: Int, weight: DerivedWeight)] = []
-  private let places: [ExactText: Int]
+  private var found: [(position: Int, weight: DerivedWeight)] = []
+  private let positions: [ExactText: Int]
 
   init(_ stateDict: StateDict) {
     self.stateDict = stateDict
-    places = Dictionary(
+    positions = Dictionary(
       stateDict.entries.keys.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
   }
 
@@ -21,12 +21,12 @@ struct DerivedWeightFinder {
     for key in stateDict.entries.keys { addOriginal(key.text) }
     for key in stateDict.entries.keys { addWeightNorm(key.text) }
     for weight in QuantizedWeights(stateDict).weights { add(weight) }
-    return found.sorted { $0.place < $1.place }.map(\.weight)
+    return found.sorted { $0.position < $1.position }.map(\.weight)
   }
 
   private mutating func add(_ weight: DerivedWeight) {
     guard !weight.parts.contains(where: { used.contains(ExactText($0)) }) else { return }
-    let parts = weight.parts.compactMap { places[ExactText($0)] }
+    let parts = weight.parts.compactMap { positions[ExactText($0)] }
     for part in weight.parts { used.insert(ExactText(part)) }
     found.append((parts.min() ?? 0, weight))
   }

@@ -125,8 +125,8 @@ extension StateDict {
       throw Obstacle(text: "lengths of shape \(g.shape) for directions of \(direction.shape)")
     }
     var (axis, isOuter) = (Int?.none, false)
-    if case .one(let place) = dimension {
-      (axis, isOuter) = (place, place == 0 || place == direction.shape.count - 1)
+    if case .one(let index) = dimension {
+      (axis, isOuter) = (index, index == 0 || index == direction.shape.count - 1)
     }
     let type = direction.elementType
     let between: ElementType = type == .bfloat16 && isOuter ? .float32 : type

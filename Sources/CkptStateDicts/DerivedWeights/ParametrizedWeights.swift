@@ -32,13 +32,13 @@ struct ParametrizedWeights {
   private mutating func add(_ key: String) {
     guard key.contains(Self.marker) else { return }
     let words = key.split(separator: ".", omittingEmptySubsequences: false)
-    guard let place = words.firstIndex(where: { $0 == Self.marker }), place + 2 < words.count
+    guard let position = words.firstIndex(where: { $0 == Self.marker }), position + 2 < words.count
     else { return }
-    let name = words[...(place + 1)].joined(separator: ".")
-    let plain = (words[..<place] + [words[place + 1]]).joined(separator: ".")
+    let name = words[...(position + 1)].joined(separator: ".")
+    let plain = (words[..<position] + [words[position + 1]]).joined(separator: ".")
     var list = lists[ExactText(name)] ?? List(plain: plain)
     list.parts.append(key)
-    let rest = words[(place + 2)...].map(String.init)
+    let rest = words[(position + 2)...].map(String.init)
     if rest.count == 1, rest[0].hasPrefix("original") {
       list.originals[rest[0]] = key
     } else if rest.count == 2, let number = Int(rest[0]), (0..<1000).contains(number) {
@@ -51,12 +51,14 @@ struct ParametrizedWeights {
 
   private mutating func addModule(_ module: String) {
     let words = module.split(separator: ".", omittingEmptySubsequences: false)
-    guard let place = words.firstIndex(where: { $0 == Self.marker }), place + 1 < words.count
+    guard let position = words.firstIndex(where: { $0 == Self.marker }), position + 1 < words.count
     else { return }
-    let name = ExactText(words[...(place + 1)].joined(separator: "."))
+    let name = ExactText(words[...(position + 1)].joined(separator: "."))
     guard lists[name] != nil else { return }
     var numbers = recorded[name] ?? []
-    if place + 2 < words.count, let number = Int(words[place + 2]), (0..<1000).contains(number) {
+    if position + 2 < words.count, let number = Int(words[position + 2]),
+      (0..<1000).contains(number)
+    {
       numbers.insert(number)
     }
     recorded[name] = numbers

@@ -39,9 +39,9 @@ struct SpectralNorm: Sendable {
       u: u.shape[0], v: v.shape[0], of: weight.shape)
     guard candidates.count > 1 else { return candidates.first }
     let distances = try candidates.map { try distance($0) }
-    guard let best = distances.min(), let place = distances.firstIndex(of: best) else { return nil }
-    let others = distances.indices.filter { $0 != place }
-    if others.allSatisfy({ best < 0.25 * distances[$0] }) { return candidates[place] }
+    guard let best = distances.min(), let index = distances.firstIndex(of: best) else { return nil }
+    let others = distances.indices.filter { $0 != index }
+    if others.allSatisfy({ best < 0.25 * distances[$0] }) { return candidates[index] }
     // A weight that is the same in both directions gives the same value either way.
     let values = try candidates.map { try sigma($0) }
     return values.allSatisfy { $0 == values[0] } ? candidates[0] : nil

@@ -102,28 +102,28 @@ extension StateDict {
       let before = names.compactMap(\.self)
       switch step {
       case .select(let selection):
-        for (place, value) in entries.values.enumerated() {
-          guard let name = names[place] else { continue }
-          if !selection.matches(name, value) { names[place] = nil }
+        for (position, value) in entries.values.enumerated() {
+          guard let name = names[position] else { continue }
+          if !selection.matches(name, value) { names[position] = nil }
         }
         report.unmatched += Self.unmatched(selection.include, KeyReport.Rule.include, before)
         report.unmatched += Self.unmatched(selection.exclude, KeyReport.Rule.exclude, before)
       case .include(let patterns), .exclude(let patterns):
         let isInclude = if case .include = step { true } else { false }
-        for place in names.indices {
-          guard let name = names[place] else { continue }
-          if patterns.contains(where: { $0.matches(name) }) != isInclude { names[place] = nil }
+        for position in names.indices {
+          guard let name = names[position] else { continue }
+          if patterns.contains(where: { $0.matches(name) }) != isInclude { names[position] = nil }
         }
         report.unmatched += Self.unmatched(
           patterns, isInclude ? KeyReport.Rule.include : KeyReport.Rule.exclude, before)
       case .rename(let rule):
         let rename = try rule.renamer()
         var isHit = false
-        for place in names.indices {
-          guard let name = names[place] else { continue }
+        for position in names.indices {
+          guard let name = names[position] else { continue }
           let new = rename(name)
           isHit = isHit || !new.utf8.elementsEqual(name.utf8)
-          names[place] = new
+          names[position] = new
         }
         report.unmatched += Self.unmatched(rule, isHit, before)
       case .optional: break

@@ -12,7 +12,7 @@ public struct RenameSuggestion: Sendable {
   /// What `load_state_dict` would say afterwards.
   public let report: LoadReport
   /// The module that all keys which are taken lie in, such as `student.backbone`; empty for the root.
-  public let place: String
+  public let position: String
   /// The same for other keys of the state dict that fit as well, as a teacher's beside a student's. Where there
   /// are any, nothing tells which of them is meant.
   public internal(set) var alternatives: [RenameSuggestion] = []
@@ -37,7 +37,7 @@ extension StateDict {
     var (suggestion, taken) = try suggestion(toFit: reference, strict, without: [])
     guard let best = suggestion?.report, best.isLoadable || best.loaded.count > before.loaded.count
     else { return nil }
-    // Keys that have the reference's own names belong to every place; only renamed ones have rivals.
+    // Keys that have the reference's own names belong to every position; only renamed ones have rivals.
     while suggestion.map({ $0.alternatives.count < RenameSearch.mostPlaces - 1 }) == true {
       let (other, others) = try self.suggestion(toFit: reference, strict, without: taken)
       guard let other, !others.isEmpty,
@@ -70,7 +70,7 @@ extension StateDict {
     }
     return (
       RenameSuggestion(
-        selection: selection, renames: search.rules, report: report, place: search.place),
+        selection: selection, renames: search.rules, report: report, position: search.position),
       search.renamed
     )
   }
@@ -132,14 +132,14 @@ private struct RenameSearch {
   }
 
   /// The module that all renamed keys lie in, under its old name.
-  var place: String { commonModule(of: renamed.sorted()) ?? "" }
+  var position: String { commonModule(of: renamed.sorted()) ?? "" }
 
   /// The innermost module that all of some keys lie in, under its old name; nil if there are no keys.
-  private func commonModule(of places: [Int]) -> String? {
-    guard let first = places.first else { return nil }
+  private func commonModule(of positions: [Int]) -> String? {
+    guard let first = positions.first else { return nil }
     var common = ExactText(oldKeys[first]).modules
-    for place in places {
-      let modules = ExactText(oldKeys[place]).modules
+    for position in positions {
+      let modules = ExactText(oldKeys[position]).modules
       while common.count > 1,
         modules.count < common.count || modules[common.count - 1] != common.last
       {
@@ -149,18 +149,18 @@ private struct RenameSearch {
     return common.last
   }
 
-  private func isMatch(_ name: String?, _ place: Int) -> Bool {
-    name.map { wanted[ExactText($0)] == .some(shapes[place]) } ?? false
+  private func isMatch(_ name: String?, _ position: Int) -> Bool {
+    name.map { wanted[ExactText($0)] == .some(shapes[position]) } ?? false
   }
 
   /// How many keys match, if no two keys that count have one name; nil else.
   private func score(_ names: [String?]) -> Int? {
     var seen = Set<ExactText>()
     var count = 0
-    for (place, name) in names.enumerated() {
+    for (position, name) in names.enumerated() {
       guard let name else { continue }
       if name.isEmpty || !seen.insert(ExactText(name)).inserted { return nil }
-      if isMatch(name, place) { count += 1 }
+      if isMatch(name, position) { count += 1 }
     }
     return count
   }
@@ -200,23 +200,23 @@ private struct RenameSearch {
     for (key, value) in open {
       let parts = key.split(separator: ".", omittingEmptySubsequences: false)
       whole.insert(parts)
-      for place in parts.indices {
-        let suffix = key[parts[place].startIndex...]
+      for position in parts.indices {
+        let suffix = key[parts[position].startIndex...]
         if bySuffix[suffix, default: []].count < 8 {
           bySuffix[suffix, default: []].append((key, value.tensor?.shape))
         }
         var gap = parts
-        gap[place] = ""
-        if byGap[gap, default: []].count < 8 { byGap[gap, default: []].append(parts[place]) }
+        gap[position] = ""
+        if byGap[gap, default: []].count < 8 { byGap[gap, default: []].append(parts[position]) }
       }
     }
     var votes: OrderedDictionary<KeyRename, Int> = [:]
-    for (place, name) in names.enumerated() {
-      guard let name, !isMatch(name, place) else { continue }
+    for (position, name) in names.enumerated() {
+      guard let name, !isMatch(name, position) else { continue }
       let parts = name.split(separator: ".", omittingEmptySubsequences: false)
       for part in parts.indices {
         let suffix = name[parts[part].startIndex...]
-        let pairs = (bySuffix[suffix] ?? []).filter { $0.shape == shapes[place] }
+        let pairs = (bySuffix[suffix] ?? []).filter { $0.shape == shapes[position] }
         if pairs.isEmpty { continue }
         for pair in pairs {
           let old = String(name.dropLast(suffix.count))
@@ -253,11 +253,11 @@ private struct RenameSearch {
 
   /// Replaces one dotted part wherever it stands.
   private static func partRule(
-    _ parts: [Substring], _ place: Int, _ new: Substring
+    _ parts: [Substring], _ position: Int, _ new: Substring
   ) -> KeyRename {
-    let old = parts[place]
-    if place == 0 { return .replacePrefix("\(old).", with: "\(new).") }
-    if place < parts.count - 1 { return .replace(".\(old).", with: ".\(new).") }
+    let old = parts[position]
+    if position == 0 { return .replacePrefix("\(old).", with: "\(new).") }
+    if position < parts.count - 1 { return .replace(".\(old).", with: ".\(new).") }
     let isPlain = old.unicodeScalars.allSatisfy {
       $0 == "_" || $0.properties.isAlphabetic || $0.isASCII && ("0"..."9").contains($0)
     }

@@ -23,8 +23,8 @@ struct Bicubic {
     for (column, window) in windows(from.width, to.width).enumerated() {
       for line in 0..<from.height {
         let target = (line * to.width + column) * width
-        for (place, weight) in window.weights.enumerated() {
-          let source = (line * from.width + window.first + place) * width
+        for (position, weight) in window.weights.enumerated() {
+          let source = (line * from.width + window.first + position) * width
           for channel in 0..<width { lines[target + channel] += grid[source + channel] * weight }
         }
       }
@@ -32,8 +32,8 @@ struct Bicubic {
     var result = [Float](repeating: 0, count: to.height * to.width * width)
     let stride = to.width * width
     for (line, window) in windows(from.height, to.height).enumerated() {
-      for (place, weight) in window.weights.enumerated() {
-        let source = (window.first + place) * stride
+      for (position, weight) in window.weights.enumerated() {
+        let source = (window.first + position) * stride
         for index in 0..<stride { result[line * stride + index] += lines[source + index] * weight }
       }
     }
@@ -45,8 +45,8 @@ struct Bicubic {
     let scale = Float(input) / Float(output)
     let support = scale >= 1 ? 2 * scale : 2
     let inverse = scale >= 1 ? 1 / scale : 1
-    return (0..<output).map { place in
-      let center = scale * (Float(place) + 0.5)
+    return (0..<output).map { position in
+      let center = scale * (Float(position) + 0.5)
       let first = max(Int(saturating: center - support + 0.5), 0)
       let end = min(Int(saturating: center + support + 0.5), input)
       var weights = (first..<max(end, first)).map { filter((Float($0) - center + 0.5) * inverse) }

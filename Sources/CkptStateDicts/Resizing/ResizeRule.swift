@@ -16,8 +16,8 @@ public enum ResizeMode: Sendable, Hashable {
   case padWithZeros
   /// The rows of a vocabulary that are too many are left out.
   case crop
-  /// The base gets fresh values, as PyTorch initialises the layer by default.
-  case reinitialise
+  /// The base gets fresh values, as PyTorch initializes the layer by default.
+  case reinitialize
 
   /// The height and width of a grid.
   public struct GridSize: Sendable, Hashable {
@@ -67,19 +67,21 @@ public struct ResizeRule: Sendable, Hashable {
 
   private static let modes: [String: ResizeMode] = [
     "bicubic": .bicubic(prefix: nil, from: nil, to: nil), "channels": .channels, "pad": .pad,
-    "pad-zeros": .padWithZeros, "crop": .crop, "reinit": .reinitialise,
+    "pad-zeros": .padWithZeros, "crop": .crop, "reinit": .reinitialize,
   ]
 
   /// Reads `KEY=MODE`; KEY is a whole key, or a pattern with its kind.
   ///
   /// `pos_embed=bicubic,prefix=1,from=14x14,to=24x12` gives what does not follow from the shapes.
-  /// - Throws: ``PatternError`` with the place.
+  /// - Throws: ``PatternError`` with the position.
   public init(_ written: String) throws(PatternError) {
     let scalars = Array(written.unicodeScalars)
     func text(_ range: Range<Int>) -> String { String(String.UnicodeScalarView(scalars[range])) }
     // A key may hold equals signs and commas itself: the last sign that a mode stands behind counts.
     let signs = scalars.indices.filter { scalars[$0] == "=" }
-    func end(from place: Int) -> Int { scalars[place...].firstIndex(of: ",") ?? scalars.count }
+    func end(from position: Int) -> Int {
+      scalars[position...].firstIndex(of: ",") ?? scalars.count
+    }
     guard let sign = signs.last(where: { Self.modes[text($0 + 1..<end(from: $0 + 1))] != nil }),
       var mode = Self.modes[text(sign + 1..<end(from: sign + 1))]
     else {
@@ -91,16 +93,16 @@ public struct ResizeRule: Sendable, Hashable {
     let key = text(0..<sign)
     let pattern = try KeyPattern(key)
     let hasKind = key != pattern.text
-    var place = head + 1
-    while place <= scalars.count, head < scalars.count {
-      let end = scalars[place...].firstIndex(of: ",") ?? scalars.count
-      guard let changed = mode.with(text(place..<end)) else {
+    var position = head + 1
+    while position <= scalars.count, head < scalars.count {
+      let end = scalars[position...].firstIndex(of: ",") ?? scalars.count
+      guard let changed = mode.with(text(position..<end)) else {
         throw PatternError(
           rename: written, "bicubic takes prefix=N, from=HxW and to=HxW, the others nothing",
-          at: place)
+          at: position)
       }
       mode = changed
-      place = end + 1
+      position = end + 1
     }
     self.init(hasKind ? pattern : try KeyPattern(.equals, key), mode, written: written)
   }

@@ -9,7 +9,7 @@ public struct Resized: Sendable, Hashable {
   public let key: String
   /// How, as the command line has it.
   public let rule: String
-  /// The shape that it had; nil for one that was initialised.
+  /// The shape that it had; nil for one that was initialized.
   public let found: [Int]?
   /// The shape that it has.
   public let shape: [Int]
@@ -23,7 +23,7 @@ extension StateDict {
   /// - Parameters:
   ///   - base: the state dict whose shapes must be met.
   ///   - seed: what fresh values depend on: they are those that PyTorch gives after `torch.manual_seed(seed)` when
-  ///     it initialises the layers in the base's order.
+  ///     it initializes the layers in the base's order.
   /// - Returns: the state dict, what was changed, and the rules that no key of the base has to do with.
   /// - Throws: `ResizeError.impossible` for a value that cannot be made to fit; `DerivedWeightError.noNumbers` for a
   ///   part of a weight; what reading throws.
@@ -34,7 +34,7 @@ extension StateDict {
     let gate = NumberGate(self)
     var result = self
     var done: [Resized] = []
-    var initialiser = DefaultInitialiser(base, seed: seed)
+    var initializer = DefaultInitializer(base, seed: seed)
     for (key, value) in base {
       guard let number = rules.firstIndex(where: { $0.keys.matches(key) }) else { continue }
       isHit[number] = true
@@ -42,8 +42,8 @@ extension StateDict {
       guard let wanted = value.tensor else {
         throw ResizeError.impossible(key: key, "the base has no tensor there")
       }
-      if rule.mode == .reinitialise {
-        result[key] = try initialiser.tensor(for: key, like: wanted)
+      if rule.mode == .reinitialize {
+        result[key] = try initializer.tensor(for: key, like: wanted)
         done.append(Resized(key: key, rule: rule.written, found: nil, shape: wanted.shape))
         continue
       }
@@ -92,7 +92,7 @@ extension Tensor {
           key: key, "crop leaves rows out, and \(shape) has fewer than \(wanted.shape)")
       }
       return try sliced(0..<wanted.shape[0])
-    case .reinitialise: return self
+    case .reinitialize: return self
     }
   }
 
@@ -226,12 +226,12 @@ extension Tensor {
     for output in 0..<outputs {
       let start = output * channels * area
       for channel in 0..<count {
-        for place in 0..<area {
+        for position in 0..<area {
           if isSum {
-            let first = start + channel * 3 * area + place
+            let first = start + channel * 3 * area + position
             result.append(values[first] + values[first + area] + values[first + 2 * area])
           } else {
-            result.append(values[start + channel % 3 * area + place] * factor)
+            result.append(values[start + channel % 3 * area + position] * factor)
           }
         }
       }

@@ -131,9 +131,9 @@ public enum ParameterOrder {
     for (rule, isExempt) in rules {
       let exempt = all.filter { isExempt($0.name, $0.shape) }
       let others = all.filter { !isExempt($0.name, $0.shape) }
-      for (place, order) in [(0, [exempt, others]), (1, [others, exempt])] {
+      for (index, order) in [(0, [exempt, others]), (1, [others, exempt])] {
         let isPossible =
-          groups[place].weightDecay.map { $0 == 0 } ?? true
+          groups[index].weightDecay.map { $0 == 0 } ?? true
           && groups[0].weightDecay != groups[1].weightDecay
         if isPossible, order.map(\.count) == groups.map(\.count) {
           orders.append((rule, order.flatMap(\.self)))
@@ -155,9 +155,9 @@ public enum ParameterOrder {
     var ways = [UInt8](repeating: 0, count: shapes.count + 1)
     ways[0] = 1
     for parameter in all {
-      for place in shapes.indices.reversed() where ways[place] > 0 {
-        if shapes[place] == nil || shapes[place] == parameter.shape {
-          ways[place + 1] = min(2, ways[place + 1] + ways[place])
+      for index in shapes.indices.reversed() where ways[index] > 0 {
+        if shapes[index] == nil || shapes[index] == parameter.shape {
+          ways[index + 1] = min(2, ways[index + 1] + ways[index])
         }
       }
     }

@@ -119,9 +119,10 @@ package struct ChunkedBytes: ComputedBytes {
     }
     guard let index = find(coordinates, hint: hint) else { return nil }
     let chunk = chunks[index]
-    var place = 0
+    var position = 0
     for dimension in shape.indices {
-      place = place * chunk.sizes[dimension] + coordinates[dimension] - chunk.offsets[dimension]
+      position =
+        position * chunk.sizes[dimension] + coordinates[dimension] - chunk.offsets[dimension]
     }
     // From here to the end of the box in the last dimension that it does not fill.
     var left = 1
@@ -133,7 +134,7 @@ package struct ChunkedBytes: ComputedBytes {
       }
     }
     let inside = offset % width
-    return Run(chunk: index, start: place * width + inside, count: left * width - inside)
+    return Run(chunk: index, start: position * width + inside, count: left * width - inside)
   }
 
   private func find(_ coordinates: [Int], hint: Int) -> Int? {
@@ -151,22 +152,22 @@ package struct ChunkedBytes: ComputedBytes {
 
   private final class Reader: ByteReader {
     private let whole: ChunkedBytes
-    private var place: Int
+    private var position: Int
     private var reader: (any ByteReader)?
     private var left = 0
     private var last = 0
 
-    init(_ whole: ChunkedBytes, _ place: Int) {
+    init(_ whole: ChunkedBytes, _ position: Int) {
       self.whole = whole
-      self.place = place
+      self.position = position
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws {
       var done = 0
       while done < buffer.count {
         if left == 0 {
-          guard let run = whole.run(at: place, hint: last) else {
-            throw TensorError.badGeometry("no chunk holds the element at byte \(place)")
+          guard let run = whole.run(at: position, hint: last) else {
+            throw TensorError.badGeometry("no chunk holds the element at byte \(position)")
           }
           reader = try whole.chunks[run.chunk].source.makeReader(at: run.start)
           left = run.count
@@ -177,7 +178,7 @@ package struct ChunkedBytes: ComputedBytes {
         try reader?.read(
           into: UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count]))
         done += count
-        place += count
+        position += count
         left -= count
       }
     }

@@ -4,14 +4,14 @@ internal import CkptBytes
 /// The elements of a strided tensor in row-major order, gathered box by box.
 ///
 /// A box is a run of the row-major order that is whole in its inner dimensions and of bounded size. Its elements
-/// are read in the order in which they lie in the storage, neighbours in one read, and put where they belong in
+/// are read in the order in which they lie in the storage, neighbors in one read, and put where they belong in
 /// the box: the storage's bytes are never all in memory, and a transposed matrix is not read number by number.
 struct GatheredBytes: ComputedBytes {
   let source: ByteSource
   let width: Int
   /// Where the first element lies, in elements.
   let base: Int
-  /// The dimensions from the outermost to the innermost; those of size 1 are left out, and neighbours that
+  /// The dimensions from the outermost to the innermost; those of size 1 are left out, and neighbors that
   /// are one run in both orders are one dimension.
   let shape: [Int]
   let strides: [Int]
@@ -68,20 +68,20 @@ struct GatheredBytes: ComputedBytes {
 /// Fills one box after the other.
 private final class GatheringReader: ByteReader {
   private let layout: GatheredBytes
-  private var place: Int
+  private var position: Int
   private var box: UnsafeMutableRawBufferPointer
   /// Which bytes of the whole the box holds now.
   private var held = 0..<0
   private let span: UnsafeMutableRawBufferPointer
   /// A source without random access is read by a reader that only goes forward.
-  private var forward: (reader: any ByteReader, place: Int)?
+  private var forward: (reader: any ByteReader, position: Int)?
 
   /// Gaps up to this size are read rather than skipped.
   private static let gap = 4096
 
   init(_ layout: GatheredBytes, at offset: Int) {
     self.layout = layout
-    place = offset
+    position = offset
     box = .allocate(
       byteCount: min(layout.byteCount, layout.boxLength * layout.innerCount * layout.width),
       alignment: 64)
@@ -96,16 +96,16 @@ private final class GatheringReader: ByteReader {
   func read(into buffer: UnsafeMutableRawBufferPointer) throws {
     var done = 0
     while done < buffer.count {
-      guard place < layout.byteCount else {
+      guard position < layout.byteCount else {
         throw TensorError.outsideStorage(
-          storage: "", needed: place + 1, available: layout.byteCount)
+          storage: "", needed: position + 1, available: layout.byteCount)
       }
-      if !held.contains(place) { try fillBox(around: place) }
-      let count = min(held.upperBound - place, buffer.count - done)
-      let start = place - held.lowerBound
+      if !held.contains(position) { try fillBox(around: position) }
+      let count = min(held.upperBound - position, buffer.count - done)
+      let start = position - held.lowerBound
       UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
         .copyMemory(from: UnsafeRawBufferPointer(rebasing: box[start..<start + count]))
-      place += count
+      position += count
       done += count
     }
   }
@@ -120,9 +120,9 @@ private final class GatheringReader: ByteReader {
     let step: Int
   }
 
-  private func fillBox(around place: Int) throws {
+  private func fillBox(around position: Int) throws {
     let (shape, strides, split) = (layout.shape, layout.strides, layout.splitDimension)
-    let element = place / layout.width
+    let element = position / layout.width
     let rowCount = layout.innerCount * (shape.isEmpty ? 1 : shape[split])
     // The outer indices, and the first index of the split dimension.
     var start = layout.base
@@ -191,7 +191,7 @@ private final class GatheringReader: ByteReader {
     let perPiece = span.count / width
     var piece = 0..<0
     var index = [Int](repeating: 0, count: dimensions.count)
-    var (source, place) = (0, target)
+    var (source, position) = (0, target)
     let innermost = dimensions.first ?? Dimension(size: 1, stride: 1, step: 1)
     outside: while true {
       // The innermost dimension, as far as the piece reaches at a time.
@@ -208,7 +208,7 @@ private final class GatheringReader: ByteReader {
           innermost.size - done, (piece.upperBound - 1 - at) / innermost.stride + 1)
         copy(
           count, from: at - piece.lowerBound, innermost.stride,
-          to: place + done * innermost.step, innermost.step)
+          to: position + done * innermost.step, innermost.step)
         done += count
       }
       var dimension = 1
@@ -216,10 +216,10 @@ private final class GatheringReader: ByteReader {
         guard dimension < dimensions.count else { break outside }
         index[dimension] += 1
         source += dimensions[dimension].stride
-        place += dimensions[dimension].step
+        position += dimensions[dimension].step
         if index[dimension] < dimensions[dimension].size { break }
         source -= dimensions[dimension].stride * dimensions[dimension].size
-        place -= dimensions[dimension].step * dimensions[dimension].size
+        position -= dimensions[dimension].step * dimensions[dimension].size
         index[dimension] = 0
         dimension += 1
       }
@@ -265,14 +265,14 @@ private final class GatheringReader: ByteReader {
     case .computed(let computed) where computed.isRandomAccess:
       try computed.makeReader(at: offset).read(into: buffer)
     case .computed(let computed):
-      var (reader, place) =
-        if let forward, forward.place <= offset { forward } else {
+      var (reader, position) =
+        if let forward, forward.position <= offset { forward } else {
           (try computed.makeReader(at: 0), 0)
         }
-      try reader.skip(offset - place)
+      try reader.skip(offset - position)
       try reader.read(into: buffer)
-      place = offset + buffer.count
-      forward = (reader, place)
+      position = offset + buffer.count
+      forward = (reader, position)
     }
   }
 }

@@ -33,23 +33,23 @@ struct ShiftedBytes: ComputedBytes {
   func makeReader(at offset: Int) throws -> any ByteReader {
     let reader = try source.makeReader(at: source.isRandomAccess ? start + offset : 0)
     if !source.isRandomAccess { try reader.skip(start + offset) }
-    return Reader(self, reader, place: offset)
+    return Reader(self, reader, position: offset)
   }
 
   private final class Reader: ByteReader {
     private let layout: ShiftedBytes
     private let reader: any ByteReader
-    private var place: Int
+    private var position: Int
     /// How many bytes of the source are left.
     private var left: Int
     /// The byte whose upper bits come next.
     private var held: UInt8?
 
-    init(_ layout: ShiftedBytes, _ reader: any ByteReader, place: Int) {
+    init(_ layout: ShiftedBytes, _ reader: any ByteReader, position: Int) {
       self.layout = layout
       self.reader = reader
-      self.place = place
-      left = layout.source.byteCount - layout.start - place
+      self.position = position
+      left = layout.source.byteCount - layout.start - position
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws {
@@ -64,8 +64,8 @@ struct ShiftedBytes: ComputedBytes {
         let high: UInt8 = index < count ? buffer[index] : 0
         buffer[index] = low >> UInt8(layout.shift) | high << UInt8(8 - layout.shift)
         held = high
-        place += 1
-        if place == layout.byteCount { buffer[index] &= layout.lastMask }
+        position += 1
+        if position == layout.byteCount { buffer[index] &= layout.lastMask }
       }
     }
 

@@ -201,9 +201,9 @@ private func resolveView(
     // Two's complement, from the lowest byte up.
     for start in stride(from: 0, to: bytes.count, by: width) {
       var carry = true
-      for place in start..<start + width {
-        let (sum, overflow) = (~bytes[place]).addingReportingOverflow(carry ? 1 : 0)
-        bytes[place] = sum
+      for index in start..<start + width {
+        let (sum, overflow) = (~bytes[index]).addingReportingOverflow(carry ? 1 : 0)
+        bytes[index] = sum
         carry = overflow
       }
     }

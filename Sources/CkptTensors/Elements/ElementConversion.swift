@@ -220,8 +220,8 @@ package struct ElementConversion: Sendable, Hashable {
     }
     let width = self.source.realPart.byteCount
     for index in 0..<count {
-      let place = 2 * index * width + (imaginary ? width : 0)
-      for byte in 0..<width { target[index * width + byte] = source[place + byte] }
+      let position = 2 * index * width + (imaginary ? width : 0)
+      for byte in 0..<width { target[index * width + byte] = source[position + byte] }
     }
   }
 
@@ -235,10 +235,10 @@ package struct ElementConversion: Sendable, Hashable {
       return
     }
     for index in 0..<count {
-      let place = 2 * index * width + (imaginary ? width : 0)
-      for byte in 0..<width { target[place + byte] = source[index * width + byte] }
+      let position = 2 * index * width + (imaginary ? width : 0)
+      for byte in 0..<width { target[position + byte] = source[index * width + byte] }
       // Of a real number the imaginary part is 0; a complex one's comes in a second pass.
-      if !imaginary { for byte in 0..<width { target[place + width + byte] = 0 } }
+      if !imaginary { for byte in 0..<width { target[position + width + byte] = 0 } }
     }
   }
 }

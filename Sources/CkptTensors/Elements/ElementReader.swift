@@ -65,9 +65,9 @@ package final class ElementReader {
     if isNegative { ck_negate_float64(target, buffer.count) }
   }
 
-  /// Reads the bytes of `count` elements, block by block, and passes each block with its place and count on.
+  /// Reads the bytes of `count` elements, block by block, and passes each block with its position and count on.
   private func eachBlock(
-    of count: Int, _ body: (UnsafeRawPointer, _ place: Int, _ count: Int) -> Void
+    of count: Int, _ body: (UnsafeRawPointer, _ position: Int, _ count: Int) -> Void
   ) throws {
     guard let base = staging.baseAddress else { return }
     let perBlock = Self.blockSize / type.byteCount

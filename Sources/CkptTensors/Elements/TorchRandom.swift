@@ -1,7 +1,7 @@
 /// The random numbers that PyTorch's CPU generator gives after `torch.manual_seed(seed)` (MT19937).
 package struct TorchRandom: Sendable {
   private var words: [UInt32]
-  private var place = 624
+  private var position = 624
 
   /// The generator after `torch.manual_seed(seed)`; only the lower 32 bits of the seed count, as there.
   package init(seed: UInt64) {
@@ -15,9 +15,9 @@ package struct TorchRandom: Sendable {
 
   /// The next 32 bits.
   package mutating func next32() -> UInt32 {
-    if place == 624 { refill() }
-    var bits = words[place]
-    place += 1
+    if position == 624 { refill() }
+    var bits = words[position]
+    position += 1
     bits ^= bits >> 11
     bits ^= (bits << 7) & 0x9D2C_5680
     bits ^= (bits << 15) & 0xEFC6_0000
@@ -28,9 +28,9 @@ package struct TorchRandom: Sendable {
   package mutating func skip(_ count: Int) {
     var rest = count
     while rest > 0 {
-      if place == 624 { refill() }
-      let step = min(rest, 624 - place)
-      place += step
+      if position == 624 { refill() }
+      let step = min(rest, 624 - position)
+      position += step
       rest -= step
     }
   }
@@ -42,7 +42,7 @@ package struct TorchRandom: Sendable {
       let far = words[index + 397 < 624 ? index + 397 : index - 227]
       words[index] = far ^ (bits >> 1) ^ (bits & 1 == 1 ? 0x9908_B0DF : 0)
     }
-    place = 0
+    position = 0
   }
 
   /// What `tensor.uniform_(low, high)` puts into a float32: a number from `low` on, below `high`.

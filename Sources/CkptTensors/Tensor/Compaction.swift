@@ -15,17 +15,17 @@ package struct Compaction: Sendable {
     var layout = CompactLayout()
     var shapes: [TensorView: Int] = [:]
     var geometries: [TensorView] = []
-    var places: [Int] = []
+    var positions: [Int] = []
     for view in views {
       let geometry = view.reach
-      let place = shapes[geometry] ?? geometries.count
-      if place == geometries.count {
-        shapes[geometry] = place
+      let position = shapes[geometry] ?? geometries.count
+      if position == geometries.count {
+        shapes[geometry] = position
         geometries.append(geometry)
       }
-      places.append(place)
+      positions.append(position)
     }
-    layout.place(geometries, limit: storage.byteCount)
+    layout.position(geometries, limit: storage.byteCount)
     guard layout.byteCount < storage.byteCount else {
       self.views = nil
       byteCount = storage.byteCount
@@ -37,9 +37,10 @@ package struct Compaction: Sendable {
       storages.append(try window.storage(of: storage, geometries))
     }
     var result: [Tensor] = []
-    for (view, place) in zip(views, places) {
-      let slot = layout.slots[place]
-      let strides = slot.isDense ? geometries[place].denseStrides(like: view.strides) : view.strides
+    for (view, position) in zip(views, positions) {
+      let slot = layout.slots[position]
+      let strides =
+        slot.isDense ? geometries[position].denseStrides(like: view.strides) : view.strides
       let per = view.elementType.elementsPerByte
       let start = layout.windows[slot.window].bytes.lowerBound / view.elementType.byteCount * per
       var moved = try Tensor(
@@ -171,7 +172,7 @@ private struct CompactLayout {
   /// Views beyond this number in one cluster are not compared one by one.
   private static let compareLimit = 64
 
-  mutating func place(_ geometries: [TensorView], limit: Int) {
+  mutating func position(_ geometries: [TensorView], limit: Int) {
     slots = [Slot](repeating: Slot(), count: geometries.count)
     let spans = geometries.map(\.span)
     let order = geometries.indices.filter { !geometries[$0].hasNoElements }

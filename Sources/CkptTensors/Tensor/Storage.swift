@@ -74,21 +74,21 @@ package struct ByteSwapped: ComputedBytes {
   package func makeReader(at offset: Int) throws -> any ByteReader {
     let start = offset / width * width
     return Reader(
-      source: try source.makeReader(at: start), place: start, skip: offset - start, width: width,
+      source: try source.makeReader(at: start), position: start, skip: offset - start, width: width,
       end: byteCount)
   }
 
   private final class Reader: ByteReader {
     let source: any ByteReader
-    var place: Int
+    var position: Int
     let width: Int
     let end: Int
     var pending: ArraySlice<UInt8> = []
     var skip: Int
 
-    init(source: any ByteReader, place: Int, skip: Int, width: Int, end: Int) {
+    init(source: any ByteReader, position: Int, skip: Int, width: Int, end: Int) {
       self.source = source
-      self.place = place
+      self.position = position
       self.skip = skip
       self.width = width
       self.end = end
@@ -108,13 +108,13 @@ package struct ByteSwapped: ComputedBytes {
 
     private func refill(_ wanted: Int) throws {
       let groups = (min(wanted, 256 << 10) + width - 1) / width
-      let count = min(groups * width, end - place)
+      let count = min(groups * width, end - position)
       var block = [UInt8](repeating: 0, count: count)
       try block.withUnsafeMutableBytes { try source.read(into: $0) }
       for start in stride(from: 0, through: count - width, by: width) {
         for step in 0..<width / 2 { block.swapAt(start + step, start + width - 1 - step) }
       }
-      place += count
+      position += count
       pending = block.dropFirst(skip)
       skip = 0
     }

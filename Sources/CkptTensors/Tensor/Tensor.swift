@@ -70,7 +70,7 @@ public struct Tensor: Sendable {
   public let elementType: ElementType
   /// The sizes of its dimensions, in elements.
   public let shape: [Int]
-  /// How far apart neighbours of a dimension lie in the storage, in elements.
+  /// How far apart neighbors of a dimension lie in the storage, in elements.
   public let strides: [Int]
   /// Where its first element lies in the storage, in elements.
   public let offset: Int
@@ -191,15 +191,15 @@ public struct Tensor: Sendable {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(byteCount)
     var index = [Int](repeating: 0, count: shape.count)
-    var place = 0
+    var position = 0
     for _ in 0..<elementCount {
-      bytes += span[place * width..<(place + 1) * width]
+      bytes += span[position * width..<(position + 1) * width]
       var dimension = shape.count - 1
       while dimension >= 0 {
         index[dimension] += 1
-        place += strides[dimension]
+        position += strides[dimension]
         if index[dimension] < shape[dimension] { break }
-        place -= strides[dimension] * shape[dimension]
+        position -= strides[dimension] * shape[dimension]
         index[dimension] = 0
         dimension -= 1
       }

@@ -83,13 +83,13 @@ extension Tensor {
       guard !overflow else { throw problem }
       known = next
     }
-    guard let place = open.first else {
+    guard let position = open.first else {
       guard known == elementCount else { throw problem }
       return wanted
     }
     guard known > 0, elementCount % known == 0 else { throw problem }
     var sizes = wanted
-    sizes[place] = elementCount / known
+    sizes[position] = elementCount / known
     return sizes
   }
 

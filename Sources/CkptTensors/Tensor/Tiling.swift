@@ -21,8 +21,8 @@ extension ChunkedBytes {
     var count = 1
     for dimension in cut {
       strides.append(count)
-      let (places, carry) = shape[dimension].addingReportingOverflow(1)
-      let (next, overflow) = count.multipliedReportingOverflow(by: places)
+      let (positions, carry) = shape[dimension].addingReportingOverflow(1)
+      let (next, overflow) = count.multipliedReportingOverflow(by: positions)
       guard !carry, !overflow, cut.count <= cutLimit else { return try overlapNowhere(chunks) }
       count = next
     }
@@ -30,9 +30,9 @@ extension ChunkedBytes {
     func add(_ offsets: (Int) -> Int, _ sizes: (Int) -> Int, _ weight: Int) {
       for sides in 0..<1 << cut.count {
         var (number, sign) = (0, weight)
-        for (place, dimension) in cut.enumerated() {
-          let isFar = sides >> place & 1 == 1
-          number += (offsets(dimension) + (isFar ? sizes(dimension) : 0)) * strides[place]
+        for (position, dimension) in cut.enumerated() {
+          let isFar = sides >> position & 1 == 1
+          number += (offsets(dimension) + (isFar ? sizes(dimension) : 0)) * strides[position]
           if isFar { sign = -sign }
         }
         let sum = (corners[number] ?? 0) + sign

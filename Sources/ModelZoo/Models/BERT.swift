@@ -209,7 +209,7 @@ public final class BERT: Module {
     public var heads: Int
     /// The width of the feed-forward network.
     public var hidden: Int
-    /// What normalisations add to variances.
+    /// What normalizations add to variances.
     public var epsilon: Double
     /// What stands inside a layer.
     public var activation: ModelActivation

@@ -142,7 +142,7 @@ public final class GPT2: CausalLanguageModel {
     public var heads: Int
     /// The width of the feed-forward network.
     public var hidden: Int
-    /// What normalisations add to variances.
+    /// What normalizations add to variances.
     public var epsilon: Double
     /// What stands inside a block.
     public var activation: ModelActivation

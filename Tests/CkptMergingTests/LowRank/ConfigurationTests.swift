@@ -42,10 +42,10 @@ struct ConfigurationTests {
   }
 
   @Test(
-    "A field that is honoured is named where its value cannot be read",
+    "A field that is honored is named where its value cannot be read",
     arguments: ConfigurationField.rules.keys.sorted())
   func unreadable(field: String) throws {
-    guard case .honoured = ConfigurationField.rules[field] else { return }
+    guard case .honored = ConfigurationField.rules[field] else { return }
     let error = try #require(throws: MergeError.self) { try read(#"{"\#(field)": {"(": [{}]}}"#) }
     #expect("\(error)".contains("\(field) "), "\(error)")
   }
@@ -66,7 +66,7 @@ struct ConfigurationTests {
   }
 
   @Test(
-    "What the initialisation did to the base decides",
+    "What the initialization did to the base decides",
     arguments: [
       ("true", "plain"), ("false", "plain"), ("null", "plain"), (#""gaussian""#, "plain"),
       (#""eva""#, "plain"), (#""orthogonal""#, "plain"), (#""lora_ga""#, "plain"),
@@ -74,10 +74,10 @@ struct ConfigurationTests {
       (#""OLoRA""#, "triangular"), (#""pissa_niter_16""#, nil), (#""corda""#, nil),
       (#""loftq""#, nil), (#""anything""#, nil), ("3", nil),
     ] as [(String, String?)])
-  func initialisation(value: String, wanted: String?) throws {
+  func initialization(value: String, wanted: String?) throws {
     let json = #"{"init_lora_weights": \#(value)}"#
     if let wanted {
-      #expect("\(try read(json).initialisation)" == wanted)
+      #expect("\(try read(json).initialization)" == wanted)
     } else {
       let error = try #require(throws: MergeError.self) { try read(json) }
       #expect("\(error)".contains("init_lora_weights is "), "\(error)")

@@ -103,9 +103,9 @@ struct LowRankTests {
     let result = try LowRankAdapter(adapter, name: "a").merged(into: base, baseName: "b")
     let merged = try #require(result.stateDict["w.weight"])
     let whole = try merged.contiguousBytes()
-    for place in stride(from: 0, to: rows * columns, by: 997) {
-      let (row, column) = (place / columns, place % columns)
-      let bits = (0..<4).reduce(0) { $0 | UInt32(whole[4 * place + $1]) << UInt32(8 * $1) }
+    for position in stride(from: 0, to: rows * columns, by: 997) {
+      let (row, column) = (position / columns, position % columns)
+      let bits = (0..<4).reduce(0) { $0 | UInt32(whole[4 * position + $1]) << UInt32(8 * $1) }
       let wanted = Float(column) + Float(rank * (column % 7) * (row % 5))
       guard Float(bitPattern: bits) == wanted else {
         Issue.record("\(row), \(column): \(Float(bitPattern: bits)) for \(wanted)")

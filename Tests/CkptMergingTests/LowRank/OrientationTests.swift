@@ -29,7 +29,7 @@ struct OrientationTests {
   }
 
   @Test(
-    "A square weight is as its namesakes or neighbours are; one without a bias is a Linear's",
+    "A square weight is as its namesakes or neighbors are; one without a bias is a Linear's",
     arguments: [
       ("h.0.attn.c_proj", true), ("h.0.attn.extra", true), ("score", false),
     ], [true, false, nil] as [Bool?])

@@ -7,7 +7,7 @@ internal import CkptTensors
 /// Reads a DeepSpeed folder of ZeRO stage 1, 2 or 3 as one state dict of 32-bit floats: what DeepSpeed's own
 /// `zero_to_fp32.py` makes of it, without holding it in memory.
 enum DeepSpeedReader: FormatReader {
-  static func recognises(_ input: CheckpointInput) throws -> Bool {
+  static func recognizes(_ input: CheckpointInput) throws -> Bool {
     guard case .folder(let folder) = input else { return false }
     return try DeepSpeedFolder(folder) != nil
   }

@@ -146,12 +146,12 @@ private struct DeepSpeedObjects {
   }
 
   /// The names and shapes of a dict.
-  func parameters(_ ref: Ref, _ place: String) throws -> [DeepSpeedModelState.Parameter] {
-    guard let entries = graph.entries(of: ref) else { throw bad(place, "is no dict") }
+  func parameters(_ ref: Ref, _ position: String) throws -> [DeepSpeedModelState.Parameter] {
+    guard let entries = graph.entries(of: ref) else { throw bad(position, "is no dict") }
     return try entries.map { key, value in
       guard let name = graph.text(key), let shape = shape(value),
         shape.allSatisfy({ $0 >= 0 })
-      else { throw bad(place, "a shape that makes no sense") }
+      else { throw bad(position, "a shape that makes no sense") }
       return .init(name: name, shape: shape)
     }
   }

@@ -44,7 +44,7 @@ struct DistributedMetadata {
   private(set) var items: [(name: String, item: Item)] = []
   /// The path of each name, if the state dict was nested.
   private(set) var paths: [ExactText: [Step]] = [:]
-  private(set) var places: [Index: Place] = [:]
+  private(set) var positions: [Index: Place] = [:]
 
   private let graph: PickleGraph
   private let file: String
@@ -164,7 +164,7 @@ struct DistributedMetadata {
       throw bad(
         "\(Text.printable(name)) went through an extension of the writer, such as compression")
     }
-    places[Index(name: ExactText(name), offsets: sizes(index["offset"]))] = Place(
+    positions[Index(name: ExactText(name), offsets: sizes(index["offset"]))] = Place(
       file: path, offset: offset, byteCount: count)
   }
 }

@@ -10,7 +10,7 @@ internal import CkptTensors
 enum DistributedReader: FormatReader {
   static let metadataName = ".metadata"
 
-  static func recognises(_ input: CheckpointInput) -> Bool {
+  static func recognizes(_ input: CheckpointInput) -> Bool {
     guard case .folder(let folder) = input else { return false }
     return folder.contains(metadataName)
   }
@@ -68,20 +68,20 @@ private struct DistributedArchives {
   ) throws -> CheckpointDocument {
     // Objects have no offset; nor had tensors that were not sharded, once.
     let plain = DistributedMetadata.Index(name: index.name, offsets: nil)
-    guard let place = metadata.places[index] ?? metadata.places[plain] else {
+    guard let position = metadata.positions[index] ?? metadata.positions[plain] else {
       throw CheckpointError.notACheckpoint(
         file: folder.path, "nothing is stored for \(Self.shown(index))")
     }
-    let file = try file(place.file)
-    guard place.offset <= file.size, place.byteCount <= file.size - place.offset else {
+    let file = try file(position.file)
+    guard position.offset <= file.size, position.byteCount <= file.size - position.offset else {
       throw CheckpointError.notACheckpoint(
         file: file.path,
-        "\(Self.shown(index)) takes bytes \(place.offset) to "
-          + "\(place.offset.addingReportingOverflow(place.byteCount).partialValue), and the file has "
+        "\(Self.shown(index)) takes bytes \(position.offset) to "
+          + "\(position.offset.addingReportingOverflow(position.byteCount).partialValue), and the file has "
           + "\(file.size)")
     }
     return try PyTorchZipReader.document(
-      in: file, part: place.offset..<place.offset + place.byteCount)
+      in: file, part: position.offset..<position.offset + position.byteCount)
   }
 
   private static func shown(_ index: DistributedMetadata.Index) -> String {

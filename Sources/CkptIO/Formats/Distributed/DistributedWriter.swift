@@ -25,7 +25,7 @@ enum DistributedWriter: FormatWriter {
       checkpoint.tensor(of: $0) != nil
     }.parts
     var archives: [[ZipRecord]] = []
-    var places: [DistributedMetadata.Place?] = parts.map { _ in nil }
+    var positions: [DistributedMetadata.Place?] = parts.map { _ in nil }
     var offset = 0
     // As PyTorch does: the objects first, then the tensors.
     for isTensor in [false, true] {
@@ -35,14 +35,16 @@ enum DistributedWriter: FormatWriter {
           of: part.ref, checkpoint.tensor(of: part.ref), key: part.name)
         let size = try ZipLayout(records.map { ($0.name, $0.byteCount) }, padding: .pytorch)
           .byteCount
-        places[number] = .init(file: dataName, offset: offset, byteCount: size)
+        positions[number] = .init(file: dataName, offset: offset, byteCount: size)
         archives.append(records)
         offset += size
       }
     }
     var metadata = MetadataBuilder()
-    for (part, place) in zip(parts, places) {
-      if let place { metadata.add(part.name, part.path, checkpoint.tensor(of: part.ref), place) }
+    for (part, position) in zip(parts, positions) {
+      if let position {
+        metadata.add(part.name, part.path, checkpoint.tensor(of: part.ref), position)
+      }
     }
     let size = offset
     let all = archives
@@ -79,7 +81,7 @@ private struct MetadataBuilder {
   /// Adds a value: a tensor, or an object if `tensor` is nil.
   mutating func add(
     _ name: String, _ path: [DistributedMetadata.Step], _ tensor: Tensor?,
-    _ place: DistributedMetadata.Place
+    _ position: DistributedMetadata.Place
   ) {
     let key = graph.addString(name)
     let item: Ref
@@ -116,8 +118,8 @@ private struct MetadataBuilder {
     let info = object(
       "torch.distributed.checkpoint.filesystem", "_StorageInfo",
       [
-        ("relative_path", text(place.file)), ("offset", graph.addInt(place.offset)),
-        ("length", graph.addInt(place.byteCount)),
+        ("relative_path", text(position.file)), ("offset", graph.addInt(position.offset)),
+        ("length", graph.addInt(position.byteCount)),
       ])
     storage.append(.setItem(key: identity, value: info))
   }

@@ -7,9 +7,9 @@ internal import CkptTensors
 /// Reads GGUF files: plain tensors as they are, quantized ones as the floats that their blocks stand for,
 /// made when somebody asks for them.
 enum GGUFReader: FormatReader {
-  static func recognises(_ input: CheckpointInput) throws -> Bool {
+  static func recognizes(_ input: CheckpointInput) throws -> Bool {
     guard case .file(let file, _) = input else { return false }
-    return try GGUFFile.recognises(file)
+    return try GGUFFile.recognizes(file)
   }
 
   static func document(of input: CheckpointInput) throws -> CheckpointDocument {

@@ -19,7 +19,7 @@ struct LegacyReader: FormatReader {
   private static let version = 1001
 
   /// Whether the file begins with the pickle of the magic number, of whatever protocol.
-  static func recognises(_ input: CheckpointInput) -> Bool {
+  static func recognizes(_ input: CheckpointInput) -> Bool {
     guard case .file(let file, let start) = input, let first = start.first,
       first == 0x80 || first == UInt8(ascii: "L")
     else { return false }

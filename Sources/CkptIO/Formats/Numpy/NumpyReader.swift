@@ -9,7 +9,7 @@ internal import CkptZip
 enum NumpyReader: FormatReader {
   static let key = "arr_0"
 
-  static func recognises(_ input: CheckpointInput) -> Bool {
+  static func recognizes(_ input: CheckpointInput) -> Bool {
     guard case .file(_, let start) = input else { return false }
     return start.starts(with: NumpyHeader.magic)
   }
@@ -59,7 +59,7 @@ enum NumpyReader: FormatReader {
 enum NumpyArchiveReader: FormatReader {
   static let ending = ".npy"
 
-  static func recognises(_ input: CheckpointInput) throws -> Bool {
+  static func recognizes(_ input: CheckpointInput) throws -> Bool {
     guard case .file(_, let start) = input, start.count > 30,
       start.starts(with: [0x50, 0x4B, 3, 4])
     else { return false }

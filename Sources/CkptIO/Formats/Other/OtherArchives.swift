@@ -121,7 +121,7 @@ extension OtherFile {
     for name in names.prefix(64) where !name.hasPrefix(".") && !Folder.exists(at: path(name)) {
       let file = try folder.open(name)
       let start = try file.bytes(at: 0, count: min(file.size, 512))
-      if let other = try recognise(file, start: start), other.name != OtherFile.jsonName {
+      if let other = try recognize(file, start: start), other.name != OtherFile.jsonName {
         return (file.path, other)
       }
     }

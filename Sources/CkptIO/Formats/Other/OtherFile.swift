@@ -19,7 +19,7 @@ extension OtherFile {
   /// A few hundred bytes are read, and as many again at places to which these point.
   /// - Parameter start: the first bytes of the file, 512 or all.
   /// - Returns: nil for what may be a checkpoint.
-  static func recognise(_ file: File, start: [UInt8]) throws -> OtherFile? {
+  static func recognize(_ file: File, start: [UInt8]) throws -> OtherFile? {
     if start.isEmpty {
       return OtherFile(
         name: "an empty file", hint: "the download or the writing did not begin; get it again")

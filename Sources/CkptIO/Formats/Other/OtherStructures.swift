@@ -36,23 +36,23 @@ extension OtherFile {
   /// A map whose first key is text, as Flax's `msgpack_serialize` writes.
   static func messagePack(_ start: [UInt8]) -> OtherFile? {
     guard let first = start.first else { return nil }
-    var place: Int
+    var position: Int
     switch first {
-    case 0x81...0x8F: place = 1
-    case 0xDE: place = 3
-    case 0xDF: place = 5
+    case 0x81...0x8F: position = 1
+    case 0xDE: position = 3
+    case 0xDF: position = 5
     default: return nil
     }
-    guard place < start.count else { return nil }
+    guard position < start.count else { return nil }
     let count: Int
-    switch start[place] {
-    case 0xA1...0xBF: count = Int(start[place]) - 0xA0
-    case 0xD9 where place + 1 < start.count:
-      place += 1
-      count = Int(start[place])
+    switch start[position] {
+    case 0xA1...0xBF: count = Int(start[position]) - 0xA0
+    case 0xD9 where position + 1 < start.count:
+      position += 1
+      count = Int(start[position])
     default: return nil
     }
-    let key = start.dropFirst(place + 1).prefix(count)
+    let key = start.dropFirst(position + 1).prefix(count)
     guard count > 0, key.count == count, key.allSatisfy({ (32..<127).contains($0) }) else {
       return nil
     }
@@ -74,8 +74,8 @@ extension OtherFile {
       return OtherFileTable.hdf5.file
     }
     if start.starts(with: Array("MZ".utf8)), start.count >= 64 {
-      let place = start[60..<64].reversed().reduce(0) { $0 << 8 | Int($1) }
-      if try bytes(at: place, 4) == [0x50, 0x45, 0, 0] {
+      let position = start[60..<64].reversed().reduce(0) { $0 << 8 | Int($1) }
+      if try bytes(at: position, 4) == [0x50, 0x45, 0, 0] {
         return OtherFile(
           name: "a Windows program or library",
           hint: "the weights are another file, or the download gave something else")

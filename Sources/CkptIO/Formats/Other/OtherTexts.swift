@@ -69,8 +69,8 @@ extension OtherFile {
       let bytes = try file.bytes(at: 0, count: min(file.size, indexStart))
       // An index of shards, be it without its map; what begins with much else is left to its reader.
       let marks = ["\"weight_map\"", "\"metadata\""].map { Array($0.utf8) }
-      let isIndex = bytes.indices.contains { place in
-        marks.contains { bytes[place...].starts(with: $0) }
+      let isIndex = bytes.indices.contains { position in
+        marks.contains { bytes[position...].starts(with: $0) }
       }
       if isIndex || file.size > indexStart { return nil }
     }

@@ -12,7 +12,7 @@ enum PyTorchZipReader: FormatReader {
   static let deflatedPickleLimit = 128 << 20
 
   /// Any file: it is the one that says what is wrong with a file that nobody knows.
-  static func recognises(_ input: CheckpointInput) -> Bool {
+  static func recognizes(_ input: CheckpointInput) -> Bool {
     if case .file = input { true } else { false }
   }
 

@@ -140,11 +140,11 @@ extension Checkpoint {
         items[4] = graph.addInt(count)
       }
       // In Python "storage" and "cpu" are one object each, wherever the tensors come from.
-      for place in [0, 3] where isAdded(items[place]) {
-        guard case .string(let run) = graph[items[place]] else { continue }
+      for position in [0, 3] where isAdded(items[position]) {
+        guard case .string(let run) = graph[items[position]] else { continue }
         let bytes = Array(graph.bytes(run))
-        items[place] = shared[bytes] ?? items[place]
-        shared[bytes] = items[place]
+        items[position] = shared[bytes] ?? items[position]
+        shared[bytes] = items[position]
       }
       if items != old {
         let tuple = graph.addTuple(items)

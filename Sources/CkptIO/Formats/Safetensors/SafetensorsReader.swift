@@ -4,7 +4,7 @@ internal import CkptStateDicts
 
 /// Reads a safetensors file: a dict of its tensors.
 enum SafetensorsReader: FormatReader {
-  static func recognises(_ input: CheckpointInput) -> Bool {
+  static func recognizes(_ input: CheckpointInput) -> Bool {
     guard case .file(let file, let start) = input else { return false }
     return SafetensorsHeader.isLikely(start, fileSize: file.size)
   }

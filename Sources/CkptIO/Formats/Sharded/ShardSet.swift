@@ -23,9 +23,9 @@ package struct ShardSet: Sendable {
   package init(_ folder: String, indexName: String) throws {
     let isSafetensors = !indexName.hasSuffix(".bin.index.json")
     let ending = isSafetensors ? ".safetensors" : ".bin"
-    let place = ShardedOutput(
+    let position = ShardedOutput(
       indexName, stem: isSafetensors ? "model" : "pytorch_model", ending: ending)
-    guard place.namesIndex else {
+    guard position.namesIndex else {
       throw CheckpointError.cannotWrite(
         file: indexName, "an index is called NAME.safetensors.index.json or NAME.bin.index.json",
         hint: "such as \(folder)/model.safetensors.index.json")
@@ -33,12 +33,12 @@ package struct ShardSet: Sendable {
     let files = try Folder(folder)
     var found = files.names.compactMap { name in
       ShardSplit.parse(name, ending).map { (name: name, parts: $0) }
-    }.filter { $0.parts.stem == place.stem }.sorted { $0.parts.number < $1.parts.number }
-    let single = place.stem + ending
-    if found.isEmpty, files.contains(single) { found = [(single, (place.stem, 0, 1))] }
+    }.filter { $0.parts.stem == position.stem }.sorted { $0.parts.number < $1.parts.number }
+    let single = position.stem + ending
+    if found.isEmpty, files.contains(single) { found = [(single, (position.stem, 0, 1))] }
     guard let count = found.first?.parts.count else {
       throw CheckpointError.badShard(
-        index: folder, "no file is called \(place.stem)-00001-of-0000N\(ending)")
+        index: folder, "no file is called \(position.stem)-00001-of-0000N\(ending)")
     }
     let names = Dictionary(found.map { ($0.parts.number, $0.name) }) { first, _ in first }
     guard found.allSatisfy({ $0.parts.count == count }), names.count == found.count else {
@@ -51,10 +51,10 @@ package struct ShardSet: Sendable {
     guard missing.isEmpty else {
       throw CheckpointError.badShard(
         index: folder,
-        "the shard \"\(ShardSplit.fileName(place.stem, ending, number: missing[0], of: count))\" is missing"
+        "the shard \"\(ShardSplit.fileName(position.stem, ending, number: missing[0], of: count))\" is missing"
           + (missing.count > 1 ? ", and \(missing.count - 1) more" : ""))
     }
-    var places: [(key: String, file: String)] = []
+    var positions: [(key: String, file: String)] = []
     var seen: [[UInt8]: String] = [:]
     var total = 0
     var metadata: [(key: String, value: String)] = []
@@ -68,7 +68,7 @@ package struct ShardSet: Sendable {
             index: folder,
             "the key \"\(Text.printable(key))\" is in two shards, \(other) and \(name)")
         }
-        places.append((key, name))
+        positions.append((key, name))
         for tensor in value.tensors where storages.insert(ObjectIdentifier(tensor.storage)).inserted
         {
           total += tensor.storage.byteCount
@@ -76,12 +76,12 @@ package struct ShardSet: Sendable {
       }
     }
     shards = found.map(\.name)
-    tensorCount = places.count
+    tensorCount = positions.count
     let index = ShardIndex.encoded(
-      files: places, totalByteCount: total, metadata: Self.indexMetadata(metadata))
+      files: positions, totalByteCount: total, metadata: Self.indexMetadata(metadata))
     plan = OutputPlan(
-      format: isSafetensors ? .safetensorsIndex : .pytorchIndex, folder: place.folder,
-      files: [.init(name: place.indexName, bytes: index)])
+      format: isSafetensors ? .safetensorsIndex : .pytorchIndex, folder: position.folder,
+      files: [.init(name: position.indexName, bytes: index)])
   }
 
   /// Whether the index is there already, as it would be written.

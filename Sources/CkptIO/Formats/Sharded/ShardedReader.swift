@@ -5,7 +5,7 @@ internal import CkptTensors
 
 /// Reads a sharded checkpoint by its index, `*.index.json`.
 enum ShardedReader: FormatReader {
-  static func recognises(_ input: CheckpointInput) -> Bool {
+  static func recognizes(_ input: CheckpointInput) -> Bool {
     guard case .file(_, let start) = input else { return false }
     return ShardIndex.isLikely(start)
   }
@@ -70,14 +70,14 @@ enum ShardedReader: FormatReader {
         "the key \(quoted(key)) is not in the shard \(quoted(name)), as the index says"
           + (other.map { ", but in \(quoted($0))" } ?? ""))
     }
-    let places = Dictionary(index.files.map { (Array($0.key.utf8), $0.file) }) { $1 }
+    let positions = Dictionary(index.files.map { (Array($0.key.utf8), $0.file) }) { $1 }
     for (name, shard) in shards.sorted(by: { $0.key < $1.key }) {
-      for key in shard.values.keys where places[Array(key.utf8)] != name {
-        let place = places[Array(key.utf8)]
+      for key in shard.values.keys where positions[Array(key.utf8)] != name {
+        let position = positions[Array(key.utf8)]
         throw CheckpointError.badShard(
           index: path,
           "the key \(quoted(key)) is in the shard \(quoted(name)), "
-            + (place.map { "but the index says in \(quoted($0))" } ?? "but not in the index"))
+            + (position.map { "but the index says in \(quoted($0))" } ?? "but not in the index"))
       }
     }
   }
@@ -101,7 +101,7 @@ enum ShardedReader: FormatReader {
     init(_ file: File) throws {
       self.file = file
       let input = try CheckpointInput(file)
-      if SafetensorsReader.recognises(input) {
+      if SafetensorsReader.recognizes(input) {
         let header = try SafetensorsHeader(reading: file)
         var values = StateDict()
         for (key, tensor) in try header.tensors(in: file) { values[key] = tensor }
@@ -109,7 +109,7 @@ enum ShardedReader: FormatReader {
         format = .safetensors
         metadata = header.metadata ?? []
       } else {
-        guard !ShardedReader.recognises(input) else {
+        guard !ShardedReader.recognizes(input) else {
           throw CheckpointError.notACheckpoint(file: file.path, "an index is no shard")
         }
         let checkpoint = try Checkpoint(file)
@@ -123,7 +123,7 @@ enum ShardedReader: FormatReader {
 
 /// Finds the checkpoint in a folder as Hugging Face lays it out.
 enum HubFolderReader: FormatReader {
-  static func recognises(_ input: CheckpointInput) throws -> Bool {
+  static func recognizes(_ input: CheckpointInput) throws -> Bool {
     guard case .folder(let folder) = input else { return false }
     return !candidates(folder).isEmpty
   }

@@ -15,11 +15,11 @@ enum ShardedSafetensorsWriter: FormatWriter {
     let alone = try checkpoint.tensorsAlone(options, as: format) {
       SafetensorsType($0.elementType) != nil
     }
-    let place = ShardedOutput(path, stem: "model", ending: ".safetensors")
+    let position = ShardedOutput(path, stem: "model", ending: ".safetensors")
     let metadata = SafetensorsWriter.metadata(of: checkpoint, alone)
     let ties = Set(alone.report.tied.map(\.key))
     // Each shard says what the index says, as far as it concerns it: so the index can be had from them.
-    return try place.plan(
+    return try position.plan(
       alone, format, options, indexMetadata: ShardSet.indexMetadata(metadata)
     ) { name, tensors in
       let keys = Set(tensors.map(\.key))
@@ -42,8 +42,8 @@ enum ShardedPyTorchWriter: FormatWriter {
     // These files can hold what is shared.
     options.ties = .copy
     let alone = try checkpoint.tensorsAlone(options, as: format) { _ in true }
-    let place = ShardedOutput(path, stem: "pytorch_model", ending: ".bin")
-    return try place.plan(alone, format, options, indexMetadata: []) { name, tensors in
+    let position = ShardedOutput(path, stem: "pytorch_model", ending: ".bin")
+    return try position.plan(alone, format, options, indexMetadata: []) { name, tensors in
       var stateDict = StateDict()
       for (key, tensor) in tensors { stateDict[key] = tensor }
       return try PyTorchZipWriter.file(Checkpoint(stateDict), named: name)
@@ -100,11 +100,11 @@ struct ShardedOutput {
     let split = ShardSplit(items, limit: options.maxShardByteCount ?? WriteOptions.shardByteCount)
     let count = split.shards.count
     var files: [OutputPlan.File] = []
-    var places: [(key: String, file: String)] = []
+    var positions: [(key: String, file: String)] = []
     for (number, members) in split.shards.enumerated() {
       let name = ShardSplit.fileName(stem, ending, number: number, of: count)
       files.append(try makeFile(name, members.map { alone.tensors[$0] }))
-      places += members.map { (alone.tensors[$0].key, name) }
+      positions += members.map { (alone.tensors[$0].key, name) }
     }
     if namesIndex || count != 1 {
       // Safetensors holds no storage that a tensor uses in part.
@@ -112,7 +112,7 @@ struct ShardedOutput {
         format == .safetensorsIndex
         ? alone.tensors.reduce(0) { $0 + $1.tensor.byteCount } : split.totalByteCount
       let index = ShardIndex.encoded(
-        files: places, totalByteCount: total, metadata: indexMetadata)
+        files: positions, totalByteCount: total, metadata: indexMetadata)
       files.append(.init(name: indexName, bytes: index))
     }
     return OutputPlan(

@@ -14,7 +14,7 @@ struct TarDirectory {
   private static let memberLimit = 64
 
   /// Whether a file's first bytes are a tar header.
-  static func recognises(_ start: [UInt8]) -> Bool {
+  static func recognizes(_ start: [UInt8]) -> Bool {
     guard start.count >= blockSize else { return false }
     let block = Array(start[..<blockSize])
     return block[257..<262].elementsEqual("ustar".utf8) && isIntact(block)
@@ -29,34 +29,34 @@ struct TarDirectory {
   /// The names of the first members, of whatever kind; fewer where the archive is damaged.
   static func names(in file: File, limit: Int) throws -> [String] {
     var names: [String] = []
-    var place = 0
-    for _ in 0..<limit where place <= file.size - blockSize {
-      let block = try file.bytes(at: place, count: blockSize)
+    var position = 0
+    for _ in 0..<limit where position <= file.size - blockSize {
+      let block = try file.bytes(at: position, count: blockSize)
       guard block[0] != 0, isIntact(block) else { break }
       names.append(String(decoding: block[..<100].prefix { $0 != 0 }, as: UTF8.self))
-      guard let size = number(block[124..<136]), size <= file.size - place - blockSize else {
+      guard let size = number(block[124..<136]), size <= file.size - position - blockSize else {
         break
       }
-      place += blockSize + (size + blockSize - 1) / blockSize * blockSize
+      position += blockSize + (size + blockSize - 1) / blockSize * blockSize
     }
     return names
   }
 
   init(_ file: File) throws {
-    var place = 0
+    var position = 0
     var nextSize: Int?
     func bad(_ problem: String) -> CheckpointError {
-      .notACheckpoint(file: "\(file.path), byte \(place)", problem)
+      .notACheckpoint(file: "\(file.path), byte \(position)", problem)
     }
-    while place <= file.size - Self.blockSize {
-      let block = try file.bytes(at: place, count: Self.blockSize)
+    while position <= file.size - Self.blockSize {
+      let block = try file.bytes(at: position, count: Self.blockSize)
       if block.allSatisfy({ $0 == 0 }) { return }
       guard Self.isIntact(block), let ownSize = Self.number(block[124..<136]) else {
         throw bad("a header of the tar archive is damaged")
       }
       let kind = block[156]
       let size = kind == UInt8(ascii: "x") ? ownSize : nextSize ?? ownSize
-      let start = place + Self.blockSize
+      let start = position + Self.blockSize
       guard size <= file.size - start else { throw bad("the tar archive is cut off") }
       switch kind {
       case UInt8(ascii: "x"):
@@ -73,7 +73,7 @@ struct TarDirectory {
       default:
         throw bad("a member of the tar archive is no regular file")
       }
-      place = start + (size + Self.blockSize - 1) / Self.blockSize * Self.blockSize
+      position = start + (size + Self.blockSize - 1) / Self.blockSize * Self.blockSize
     }
   }
 

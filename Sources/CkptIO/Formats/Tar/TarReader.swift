@@ -32,9 +32,9 @@ struct TarReader: FormatReader {
   private var classes: [String: Ref] = [:]
   private let file: File
 
-  static func recognises(_ input: CheckpointInput) -> Bool {
+  static func recognizes(_ input: CheckpointInput) -> Bool {
     guard case .file(_, let start) = input else { return false }
-    return TarDirectory.recognises(start)
+    return TarDirectory.recognizes(start)
   }
 
   static func document(of input: CheckpointInput) throws -> CheckpointDocument {

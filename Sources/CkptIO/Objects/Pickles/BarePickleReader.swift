@@ -19,7 +19,7 @@ enum BarePickleReader: FormatReader {
   private static let textOpcodes: Set<UInt8> = Set("(]}c".utf8)
 
   /// Whether the file is a pickle: from protocol 2 on it says so; else it is one from its first byte to its last.
-  static func recognises(_ input: CheckpointInput) -> Bool {
+  static func recognizes(_ input: CheckpointInput) -> Bool {
     guard case .file(let file, let start) = input, start.count >= 2 else { return false }
     if start[0] == 0x80, (2...5).contains(start[1]) {
       // A third byte that is no opcode makes it something else.

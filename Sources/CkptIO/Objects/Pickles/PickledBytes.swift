@@ -102,18 +102,18 @@ struct Latin1Bytes: ComputedBytes {
       var done = 0
       while done < buffer.count {
         if unread.isEmpty { try refill() }
-        var place = unread.lowerBound
-        while place < unread.upperBound, done < buffer.count {
-          switch decoder.decode(block[place]) {
+        var index = unread.lowerBound
+        while index < unread.upperBound, done < buffer.count {
+          switch decoder.decode(block[index]) {
           case .character(let byte):
             buffer[done] = byte
             done += 1
           case .half: break
           case .wrong: throw Latin1Error()
           }
-          place += 1
+          index += 1
         }
-        unread = place..<unread.upperBound
+        unread = index..<unread.upperBound
       }
       wanted -= buffer.count
       // All that was wanted must be all that there is.

@@ -38,7 +38,7 @@ private struct TensorSpeller {
   private let flags: (no: Ref, yes: Ref)
   private let nothing: Ref
   private let hooks: Ref
-  private let texts: (storage: Ref, key: Ref, place: Ref)
+  private let texts: (storage: Ref, key: Ref, position: Ref)
   private var ints: [Int: Ref] = [:]
 
   /// How many ints are kept for reuse.
@@ -130,7 +130,7 @@ private struct TensorSpeller {
       typed == nil
       ? tensor.storage.byteCount
       : tensor.storage.byteCount / tensor.elementType.byteCount * tensor.elementType.elementsPerByte
-    let items = [texts.storage, cls, texts.key, texts.place, int(count)]
+    let items = [texts.storage, cls, texts.key, texts.position, int(count)]
     let tuple = checkpoint.graph.addTuple(items)
     let id = checkpoint.graph.add(.persistentID(tuple))
     checkpoint.addedStorages[id.index] = tensor.storage

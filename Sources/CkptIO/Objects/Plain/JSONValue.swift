@@ -28,7 +28,7 @@ package enum JSONValue: Sendable, Hashable {
 
   /// Reads a text that is one JSON value.
   ///
-  /// - Throws: ``JSONError`` with the place in the text.
+  /// - Throws: ``JSONError`` with the position in the text.
   package init(parsing text: String) throws(JSONError) {
     var parser = JSONParser(text)
     self = try parser.parse()
@@ -120,7 +120,7 @@ package struct JSONError: Diagnostic, Hashable {
 private struct JSONParser {
   let text: String
   let scalars: [Unicode.Scalar]
-  var place = 0
+  var position = 0
   /// Values deeper than this are refused: each level is a call here.
   static let depthLimit = 200
 
@@ -132,32 +132,32 @@ private struct JSONParser {
   mutating func parse() throws(JSONError) -> JSONValue {
     let value = try value(depth: 0)
     skipSpace()
-    guard place == scalars.count else { throw fail("something follows the value") }
+    guard position == scalars.count else { throw fail("something follows the value") }
     return value
   }
 
   func fail(_ problem: String) -> JSONError {
-    JSONError(problem: problem, text: text, offset: place)
+    JSONError(problem: problem, text: text, offset: position)
   }
 
-  var next: Unicode.Scalar? { place < scalars.count ? scalars[place] : nil }
+  var next: Unicode.Scalar? { position < scalars.count ? scalars[position] : nil }
 
   mutating func skipSpace() {
-    while let scalar = next, [" ", "\t", "\n", "\r"].contains(scalar) { place += 1 }
+    while let scalar = next, [" ", "\t", "\n", "\r"].contains(scalar) { position += 1 }
   }
 
   mutating func take(_ wanted: Unicode.Scalar) -> Bool {
     guard next == wanted else { return false }
-    place += 1
+    position += 1
     return true
   }
 
   mutating func takeWord(_ word: String) -> Bool {
     let wanted = Array(word.unicodeScalars)
-    guard scalars.count - place >= wanted.count,
-      scalars[place..<place + wanted.count].elementsEqual(wanted)
+    guard scalars.count - position >= wanted.count,
+      scalars[position..<position + wanted.count].elementsEqual(wanted)
     else { return false }
-    place += wanted.count
+    position += wanted.count
     return true
   }
 
@@ -206,18 +206,18 @@ private struct JSONParser {
   }
 
   mutating func digits() -> Int {
-    let start = place
-    while let scalar = next, ("0"..."9").contains(scalar) { place += 1 }
-    return place - start
+    let start = position
+    while let scalar = next, ("0"..."9").contains(scalar) { position += 1 }
+    return position - start
   }
 
   mutating func number() throws(JSONError) -> String {
-    let start = place
+    let start = position
     _ = take("-")
     let isZero = next == "0"
     let whole = digits()
     guard whole == 1 || (whole > 1 && !isZero) else {
-      place = start
+      position = start
       throw fail("no value begins here")
     }
     if take("."), digits() == 0 { throw fail("a digit is missing") }
@@ -226,15 +226,15 @@ private struct JSONParser {
       if digits() == 0 { throw fail("a digit is missing") }
     }
     var text = String.UnicodeScalarView()
-    text.append(contentsOf: scalars[start..<place])
+    text.append(contentsOf: scalars[start..<position])
     return String(text)
   }
 
   mutating func string() throws(JSONError) -> String {
     var result = String.UnicodeScalarView()
-    place += 1
+    position += 1
     while let scalar = next {
-      place += 1
+      position += 1
       switch scalar {
       case "\"": return String(result)
       case "\\": result.append(try escape())
@@ -248,7 +248,7 @@ private struct JSONParser {
 
   mutating func escape() throws(JSONError) -> Unicode.Scalar {
     guard let letter = next else { throw fail("the closing quote is missing") }
-    place += 1
+    position += 1
     switch letter {
     case "\"", "\\", "/": return letter
     case "b": return "\u{8}"
@@ -278,7 +278,7 @@ private struct JSONParser {
         let digit = Character(scalar).hexDigitValue
       else { throw fail("four hexadecimal digits are missing") }
       value = value << 4 | UInt32(digit)
-      place += 1
+      position += 1
     }
     return value
   }

@@ -1,6 +1,6 @@
 /// What `str()` of one of pathlib's paths gives, from the arguments that its pickle calls the class with.
 ///
-/// They are joined and normalised as pathlib's constructors do (CPython's `posixpath.join`, `ntpath.join`,
+/// They are joined and normalized as pathlib's constructors do (CPython's `posixpath.join`, `ntpath.join`,
 /// `ntpath.splitroot` and `PurePath._parse_path`).
 enum PlainPath {
   /// The path's text; nil if `cls` is no class of pathlib's, or the arguments are beyond what is understood here.

@@ -4,7 +4,7 @@ internal import CkptTensors
 
 /// Gives layers the values that PyTorch gives them by default (`reset_parameters` of `Linear`, `Conv2d`, and the norm
 /// layers), from one generator, in the order in which they are asked for.
-struct DefaultInitialiser {
+struct DefaultInitializer {
   private let base: StateDict
   private var random: TorchRandom
 
@@ -18,7 +18,7 @@ struct DefaultInitialiser {
   /// - Throws: `ResizeError.impossible` for what is no weight or bias of a known layer.
   mutating func tensor(for key: String, like wanted: Tensor) throws -> Tensor {
     guard wanted.elementCount <= 1 << 33 else {
-      throw ResizeError.impossible(key: key, "more elements than are initialised")
+      throw ResizeError.impossible(key: key, "more elements than are initialized")
     }
     let dot = key.lastIndex(of: ".").map { key.index(after: $0) } ?? key.startIndex
     let (module, name) = (key[..<dot], key[dot...])
@@ -94,12 +94,12 @@ private struct UniformFloats: ComputedBytes {
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws {
-      for place in buffer.indices {
+      for index in buffer.indices {
         if used == 4 {
           bits = random.uniform(-bound, bound).bitPattern
           used = 0
         }
-        buffer[place] = UInt8(truncatingIfNeeded: bits >> (8 * UInt32(used)))
+        buffer[index] = UInt8(truncatingIfNeeded: bits >> (8 * UInt32(used)))
         used += 1
       }
     }
