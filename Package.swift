@@ -25,6 +25,7 @@ let package = Package(
     .library(name: "StateDictKit", targets: ["StateDictKit"]),
     .library(name: "TrainingCore", targets: ["TrainingCore"]),
     .library(name: "ModelZoo", targets: ["ModelZoo"]),
+    .library(name: "ImageData", targets: ["ImageData"]),
     .executable(name: "ckpt", targets: ["CkptTool"]),
   ],
   dependencies: [
@@ -46,6 +47,19 @@ let package = Package(
     .systemLibrary(
       name: "CCkptDeflate", pkgConfig: "libdeflate",
       providers: [.apt(["libdeflate-dev"]), .brew(["libdeflate"])]),
+    // Of images, for ImageData alone.
+    .systemLibrary(
+      name: "CCkptJPEG", pkgConfig: "libjpeg",
+      providers: [.apt(["libjpeg62-turbo-dev"]), .brew(["jpeg-turbo"])]),
+    .systemLibrary(
+      name: "CCkptPNG", pkgConfig: "libpng",
+      providers: [.apt(["libpng-dev"]), .brew(["libpng"])]),
+    .systemLibrary(
+      name: "CCkptWebP", pkgConfig: "libwebpdemux",
+      providers: [.apt(["libwebp-dev"]), .brew(["webp"])]),
+    .systemLibrary(
+      name: "CCkptTIFF", pkgConfig: "libtiff-4",
+      providers: [.apt(["libtiff-dev"]), .brew(["libtiff"])]),
 
     // Loops over numbers, in C, compiled for several instruction sets (variants/InstructionSets.h).
     .target(
@@ -89,6 +103,12 @@ let package = Package(
     target("TrainingCore", base + ["CCkptTrainingKernels", "CkptTensors", "CkptStateDicts"]),
     target("ModelZoo", base + ["CkptTensors", "CkptStateDicts", "TrainingCore", "Yams"]),
 
+    // Images: decoding, transforms, folders, batches; the training core can do without them.
+    .target(
+      name: "CCkptImages", dependencies: ["CCkptJPEG", "CCkptPNG", "CCkptWebP", "CCkptTIFF"],
+      cSettings: [.headerSearchPath("."), .headerSearchPath("../CCkptKernels/variants")]),
+    target("ImageData", ["CkptPlatform", "CCkptImages"]),
+
     target("CkptCommands", base + ["StateDictKit", "ModelZoo", "TrainingCore", "Yams", arguments]),
     .executableTarget(
       name: "CkptTool", dependencies: ["CkptCommands", "CkptPlatform"], swiftSettings: settings),
@@ -99,6 +119,11 @@ let package = Package(
       dependencies: [
         "StateDictKit", "CkptStateDicts", "CkptTensors", "ModelZoo", "TrainingCore", arguments,
       ], path: "Examples/FineTuning", swiftSettings: settings),
+
+    // Hashes of decoded and resized images; `make interop` compares them with Pillow's.
+    .executableTarget(
+      name: "CkptImageCheck", dependencies: ["ImageData", crypto], path: "Examples/ImageCheck",
+      swiftSettings: settings),
 
     // A test target a room.
     .target(
@@ -120,6 +145,7 @@ let package = Package(
     test("StateDictKit"),
     test("TrainingCore", "StateDictKit", "CkptStateDicts", "CkptTensors"),
     test("ModelZoo", "StateDictKit", "TrainingCore", "CkptStateDicts", "CkptTensors"),
+    test("ImageData"),
     test("CkptCommands", "StateDictKit", "CkptStateDicts", "CkptTensors"),
   ]
 )

@@ -1,0 +1,3 @@
+#include <stdio.h>
+// After the above, which it needs.
+#include <jpeglib.h>

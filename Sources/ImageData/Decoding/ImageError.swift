@@ -1,0 +1,78 @@
+public import CkptPlatform
+
+/// What is wrong with a picture or a folder of pictures, and where.
+public enum ImageError: Diagnostic, Hashable {
+  /// The file or folder cannot be opened or read.
+  case unreadable(file: String, String)
+  /// The file begins as none of the formats that are decoded here.
+  case unknownFormat(file: String)
+  /// The file is of a known format, but of a kind that is not decoded here.
+  case unsupported(file: String, String)
+  /// The file contradicts itself.
+  case damaged(file: String, String)
+  /// The file ends before its last pixel.
+  case truncated(file: String)
+  /// The file's header asks for more than the limits allow; nothing was decoded.
+  case tooLarge(file: String, String)
+  /// The folder holds no folders, which would be its classes.
+  case noClasses(folder: String)
+  /// The folders of these classes hold no picture.
+  case emptyClasses(folder: String, [String])
+  /// Two folders do not hold the same classes.
+  case differentClasses(folder: String, missing: [String], unknown: [String])
+  /// What was asked for makes no sense.
+  case badRequest(String)
+  /// More pictures could not be read than is allowed.
+  case tooManyOmissions(folder: String, String)
+
+  /// How scripts tell it apart.
+  public var kind: DiagnosticKind {
+    switch self {
+    case .unreadable: .cannotOpen
+    case .badRequest: .usage
+    default: .badInput
+    }
+  }
+
+  /// What is wrong and where, on one line.
+  public var description: String {
+    switch self {
+    case .unreadable(let file, let problem): "\(problem) (\(Self.shown(file)))"
+    case .unknownFormat(let file): "not a picture of a known format (\(Self.shown(file)))"
+    case .unsupported(let file, let what): "\(what) cannot be decoded (\(Self.shown(file)))"
+    case .damaged(let file, let problem): "\(Self.shown(problem)) (\(Self.shown(file)))"
+    case .truncated(let file): "the picture is cut off (\(Self.shown(file)))"
+    case .tooLarge(let file, let what): "\(what) (\(Self.shown(file)))"
+    case .noClasses(let folder): "no folder of a class (\(Self.shown(folder)))"
+    case .emptyClasses(let folder, let names):
+      "no picture of \(Self.list(names)) (\(Self.shown(folder)))"
+    case .differentClasses(let folder, let missing, let unknown):
+      "other classes: "
+        + [("missing", missing), ("unknown", unknown)].filter { !$0.1.isEmpty }
+        .map { "\($0.0) \(Self.list($0.1))" }.joined(separator: "; ")
+        + " (\(Self.shown(folder)))"
+    case .badRequest(let problem): problem
+    case .tooManyOmissions(let folder, let problem): "\(problem) (\(Self.shown(folder)))"
+    }
+  }
+
+  /// What to do about it.
+  public var hint: String? {
+    switch self {
+    case .unknownFormat: "JPEG, PNG, WebP, TIFF, BMP, PPM, PGM and PBM are decoded"
+    case .tooLarge: "ImageLimits sets what is allowed"
+    case .noClasses: "pictures lie in one folder a class, such as train/cat/1.jpg"
+    default: nil
+    }
+  }
+
+  /// A name on one line, whatever is in it.
+  static func shown(_ text: String) -> String {
+    text.unicodeScalars.map { $0.value < 32 || $0.value == 127 ? "?" : String($0) }.joined()
+  }
+
+  private static func list(_ names: [String]) -> String {
+    let first = names.prefix(5).map { "\"\(shown($0))\"" }.joined(separator: ", ")
+    return names.count > 5 ? first + " and \(names.count - 5) more" : first
+  }
+}
