@@ -1,0 +1,150 @@
+internal import CkptPlatform
+
+/// Pictures in one folder a class, found as torchvision's `ImageFolder` finds them.
+///
+/// Classes are the folders in the folder (links are followed, hidden ones count) in the order of their names' code
+/// points. The pictures of a class are the files whose names end, in whatever case, in `.jpg`, `.jpeg`, `.png`, `.ppm`,
+/// `.bmp`, `.pgm`, `.tif`, `.tiff` or `.webp`, also in folders within; folders in the order of their paths, then files in
+/// that of their names.
+public struct ImageFolder: Sendable, Hashable {
+  /// A picture and the number of its class.
+  public struct Sample: Sendable, Hashable {
+    /// The file.
+    public let path: String
+    /// The number of its class.
+    public let label: Int
+
+    /// A picture of a class.
+    public init(path: String, label: Int) {
+      self.path = path
+      self.label = label
+    }
+  }
+
+  /// The endings of names of pictures.
+  public static let endings = [
+    ".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp",
+  ]
+
+  /// The folder.
+  public let path: String
+  /// The names of the classes; a label is a place in them.
+  public let classes: [String]
+  /// The pictures, class by class.
+  public let samples: [Sample]
+
+  /// Finds the pictures of a folder.
+  ///
+  /// - Parameters:
+  ///   - path: The folder.
+  ///   - classes: The classes that it must have, such as those of the training's folder; nil for those that are there.
+  ///   - allowsEmptyClasses: Whether a class may have no picture.
+  /// - Throws: `ImageError` where there is no class, a class without a picture, or other classes than asked for.
+  public init(
+    _ path: String, classes: [String]? = nil, allowsEmptyClasses: Bool = false
+  ) throws(ImageError) {
+    let names = try Self.names(in: path)
+    let found = names.filter { Folder.exists(at: path + "/" + $0) }
+    guard !found.isEmpty else { throw .noClasses(folder: path) }
+    if let classes {
+      let missing = classes.filter { !found.contains($0) }
+      let unknown = found.filter { !classes.contains($0) }
+      guard missing.isEmpty || allowsEmptyClasses, unknown.isEmpty else {
+        throw .differentClasses(folder: path, missing: missing, unknown: unknown)
+      }
+    }
+    let wanted = classes ?? found
+    var samples: [Sample] = []
+    var empty: [String] = []
+    for (label, name) in wanted.enumerated() {
+      let before = samples.count
+      if found.contains(name) {
+        for file in try Self.pictures(in: path + "/" + name) {
+          samples.append(Sample(path: file, label: label))
+        }
+      }
+      if samples.count == before { empty.append(name) }
+    }
+    guard empty.isEmpty || allowsEmptyClasses else {
+      throw .emptyClasses(folder: path, empty)
+    }
+    self.init(path: path, classes: wanted, samples: samples)
+  }
+
+  /// Pictures that are known already.
+  public init(path: String, classes: [String], samples: [Sample]) {
+    self.path = path
+    self.classes = classes
+    self.samples = samples
+  }
+
+  private static func names(in path: String) throws(ImageError) -> [String] {
+    do throws(FileError) {
+      return try Folder(path).names
+    } catch {
+      throw .unreadable(file: path, error.problem)
+    }
+  }
+
+  /// The pictures below a folder: all folders by path, the files of each by name.
+  private static func pictures(in folder: String) throws(ImageError) -> [String] {
+    var waiting = [[folder]]
+    var visited: [(path: String, files: [String])] = []
+    while let way = waiting.popLast() {
+      guard let path = way.last else { continue }
+      var files: [String] = []
+      for name in try names(in: path) {
+        let inside = path + "/" + name
+        guard Folder.exists(at: inside) else {
+          if isPicture(name) { files.append(inside) }
+          continue
+        }
+        // A link that leads back to a folder above it is not followed again.
+        guard !way.contains(where: { Folder.isSame($0, inside) }) else { continue }
+        waiting.append(way + [inside])
+      }
+      visited.append((path, files))
+    }
+    return visited.sorted { $0.path.utf8.lexicographicallyPrecedes($1.path.utf8) }
+      .flatMap(\.files)
+  }
+
+  private static func isPicture(_ name: String) -> Bool {
+    let name = name.lowercased()
+    return endings.contains { name.hasSuffix($0) }
+  }
+
+  /// How many pictures each class has.
+  public var counts: [Int] {
+    samples.reduce(into: [Int](repeating: 0, count: classes.count)) { counts, sample in
+      if counts.indices.contains(sample.label) { counts[sample.label] += 1 }
+    }
+  }
+
+  /// Some of the pictures, by their places.
+  public func subset(_ places: [Int]) -> ImageFolder {
+    ImageFolder(
+      path: path, classes: classes,
+      samples: places.filter { samples.indices.contains($0) }.map { samples[$0] })
+  }
+
+  /// Divides the pictures in two, by class and by chance: of each class with two pictures or more a part, rounded half
+  /// to even, but at least one and not all, goes to the second; a class of one stays in the first.
+  ///
+  /// Both keep the order that the pictures have here.
+  public func split(secondPart: Double, seed: UInt64) -> (first: ImageFolder, second: ImageFolder) {
+    var isSecond = [Bool](repeating: false, count: samples.count)
+    for label in classes.indices {
+      let places = samples.indices.filter { samples[$0].label == label }
+      guard places.count > 1, secondPart > 0 else { continue }
+      let part = (Double(places.count) * min(1, secondPart)).rounded(.toNearestOrEven)
+      let count = max(1, min(places.count - 1, Int(part)))
+      var random = ImageRandom(seed: seed, epoch: label, index: -2)
+      for place in random.permutation(places.count).prefix(count) { isSecond[places[place]] = true }
+    }
+    return (
+      subset(samples.indices.filter { !isSecond[$0] }),
+      subset(samples.indices.filter { isSecond[$0] })
+    )
+  }
+}

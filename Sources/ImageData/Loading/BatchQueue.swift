@@ -1,0 +1,158 @@
+internal import CkptPlatform
+internal import Foundation
+
+/// What the threads of an epoch share: which sample is next, and the batches that are being made.
+final class BatchQueue: @unchecked Sendable {
+  /// A batch, and what was left out of it.
+  struct Made {
+    var batch: ImageBatch?
+    var omissions: [EpochBatches.Omission] = []
+  }
+
+  /// A batch of which samples are still missing.
+  private final class Slot {
+    let values: BatchValues
+    var missing: Int
+    var decisions: [ImageTransform.Decisions?]
+    var errors: [ImageError?]
+
+    init(count: Int, size: Int) {
+      values = BatchValues(count: count * size)
+      missing = count
+      decisions = Array(repeating: nil, count: count)
+      errors = Array(repeating: nil, count: count)
+    }
+  }
+
+  private let loader: DataLoader
+  private let epoch: Int
+  private let plan: EpochPlan
+  private let batchCount: Int
+  private let sampleSize: Int
+
+  // Everything below is read and written while `condition` is locked.
+  private let condition = NSCondition()
+  private var slots: [Int: Slot] = [:]
+  private var nextSample = 0
+  private var taken = 0
+  private var isStopped = false
+
+  init(_ loader: DataLoader, epoch: Int, plan: EpochPlan) {
+    self.loader = loader
+    self.epoch = epoch
+    self.plan = plan
+    batchCount = loader.batchCount(of: plan.order.count)
+    sampleSize = 3 * loader.transform.size.height * loader.transform.size.width
+  }
+
+  /// Lets the threads end.
+  func stop() {
+    condition.lock()
+    isStopped = true
+    slots = [:]
+    condition.broadcast()
+    condition.unlock()
+  }
+
+  /// What one thread does: sample after sample, until there is none.
+  func work() {
+    var workshop = SampleWorkshop(loader.transform)
+    while let (number, slot, place) = claim() {
+      var error: ImageError?
+      var decided = ImageTransform.Decisions()
+      do throws(ImageError) {
+        let target = slot.values.part(place, size: sampleSize)
+        decided = try make(number, &workshop, target)
+      } catch let failure {
+        error = failure
+      }
+      condition.lock()
+      slot.decisions[place] = decided
+      slot.errors[place] = error
+      slot.missing -= 1
+      if slot.missing == 0 { condition.broadcast() }
+      condition.unlock()
+    }
+  }
+
+  private func make(
+    _ number: Int, _ workshop: inout SampleWorkshop, _ target: UnsafeMutableBufferPointer<Float>
+  ) throws(ImageError) -> ImageTransform.Decisions {
+    let path = loader.folder.samples[plan.order[number]].path
+    let image = try loader.decoder.decode(path)
+    var random = ImageRandom(seed: loader.seed, epoch: epoch, index: number)
+    let decisions =
+      plan.decisions.map { $0[number] }
+      ?? loader.transform.decisions(width: image.width, height: image.height, random: &random)
+    do throws(ImageError) {
+      try workshop.write(image, decisions, to: target)
+    } catch .badRequest(let problem) {
+      throw .damaged(file: path, problem)
+    }
+    return decisions
+  }
+
+  /// Waits until a sample may be begun, and begins it; nil where there is none left.
+  private func claim() -> (number: Int, slot: Slot, place: Int)? {
+    condition.lock()
+    defer { condition.unlock() }
+    while !isStopped {
+      let batch = nextSample / loader.batchSize
+      guard batch < batchCount, nextSample < plan.order.count else { return nil }
+      if batch < taken + max(1, loader.lookAhead) {
+        let samples = loader.samples(of: batch, in: plan)
+        let slot = slots[batch] ?? Slot(count: samples.count, size: sampleSize)
+        slots[batch] = slot
+        defer { nextSample += 1 }
+        return (nextSample, slot, nextSample - samples.lowerBound)
+      }
+      condition.wait()
+    }
+    return nil
+  }
+
+  /// Waits for the next batch; nil after the last one.
+  func take(_ cancellation: Cancellation?) throws -> Made? {
+    condition.lock()
+    defer { condition.unlock() }
+    while true {
+      if cancellation?.isCancelled == true {
+        isStopped = true
+        condition.broadcast()
+        throw CancelledError()
+      }
+      guard taken < batchCount, !isStopped else { return nil }
+      if let slot = slots[taken], slot.missing == 0 { return try finish(slot) }
+      // Nobody signals a cancellation.
+      _ = condition.wait(until: Date(timeIntervalSinceNow: 0.05))
+    }
+  }
+
+  private func finish(_ slot: Slot) throws -> Made {
+    let samples = loader.samples(of: taken, in: plan)
+    slots[taken] = nil
+    taken += 1
+    condition.broadcast()
+    var made = Made()
+    for (place, error) in slot.errors.enumerated() {
+      guard let error else { continue }
+      guard loader.skipsBad else {
+        isStopped = true
+        slots = [:]
+        throw error
+      }
+      let sample = loader.folder.samples[plan.order[samples.lowerBound + place]]
+      made.omissions.append(EpochBatches.Omission(path: sample.path, error: error))
+    }
+    let kept = slot.errors.indices.filter { slot.errors[$0] == nil }
+    if !made.omissions.isEmpty { slot.values.keep(kept, size: sampleSize) }
+    guard !kept.isEmpty else { return made }
+    let places = kept.map { plan.order[samples.lowerBound + $0] }
+    made.batch = ImageBatch(
+      values: slot.values,
+      shape: [kept.count, 3, loader.transform.size.height, loader.transform.size.width],
+      labels: places.map { loader.folder.samples[$0].label }, places: places,
+      decisions: kept.compactMap { slot.decisions[$0] })
+    return made
+  }
+}
