@@ -13,6 +13,27 @@ static inline uint8_t clip(int32_t sum) {
   return value < 0 ? 0 : value > 255 ? 255 : (uint8_t)value;
 }
 
+/// The colors of a pixel of four bytes.
+typedef int32_t lanes __attribute__((vector_size(16)));
+typedef uint8_t four_bytes __attribute__((vector_size(4)));
+
+static inline lanes pixel_lanes(const uint8_t *pixel) {
+  four_bytes bytes;
+  memcpy(&bytes, pixel, sizeof bytes);
+  return __builtin_convertvector(bytes, lanes);
+}
+
+/// Sums to the bytes of a pixel, the first color in the byte that comes first in memory.
+static inline uint32_t clip_lanes(lanes sums) {
+  sums >>= BITS;
+  sums &= sums >= 0;
+  lanes is_over = sums > 255;
+  four_bytes bytes = __builtin_convertvector((sums & ~is_over) | (is_over & 255), four_bytes);
+  uint32_t made;
+  memcpy(&made, &bytes, sizeof made);
+  return made;
+}
+
 #define KERNEL_AVX512 0
 #define KERNEL_BODY "resize_body.h"
 #include "ForEachInstructionSet.h"

@@ -13,11 +13,15 @@ static void VARIANT(resize_rows)(
       const uint8_t *pixel = scratch + (size_t)weights.starts[x] * 4;
       const int32_t *weight = weights.weights + (size_t)x * (size_t)weights.stride;
       int32_t count = weights.counts[x];
-      int32_t sums[4] = {1 << (BITS - 1), 1 << (BITS - 1), 1 << (BITS - 1), 0};
-      for (int32_t i = 0; i < count; i++, pixel += 4) {
-        for (int c = 0; c < 4; c++) sums[c] += pixel[c] * weight[i];
+      lanes sums = {1 << (BITS - 1), 1 << (BITS - 1), 1 << (BITS - 1), 0};
+      for (int32_t i = 0; i < count; i++, pixel += 4) sums += pixel_lanes(pixel) * weight[i];
+      uint32_t made = clip_lanes(sums);
+      if (x + 1 < width_out) {
+        // One byte too much, which the next pixel overwrites.
+        memcpy(out, &made, 4);
+      } else {
+        memcpy(out, &made, 3);
       }
-      for (int c = 0; c < 3; c++) out[c] = clip(sums[c]);
     }
   }
 }

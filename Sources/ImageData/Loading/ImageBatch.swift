@@ -22,17 +22,16 @@ public final class BatchValues: @unchecked Sendable {
   /// How many there are.
   public private(set) var count: Int
 
-  /// Room for `count` numbers, which are zero.
+  /// Room for `count` numbers, each of which must be written, or dropped by `keep`, before anybody reads.
   init(count: Int) {
     storage = .allocate(capacity: count)
-    storage.initialize(repeating: 0)
     self.count = count
   }
 
   /// Numbers.
   public convenience init(_ values: [Float]) {
     self.init(count: values.count)
-    _ = storage.update(fromContentsOf: values)
+    _ = storage.initialize(fromContentsOf: values)
   }
 
   deinit { storage.deallocate() }
