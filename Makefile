@@ -62,6 +62,7 @@ sanitize: setup
 interop: build
 	@scripts/setup interop
 	@swift build -c release $(STATIC) --product CkptFineTuningExample --quiet
+	@swift build -c release $(STATIC) --product CkptImageCheck --quiet
 	@python=$$(scripts/python-env) && "$$python" -m pytest -c scripts/interop/pytest.ini scripts/interop \
 	  --ckpt=$(CKPT) $(if $(K),-k "$(K)",-n 2 --dist worksteal) $(PYTEST)
 

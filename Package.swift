@@ -106,7 +106,9 @@ let package = Package(
     // Images: decoding, transforms, folders, batches; the training core can do without them.
     .target(
       name: "CCkptImages", dependencies: ["CCkptJPEG", "CCkptPNG", "CCkptWebP", "CCkptTIFF"],
-      cSettings: [.headerSearchPath("."), .headerSearchPath("../CCkptKernels/variants")]),
+      cSettings: [.headerSearchPath("."), .headerSearchPath("../CCkptKernels/variants")],
+      // pkg-config names libwebpdemux alone.
+      linkerSettings: [.linkedLibrary("webp")]),
     target("ImageData", ["CkptPlatform", "CCkptImages"]),
 
     target("CkptCommands", base + ["StateDictKit", "ModelZoo", "TrainingCore", "Yams", arguments]),
