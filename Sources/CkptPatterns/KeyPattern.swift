@@ -55,6 +55,8 @@ public struct KeyPattern: Sendable, Hashable {
   }
 
   /// The pattern that the command line would write so.
+  ///
+  /// - Throws: ``PatternError`` for a text that its kind cannot understand.
   public init(_ written: String) throws(PatternError) {
     let colon = written.firstIndex(of: ":")
     if let colon, let kind = Kind(rawValue: String(written[..<colon])) {

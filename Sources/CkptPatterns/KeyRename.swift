@@ -16,6 +16,8 @@ public enum KeyRename: Sendable, Hashable, CustomStringConvertible {
   case map([String: String])
 
   /// Reads `OLD=NEW`; `\=` stands for an equals sign in OLD.
+  ///
+  /// - Throws: ``PatternError`` where there is no equals sign.
   public static func pair(_ written: String) throws(PatternError) -> (old: String, new: String) {
     var old = ""
     var rest = written[...]
@@ -34,6 +36,8 @@ public enum KeyRename: Sendable, Hashable, CustomStringConvertible {
   }
 
   /// Reads `RE=>TEMPLATE`; both must make sense.
+  ///
+  /// - Throws: ``PatternError`` with the position of what makes no sense.
   public static func regexRule(_ written: String) throws(PatternError) -> KeyRename {
     guard let arrow = written.utf8.firstRange(of: Array("=>".utf8), from: 0) else {
       throw PatternError(

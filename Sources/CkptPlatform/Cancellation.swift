@@ -26,6 +26,8 @@ public final class Cancellation: Sendable {
   public var isCancelled: Bool { state.withLock { $0.isCancelled } }
 
   /// Throws `CancelledError` if the work was asked to stop.
+  ///
+  /// - Throws: ``CancelledError``.
   public func check() throws(CancelledError) {
     if isCancelled { throw CancelledError() }
   }

@@ -25,7 +25,7 @@ public struct Recipe: Sendable {
   public let variants: [Variant]
 
   /// The steps of the first variant that fits those keys; nil if none does.
-  public func steps(for keys: [String]) throws -> [KeyStep]? {
+  public func steps(for keys: [String]) -> [KeyStep]? {
     variants.first { $0.when.allSatisfy { $0.matchesAny(of: keys) } }?.steps
   }
 }
@@ -50,7 +50,7 @@ extension StateDict {
       case .step(let step): steps.append(step)
       case .recipe(let recipe):
         let keys = try keyReport(steps).changes.compactMap(\.new)
-        guard let chosen = try recipe.steps(for: keys) else {
+        guard let chosen = recipe.steps(for: keys) else {
           throw RecipeError.doesNotFit(
             recipe: recipe.name, wanted: recipe.variants.map { $0.when.map(\.written) })
         }

@@ -56,6 +56,8 @@ public struct Checkpoint: Sendable {
   /// A checkpoint whose root is the state dict.
   ///
   /// Objects that came from one checkpoint stay shared as they were there.
+  ///
+  /// - Throws: `CheckpointError` for values that have no place in a new checkpoint.
   public init(_ stateDict: StateDict) throws {
     self.init(document: CheckpointDocument())
     if stateDict.metadata != nil {

@@ -20,6 +20,8 @@ extension Checkpoint {
   public func stateDictPath() throws -> String { try stateDictPlace().path }
 
   /// What ``stateDictPath()`` gives, and whether it had to be searched for.
+  ///
+  /// - Throws: `CheckpointError` where there is no state dict, or several.
   public func stateDictPlace() throws -> StateDictPlace {
     let root = StateDictPlace(path: "/", wasSearched: false)
     if document.format == .torchScript || document.format.holdsTensorsAlone { return root }

@@ -37,6 +37,8 @@ extension Checkpoint {
 
   /// Whether what stands at a path has a state dict and is none that can be a file's root: a module that was
   /// saved whole, or a mapping of a class that whoever opens the file would have to have.
+  ///
+  /// - Throws: `CheckpointError.noSuchPath` and the like for a path that leads nowhere.
   public func needsPlainDict(at path: String) throws -> Bool {
     let ref = try resolve(path)
     if isModule(ref) { return true }
@@ -49,6 +51,8 @@ extension Checkpoint {
 
   /// The names of the modules at `path` and below it whose hooks could make `state_dict()` give something else
   /// than their parameters and buffers; none where no module stands.
+  ///
+  /// - Throws: `CheckpointError` for a path that leads nowhere or to no state dict.
   public func hookedModules(at path: String) throws -> [String] {
     let ref = try resolve(path)
     return isModule(ref) ? try moduleStateDict(ref, at: path).hooked : []

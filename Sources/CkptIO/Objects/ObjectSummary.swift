@@ -54,6 +54,7 @@ extension Checkpoint {
   /// - Parameters:
   ///   - depth: how deep the lines go; deeper ones are counted in their holder's line.
   ///   - limit: how many children of one object are listed.
+  /// - Throws: `CheckpointError` for a path that leads nowhere.
   public func objectTree(
     at: String = "/", depth: Int = 3, limit: Int = 1000
   ) throws -> [ObjectLine] {

@@ -63,6 +63,8 @@ extension Checkpoint {
   ///   .dict(["model": PlainValue(model.stateDict()), "optimizer": optimizer.stateDict(), "epoch": .int(5)]))
   /// try checkpoint.write(to: "training.pt")
   /// ```
+  ///
+  /// - Throws: `CheckpointError` for values that a pickle cannot hold.
   public init(_ value: PlainValue) throws {
     try self.init(StateDict())
     graph.root = try add(value, depth: 0)

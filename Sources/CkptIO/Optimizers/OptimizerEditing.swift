@@ -97,6 +97,8 @@ extension Checkpoint {
   }
 
   /// Whether an optimizer's state stands at a path.
+  ///
+  /// - Throws: `CheckpointError` for a path that leads nowhere.
   public func hasOptimizer(at path: String) throws -> Bool {
     optimizerParts(of: try resolve(path)) != nil
   }
@@ -105,6 +107,7 @@ extension Checkpoint {
   /// mentions it keeps what it has.
   ///
   /// - Returns: what was one object before and is not any more.
+  /// - Throws: `CheckpointError` for a path that leads nowhere; `OptimizerError` for what is no optimizer state.
   public mutating func separateOptimizer(at path: String) throws -> [SeparatedObject] {
     let own = try separate(ObjectPath(path).steps)
     guard let parts = optimizerParts(of: own.ref) else {

@@ -25,6 +25,7 @@ extension Checkpoint {
   ///   - report: what became of every key of `model`.
   ///   - model: the state dict as it was.
   ///   - place: its path; without one that of ``stateDictPath()``.
+  /// - Throws: `CheckpointError` for a path that leads nowhere; `OptimizerError` for states that make no sense.
   public func optimizersLeftBehind(
     by report: KeyReport, of model: StateDict, at modelPath: String? = nil
   ) throws -> [OptimizerImpact] {
@@ -129,6 +130,8 @@ extension Checkpoint {
   }
 
   /// The optimizer's state at a path, with names from `source`.
+  ///
+  /// - Throws: `CheckpointError` for a path that leads nowhere; `OptimizerError` for what is no optimizer state.
   public func optimizerState(
     at path: String, source: ParameterNameSource, model: StateDict? = nil
   ) throws -> OptimizerState {

@@ -20,6 +20,7 @@ extension Checkpoint {
   /// - Parameters:
   ///   - place: the path of the state dict that is asked about; without one that of ``stateDictPath()``.
   ///   - model: that state dict.
+  /// - Throws: `CheckpointError` for a path that leads nowhere.
   public func optimizerOwners(
     of model: StateDict, at modelPath: String? = nil
   ) throws -> [OptimizerOwners] {

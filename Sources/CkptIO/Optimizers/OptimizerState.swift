@@ -143,6 +143,8 @@ extension Checkpoint {
   }
 
   /// All optimizers' states, named as far as the checkpoint itself tells.
+  ///
+  /// - Throws: `OptimizerError` for states that make no sense.
   public func optimizerStates() throws -> [OptimizerState] {
     try optimizerPaths().map { try optimizerState(at: $0) }
   }

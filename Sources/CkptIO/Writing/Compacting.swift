@@ -34,6 +34,8 @@ extension Checkpoint {
   /// Tensors that may share elements stay on one storage, tied weights are tied as before, and values,
   /// shapes and everything beside the tensors are the same. Strides stay, unless a tensor alone uses a part
   /// and steps over elements in it. A storage that something other than a plain tensor mentions stays whole.
+  ///
+  /// - Throws: `TensorError` for storages that cannot be laid out anew.
   @discardableResult
   public mutating func compact() throws -> CompactReport {
     guard document.format != .torchScript else {

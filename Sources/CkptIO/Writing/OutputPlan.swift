@@ -124,6 +124,7 @@ public struct OutputPlan: Sendable {
   /// - Parameter verifying: whether the checksums that the inputs recorded are compared on the way; if not,
   ///   they are taken over.
   /// - Returns: how many bytes were written.
+  /// - Throws: `FileError`; `ChecksumError` for a damaged storage; `CancelledError`; what computing tensors throws.
   @discardableResult
   public func write(
     replacingExisting: Bool = false, verifying: Bool = true,
@@ -136,6 +137,8 @@ public struct OutputPlan: Sendable {
   }
 
   /// The same in a task's thread of its own; if the task is cancelled, the target stays as it was.
+  ///
+  /// - Throws: as the form that waits; `CancelledError` if the task is cancelled.
   @discardableResult
   public func write(
     replacingExisting: Bool = false, verifying: Bool = true,
@@ -230,6 +233,8 @@ extension Checkpoint {
 
   /// Lays out what ``write(to:options:replacingExisting:cancellation:progress:)`` would write; no tensor
   /// is read.
+  ///
+  /// - Throws: `CheckpointError` for what the format cannot hold; `FileError` where the output cannot be.
   public func plan(
     writingTo path: String, options: WriteOptions = WriteOptions()
   ) throws -> OutputPlan {
@@ -249,6 +254,8 @@ extension Checkpoint {
   }
 
   /// How many bytes ``write(to:options:replacingExisting:cancellation:progress:)`` would write.
+  ///
+  /// - Throws: as ``plan(writingTo:options:)``.
   public func plannedByteCount(
     for path: String, options: WriteOptions = WriteOptions()
   ) throws -> Int {

@@ -9,6 +9,7 @@ extension StateDictDifference {
   ///   - a: what the first side is called.
   ///   - b: what the second side is called.
   ///   - write: is given the text piece by piece.
+  /// - Throws: what `write` throws.
   public func writeHTML(a: String, b: String, to write: (String) throws -> Void) rethrows {
     let changed = changed
     try write(HTMLText.head(title: "\(a) → \(b)"))

@@ -7,6 +7,7 @@ extension StateDictStatistics {
   /// - Parameters:
   ///   - title: what it is about, such as the file's name.
   ///   - write: is given the text piece by piece.
+  /// - Throws: what `write` throws.
   public func writeHTML(title: String, to write: (String) throws -> Void) rethrows {
     try write(HTMLText.head(title: "\(title): statistics"))
     let elements = entries.reduce(0) { $0 + $1.tensor.elementCount }

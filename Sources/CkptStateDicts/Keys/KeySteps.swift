@@ -188,6 +188,8 @@ extension StateDict {
   }
 
   /// The state dict with the keys left out that the steps leave out, the others under the names that they have.
+  ///
+  /// - Throws: as ``keyReport(_:)``.
   public func filter(by steps: [KeyStep]) throws -> (result: StateDict, report: KeyReport) {
     var report = try keyReport(steps)
     report.changes = report.changes.map { .init(old: $0.old, new: $0.new == nil ? nil : $0.old) }

@@ -27,6 +27,8 @@ extension StateDict {
   ///
   /// Rules are proposed by pairs of keys that differ in a prefix or in one dotted part and have the same
   /// shape; those that match most are taken, one after the other, and each is tried before it is believed.
+  ///
+  /// - Throws: what trying the rules throws: `StateDictError`.
   public func suggestedRenames(
     toFit reference: StateDict, strict: Bool = true
   ) throws -> RenameSuggestion? {

@@ -23,6 +23,8 @@ extension StateDict {
   }
 
   /// The part for which `isIncluded` says yes.
+  ///
+  /// - Throws: what `isIncluded` throws.
   public func filter(
     _ isIncluded: (_ key: String, _ value: Value) throws -> Bool
   ) rethrows -> StateDict {
@@ -55,6 +57,8 @@ extension StateDict {
   }
 
   /// What the rules would call the keys: old and new name of each that changes, in order.
+  ///
+  /// - Throws: `PatternError` for a rule that makes no sense; `StateDictError.keysCollide`, `.keysVanish`.
   public func renamed(_ rules: [KeyRename]) throws -> [(old: String, new: String)] {
     let rename = try Self.renamer(rules)
     return keys.compactMap { key in
@@ -79,6 +83,8 @@ extension StateDict {
   }
 
   /// The same values under the names that the rules give, one rule after the other.
+  ///
+  /// - Throws: `PatternError` for a rule that makes no sense; `StateDictError.keysCollide`, `.keysVanish`.
   public func renamingKeys(_ rules: [KeyRename]) throws -> StateDict {
     let rename = try Self.renamer(rules)
     var result = StateDict()

@@ -43,6 +43,8 @@ public final class Storage: Sendable {
   public var byteCount: Int { source.byteCount }
 
   /// The bytes of a range.
+  ///
+  /// - Throws: `FileError`, `ChecksumError`, and what a computed source throws.
   public func bytes(in range: Range<Int>) throws -> [UInt8] { try source.bytes(in: range) }
 }
 

@@ -217,11 +217,15 @@ extension Tensor {
   }
 
   /// A new tensor of those numbers, in row-major order.
+  ///
+  /// - Throws: `TensorError.badGeometry` if their count is not the product of the shape.
   public init(_ values: [Double], shape: [Int]) throws(TensorError) {
     try self.init(bits: values.map(\.bitPattern), .float64, shape)
   }
 
   /// A new tensor of those numbers, in row-major order.
+  ///
+  /// - Throws: `TensorError.badGeometry` if their count is not the product of the shape.
   public init(_ values: [Int64], shape: [Int]) throws(TensorError) {
     try self.init(bits: values, .int64, shape)
   }

@@ -25,11 +25,11 @@ public struct DataLoader: Sendable {
   /// Whether a picture that cannot be read is left out and listed, rather than an error.
   public var skipsBad: Bool
 
-  /// A loader.
+  /// A loader; without `threads` it uses as many as the machine runs at once.
   public init(
     _ folder: ImageFolder, transform: ImageTransform, batchSize: Int = 32,
     order: SampleOrder = .asFound, dropsLast: Bool = false, seed: UInt64 = 0,
-    threads: Int = Parallel.processorCount, lookAhead: Int = 2,
+    threads: Int? = nil, lookAhead: Int = 2,
     decoder: ImageDecoder = ImageDecoder(), skipsBad: Bool = false
   ) {
     self.folder = folder
@@ -38,7 +38,7 @@ public struct DataLoader: Sendable {
     self.order = order
     self.dropsLast = dropsLast
     self.seed = seed
-    self.threads = threads
+    self.threads = threads ?? Parallel.processorCount
     self.lookAhead = lookAhead
     self.decoder = decoder
     self.skipsBad = skipsBad

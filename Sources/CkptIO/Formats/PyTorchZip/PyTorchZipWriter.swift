@@ -39,6 +39,8 @@ enum PyTorchZipWriter: FormatWriter {
 
 extension Checkpoint {
   /// What is left of the checkpoint is the object at `at`, as the root.
+  ///
+  /// - Throws: `CheckpointError` for a path that leads nowhere.
   public mutating func extract(at: String) throws {
     graph.root = try resolve(at)
     isExtract = true
