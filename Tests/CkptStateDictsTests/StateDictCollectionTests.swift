@@ -51,6 +51,14 @@ import Testing
     #expect(StateDict(["caf\u{E9}": bias]) != StateDict(["cafe\u{301}": bias]))
   }
 
+  @Test func `An object that was not read from a file is equal to its copies alone`() {
+    let (object, other) = (OpaqueObject(summary: "int"), OpaqueObject(summary: "int"))
+    let stateDict: StateDict = ["n": .object(object)]
+    #expect(stateDict == stateDict)
+    #expect(stateDict == ["n": .object(object)])
+    #expect(stateDict != ["n": .object(other)])
+  }
+
   @Test func `Its description has a line for each key, and ends`() {
     #expect(
       StateDict(["fc.weight": weight, "fc.bias": bias]).description == """

@@ -13,6 +13,8 @@ public struct OpaqueObject: Sendable {
   /// What it looks like to PyTorch, if it is a tensor of a class of its own, or sparse.
   public let tensorLike: TensorLike?
   private let makeContent: (@Sendable () -> ObjectContent?)?
+  /// What the copies of one object share.
+  private let identity = ObjectIdentity()
 
   /// All that it is; nil if that is more than can be told, or not known.
   public var content: ObjectContent? { makeContent?() }
@@ -45,7 +47,16 @@ public struct OpaqueObject: Sendable {
     self.tensorLike = tensorLike
     makeContent = content
   }
+
+  /// Whether both are the same object of one document, or copies of one that was made here.
+  func isSame(as other: OpaqueObject) -> Bool {
+    guard let origin, let others = other.origin else { return identity === other.identity }
+    return origin.node == others.node && origin.document === others.document
+  }
 }
+
+/// Tells an object that was not read from a file from every other one.
+private final class ObjectIdentity: Sendable {}
 
 /// All that an object is: equal for two objects only if they are.
 public struct ObjectContent: Sendable {

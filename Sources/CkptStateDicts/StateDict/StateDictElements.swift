@@ -50,7 +50,8 @@ extension StateDict: Equatable {
   /// Whether both have the same keys in the same order, with the same contents; no file is read.
   ///
   /// Tensors are equal as ``CkptTensors/Tensor/hasSameContents(as:)`` says, other objects if they were read at the same
-  /// place. To compare numbers, see `StateDictDifference`. `metadata` does not count.
+  /// place, or are copies of one `OpaqueObject`. To compare numbers, see `StateDictDifference`. `metadata` does not
+  /// count.
   public static func == (left: StateDict, right: StateDict) -> Bool {
     left.count == right.count
       && zip(left.entries, right.entries).allSatisfy { own, other in
@@ -64,9 +65,7 @@ extension StateDict.Value {
     switch (self, other) {
     case (.tensor(let own), .tensor(let others)): own.hasSameContents(as: others)
     case (.object(let own), .object(let others)):
-      own.origin.map { origin in
-        origin.node == others.origin?.node && origin.document === others.origin?.document
-      } ?? false
+      own.isSame(as: others)
     default: false
     }
   }
