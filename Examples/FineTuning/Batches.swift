@@ -23,7 +23,8 @@ struct Batches {
   subscript(number: Int) -> (input: Variable, target: Variable) {
     get throws {
       let position = number % count
-      guard let input = tensors["\(position).input"], let target = tensors["\(position).target"] else {
+      guard let input = tensors["\(position).input"], let target = tensors["\(position).target"]
+      else {
         throw Complaint("there is no batch \(position)")
       }
       return (try Variable(input), try Variable(target))
