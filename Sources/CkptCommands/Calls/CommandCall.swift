@@ -15,8 +15,10 @@ struct CommandCall {
 
   /// The options, in order.
   private(set) var given: [Given] = []
-  /// The arguments for the parser: rename rules have become one hidden option that keeps their order.
-  private(set) var arguments: [String]
+  /// The arguments behind the program's name.
+  private let arguments: [String]
+  /// The files that the call reads.
+  let inputs = OpenInputs()
   /// The first argument that is no option of the command's; then the parser has the word.
   private var unknown: String?
   /// The command that the first argument names; nil where help is asked for, which is told of the whole tool.
@@ -36,38 +38,29 @@ struct CommandCall {
     let bySpelling = Dictionary(
       options.flatMap { option in option.spellings.map { ($0, option) } }
     ) { first, _ in first }
-    let ordersRules = bySpelling["--" + RenameOptions.ruleName] != nil
-    var result = [name]
     var rest = arguments.dropFirst()
     while let argument = rest.popFirst() {
-      if argument == "--" {
-        result += [argument] + rest
-        break
-      }
-      guard argument.hasPrefix("-"), argument != "-" else {
-        result.append(argument)
-        continue
-      }
+      if argument == "--" { break }
+      guard argument.hasPrefix("-"), argument != "-" else { continue }
       let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       let spelling = String(parts[0])
       guard let option = bySpelling[spelling] else {
         unknown = unknown ?? argument
-        result.append(argument)
         continue
       }
       var value = parts.count == 2 ? String(parts[1]) : nil
-      var words = [argument]
-      if option.takesValue, value == nil, let next = rest.popFirst() {
-        value = next
-        words.append(next)
-      }
+      if option.takesValue, value == nil { value = rest.popFirst() }
       given.append(Given(option: option, spelling: spelling, value: value))
-      if ordersRules, RenameOptions.names.contains(option.name), let value {
-        words = ["--\(RenameOptions.ruleName)=\(option.name):\(value)"]
-      }
-      result += words
     }
-    self.arguments = result
+  }
+
+  /// Carries the command out.
+  ///
+  /// - Throws: as ``command()``; what the command throws.
+  func run() throws {
+    var command = try command()
+    guard let planned = command as? any PlannedCommand else { return try command.run() }
+    try planned.planned(inputs).write()
   }
 
   /// The command with its options, all of which decide something.
@@ -94,7 +87,7 @@ struct CommandCall {
             .joined(separator: ", "))
       }
     }
-    var use = OptionUse()
+    var use = OptionUse(inputs)
     try checked.declareOptions(&use)
     try use.check(given)
     return command

@@ -24,9 +24,9 @@ package enum OptionCatalogue {
 
   /// The options of a call's command of which the command declares nothing.
   package static func undeclared(in arguments: [String]) throws -> [String] {
-    let command = try CommandCall(arguments).command()
-    guard let checked = command as? any CheckedCommand else { return [] }
-    var use = OptionUse()
+    let call = CommandCall(arguments)
+    guard let checked = try call.command() as? any CheckedCommand else { return [] }
+    var use = OptionUse(call.inputs)
     try checked.declareOptions(&use)
     return use.undeclared(of: CommandOption.all(of: type(of: checked)))
   }

@@ -21,30 +21,19 @@ extension ShowCommand: CheckedCommand {
   }
 }
 
-extension FilterCommand: CheckedCommand {
+extension KeyEditingCommand {
   func declareOptions(_ use: inout OptionUse) throws {
-    use.decide("at", RenameOptions.ruleName)
+    use.decide("at")
     use.decide(SelectionOptions.names)
-    // What renames is refused when it runs, with what to do.
-    use.decide(Array(RenameOptions.names))
+    // What renames is refused by filter when it runs, with what to do.
+    use.decide(RenameOptions.names)
     use.decide(
       ["optimizer"], if: !output.extract, otherwise: "--extract writes the state dict alone")
     try output.declare(in: &use, keepingFormatOf: file)
   }
 }
 
-extension RenameKeysCommand: CheckedCommand {
-  func declareOptions(_ use: inout OptionUse) throws {
-    use.decide("at", RenameOptions.ruleName)
-    use.decide(SelectionOptions.names)
-    use.decide(Array(RenameOptions.names))
-    use.decide(
-      ["optimizer"], if: !output.extract, otherwise: "--extract writes the state dict alone")
-    try output.declare(in: &use, keepingFormatOf: file)
-  }
-}
-
-extension RewriteCommand: CheckedCommand {
+extension RewriteCommand: PlannedCommand {
   func declareOptions(_ use: inout OptionUse) throws {
     try output.declare(in: &use, keepingFormatOf: file)
   }
@@ -52,9 +41,9 @@ extension RewriteCommand: CheckedCommand {
 
 extension CheckCommand: CheckedCommand {
   func declareOptions(_ use: inout OptionUse) {
-    use.decide("against", "model", "at", "min-loaded", "exact-dtype", RenameOptions.ruleName)
+    use.decide("against", "model", "at", "min-loaded", "exact-dtype")
     use.decide(SelectionOptions.names)
-    use.decide(Array(RenameOptions.names))
+    use.decide(RenameOptions.names)
     use.decide(["against-at"], if: against != nil, otherwise: "it belongs to --against")
     use.decide(["loaded"], if: !common.json, otherwise: "--json lists all keys")
   }
@@ -72,14 +61,14 @@ extension GetCommand: CheckedCommand {
   func declareOptions(_ use: inout OptionUse) { use.decide("at") }
 }
 
-extension SetCommand: CheckedCommand {
+extension SetCommand: PlannedCommand {
   func declareOptions(_ use: inout OptionUse) throws {
     use.decide("at", "value")
     try output.declare(in: &use, keepingFormatOf: file)
   }
 }
 
-extension DropCommand: CheckedCommand {
+extension DropCommand: PlannedCommand {
   func declareOptions(_ use: inout OptionUse) throws {
     use.decide("at")
     try output.declare(in: &use, keepingFormatOf: file)
@@ -92,8 +81,8 @@ extension ScanCommand: CheckedCommand {
 
 extension VerifyCommand: CheckedCommand {
   func declareOptions(_ use: inout OptionUse) {
-    use.decide("model", "dump", "at", RenameOptions.ruleName)
-    use.decide(Array(RenameOptions.names))
+    use.decide("model", "dump", "at")
+    use.decide(RenameOptions.names)
     use.decide(
       ["steps", "seed"], if: model != nil && dump == nil,
       otherwise: model == nil
@@ -123,13 +112,13 @@ extension HashCommand: CheckedCommand {
   }
 }
 
-extension CompactCommand: CheckedCommand {
+extension CompactCommand: PlannedCommand {
   func declareOptions(_ use: inout OptionUse) throws {
     try output.declare(in: &use, keepingFormatOf: file)
   }
 }
 
-extension ConvertCommand: CheckedCommand {
+extension ConvertCommand: PlannedCommand {
   func declareOptions(_ use: inout OptionUse) throws {
     use.decide("to-dtype")
     use.decide(SelectionOptions.names)
@@ -142,7 +131,7 @@ extension ConvertCommand: CheckedCommand {
   }
 }
 
-extension FoldCommand: CheckedCommand {
+extension FoldCommand: PlannedCommand {
   func declareOptions(_ use: inout OptionUse) throws {
     use.decide("at")
     use.decide(SelectionOptions.names)
@@ -150,7 +139,7 @@ extension FoldCommand: CheckedCommand {
   }
 }
 
-extension ShardCommand: CheckedCommand {
+extension ShardCommand: PlannedCommand {
   func declareOptions(_ use: inout OptionUse) throws {
     use.decide("at")
     try folderOutput.declare(in: &use, keepingFormatOf: file)

@@ -1,9 +1,9 @@
 internal import ArgumentParser
 internal import StateDictKit
 
-extension MergeCommand: CheckedCommand {
+extension MergeCommand: PlannedCommand {
   /// The options that only --method update takes, beside permissions.
-  private static let updating = Array(RenameOptions.names) + [RenameOptions.ruleName, "resize"]
+  private static let updating = RenameOptions.names + ["resize"]
   /// The options of methods that compute, beside their parameters.
   private static let computing = ["base", "layers", "on-nan", "to-dtype"]
 
@@ -13,9 +13,9 @@ extension MergeCommand: CheckedCommand {
     use.decide(SelectionOptions.names)
     use.decide(Self.computing)
     use.refuse(Self.updating, because: "it goes with --method update")
-    try output.declare(in: &use, keepingFormatOf: try firstInput())
+    try output.declare(in: &use, keepingFormatOf: try firstInput(use.inputs))
     if let recipePath {
-      let recipe = try MergeRecipe(contentsOf: recipePath)
+      let recipe = try use.inputs.recipe(recipePath)
       use.refuse(
         ["method", "at", "base"] + parameters,
         because: "a recipe says itself what is merged and how")
@@ -73,7 +73,7 @@ extension MergeCommand: CheckedCommand {
   }
 
   /// The file whose format the output keeps where its name does not say one.
-  private func firstInput() throws -> String? {
-    try recipePath.map { try MergeRecipe(contentsOf: $0).models.first } ?? files.first
+  private func firstInput(_ inputs: OpenInputs) throws -> String? {
+    try recipePath.map { try inputs.recipe($0).models.first } ?? files.first
   }
 }

@@ -19,6 +19,11 @@ struct OptionUse {
   }
 
   private(set) var roles: [String: Role] = [:]
+  /// The call's files, of which some decide what options are for.
+  let inputs: OpenInputs
+
+  /// Nothing is declared yet.
+  init(_ inputs: OpenInputs) { self.inputs = inputs }
 
   /// Permissions and matters of output, which may be given in vain.
   static let free: Set = [

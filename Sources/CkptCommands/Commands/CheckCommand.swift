@@ -63,7 +63,8 @@ struct CheckCommand: ParsableCommand {
     let zoo = try spec.map { try ModelZoo.standard.including($0) } ?? .standard
     let other = try against.map { try Checkpoint(contentsOf: $0).chosenStateDict(againstAt) }
     let all = try Checkpoint(contentsOf: file).chosenStateDict(at)
-    let rules = [KeyRule.step(.select(try selection.selection()))] + (try renames.keyRules())
+    let rules =
+      [KeyRule.step(.select(try selection.selection()))] + (try renames.keyRules(with: recipes))
     let (stateDict, keyReport) = try all.applying(all.steps(of: rules))
     try reportUnmatched(keyReport, of: file)
     try selection.checkIsNotEmpty(stateDict.count, of: all.count, in: file)
@@ -76,7 +77,7 @@ struct CheckCommand: ParsableCommand {
     var fold: FoldAdvice?
     var suggestions: [Suggested] = []
     // A suggestion holds for the file as it is: rules of the caller's own would have to come first.
-    if !passes, renames.rules.isEmpty, selection.isEverything {
+    if !passes, renames.isEmpty, recipes.recipe.isEmpty, selection.isEverything {
       suggestions = try Self.suggestions(for: all, toFit: reference, strict: isStrict)
       fold = try FoldAdvice(
         file, at: at, all, computed, toFit: reference, report: suggestions.first?.report ?? report)

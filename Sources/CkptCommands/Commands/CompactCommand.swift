@@ -27,13 +27,13 @@ struct CompactCommand: ParsableCommand {
     let bytes: Int
   }
 
-  func run() throws {
-    var checkpoint = try Checkpoint(contentsOf: file)
+  func planned(_ inputs: OpenInputs) throws -> PlannedOutput {
+    var checkpoint = try inputs.take(file)
     let place = output.extract ? try checkpoint.chosenPath(nil) : "/"
     // What is not written need not be small.
     let changed = try output.prepare(&checkpoint, at: place)
     let report = try checkpoint.compact()
-    try output.write(checkpoint, common: common) { show(report, changed, bytes: $0) }
+    return try output.planned(checkpoint, common: common) { show(report, changed, bytes: $0) }
   }
 
   private func show(_ report: CompactReport, _ changed: [PlainChange], bytes: Int) {

@@ -38,9 +38,11 @@ extension MergeCommand {
     }
   }
 
-  func runComputed() throws {
-    guard let kind = MergeMethod(name: method) else { return }
-    var checkpoint = try Checkpoint(contentsOf: files[0])
+  func plannedMerge(_ open: OpenInputs) throws -> PlannedOutput {
+    guard let kind = MergeMethod(name: method) else {
+      throw UsageError(description: "there is no method \"\(method)\"")
+    }
+    var checkpoint = try open.take(files[0])
     let place = try checkpoint.chosenPath(at)
     var inputs = [MergeInput(name: files[0], stateDict: try checkpoint.stateDict(at: place))]
     var opened = [checkpoint]
@@ -68,17 +70,17 @@ extension MergeCommand {
     merge.selection = try selection.selection()
     try merging.apply(to: &merge, takers: inputs.indices.filter { $0 != base }, seed: resizing.seed)
     let result = try merge.merged()
-    try write(
+    return try planned(
       result, into: &checkpoint, at: place, inputs: inputs.map(\.name),
       base: base.map { inputs[$0].name }, seed: kind.isRandom ? resizing.seed : nil)
   }
 
-  /// Puts the merged state dict into the checkpoint of the first file, writes it and reports.
-  func write(
+  /// Puts the merged state dict into the checkpoint of the first file and lays it out.
+  private func planned(
     _ result: StateDictMerge.Result, into checkpoint: inout Checkpoint, at place: String,
     inputs: [String], base: String?, seed: UInt64?, method: String? = nil,
     carryingFilesOf source: String? = nil
-  ) throws {
+  ) throws -> PlannedOutput {
     let method = method ?? self.method
     for weight in result.partwise {
       Messages.warn(
@@ -93,7 +95,8 @@ extension MergeCommand {
       Messages.warn("\(head.key) of \(head.input) is its \(head.embedding)")
     }
     let (changed, separated) = try output.put(result.stateDict, into: &checkpoint, at: place)
-    try output.write(checkpoint, common: common, at: place, carryingFilesOf: source) { bytes in
+    return try output.planned(checkpoint, common: common, at: place, carryingFilesOf: source) {
+      bytes in
       let lost = MergeLossReport(result)
       guard common.json else {
         lost.show()
@@ -123,12 +126,12 @@ extension MergeCommand {
   }
 
   /// Adds adapters to a base.
-  func runLowRank() throws {
+  func plannedLowRank(_ inputs: OpenInputs) throws -> PlannedOutput {
     guard files.count >= 2 else {
       throw UsageError(description: "lora needs a base and at least one adapter")
     }
     let scale = try MergingOptions.number(merging.scale, option: "scale")
-    var checkpoint = try Checkpoint(contentsOf: files[0])
+    var checkpoint = try inputs.take(files[0])
     let place = try checkpoint.chosenPath(at)
     let adapters = try files.dropFirst().map { try AdapterFile.adapter($0, at: otherAt) }
     for adapter in adapters where !adapter.unknownFields.isEmpty {
@@ -145,7 +148,7 @@ extension MergeCommand {
       Messages.warn(
         "no alpha in the adapter: --scale alone says how much it counts (\(adapter.name))")
     }
-    try write(
+    return try planned(
       result, into: &checkpoint, at: place, inputs: files, base: files[0], seed: nil)
   }
 
@@ -162,18 +165,18 @@ extension MergeCommand {
   }
 
   /// Carries out a recipe; the result is a state dict alone.
-  func runRecipe(_ path: String) throws {
-    let recipe = try MergeRecipe(contentsOf: path)
+  func plannedRecipe(_ path: String, _ inputs: OpenInputs) throws -> PlannedOutput {
+    let recipe = try inputs.recipe(path)
     var options = StateDictMerge(method: recipe.method, inputs: [])
     try merging.applyCommon(to: &options, seed: resizing.seed)
     var opened: [String: Checkpoint] = [:]
-    for model in recipe.models { opened[model] = try Checkpoint(contentsOf: model) }
+    for model in recipe.models { opened[model] = try inputs.take(model) }
     let identities = opened.mapValues { AnyHashable($0.inputIdentity) }
     let result = try recipe.merged(
       options: options, identify: { identities[$0] },
       load: { try (opened[$0] ?? Checkpoint(contentsOf: $0)).chosenStateDict(otherAt) })
     var checkpoint = try Checkpoint(result.stateDict)
-    try write(
+    return try planned(
       result, into: &checkpoint, at: "/", inputs: recipe.models, base: nil,
       seed: recipe.method.isRandom ? resizing.seed : nil, method: recipe.method.name,
       carryingFilesOf: recipe.models.first)

@@ -93,10 +93,11 @@ struct CastOptions: ParsableArguments {
 
 /// The way of a checkpoint to another format.
 private func convert(
-  _ file: String, at: String?, dtype: ElementType? = nil, selection: SelectionOptions? = nil,
+  _ file: String, of inputs: OpenInputs, at: String?, dtype: ElementType? = nil,
+  selection: SelectionOptions? = nil,
   cast: CastOptions? = nil, output: OutputOptions, common: CommonOptions
-) throws {
-  var checkpoint = try Checkpoint(contentsOf: file)
+) throws -> PlannedOutput {
+  var checkpoint = try inputs.take(file)
   let source = checkpoint.format
   var place = try at ?? (output.extract ? checkpoint.chosenPath(nil) : nil)
   var tallies: [(key: String, tally: ConversionTally)] = []
@@ -131,7 +132,7 @@ private func convert(
   let count =
     try (try? checkpoint.stateDict(at: written ?? "/"))?.tensors.count
     ?? checkpoint.reachableTensorCount()
-  try output.write(plan, common: common) { bytes in
+  return PlannedOutput(plan, output, common) { bytes in
     let losses = tallies.map { key, tally in
       ConvertReport.Loss(
         key: key, overflowed: tally.losses.overflowed, vanished: tally.losses.vanished)
@@ -166,9 +167,9 @@ struct ConvertCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
   @OptionGroup var common: CommonOptions
 
-  func run() throws {
+  func planned(_ inputs: OpenInputs) throws -> PlannedOutput {
     try convert(
-      file, at: at, dtype: toDtype.map { try SelectionOptions.elementType($0) },
+      file, of: inputs, at: at, dtype: toDtype.map { try SelectionOptions.elementType($0) },
       selection: selection, cast: cast, output: output, common: common)
   }
 }
@@ -199,8 +200,8 @@ struct ShardCommand: ParsableCommand {
     return output
   }
 
-  func run() throws {
-    try convert(file, at: at, output: folderOutput, common: common)
+  func planned(_ inputs: OpenInputs) throws -> PlannedOutput {
+    try convert(file, of: inputs, at: at, output: folderOutput, common: common)
   }
 }
 
@@ -225,7 +226,7 @@ struct JoinCommand: ParsableCommand {
 
   func run() throws {
     guard indexOnly else {
-      return try convert(file, at: nil, output: output, common: common)
+      return try convert(file, of: OpenInputs(), at: nil, output: output, common: common).write()
     }
     let index = try ShardSet(file, indexName: output.output)
     func show(_ bytes: Int) {
@@ -241,6 +242,6 @@ struct JoinCommand: ParsableCommand {
     }
     // Written before: nothing is left to do, so that a plan can be run again.
     if try !output.force && index.isThere() { return show(0) }
-    try output.write(index.plan, common: common, then: show)
+    try PlannedOutput(index.plan, output, common, show: show).write()
   }
 }

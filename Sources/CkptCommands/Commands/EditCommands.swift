@@ -120,50 +120,65 @@ func reportSplit(_ stateDict: StateDict, keeping keys: [String], casting: Bool =
   }
 }
 
-private func edit(
-  _ file: String, at: String?, selection: SelectionOptions, rules: [KeyRule],
-  keepsNames: Bool = false, optimizer: OptimizerOptions, output: OutputOptions,
-  common: CommonOptions
-) throws {
-  var checkpoint = try Checkpoint(contentsOf: file)
-  let place = try checkpoint.chosenPath(at)
-  let rules = [KeyRule.step(.select(try selection.selection()))] + rules
-  var optimizers: [OptimizerEdit] = []
-  var report: KeyReport
-  var changed: [PlainChange] = []
-  var separated: [OutputOptions.Separated] = []
-  if try checkpoint.hasOptimizer(at: place) {
-    if !output.extract {
-      separated = OutputOptions.tell(try checkpoint.separateOptimizer(at: place))
+/// A command that chooses and renames keys.
+protocol KeyEditingCommand: PlannedCommand {
+  var file: String { get }
+  var at: String? { get }
+  var selection: SelectionOptions { get }
+  var optimizer: OptimizerOptions { get }
+  var output: OutputOptions { get }
+  var common: CommonOptions { get }
+}
+
+extension KeyEditingCommand {
+  /// Applies the selection and the rules.
+  ///
+  /// - Parameter keepsNames: whether what is kept keeps its name, whatever the rules call it.
+  fileprivate func edited(
+    by rules: [KeyRule], keepsNames: Bool = false, _ inputs: OpenInputs
+  ) throws -> PlannedOutput {
+    var checkpoint = try inputs.take(file)
+    let place = try checkpoint.chosenPath(at)
+    let rules = [KeyRule.step(.select(try selection.selection()))] + rules
+    var optimizers: [OptimizerEdit] = []
+    var report: KeyReport
+    var changed: [PlainChange] = []
+    var separated: [OutputOptions.Separated] = []
+    if try checkpoint.hasOptimizer(at: place) {
+      if !output.extract {
+        separated = OutputOptions.tell(try checkpoint.separateOptimizer(at: place))
+      }
+      (report, optimizers) = try editOptimizer(&checkpoint, at: place, rules, optimizer)
+      try reportUnmatched(report, of: file)
+      try selection.checkIsNotEmpty(report.kept.count, of: report.changes.count, in: file)
+      changed = try output.prepare(&checkpoint, at: place)
+    } else {
+      let all = try checkpoint.stateDict(at: place)
+      let result: StateDict
+      let steps = try all.steps(of: rules)
+      (result, report) = try keepsNames ? all.filter(by: steps) : all.applying(steps)
+      try reportUnmatched(report, of: file)
+      try selection.checkIsNotEmpty(result.count, of: all.count, in: file)
+      if report.kept.count < all.count { try reportSplit(all, keeping: report.kept) }
+      if !output.extract {
+        optimizers = try optimizer.apply(to: &checkpoint, report, of: all, at: place)
+      }
+      (changed, separated) = try output.put(result, into: &checkpoint, at: place)
     }
-    (report, optimizers) = try editOptimizer(&checkpoint, at: place, rules, optimizer)
-    try reportUnmatched(report, of: file)
-    try selection.checkIsNotEmpty(report.kept.count, of: report.changes.count, in: file)
-    changed = try output.prepare(&checkpoint, at: place)
-  } else {
-    let all = try checkpoint.stateDict(at: place)
-    let result: StateDict
-    let steps = try all.steps(of: rules)
-    (result, report) = try keepsNames ? all.filter(by: steps) : all.applying(steps)
-    try reportUnmatched(report, of: file)
-    try selection.checkIsNotEmpty(result.count, of: all.count, in: file)
-    if report.kept.count < all.count { try reportSplit(all, keeping: report.kept) }
-    if !output.extract {
-      optimizers = try optimizer.apply(to: &checkpoint, report, of: all, at: place)
+    let counts = EditCounts(report)
+    if !common.json, !output.dryRun { report = KeyReport() }
+    let (told, edits) = (report, optimizers)
+    return try output.planned(checkpoint, common: common, at: place, carryingFilesOf: file) {
+      bytes in
+      if common.json {
+        return showJSON(
+          EditReport(
+            file: file, at: place, output: output, report: told, optimizers: edits,
+            separated: separated, plain: changed, bytes: bytes))
+      }
+      if output.dryRun { printKeyTable(told) }
+      print(counts.summary(edits, output, bytes: bytes))
     }
-    (changed, separated) = try output.put(result, into: &checkpoint, at: place)
-  }
-  let counts = EditCounts(report)
-  if !common.json, !output.dryRun { report = KeyReport() }
-  try output.write(checkpoint, common: common, at: place, carryingFilesOf: file) { bytes in
-    if common.json {
-      return showJSON(
-        EditReport(
-          file: file, at: place, output: output, report: report, optimizers: optimizers,
-          separated: separated, plain: changed, bytes: bytes))
-    }
-    if output.dryRun { printKeyTable(report) }
-    print(counts.summary(optimizers, output, bytes: bytes))
   }
 }
 
@@ -191,7 +206,7 @@ private func editOptimizer(
   return (report, [edit])
 }
 
-struct FilterCommand: ParsableCommand {
+struct FilterCommand: KeyEditingCommand {
   static let configuration = CommandConfiguration(
     commandName: "filter", abstract: "Keep the selected keys; everything else in the file stays.",
     discussion: """
@@ -208,19 +223,16 @@ struct FilterCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
   @OptionGroup var common: CommonOptions
 
-  func run() throws {
-    let rules = try renames.keyRules()
-    guard rules.allSatisfy({ if case .recipe = $0 { true } else { false } }) else {
+  func planned(_ inputs: OpenInputs) throws -> PlannedOutput {
+    guard renames.isEmpty else {
       throw UsageError(
         description: "filter does not rename", hint: "rename-keys takes the same options")
     }
-    try edit(
-      file, at: at, selection: selection, rules: rules, keepsNames: true, optimizer: optimizer,
-      output: output, common: common)
+    return try edited(by: renames.keyRules(with: recipes), keepsNames: true, inputs)
   }
 }
 
-struct RenameKeysCommand: ParsableCommand {
+struct RenameKeysCommand: KeyEditingCommand {
   static let configuration = CommandConfiguration(
     commandName: "rename-keys",
     abstract: "Rename keys, and the modules' metadata with them; rules apply in the order given.",
@@ -235,16 +247,14 @@ struct RenameKeysCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
   @OptionGroup var common: CommonOptions
 
-  func run() throws {
-    let rules = try renames.keyRules()
+  func planned(_ inputs: OpenInputs) throws -> PlannedOutput {
+    let rules = try renames.keyRules(with: recipes)
     guard !rules.isEmpty else {
       throw UsageError(
         description: "no rule says how to rename",
         hint: "such as --strip-prefix module. or --recipe data-parallel")
     }
-    try edit(
-      file, at: at, selection: selection, rules: rules, optimizer: optimizer,
-      output: output, common: common)
+    return try edited(by: rules, inputs)
   }
 }
 
@@ -256,10 +266,10 @@ struct RewriteCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
   @OptionGroup var common: CommonOptions
 
-  func run() throws {
-    var checkpoint = try Checkpoint(contentsOf: file)
+  func planned(_ inputs: OpenInputs) throws -> PlannedOutput {
+    var checkpoint = try inputs.take(file)
     let changed = try output.prepare(&checkpoint, at: "/")
-    try output.write(checkpoint, common: common) { bytes in
+    return try output.planned(checkpoint, common: common) { bytes in
       guard common.json else {
         return print(EditCounts(KeyReport()).summary([], output, bytes: bytes))
       }

@@ -39,8 +39,8 @@ struct FoldCommand: ParsableCommand {
     let bytes: Int
   }
 
-  func run() throws {
-    var checkpoint = try Checkpoint(contentsOf: file)
+  func planned(_ inputs: OpenInputs) throws -> PlannedOutput {
+    var checkpoint = try inputs.take(file)
     var place = try at ?? checkpoint.stateDictPath()
     let all = try checkpoint.stateDict(at: place)
     let chosen = try selection.apply(to: try candidates(in: all), of: file)
@@ -59,7 +59,7 @@ struct FoldCommand: ParsableCommand {
       try checkpoint.replaceStateDict(at: place, with: result)
     }
     let changed = try output.prepare(&checkpoint, at: place)
-    try output.write(checkpoint, common: common, at: place, carryingFilesOf: file) {
+    return try output.planned(checkpoint, common: common, at: place, carryingFilesOf: file) {
       show(report, at: place, changed, bytes: $0)
     }
   }

@@ -47,12 +47,12 @@ struct MergeCommand: ParsableCommand {
     }
   }
 
-  func run() throws {
-    if let recipePath { return try runRecipe(recipePath) }
-    switch method {
-    case "update": try runUpdate()
-    case "lora": try runLowRank()
-    default: try runComputed()
+  func planned(_ inputs: OpenInputs) throws -> PlannedOutput {
+    if let recipePath { return try plannedRecipe(recipePath, inputs) }
+    return switch method {
+    case "update": try plannedUpdate(inputs)
+    case "lora": try plannedLowRank(inputs)
+    default: try plannedMerge(inputs)
     }
   }
 }

@@ -40,15 +40,15 @@ private struct ChangeReport: Encodable {
 }
 
 private func change(
-  _ file: String, output: OutputOptions, common: CommonOptions,
+  _ file: String, of inputs: OpenInputs, output: OutputOptions, common: CommonOptions,
   _ body: (inout Checkpoint) throws -> [ObjectChange]
-) throws {
-  var checkpoint = try Checkpoint(contentsOf: file)
+) throws -> PlannedOutput {
+  var checkpoint = try inputs.take(file)
   // Found first: what is changed may be the state dict itself.
   let place = output.extract ? try checkpoint.chosenPath(nil) : "/"
   let changes = try body(&checkpoint)
   let plain = try output.prepare(&checkpoint, at: place)
-  try output.write(checkpoint, common: common) { bytes in
+  return try output.planned(checkpoint, common: common) { bytes in
     guard !common.json else {
       let all = changes.map {
         ChangeReport.Change(at: $0.path, before: $0.before, after: $0.after)
@@ -81,9 +81,9 @@ struct SetCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
   @OptionGroup var common: CommonOptions
 
-  func run() throws {
+  func planned(_ inputs: OpenInputs) throws -> PlannedOutput {
     let value = try JSONValue(parsing: value)
-    try change(file, output: output, common: common) { checkpoint in
+    return try change(file, of: inputs, output: output, common: common) { checkpoint in
       [try checkpoint.setValue(at: at, to: value)]
     }
   }
@@ -98,8 +98,8 @@ struct DropCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
   @OptionGroup var common: CommonOptions
 
-  func run() throws {
-    try change(file, output: output, common: common) { checkpoint in
+  func planned(_ inputs: OpenInputs) throws -> PlannedOutput {
+    try change(file, of: inputs, output: output, common: common) { checkpoint in
       try checkpoint.removeValues(at: at)
     }
   }

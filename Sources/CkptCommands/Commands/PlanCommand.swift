@@ -2,51 +2,6 @@ internal import ArgumentParser
 internal import Foundation
 internal import StateDictKit
 
-/// Stops a command where it would begin to write, and says what it would write.
-enum JobPlanner {
-  /// What a command came to.
-  struct Planned: Error {
-    let plan: OutputPlan
-    /// The output as it was named.
-    let path: String
-  }
-
-  @TaskLocal static var isPlanning = false
-
-  /// The commands whose output is a state dict, so that its shards are independent work.
-  static let commands = ["filter", "rename-keys", "merge", "convert", "fold", "shard"]
-
-  /// Runs a command up to where it would write.
-  static func plan(_ arguments: [String]) throws -> Planned {
-    guard let name = arguments.first, commands.contains(name) else {
-      throw UsageError(
-        description: "there is no plan for \"\(arguments.first ?? "")\"",
-        hint: "there is one for: " + commands.joined(separator: ", "))
-    }
-    do {
-      let call = CommandCall(arguments)
-      if let idle = call.given.first(where: { ["job", "dry-run"].contains($0.option.name) }) {
-        throw UsageError(
-          description:
-            "\(idle.spelling) decides nothing here: a plan says what jobs there are, and writes nothing"
-        )
-      }
-      var command = try call.command()
-      try $isPlanning.withValue(true) { try command.run() }
-    } catch let planned as Planned {
-      return planned
-    }
-    throw UsageError(description: "\"\(name)\" writes nothing with these options")
-  }
-
-  /// An argument as a shell must be given it.
-  static func quoted(_ argument: String) -> String {
-    let plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@%+=:,./_-"
-    if !argument.isEmpty, argument.allSatisfy({ plain.contains($0) }) { return argument }
-    return "'" + argument.replacingOccurrences(of: "'", with: "'\\''") + "'"
-  }
-}
-
 struct PlanCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "plan",
@@ -81,40 +36,56 @@ struct PlanCommand: ParsableCommand {
     let count = try Self.takeJobs(&rest)
     let json = rest.contains("--json")
     rest.removeAll { $0 == "--json" }
-    let planned = try JobPlanner.plan(rest)
-    let plan = planned.plan
-    guard plan.isFolder, !plan.shards.isEmpty, OutputPart(number: 1, of: count) != nil else {
+    let planned = try Self.planned(rest)
+    guard let jobs = planned.plan.jobs(count) else {
       throw UsageError(
         description: "only a sharded output is independent work",
         hint: "let OUT be DIR/, or end with .safetensors.index.json or .bin.index.json")
     }
-    if plan.replaces, !rest.contains("--force") {
+    let plan = planned.plan
+    let output = planned.output
+    if plan.replaces, !output.force {
       throw FileError(
-        .cannotCreate, "exists already", path: planned.path, hint: "\(.replaceExisting) replaces it"
-      )
+        .cannotCreate, "exists already", path: output.output,
+        hint: "\(.replaceExisting) replaces it")
     }
     let program = CommandLine.arguments.first ?? "ckpt"
-    let jobs = (1...min(count, plan.shards.count)).compactMap { number in
-      OutputPart(number: number, of: min(count, plan.shards.count))
+    let lines = jobs.map { job in
+      Report.Job(
+        command: [program] + rest + ["--job", job.part.description],
+        files: job.shards.map(\.name), bytes: job.byteCount)
     }
-    let lines = jobs.map { part in
-      let shards = plan.shards(of: part)
-      return Report.Job(
-        command: [program] + rest + ["--job", part.description], files: shards.map(\.name),
-        bytes: shards.reduce(0) { $0 + $1.byteCount })
-    }
-    let index = plan.shards.count < plan.files.count ? plan.files.last : nil
-    let join = index.map { index in
+    let join = plan.index.map { index in
       [program, "join", "--index-only", plan.path, "-o", plan.path + "/" + index.name]
-        + (rest.contains("--force") ? ["--force"] : [])
+        + (output.force ? ["--force"] : [])
     }
     if json {
       return try printJSON(
-        Report(output: planned.path, format: plan.format.rawValue, jobs: lines, join: join))
+        Report(output: output.output, format: plan.format.rawValue, jobs: lines, join: join))
     }
     for line in lines.map(\.command) + [join].compactMap(\.self) {
-      print(line.map(JobPlanner.quoted).joined(separator: " "))
+      print(line.map(Shell.quoted).joined(separator: " "))
     }
+  }
+
+  /// The commands whose output is a state dict, so that its shards are independent work.
+  private static let commands = ["filter", "rename-keys", "merge", "convert", "fold", "shard"]
+
+  /// What a command would write.
+  private static func planned(_ arguments: [String]) throws -> PlannedOutput {
+    let refusal = UsageError(
+      description: "there is no plan for \"\(arguments.first ?? "")\"",
+      hint: "there is one for: " + commands.joined(separator: ", "))
+    guard let name = arguments.first, commands.contains(name) else { throw refusal }
+    let call = CommandCall(arguments)
+    if let idle = call.given.first(where: { ["job", "dry-run"].contains($0.option.name) }) {
+      throw UsageError(
+        description:
+          "\(idle.spelling) decides nothing here: a plan says what jobs there are, and writes nothing"
+      )
+    }
+    guard let command = try call.command() as? any PlannedCommand else { throw refusal }
+    return try command.planned(call.inputs)
   }
 
   /// Takes `--jobs N` out of the arguments.

@@ -44,10 +44,10 @@ private struct UpdateOutcome: Encodable {
 
 extension MergeCommand {
   /// Lets the selected keys of each OTHER take the place of BASE's.
-  func runUpdate() throws {
-    let keyRules = try renames.keyRules()
+  func plannedUpdate(_ inputs: OpenInputs) throws -> PlannedOutput {
+    let keyRules = try renames.keyRules(with: recipes)
     let rules = try resizing.rules()
-    var checkpoint = try Checkpoint(contentsOf: files[0])
+    var checkpoint = try inputs.take(files[0])
     let place = try checkpoint.chosenPath(at)
     var merged = try checkpoint.stateDict(at: place)
     var total = UpdateReport()
@@ -96,8 +96,9 @@ extension MergeCommand {
     }
     for mismatch in total.skipped { Messages.warn("skipped: \(mismatch)") }
     let (changed, separated) = try output.put(merged, into: &checkpoint, at: place)
-    try output.write(checkpoint, common: common, at: place) {
-      show(total, at: place, separated, changed: changed, bytes: $0)
+    let done = total
+    return try output.planned(checkpoint, common: common, at: place) {
+      show(done, at: place, separated, changed: changed, bytes: $0)
     }
   }
 

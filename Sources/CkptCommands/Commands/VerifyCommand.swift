@@ -72,7 +72,7 @@ struct VerifyCommand: ParsableCommand {
 
   private func stateDict() throws -> StateDict {
     let all = try Checkpoint(contentsOf: file).chosenStateDict(at)
-    let (stateDict, report) = try all.applying(all.steps(of: renames.keyRules()))
+    let (stateDict, report) = try all.applying(all.steps(of: renames.keyRules(with: recipes)))
     try reportUnmatched(report, of: file)
     return stateDict
   }

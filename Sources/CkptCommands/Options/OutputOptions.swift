@@ -165,7 +165,7 @@ struct OutputOptions: ParsableArguments {
     use.decide("output", "format", "plain")
     let asked = format.flatMap(Checkpoint.Format.init(rawValue:))
     let written = try OutputName(output).format(
-      asked, keeping: input.map { try Checkpoint(contentsOf: $0).format } ?? .pytorchZip)
+      asked, keeping: input.map { try use.inputs.format(of: $0) } ?? .pytorchZip)
     use.decide(
       ["max-size", "job"], if: written.isSharded,
       otherwise: "\(output) is one file; DIR/ and NAME.safetensors.index.json are shards")
@@ -213,50 +213,22 @@ struct OutputOptions: ParsableArguments {
     return plan
   }
 
-  /// Writes the checkpoint, unless this is a dry run, and then shows what was done.
+  /// Lays out what is written of a checkpoint, and tells what it lacks.
   ///
   /// - Parameters:
   ///   - at: where its state dict is, for formats that hold nothing else; nil finds it.
   ///   - source: the input whose folder's files go with a model; nil is the checkpoint's own.
-  ///   - show: prints, told the number of bytes. It cannot throw: what can fail comes before the first byte.
-  func write(
+  ///   - show: prints when all is written, told the number of bytes.
+  func planned(
     _ checkpoint: Checkpoint, common: CommonOptions, at: String? = nil,
-    carryingFilesOf source: String? = nil, then show: (Int) -> Void
-  ) throws {
+    carryingFilesOf source: String? = nil, then show: @escaping (Int) -> Void
+  ) throws -> PlannedOutput {
     let plan = try plan(checkpoint, at: at, carryingFilesOf: source)
     for (path, what) in plan.report.dropped { Messages.warn("left out: \(path): \(what)") }
     for (key, kept) in plan.report.tied { Messages.warn("tied: \(key) is \(kept), written once") }
     for key in plan.report.copied { Messages.warn("\(key) shared elements, and is a copy now") }
     for key in plan.report.lostMetadata { Messages.warn("left out: metadata \(key)") }
-    try write(plan, common: common, then: show)
-  }
-
-  /// Writes what is planned, unless this is a dry run, and then shows what was done, which cannot fail.
-  func write(_ plan: OutputPlan, common: CommonOptions, then show: (Int) -> Void) throws {
-    show(try write(plan, common: common))
-  }
-
-  private func write(_ plan: OutputPlan, common: CommonOptions) throws -> Int {
-    if JobPlanner.isPlanning { throw JobPlanner.Planned(plan: plan, path: output) }
-    let part = job.flatMap { OutputPart($0) }
-    if dryRun {
-      if let part { return plan.shards(of: part).reduce(0) { $0 + $1.byteCount } }
-      if !force, plan.replaces { Messages.warn("\(output) exists already; --force replaces it") }
-      return plan.byteCount
-    }
-    let cancellation = Cancellation()
-    let watch = SignalWatch(cancellation, exitStatus: ExitStatus.of(.interrupted))
-    defer { withExtendedLifetime(watch) {} }
-    let bar = common.noProgress ? nil : ProgressBar(total: plan.byteCount)
-    defer { bar?.finish() }
-    if let part {
-      return try plan.write(
-        part, replacingExisting: force, verifying: !noVerify, cancellation: cancellation,
-        progress: { bar?.advance(by: $0) })
-    }
-    return try plan.write(
-      replacingExisting: force, verifying: !noVerify, cancellation: cancellation,
-      counting: { bar?.advance(by: $0) })
+    return PlannedOutput(plan, self, common, show: show)
   }
 }
 
@@ -293,9 +265,15 @@ final class ProgressBar: Sendable {
     state = Mutex(State(last: .now + .milliseconds(900)))
   }
 
-  func advance(by count: Int) {
+  /// Draws how far writing has come.
+  func show(_ progress: WorkProgress) { draw { $0 = progress.completed } }
+
+  /// Draws that so many bytes more are done.
+  func advance(by count: Int) { draw { $0 += count } }
+
+  private func draw(_ change: (inout Int) -> Void) {
     state.withLock { state in
-      state.done += count
+      change(&state.done)
       let now = ContinuousClock.now
       guard now >= state.last + .milliseconds(100) else { return }
       state.last = now

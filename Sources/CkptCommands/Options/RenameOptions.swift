@@ -1,68 +1,111 @@
-internal import CkptPatterns
 internal import ArgumentParser
+internal import CkptPatterns
 internal import Foundation
 internal import StateDictKit
+internal import Synchronization
 
-/// How keys are to be called.
+/// The value of an option, with a number by which values of several options can be put in the order given.
 ///
-/// The rules apply in the order given, which the parser would not keep across different options: before
-/// it sees them, ``CommandCall`` turns each into one hidden option that it does keep in order.
+/// The parser keeps the order of one option's values, not that of different options; but it transforms the values in
+/// the order given, so numbers that are taken there are in that order. Where it parses a call more than once, the
+/// numbers of each time are in order.
+struct OrderedValue: Sendable {
+  let number: Int
+  let text: String
+
+  private static let count = Atomic<Int>(0)
+
+  /// Takes the next number.
+  init(_ text: String) {
+    number = Self.count.add(1, ordering: .relaxed).newValue
+    self.text = text
+  }
+}
+
+/// How keys are to be called; the rules apply in the order given, also across options.
 struct RenameOptions: ParsableArguments {
-  @Option(help: "Take P away where a key begins with it.")
-  var stripPrefix: [String] = []
+  @Option(
+    parsing: .unconditionalSingleValue, help: "Take P away where a key begins with it.",
+    transform: OrderedValue.init)
+  var stripPrefix: [OrderedValue] = []
 
-  @Option(help: "Put P before each key.")
-  var addPrefix: [String] = []
+  @Option(
+    parsing: .unconditionalSingleValue, help: "Put P before each key.",
+    transform: OrderedValue.init)
+  var addPrefix: [OrderedValue] = []
 
-  @Option(help: "Where a key begins with OLD, let NEW stand instead: OLD=NEW.")
-  var replacePrefix: [String] = []
+  @Option(
+    parsing: .unconditionalSingleValue,
+    help: "Where a key begins with OLD, let NEW stand instead: OLD=NEW.",
+    transform: OrderedValue.init)
+  var replacePrefix: [OrderedValue] = []
 
-  @Option(help: "Let NEW stand for each OLD: OLD=NEW; \\= is an equals sign in OLD.")
-  var replace: [String] = []
+  @Option(
+    parsing: .unconditionalSingleValue,
+    help: "Let NEW stand for each OLD: OLD=NEW; \\= is an equals sign in OLD.",
+    transform: OrderedValue.init)
+  var replace: [OrderedValue] = []
 
-  @Option(help: "Let TEMPLATE ($1, ${name}) stand for each match: 'RE=>TEMPLATE'.")
-  var regex: [String] = []
+  @Option(
+    parsing: .unconditionalSingleValue,
+    help: "Let TEMPLATE ($1, ${name}) stand for each match: 'RE=>TEMPLATE'.",
+    transform: OrderedValue.init)
+  var regex: [OrderedValue] = []
 
-  @Option(help: "A YAML or JSON file that maps old keys to new ones.")
-  var map: [String] = []
+  @Option(
+    parsing: .unconditionalSingleValue,
+    help: "A YAML or JSON file that maps old keys to new ones.", transform: OrderedValue.init)
+  var map: [OrderedValue] = []
 
-  @Option(name: .customLong("rename-rule"), help: .hidden)
-  var rules: [String] = []
-
-  /// The options that are rules; ``CommandCall`` makes each the hidden one.
-  static let names: Set = [
+  /// The options that are rules, with those of ``RecipeOptions``.
+  static let names = [
     "strip-prefix", "add-prefix", "replace-prefix", "replace", "regex", "map", "recipe",
   ]
-  /// The hidden option.
-  static let ruleName = "rename-rule"
 
-  /// The rules, in order.
-  func keyRules() throws -> [KeyRule] {
-    try rules.map { rule in
-      let parts = rule.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-      let value = parts.count == 2 ? String(parts[1]) : ""
-      switch parts.first {
-      case "strip-prefix": return .step(.rename(.stripPrefix(value)))
-      case "add-prefix": return .step(.rename(.addPrefix(value)))
-      case "replace-prefix":
-        let (old, new) = try KeyRename.pair(value)
-        return .step(.rename(.replacePrefix(old, with: new)))
-      case "replace":
-        let (old, new) = try KeyRename.pair(value)
-        return .step(.rename(.replace(old, with: new)))
-      case "regex": return .step(.rename(try KeyRename.regexRule(value)))
-      case "map": return .step(.rename(.map(try RecipeBook.keyMap(path: value))))
-      case "recipe": return .recipe(try RecipeBook.recipe(value))
-      default: throw UsageError(description: "no rename rule is called \"\(rule)\"")
-      }
+  /// Whether an option renames.
+  var isEmpty: Bool {
+    [stripPrefix, addPrefix, replacePrefix, replace, regex, map].allSatisfy(\.isEmpty)
+  }
+
+  /// The rules and the recipes' rules, in the order given.
+  ///
+  /// - Throws: `PatternError` for a rule that makes no sense; `RecipeError` for a recipe or a map.
+  func keyRules(with recipes: RecipeOptions) throws -> [KeyRule] {
+    typealias Reader = (String) throws -> KeyRule
+    let all: [([OrderedValue], Reader)] = [
+      (stripPrefix, { .step(.rename(.stripPrefix($0))) }),
+      (addPrefix, { .step(.rename(.addPrefix($0))) }),
+      (
+        replacePrefix,
+        {
+          let (old, new) = try KeyRename.pair($0)
+          return .step(.rename(.replacePrefix(old, with: new)))
+        }
+      ),
+      (
+        replace,
+        {
+          let (old, new) = try KeyRename.pair($0)
+          return .step(.rename(.replace(old, with: new)))
+        }
+      ),
+      (regex, { .step(.rename(try KeyRename.regexRule($0))) }),
+      (map, { .step(.rename(.map(try RecipeBook.keyMap(path: $0)))) }),
+      (recipes.recipe, { .recipe(try RecipeBook.recipe($0)) }),
+    ]
+    let values = all.flatMap { values, reader in values.map { ($0, reader) } }
+    return try values.sorted { $0.0.number < $1.0.number }.map { value, reader in
+      try reader(value.text)
     }
   }
 }
 
-/// Named sets of rules; like the rename rules, they are turned into those of ``RenameOptions`` in order.
+/// Named sets of rules; they have their place among those of ``RenameOptions``.
 struct RecipeOptions: ParsableArguments {
   @Option(
+    parsing: .unconditionalSingleValue,
     help: ArgumentHelp(
-      "Apply the named rules of a recipe; \"ckpt recipes\" lists them.", valueName: "name|file"))
-  var recipe: [String] = []
+      "Apply the named rules of a recipe; \"ckpt recipes\" lists them.", valueName: "name|file"),
+    transform: OrderedValue.init)
+  var recipe: [OrderedValue] = []
 }

@@ -10,8 +10,7 @@ public enum CommandLineTool {
   /// - Returns: the exit status of sysexits(3); errors have been printed to stderr.
   public static func run(_ arguments: [String]) -> Int32 {
     do {
-      var command = try CommandCall(arguments).command()
-      try command.run()
+      try CommandCall(arguments).run()
       return 0
     } catch is NegativeAnswer {
       return 1

@@ -1,42 +1,69 @@
 internal import CkptBytes
-package import CkptPlatform
+public import CkptPlatform
 
 /// One of several jobs that write a sharded output together, each by itself, on any machine that sees the
 /// inputs and the output's folder.
-package struct OutputPart: Sendable, Hashable, CustomStringConvertible {
+public struct OutputPart: Sendable, Hashable, CustomStringConvertible {
   /// Which one, from 1.
-  package let number: Int
+  public let number: Int
   /// How many there are.
-  package let count: Int
+  public let count: Int
 
   /// Job `number` of `count`; nil unless 1 ≤ `number` ≤ `count`.
-  package init?(number: Int, of count: Int) {
+  public init?(number: Int, of count: Int) {
     guard number >= 1, number <= count else { return nil }
     self.number = number
     self.count = count
   }
 
   /// A job as the command line writes it: `2/8`.
-  package init?(_ text: String) {
+  public init?(_ text: String) {
     let parts = text.split(separator: "/", omittingEmptySubsequences: false).map { Int($0) }
     guard parts.count == 2, let number = parts[0], let count = parts[1] else { return nil }
     self.init(number: number, of: count)
   }
 
   /// As the command line writes it.
-  package var description: String { "\(number)/\(count)" }
+  public var description: String { "\(number)/\(count)" }
 }
 
 extension OutputPlan {
   /// The shards: all files but the index, which can be had from them (``ShardSet``).
-  package var shards: ArraySlice<File> {
+  public var shards: ArraySlice<File> {
     guard isFolder else { return [] }
     return format.isSharded && files.last?.name.hasSuffix(".index.json") == true
       ? files.dropLast() : files[...]
   }
 
+  /// The file by which readers find the shards; nil if there is none.
+  public var index: File? { shards.count < files.count ? files.last : nil }
+
+  /// The work of one of several jobs.
+  public struct Job: Sendable {
+    /// Which job it is.
+    public let part: OutputPart
+    /// The shards that it writes.
+    public let shards: ArraySlice<File>
+    /// How many bytes these have.
+    public var byteCount: Int { shards.reduce(0) { $0 + $1.byteCount } }
+  }
+
+  /// The work of a job.
+  public func job(_ part: OutputPart) -> Job { Job(part: part, shards: shards(of: part)) }
+
+  /// The output as independent jobs, at most `count` and no more than there are shards.
+  ///
+  /// Each is written by ``write(_:replacingExisting:verifying:cancellation:progress:)``; the ``index`` comes when all
+  /// are done.
+  /// - Returns: nil unless the output is sharded, and `count` at least 1.
+  public func jobs(_ count: Int) -> [Job]? {
+    let count = min(count, shards.count)
+    guard isFolder, count >= 1 else { return nil }
+    return (1...count).compactMap { OutputPart(number: $0, of: count).map(job) }
+  }
+
   /// The shards that a job writes: neighbors, about as many for each job.
-  package func shards(of part: OutputPart) -> ArraySlice<File> {
+  func shards(of part: OutputPart) -> ArraySlice<File> {
     let count = shards.count
     let (whole, rest) = (count / part.count, count % part.count)
     let first = (part.number - 1) * whole + min(part.number - 1, rest)
@@ -52,9 +79,10 @@ extension OutputPlan {
   /// - Throws: `CheckpointError.cannotWrite` unless the output is sharded; what
   ///   ``write(replacingExisting:verifying:cancellation:progress:)`` throws.
   @discardableResult
-  package func write(
+  public func write(
     _ part: OutputPart, replacingExisting: Bool = false, verifying: Bool = true,
-    cancellation: Cancellation = Cancellation(), progress: (@Sendable (Int) -> Void)? = nil
+    cancellation: Cancellation = Cancellation(),
+    progress: (@Sendable (WorkProgress) -> Void)? = nil
   ) throws -> Int {
     guard format.isSharded else {
       throw CheckpointError.cannotWrite(
@@ -62,7 +90,8 @@ extension OutputPlan {
         hint: "let OUT end with .safetensors.index.json or .bin.index.json")
     }
     try Folder.create(at: path)
-    let context = WriteContext(cancellation, progress, verifying: verifying)
+    let counted = ProgressMeter.counter(.writing, of: job(part).byteCount, progress)
+    let context = WriteContext(cancellation, counted, verifying: verifying)
     var written = 0
     // What is copied is the first job's.
     let own = ArraySlice((part.number == 1 ? carried : []) + shards(of: part))
@@ -74,7 +103,7 @@ extension OutputPlan {
             .cannotCreate, "exists already, and is another shard", path: target,
             hint: "\(.replaceExisting) replaces it")
         }
-        progress?(file.byteCount)
+        counted?(file.byteCount)
         continue
       }
       let output = try AtomicOutput(

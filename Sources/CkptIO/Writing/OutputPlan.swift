@@ -121,8 +121,8 @@ public struct OutputPlan: Sendable {
   /// Writes it: all of it appears, or nothing does. See `AtomicFolder` for how far that goes for a folder
   /// that exists already.
   ///
-  /// - Parameter verifying: whether the checksums that the inputs recorded are compared on the way; if not,
-  ///   they are taken over.
+  /// - Parameter verifying: whether recorded checksums are compared on the way; if not, they are copied
+  ///   without being verified.
   /// - Returns: how many bytes were written.
   /// - Throws: `FileError`; `ChecksumError` for a damaged storage; `CancelledError`; what computing tensors throws.
   @discardableResult
@@ -131,33 +131,8 @@ public struct OutputPlan: Sendable {
     cancellation: Cancellation = Cancellation(),
     progress: (@Sendable (WorkProgress) -> Void)? = nil
   ) throws -> Int {
-    try write(
-      replacingExisting: replacingExisting, verifying: verifying, cancellation: cancellation,
-      counting: ProgressMeter.counter(.writing, of: byteCount, progress))
-  }
-
-  /// The same in a task's thread of its own; if the task is cancelled, the target stays as it was.
-  ///
-  /// - Throws: as the form that waits; `CancelledError` if the task is cancelled.
-  @discardableResult
-  public func write(
-    replacingExisting: Bool = false, verifying: Bool = true,
-    progress: (@Sendable (WorkProgress) -> Void)? = nil
-  ) async throws -> Int {
-    try await Cancellation.whileTaskRuns { cancellation in
-      try write(
-        replacingExisting: replacingExisting, verifying: verifying, cancellation: cancellation,
-        progress: progress)
-    }
-  }
-
-  /// - Parameter counting: told how many bytes were written since last time, from any thread.
-  @discardableResult
-  package func write(
-    replacingExisting: Bool = false, verifying: Bool = true,
-    cancellation: Cancellation, counting progress: (@Sendable (Int) -> Void)?
-  ) throws -> Int {
-    let context = WriteContext(cancellation, progress, verifying: verifying)
+    let context = WriteContext(
+      cancellation, ProgressMeter.counter(.writing, of: byteCount, progress), verifying: verifying)
     if isFolder {
       let output = try AtomicFolder(
         path: path, replacingExisting: replacingExisting, cancellation: cancellation)
@@ -178,6 +153,21 @@ public struct OutputPlan: Sendable {
       try output.commit()
     }
     return byteCount
+  }
+
+  /// The same in a task's thread of its own; if the task is cancelled, the target stays as it was.
+  ///
+  /// - Throws: as the form that waits; `CancelledError` if the task is cancelled.
+  @discardableResult
+  public func write(
+    replacingExisting: Bool = false, verifying: Bool = true,
+    progress: (@Sendable (WorkProgress) -> Void)? = nil
+  ) async throws -> Int {
+    try await Cancellation.whileTaskRuns { cancellation in
+      try write(
+        replacingExisting: replacingExisting, verifying: verifying, cancellation: cancellation,
+        progress: progress)
+    }
   }
 }
 

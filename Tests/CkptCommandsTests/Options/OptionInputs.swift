@@ -158,7 +158,6 @@ struct OptionInputs {
     case "ties": return ["copy", "error"]
     case "max-size": return ["30"]
     case "job": return ["2/2"]
-    case "rename-rule": return ["strip-prefix:model.", "strip-prefix:x."]
     case "optimizer": return ["params=none"]
     case "strip-prefix": return ["model.", "x."]
     case "add-prefix": return ["y."]
