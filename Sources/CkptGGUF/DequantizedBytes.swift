@@ -22,9 +22,7 @@ package struct DequantizedBytes: ComputedBytes {
   }
 
   /// As the source.
-  package var isRandomAccess: Bool {
-    if case .computed(let computed) = source { computed.isRandomAccess } else { true }
-  }
+  package var isRandomAccess: Bool { source.isRandomAccess }
 
   /// Starts to read at `offset`, which may lie inside a block.
   package func makeReader(at offset: Int) throws -> any ByteReader {

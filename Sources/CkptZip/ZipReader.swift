@@ -122,24 +122,14 @@ package final class ZipReader: Sendable {
     guard entry.byteCount <= limit else {
       throw bad(entry, "it has \(entry.byteCount) bytes; at most \(limit) are supported")
     }
-    switch try source(of: entry) {
-    case .bytes(let bytes):
-      return bytes
-    case .region(let region):
-      let bytes = try file.bytes(at: region.offset, count: region.byteCount)
-      let found = Checksum.crc32(bytes)
-      if let recorded = region.recordedCRC32, recorded != found {
-        throw ChecksumError(
-          file: file.path, record: entry.name, recorded: recorded, found: found)
-      }
-      return bytes
-    case .computed(let computed):
-      let reader = try computed.makeReader(at: 0)
-      return try [UInt8](unsafeUninitializedCapacity: entry.byteCount) { buffer, count in
-        try reader.read(into: UnsafeMutableRawBufferPointer(buffer))
-        count = entry.byteCount
-      }
+    let source = try source(of: entry)
+    guard case .region(let region) = source else { return try source.allBytes() }
+    let bytes = try source.allBytes()
+    let found = Checksum.crc32(bytes)
+    if let recorded = region.recordedCRC32, recorded != found {
+      throw ChecksumError(file: file.path, record: entry.name, recorded: recorded, found: found)
     }
+    return bytes
   }
 
   /// The bytes of a small record that must be there.

@@ -21,6 +21,23 @@ package enum ByteSource: Sendable {
     case .computed(let computed): computed.byteCount
     }
   }
+
+  /// Whether any place can be read at little cost; see ``ComputedBytes/isRandomAccess``.
+  package var isRandomAccess: Bool {
+    if case .computed(let computed) = self { computed.isRandomAccess } else { true }
+  }
+
+  /// Whether ``prepare()`` does anything.
+  package var needsPreparation: Bool {
+    if case .computed(let computed) = self { computed.needsPreparation } else { false }
+  }
+
+  /// Does what must be done once before the first reader; see ``ComputedBytes/prepare()``.
+  ///
+  /// - Throws: what reading throws; `CancelledError`.
+  package func prepare() throws {
+    if case .computed(let computed) = self { try computed.prepare() }
+  }
 }
 
 /// A run of bytes in an open file.
@@ -96,17 +113,9 @@ extension ByteSource {
       return range.count == bytes.count ? bytes : Array(bytes[range])
     case .region(let region):
       return try region.file.bytes(at: region.offset + range.lowerBound, count: range.count)
-    case .computed(let computed):
-      let reader = try computed.makeReader(at: computed.isRandomAccess ? range.lowerBound : 0)
-      var toSkip = computed.isRandomAccess ? 0 : range.lowerBound
+    case .computed:
+      let reader = try makeReader(skippingTo: range.lowerBound)
       return try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
-        while toSkip > 0 {
-          let step = min(toSkip, 256 << 10)
-          try withUnsafeTemporaryAllocation(byteCount: step, alignment: 8) {
-            try reader.read(into: $0)
-          }
-          toSkip -= step
-        }
         try reader.read(into: UnsafeMutableRawBufferPointer(buffer))
         count = range.count
       }
@@ -119,6 +128,28 @@ extension ByteSource {
   package func makeReader(at offset: Int) throws -> any ByteReader {
     if case .computed(let computed) = self { return try computed.makeReader(at: offset) }
     return DirectReader(source: self, position: offset)
+  }
+
+  /// Starts to read at `offset`; a source without random access is read from its start up to there.
+  package func makeReader(skippingTo offset: Int) throws -> any ByteReader {
+    if isRandomAccess { return try makeReader(at: offset) }
+    let reader = try makeReader(at: 0)
+    try reader.skip(offset)
+    return reader
+  }
+}
+
+extension ByteReader {
+  /// Reads `count` bytes and forgets them.
+  package func skip(_ count: Int) throws {
+    var rest = count
+    try withUnsafeTemporaryAllocation(byteCount: min(max(rest, 1), 64 << 10), alignment: 8) {
+      while rest > 0 {
+        let step = min(rest, $0.count)
+        try read(into: UnsafeMutableRawBufferPointer(rebasing: $0[..<step]))
+        rest -= step
+      }
+    }
   }
 }
 

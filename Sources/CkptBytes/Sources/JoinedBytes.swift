@@ -21,24 +21,18 @@ package struct JoinedBytes: ComputedBytes {
     }
     self.pieces = pieces
     self.starts = starts
-    isRandomAccess = pieces.allSatisfy { piece in
-      if case .computed(let computed) = piece { computed.isRandomAccess } else { true }
-    }
+    isRandomAccess = pieces.allSatisfy(\.isRandomAccess)
   }
 
   /// The sum of the pieces' sizes.
   package var byteCount: Int { starts[pieces.count] }
 
   /// Whether a piece needs it.
-  package var needsPreparation: Bool {
-    pieces.contains { piece in
-      if case .computed(let computed) = piece { computed.needsPreparation } else { false }
-    }
-  }
+  package var needsPreparation: Bool { pieces.contains(where: \.needsPreparation) }
 
   /// Prepares every piece.
   package func prepare() throws {
-    for case .computed(let computed) in pieces { try computed.prepare() }
+    for piece in pieces { try piece.prepare() }
   }
 
   /// Starts to read at `offset`.

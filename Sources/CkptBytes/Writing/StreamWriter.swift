@@ -101,7 +101,7 @@ package struct StreamWriter: Sendable {
         do {
           switch job {
           case .prepare(let index):
-            if case .computed(let computed) = segments[index].source { try computed.prepare() }
+            try segments[index].source.prepare()
           case .group(let range):
             let sums = try worker.writeGroup(range)
             results.withLock { $0.sums.replaceSubrange(range, with: sums) }
@@ -165,13 +165,11 @@ package struct StreamWriter: Sendable {
       }
       flush()
       var step = chunkSize
-      if case .computed(let computed) = segment.source {
-        if !computed.isRandomAccess { step = count }
-        if computed.needsPreparation {
-          let position = preparationPlace ?? jobs.count
-          preparationPlace = jobs.count + 1
-          jobs.insert(.prepare(index), at: position)
-        }
+      if !segment.source.isRandomAccess { step = count }
+      if segment.source.needsPreparation {
+        let position = preparationPlace ?? jobs.count
+        preparationPlace = jobs.count + 1
+        jobs.insert(.prepare(index), at: position)
       }
       for start in stride(from: 0, to: count, by: step) {
         jobs.append(.part(segment: index, start..<min(start + step, count)))

@@ -122,7 +122,8 @@ extension Tensor {
       let bytes = try wanted.converting(to: elementType).contiguousSource()
       rest = bytes.part(own * elementType.byteCount..<bytes.byteCount)
     }
-    return try fresh(.computed(ConcatenatedBytes([try resolvedSource(), rest])), wanted.shape)
+    guard let rows = JoinedBytes([try resolvedSource(), rest]) else { throw TensorError.tooLarge }
+    return try fresh(.computed(rows), wanted.shape)
   }
 
   /// A tensor of those bytes that is otherwise as this one.

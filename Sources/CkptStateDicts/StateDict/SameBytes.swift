@@ -10,7 +10,7 @@ extension Tensor {
     guard view.hasSameMeaning(as: other.view) else { return false }
     if !isMeta, view == other.view { return true }
     let (left, right) = (try resolvedSource(), try other.resolvedSource())
-    for case .computed(let bytes) in [left, right] { try bytes.prepare() }
+    for source in [left, right] { try source.prepare() }
     let (own, others) = (try left.makeReader(at: 0), try right.makeReader(at: 0))
     var rest = left.byteCount
     guard rest == right.byteCount else { return false }

@@ -87,17 +87,11 @@ package struct ChunkedBytes: ComputedBytes {
   package var isRandomAccess: Bool { true }
 
   /// Whether a chunk needs it.
-  package var needsPreparation: Bool {
-    chunks.contains { chunk in
-      if case .computed(let computed) = chunk.source { computed.needsPreparation } else { false }
-    }
-  }
+  package var needsPreparation: Bool { chunks.contains(where: \.source.needsPreparation) }
 
   /// Prepares every chunk.
   package func prepare() throws {
-    for chunk in chunks {
-      if case .computed(let computed) = chunk.source { try computed.prepare() }
-    }
+    for chunk in chunks { try chunk.source.prepare() }
   }
 
   /// Starts to read at `offset`, which may lie inside an element.

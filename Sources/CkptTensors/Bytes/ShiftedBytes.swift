@@ -31,8 +31,7 @@ struct ShiftedBytes: ComputedBytes {
   func prepare() throws { try source.prepare() }
 
   func makeReader(at offset: Int) throws -> any ByteReader {
-    let reader = try source.makeReader(at: source.isRandomAccess ? start + offset : 0)
-    if !source.isRandomAccess { try reader.skip(start + offset) }
+    let reader = try source.makeReader(skippingTo: start + offset)
     return Reader(self, reader, position: offset)
   }
 

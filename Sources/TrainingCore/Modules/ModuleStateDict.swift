@@ -113,11 +113,7 @@ extension Variable {
         start: memory.pointerToOverwrite, count: byteCount)
       let start = tensor.offset * scalarType.byteCount
       let source = tensor.storage.source
-      if case .computed(let computed) = source, !computed.isRandomAccess, start > 0 {
-        target.copyBytes(from: try source.bytes(in: start..<start + byteCount))
-      } else if byteCount > 0 {
-        try source.makeReader(at: start).read(into: target)
-      }
+      if byteCount > 0 { try source.makeReader(skippingTo: start).read(into: target) }
       return
     }
     if isContiguous, scalarType == .float32 {

@@ -1,0 +1,38 @@
+extension ByteSource {
+  /// A part of the bytes, without reading them.
+  ///
+  /// A region keeps the CRC that was recorded for it only as a whole.
+  package func part(_ range: Range<Int>) -> ByteSource {
+    precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
+    guard range != 0..<byteCount else { return self }
+    switch self {
+    case .bytes(let bytes): return .bytes(Array(bytes[range]))
+    case .region(var region):
+      region.offset += range.lowerBound
+      region.byteCount = range.count
+      region.recordedCRC32 = nil
+      return .region(region)
+    case .computed(let computed): return .computed(ByteSlice(computed, range))
+    }
+  }
+}
+
+/// A part of computed bytes.
+private struct ByteSlice: ComputedBytes {
+  private let whole: any ComputedBytes
+  private let range: Range<Int>
+
+  init(_ whole: any ComputedBytes, _ range: Range<Int>) {
+    self.whole = whole
+    self.range = range
+  }
+
+  var byteCount: Int { range.count }
+  var isRandomAccess: Bool { whole.isRandomAccess }
+  var needsPreparation: Bool { whole.needsPreparation }
+  func prepare() throws { try whole.prepare() }
+
+  func makeReader(at offset: Int) throws -> any ByteReader {
+    try ByteSource.computed(whole).makeReader(skippingTo: range.lowerBound + offset)
+  }
+}
