@@ -29,6 +29,7 @@ package final class File: Sendable {
   package let descriptor: Int32
   private let readCount = Atomic(0)
   private let writtenCount = Atomic(0)
+  private let counters = WorkCounters.current
 
   /// How many bytes were read from it so far, through this object.
   package var bytesRead: Int { readCount.load(ordering: .relaxed) }
@@ -49,6 +50,7 @@ package final class File: Sendable {
     }
     guard descriptor >= 0 else { throw .fromErrno(.cannotOpen, "cannot open", path: path) }
     try self.init(adopting: descriptor, path: path, kind: .cannotOpen)
+    counters?.add(.open)
   }
 
   /// Lets the process open as many files as the system lets it, for checkpoints of many shards; true if
@@ -106,6 +108,7 @@ package final class File: Sendable {
       if count > 0 {
         done += count
         readCount.add(count, ordering: .relaxed)
+        counters?.add(.byteRead, count)
       } else if count == 0 {
         throw endsEarly(at: offset + done)
       } else if errno != EINTR {

@@ -36,6 +36,14 @@ package struct Folder: Sendable {
     return !path.utf8.contains(0) && stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
   }
 
+  /// How many bytes the regular file at `path` has, without opening it; nil if there is none.
+  package static func byteCount(ofFileAt path: String) -> Int? {
+    var status = stat()
+    guard !path.utf8.contains(0), stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG
+    else { return nil }
+    return Int(exactly: status.st_size)
+  }
+
   /// Whether both paths lead to the same folder.
   package static func isSame(_ one: String, _ other: String) -> Bool {
     guard let one = resolved(one), let other = resolved(other) else { return false }
@@ -63,7 +71,12 @@ package struct Folder: Sendable {
   }
 
   /// The folder that a file lies in.
-  package init(of file: File) throws(FileError) { try self.init(PendingFile.folder(of: file.path)) }
+  package init(of file: File) throws(FileError) { try self.init(ofFileAt: file.path) }
+
+  /// The folder that the file at `path` lies in, which need not be there.
+  package init(ofFileAt path: String) throws(FileError) {
+    try self.init(PendingFile.folder(of: path))
+  }
 
   /// Whether a name is that of something directly in a folder.
   package static func isPlain(_ name: String) -> Bool {

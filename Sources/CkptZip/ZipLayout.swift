@@ -1,3 +1,4 @@
+internal import CkptPlatform
 package import CkptBytes
 
 /// A record that is to be written, stored.
@@ -95,6 +96,7 @@ package struct ZipLayout: Sendable {
   package init(
     _ records: some Sequence<(name: String, byteCount: Int)>, padding: ZipPadding
   ) throws {
+    WorkCounters.add(.layout)
     var slots: [Slot] = []
     var cursor = 0
     for (name, byteCount) in records {
@@ -146,15 +148,6 @@ package struct ZipLayout: Sendable {
       let wide = (slot.isLarge ? 16 : 0) + (slot.isFar ? 8 : 0)
       return sum + 46 + slot.name.utf8.count + (wide == 0 ? 0 : wide + 4)
     }
-  }
-
-  /// The bytes that an archive of those records begins with: the first record, if it is in memory.
-  package static func beginning(of records: [ZipRecord], padding: ZipPadding) throws -> [UInt8] {
-    guard let first = records.first, case .source(.bytes(let bytes)) = first.content else {
-      return []
-    }
-    let layout = try ZipLayout([(first.name, first.byteCount)], padding: padding)
-    return layout.header(layout.slots[0]) + bytes
   }
 
   /// What stands before a record's bytes: its header and the padding.

@@ -4,35 +4,31 @@ package import CkptBytes
 /// Writes an archive of stored, aligned records: the bytes go through a ``StreamWriter``.
 package struct ZipWriter: Sendable {
   private let stream: StreamWriter
-  private let padding: ZipPadding
 
-  /// A writer that uses `stream`, for records that are aligned by `padding`.
-  package init(_ stream: StreamWriter = StreamWriter(), padding: ZipPadding) {
-    self.stream = stream
-    self.padding = padding
-  }
+  /// A writer that uses `stream`.
+  package init(_ stream: StreamWriter = StreamWriter()) { self.stream = stream }
 
-  /// Writes `records` to `file`, from its start.
+  /// Writes an archive to `file`, from its start.
   ///
   /// - Throws: `ChecksumError` where a record's bytes are not those that its own archive recorded, with
   ///   the key that the record names; `FileError`; `CancelledError`; whatever a computed source throws.
   /// - Returns: the archive's size in bytes.
   @discardableResult
-  package func write(_ records: [ZipRecord], to file: File) throws -> Int {
-    try write(inARow: [records], to: file)
+  package func write(_ archive: ZipPlan, to file: File) throws -> Int {
+    try write(inARow: [archive], to: file)
   }
 
-  /// Writes archives of those records, one behind the other; each is laid out as if it stood alone.
+  /// Writes archives one behind the other; each is laid out as if it stood alone.
   ///
   /// - Returns: the size of all of them in bytes.
   @discardableResult
-  package func write(inARow archives: [[ZipRecord]], to file: File) throws -> Int {
+  package func write(inARow archives: [ZipPlan], to file: File) throws -> Int {
     var placed: [PlacedArchive] = []
     var segments: [StreamSegment] = []
     var positions: [(archive: Int, record: Int)] = []
     var start = 0
-    for (number, records) in archives.enumerated() {
-      let layout = try ZipLayout(records.map { ($0.name, $0.byteCount) }, padding: padding)
+    for (number, archive) in archives.enumerated() {
+      let (records, layout) = (archive.records, archive.layout)
       placed.append(PlacedArchive(start: start, layout: layout))
       for (index, record) in records.enumerated() {
         guard case .source(let source) = record.content else { continue }
@@ -46,7 +42,7 @@ package struct ZipWriter: Sendable {
       }
       start += layout.byteCount
     }
-    var sums = archives.map { [UInt32](repeating: 0, count: $0.count) }
+    var sums = archives.map { [UInt32](repeating: 0, count: $0.records.count) }
     do {
       let found = try stream.write(
         segments, framing: Framing(archives: placed, positions: positions), to: file)
@@ -54,8 +50,8 @@ package struct ZipWriter: Sendable {
     } catch let error as ChecksumError where error.key == nil {
       throw error.naming(Self.key(of: error, in: archives))
     }
-    for (number, records) in archives.enumerated() {
-      try finish(records, placed[number], &sums[number], to: file)
+    for (number, archive) in archives.enumerated() {
+      try finish(archive.records, placed[number], &sums[number], to: file)
     }
     return start
   }
@@ -86,8 +82,8 @@ package struct ZipWriter: Sendable {
     }
   }
 
-  private static func key(of error: ChecksumError, in archives: [[ZipRecord]]) -> String? {
-    for record in archives.joined() {
+  private static func key(of error: ChecksumError, in archives: [ZipPlan]) -> String? {
+    for record in archives.lazy.map(\.records).joined() {
       guard case .source(.region(let region)) = record.content else { continue }
       if region.name == error.record, region.file.path == error.file { return record.key }
     }

@@ -29,7 +29,7 @@ extension TemporaryFolder {
     // Replaced as a whole: whoever has the one before open still reads it.
     let path = file("archive.pt")
     let output = try AtomicOutput(path: path, replacingExisting: true)
-    try ZipWriter(padding: pytorchPadding).write(records, to: output.file)
+    try ZipWriter().write(ZipPlan(records, padding: pytorchPadding), to: output.file)
     try output.commit()
     return path
   }

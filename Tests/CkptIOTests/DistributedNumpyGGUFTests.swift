@@ -235,7 +235,7 @@ struct DistributedNumpyGGUFTests {
     ]
     let path = try folder.write([], to: "x.pt")
     let output = try AtomicOutput(path: path, replacingExisting: true)
-    try ZipWriter(padding: pytorchPadding).write(records, to: output.file)
+    try ZipWriter().write(ZipPlan(records, padding: pytorchPadding), to: output.file)
     try output.commit()
     #expect(throws: CheckpointError.self) {
       try Checkpoint(contentsOf: path).write(to: folder.file("out.dcp"))

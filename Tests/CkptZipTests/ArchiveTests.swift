@@ -16,7 +16,7 @@ struct ArchiveTests {
   /// Writes an archive of these records and gives its path.
   func archive(_ records: [ZipRecord], name: String = "a.zip") throws -> String {
     let output = try AtomicOutput(path: folder.file(name), replacingExisting: true)
-    try ZipWriter(padding: padding).write(records, to: output.file)
+    try ZipWriter().write(ZipPlan(records, padding: padding), to: output.file)
     try output.commit()
     return output.path
   }
@@ -91,8 +91,9 @@ struct ArchiveTests {
     let output = try AtomicOutput(path: folder.file("c"), replacingExisting: false)
     #expect(
       message(of: CancelledError.self) {
-        try ZipWriter(StreamWriter(cancellation: cancellation), padding: padding).write(
-          [record("a", [UInt8](repeating: 0, count: 100))], to: output.file)
+        try ZipWriter(StreamWriter(cancellation: cancellation)).write(
+          ZipPlan([record("a", [UInt8](repeating: 0, count: 100))], padding: padding),
+          to: output.file)
       }
         == "interrupted; nothing was written")
   }

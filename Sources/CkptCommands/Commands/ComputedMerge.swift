@@ -47,7 +47,7 @@ extension MergeCommand {
     var inputs = [MergeInput(name: files[0], stateDict: try checkpoint.stateDict(at: place))]
     var opened = [checkpoint]
     for file in files.dropFirst() {
-      let other = try Checkpoint(contentsOf: file)
+      let other = try open.take(file)
       inputs.append(MergeInput(name: file, stateDict: try other.chosenStateDict(otherAt)))
       opened.append(other)
     }
@@ -56,7 +56,7 @@ extension MergeCommand {
       if kind.baseUse == .ignored {
         throw UsageError(description: "\(kind.name) has no base; name all files in a row")
       }
-      let other = try Checkpoint(contentsOf: file)
+      let other = try open.take(file)
       // The base may be one of the files under another name.
       if let index = opened.firstIndex(where: { $0.isSameInput(as: other) }) {
         base = index
@@ -66,8 +66,7 @@ extension MergeCommand {
       }
     }
     var merge = StateDictMerge(method: kind, inputs: inputs, base: base)
-    _ = try selection.apply(to: inputs[0].stateDict, of: files[0])
-    merge.selection = try selection.selection()
+    merge.selection = try selection.checked(against: inputs[0].stateDict, of: files[0])
     try merging.apply(to: &merge, takers: inputs.indices.filter { $0 != base }, seed: resizing.seed)
     let result = try merge.merged()
     return try planned(

@@ -55,8 +55,9 @@ struct VerifyCommand: ParsableCommand {
       if let spec {
         var options = ModelVerification.Options()
         (options.steps, options.seed) = (steps, seed)
-        verification = try ModelVerification(of: stateDict(), as: spec, in: zoo, options)
-      } else if let stateDict = try? stateDict() {
+        verification = try ModelVerification(
+          of: stateDict(report.checkpoint), as: spec, in: zoo, options)
+      } else if let stateDict = try? stateDict(report.checkpoint) {
         // A file that holds something else than a model's weights may be whole.
         matches = (try? zoo.matches(stateDict)) ?? []
       }
@@ -70,21 +71,23 @@ struct VerifyCommand: ParsableCommand {
     if !report.isIntact || verification?.isSound == false { throw NegativeAnswer() }
   }
 
-  private func stateDict() throws -> StateDict {
-    let all = try Checkpoint(contentsOf: file).chosenStateDict(at)
+  /// The weights in `checkpoint`, or in the file if it is not open yet.
+  private func stateDict(_ checkpoint: Checkpoint? = nil) throws -> StateDict {
+    let all = try (checkpoint ?? Checkpoint(contentsOf: file)).chosenStateDict(at)
     let (stateDict, report) = try all.applying(all.steps(of: renames.keyRules(with: recipes)))
     try reportUnmatched(report, of: file)
     return stateDict
   }
 
   private func writeFigures(of spec: ModelSpec, in zoo: ModelZoo, to path: String) throws {
-    let root = try Checkpoint(contentsOf: file).stateDict(at: "/")
+    let checkpoint = try Checkpoint(contentsOf: file)
+    let root = try checkpoint.stateDict(at: "/")
     guard let input = root["input"], let target = root["target"] else {
       throw InputError(
         description: "there are no tensors input and target to compute with (\(file))",
         hint: "save them beside the state dict: {\"state\": …, \"input\": …, \"target\": …}")
     }
-    let state = try stateDict()
+    let state = try stateDict(checkpoint)
     let model = try zoo.makeModel(spec, fitting: state)
     try model.module.load(state)
     let given = try Variable(input)
@@ -98,7 +101,7 @@ struct VerifyCommand: ParsableCommand {
     let cancellation = Cancellation()
     let watch = SignalWatch(cancellation, exitStatus: ExitStatus.of(.interrupted))
     defer { withExtendedLifetime(watch) {} }
-    let bar = common.noProgress ? nil : ProgressBar(total: (try? File(readingFrom: file).size) ?? 0)
+    let bar = common.noProgress ? nil : ProgressBar(total: Folder.byteCount(ofFileAt: file) ?? 0)
     defer { bar?.finish() }
     return try IntegrityReport(
       file, cancellation: cancellation, progress: { bar?.advance(by: $0) })

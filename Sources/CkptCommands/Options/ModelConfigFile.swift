@@ -12,7 +12,7 @@ extension ModelConfig {
   static func beside(_ checkpoint: String) throws -> ModelConfig? {
     let folder =
       Folder.exists(at: checkpoint)
-      ? try Folder(checkpoint) : try Folder(of: File(readingFrom: checkpoint))
+      ? try Folder(checkpoint) : try Folder(ofFileAt: checkpoint)
     guard folder.contains("config.json") else { return nil }
     do {
       let file = try folder.open("config.json")

@@ -80,13 +80,18 @@ struct SelectionOptions: ParsableArguments {
     return type
   }
 
+  /// The selection, held against a state dict: patterns that match nothing are reported, and none is an error.
+  func checked(against stateDict: StateDict, of file: String) throws -> KeySelection {
+    let selection = try selection()
+    let (kept, missed) = selection.count(in: stateDict)
+    try UnmatchedPatterns(missed, in: stateDict.keys).report(of: file)
+    try checkIsNotEmpty(kept, of: stateDict.count, in: file)
+    return selection
+  }
+
   /// What is selected of a state dict; patterns that match nothing are reported.
   func apply(to stateDict: StateDict, of file: String) throws -> StateDict {
-    let selection = try selection()
-    try UnmatchedPatterns(selection, in: stateDict.keys).report(of: file)
-    let kept = stateDict.filter(selection)
-    try checkIsNotEmpty(kept.count, of: stateDict.count, in: file)
-    return kept
+    stateDict.filter(try checked(against: stateDict, of: file))
   }
 
   /// Refuses a selection that kept nothing, unless that is allowed or there was nothing.

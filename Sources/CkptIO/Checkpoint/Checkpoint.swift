@@ -49,8 +49,11 @@ public struct Checkpoint: Sendable {
   }
 
   /// Opens the checkpoint in `file`.
-  package init(_ file: File) throws {
-    self.init(document: try FormatRegistry.document(of: CheckpointInput(file)))
+  package init(_ file: File) throws { try self.init(CheckpointInput(file)) }
+
+  /// Opens the checkpoint in what is open already.
+  init(_ input: CheckpointInput) throws {
+    self.init(document: try FormatRegistry.document(of: input))
   }
 
   /// A checkpoint whose root is the state dict.

@@ -14,7 +14,7 @@ extension Checkpoint {
     contentsOf path: String, cancellation: Cancellation = Cancellation(),
     progress: (@Sendable (WorkProgress) -> Void)? = nil
   ) throws -> IntegrityReport {
-    let total = progress == nil ? 0 : (try? File(readingFrom: path).size) ?? 0
+    let total = progress == nil ? 0 : Folder.byteCount(ofFileAt: path) ?? 0
     return try IntegrityReport(
       path, cancellation: cancellation,
       progress: ProgressMeter.counter(.verifying, of: total, progress))

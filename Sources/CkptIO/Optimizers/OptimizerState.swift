@@ -120,6 +120,7 @@ public enum OptimizerError: Diagnostic, Equatable {
 extension Checkpoint {
   /// Where optimizers' states are, as `at` takes it: mappings with `state` and `param_groups`.
   public func optimizerPaths() -> [String] {
+    WorkCounters.add(.optimizerSearch)
     var found: [String] = []
     var seen: Set<PickleGraph.Ref> = [graph.root]
     var level: [([String], PickleGraph.Ref)] = [([], graph.root)]

@@ -28,6 +28,8 @@ public struct IntegrityReport: Sendable {
   public private(set) var tensorCount = 0
   /// What an archive of PyTorch's is that is no checkpoint, such as an exported program.
   package private(set) var other: OtherFile?
+  /// What was read, if it could be; with damaged parts, maybe.
+  package private(set) var checkpoint: Checkpoint?
   /// All that is wrong, in the file's order.
   public private(set) var problems: [Problem] = []
 
@@ -62,6 +64,7 @@ public struct IntegrityReport: Sendable {
       failure = error
     }
     add(checks, of: checkpoint)
+    self.checkpoint = checkpoint
     if let checkpoint { read(checkpoint) }
     // A damaged pickle is damaged once.
     if let failure, !problems.contains(where: { $0.description == failure.description }) {
@@ -105,13 +108,14 @@ public struct IntegrityReport: Sendable {
     let isKnown = try FormatRegistry.readers.dropLast().contains { try $0.recognizes(input) }
     let checkpoint: Checkpoint
     do {
-      checkpoint = try Checkpoint(contentsOf: input.path)
+      checkpoint = try Checkpoint(input)
     } catch let error as CheckpointError where error.otherFile != nil {
       throw error
     } catch let error as any Diagnostic where isKnown && error.kind == .badInput {
       problems.append(Problem(description: error.description, record: nil, key: nil))
       return
     }
+    self.checkpoint = checkpoint
     read(checkpoint)
     var archives: Set<File.Identity> = []
     for file in checkpoint.files

@@ -228,6 +228,7 @@ extension Checkpoint {
   public func plan(
     writingTo path: String, options: WriteOptions = WriteOptions()
   ) throws -> OutputPlan {
+    WorkCounters.add(.layout)
     let name = OutputName(path)
     let format = try name.format(options.format, keeping: self.format)
     let writer = try FormatRegistry.writer(of: format)

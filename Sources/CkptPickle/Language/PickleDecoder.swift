@@ -1,3 +1,5 @@
+internal import CkptPlatform
+
 /// Reads a pickle of protocol 0 to 5 into a graph. Nothing that it names is imported or called.
 struct PickleDecoder {
   typealias Ref = PickleGraph.Ref
@@ -405,6 +407,7 @@ extension PickleGraph {
   ///   - depthLimit: how deep objects may nest.
   /// - Throws: ``PickleError`` where the pickle is damaged.
   package init(decoding bytes: [UInt8], depthLimit: Int = defaultDepthLimit) throws {
+    WorkCounters.add(.pickleDecoded)
     guard bytes.count <= Int(Int32.max) else { throw PickleError.tooLarge(byteCount: bytes.count) }
     var decoder = PickleDecoder(bytes, depthLimit: depthLimit)
     self = try decoder.decode()

@@ -34,7 +34,24 @@ public struct KeySelection: Sendable {
   package func matches(_ key: String, _ value: StateDict.Value) -> Bool {
     (include.isEmpty || include.contains { $0.matches(key) })
       && !exclude.contains { $0.matches(key) }
-      && (!looksAtTensors || value.tensor.map(matches) == true)
+      && matches(value)
+  }
+
+  /// Whether what a key stands for is meant, whatever the key.
+  package func matches(_ value: StateDict.Value) -> Bool {
+    !looksAtTensors || value.tensor.map(matches) == true
+  }
+
+  /// How many entries of a state dict are meant, and the patterns that no key matches, in one pass.
+  package func count(in stateDict: StateDict) -> (kept: Int, missed: KeySelection) {
+    var (included, excluded) = (PatternHits(include), PatternHits(exclude))
+    var kept = 0
+    for (key, value) in stateDict {
+      let isIncluded = included.matchesAny(key) || include.isEmpty
+      let isExcluded = excluded.matchesAny(key)
+      if isIncluded, !isExcluded, matches(value) { kept += 1 }
+    }
+    return (kept, KeySelection(include: included.missed, exclude: excluded.missed))
   }
 
   private func matches(_ tensor: Tensor) -> Bool {

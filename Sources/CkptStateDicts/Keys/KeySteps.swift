@@ -1,3 +1,4 @@
+internal import CkptPlatform
 public import CkptPatterns
 internal import CkptText
 internal import OrderedCollections
@@ -91,6 +92,7 @@ extension StateDict {
   ///
   /// - Throws: ``PatternError``, `StateDictError.keysCollide`, `.keysVanish`.
   public func keyReport(_ steps: [KeyStep]) throws -> KeyReport {
+    WorkCounters.add(.keyReport)
     var report = KeyReport()
     let old = keys
     var names: [String?] = old
@@ -102,20 +104,24 @@ extension StateDict {
       let before = names.compactMap(\.self)
       switch step {
       case .select(let selection):
-        for (position, value) in entries.values.enumerated() {
-          guard let name = names[position] else { continue }
-          if !selection.matches(name, value) { names[position] = nil }
+        var (included, excluded) = (PatternHits(selection.include), PatternHits(selection.exclude))
+        for (index, value) in entries.values.enumerated() {
+          guard let name = names[index] else { continue }
+          let isIncluded = included.matchesAny(name) || selection.include.isEmpty
+          let isExcluded = excluded.matchesAny(name)
+          if !isIncluded || isExcluded || !selection.matches(value) { names[index] = nil }
         }
-        report.unmatched += Self.unmatched(selection.include, KeyReport.Rule.include, before)
-        report.unmatched += Self.unmatched(selection.exclude, KeyReport.Rule.exclude, before)
+        report.unmatched += Self.unmatched(included, KeyReport.Rule.include, before)
+        report.unmatched += Self.unmatched(excluded, KeyReport.Rule.exclude, before)
       case .include(let patterns), .exclude(let patterns):
         let isInclude = if case .include = step { true } else { false }
-        for position in names.indices {
-          guard let name = names[position] else { continue }
-          if patterns.contains(where: { $0.matches(name) }) != isInclude { names[position] = nil }
+        var hits = PatternHits(patterns)
+        for index in names.indices {
+          guard let name = names[index] else { continue }
+          if hits.matchesAny(name) != isInclude { names[index] = nil }
         }
         report.unmatched += Self.unmatched(
-          patterns, isInclude ? KeyReport.Rule.include : KeyReport.Rule.exclude, before)
+          hits, isInclude ? KeyReport.Rule.include : KeyReport.Rule.exclude, before)
       case .rename(let rule):
         let rename = try rule.renamer()
         var isHit = false
@@ -137,10 +143,10 @@ extension StateDict {
   }
 
   private static func unmatched(
-    _ patterns: [KeyPattern], _ rule: (KeyPattern) -> KeyReport.Rule, _ keys: [String]
+    _ hits: PatternHits, _ rule: (KeyPattern) -> KeyReport.Rule, _ keys: [String]
   ) -> [KeyReport.Unmatched] {
-    KeySelection(include: patterns).unmatched(in: keys).map {
-      .init(rule: rule($0.pattern), nearest: $0.nearest)
+    hits.missed.map {
+      .init(rule: rule($0), nearest: NearestKeys.nearest(to: $0.text, in: keys))
     }
   }
 

@@ -57,12 +57,12 @@ public enum ImageError: Diagnostic, Hashable {
   }
 
   /// What to do about it.
-  public var hint: String? {
+  public var remedies: [Remedy] {
     switch self {
-    case .unknownFormat: "JPEG, PNG, WebP, TIFF, BMP, PPM, PGM and PBM are decoded"
-    case .tooLarge: "ImageLimits sets what is allowed"
-    case .noClasses: "pictures lie in one folder a class, such as train/cat/1.jpg"
-    default: nil
+    case .unknownFormat: ["JPEG, PNG, WebP, TIFF, BMP, PPM, PGM and PBM are decoded"]
+    case .tooLarge: ["ImageLimits sets what is allowed"]
+    case .noClasses: ["pictures lie in one folder a class, such as train/cat/1.jpg"]
+    default: []
     }
   }
 

@@ -24,7 +24,7 @@ enum DistributedWriter: FormatWriter {
     let parts = try FlattenedObjects(checkpoint.graph, file: checkpoint.path) {
       checkpoint.tensor(of: $0) != nil
     }.parts
-    var archives: [[ZipRecord]] = []
+    var archives: [ZipPlan] = []
     var positions: [DistributedMetadata.Place?] = parts.map { _ in nil }
     var offset = 0
     // As PyTorch does: the objects first, then the tensors.
@@ -33,11 +33,10 @@ enum DistributedWriter: FormatWriter {
       where (checkpoint.tensor(of: part.ref) != nil) == isTensor {
         let records = try checkpoint.archive(
           of: part.ref, checkpoint.tensor(of: part.ref), key: part.name)
-        let size = try ZipLayout(records.map { ($0.name, $0.byteCount) }, padding: .pytorch)
-          .byteCount
-        positions[number] = .init(file: dataName, offset: offset, byteCount: size)
-        archives.append(records)
-        offset += size
+        let archive = try ZipPlan(records, padding: .pytorch)
+        positions[number] = .init(file: dataName, offset: offset, byteCount: archive.byteCount)
+        archives.append(archive)
+        offset += archive.byteCount
       }
     }
     var metadata = MetadataBuilder()
@@ -53,7 +52,7 @@ enum DistributedWriter: FormatWriter {
       format: format, folder: path,
       files: [
         OutputPlan.File(name: dataName, byteCount: size) { file, context in
-          try ZipWriter(context.stream, padding: .pytorch).write(inARow: all, to: file)
+          try ZipWriter(context.stream).write(inARow: all, to: file)
         },
         OutputPlan.File(name: DistributedReader.metadataName, byteCount: pickle.count) {
           file, context in

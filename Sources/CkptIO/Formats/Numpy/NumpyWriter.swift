@@ -84,11 +84,11 @@ enum NumpyArchiveWriter: FormatWriter {
         name: array.key + NumpyArchiveReader.ending, content: .source(.computed(whole)),
         key: array.key)
     }
-    let layout = try ZipLayout(records.map { ($0.name, $0.byteCount) }, padding: .pytorch)
+    let archive = try ZipPlan(records, padding: .pytorch)
     return OutputPlan(
       format: format, path: path,
-      file: OutputPlan.File(name: path, byteCount: layout.byteCount) { file, context in
-        try ZipWriter(context.stream, padding: .pytorch).write(records, to: file)
+      file: OutputPlan.File(name: path, byteCount: archive.byteCount) { file, context in
+        try ZipWriter(context.stream).write(archive, to: file)
       }, report: report)
   }
 }

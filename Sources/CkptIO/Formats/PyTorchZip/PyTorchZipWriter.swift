@@ -23,13 +23,12 @@ enum PyTorchZipWriter: FormatWriter {
   /// An archive of the whole checkpoint; its top folder is named after the file.
   static func file(_ checkpoint: Checkpoint, named path: String) throws -> OutputPlan.File {
     let records = try checkpoint.records(folder: Checkpoint.folder(for: path))
-    let layout = try ZipLayout(records.map { ($0.name, $0.byteCount) }, padding: .pytorch)
+    let archive = try ZipPlan(records, padding: .pytorch)
     return OutputPlan.File(
-      name: path, byteCount: layout.byteCount,
-      beginning: { (try? ZipLayout.beginning(of: records, padding: .pytorch)) ?? [] }
+      name: path, byteCount: archive.byteCount, beginning: { archive.beginning }
     ) { file, context in
       do {
-        try ZipWriter(context.stream, padding: .pytorch).write(records, to: file)
+        try ZipWriter(context.stream).write(archive, to: file)
       } catch let error as ChecksumError where error.key == nil {
         throw error.naming(checkpoint.keyOfStorage(named: error.record))
       }
