@@ -34,16 +34,17 @@ package struct DequantizedBytes: ComputedBytes {
       block: type.block, kernel: kernel)
   }
 
-  private final class Reader: ByteReader {
+  private final class Reader: StagedReader {
     private let source: any ByteReader
     private var blocksLeft: Int
     private var skip: Int
     private let block: (elementCount: Int, byteCount: Int)
     private let kernel: BlockKernel
-    private let blocks: UnsafeMutableRawBufferPointer
-    private let numbers: UnsafeMutableBufferPointer<Float>
+    private let blocks: AlignedBytes
+    private let numbers: AlignedBuffer<Float>
+    var staging: UnsafeMutableRawBufferPointer { numbers.bytes }
     /// The bytes of `numbers` that were made and not yet taken.
-    private var pending = 0..<0
+    var pending = 0..<0
 
     /// So many elements are made at a time: their 64 kB stay in the nearest caches.
     private static let elementCount = 16 << 10
@@ -58,35 +59,18 @@ package struct DequantizedBytes: ComputedBytes {
       self.block = block
       self.kernel = kernel
       let count = Self.elementCount / block.elementCount
-      blocks = .allocate(byteCount: count * block.byteCount, alignment: 64)
-      numbers = .allocate(capacity: count * block.elementCount)
+      blocks = AlignedBytes(count: count * block.byteCount)
+      numbers = AlignedBuffer(count: count * block.elementCount)
     }
 
-    deinit {
-      blocks.deallocate()
-      numbers.deallocate()
-    }
-
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws {
-      var done = 0
-      while done < buffer.count {
-        if pending.isEmpty { try refill(buffer.count - done + skip) }
-        let count = min(pending.count, buffer.count - done)
-        let bytes = UnsafeRawBufferPointer(numbers)[
-          pending.lowerBound..<pending.lowerBound + count]
-        UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
-          .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes))
-        pending = pending.lowerBound + count..<pending.upperBound
-        done += count
-      }
-    }
-
-    private func refill(_ wanted: Int) throws {
+    func makeBlock(wanted: Int) throws {
       let size = block.elementCount * 4
-      let count = min((wanted + size - 1) / size, numbers.count / block.elementCount, blocksLeft)
-      let input = UnsafeMutableRawBufferPointer(rebasing: blocks[..<(count * block.byteCount)])
+      let count = min(
+        (wanted + skip + size - 1) / size, numbers.count / block.elementCount, blocksLeft)
+      let input = UnsafeMutableRawBufferPointer(
+        rebasing: blocks.bytes[..<(count * block.byteCount)])
       try source.read(into: input)
-      kernel(UnsafeRawBufferPointer(input), numbers, count)
+      kernel(UnsafeRawBufferPointer(input), numbers.elements, count)
       blocksLeft -= count
       pending = skip..<count * size
       skip = 0

@@ -33,7 +33,6 @@ extension ZipReader {
     workers: Int = min(Parallel.processorCount, 4), cancellation: Cancellation = Cancellation(),
     progress: (@Sendable (Int) -> Void)? = nil
   ) throws -> [RecordCheck] {
-    let blockSize = 256 << 10
     var jobs: [Job] = []
     for (index, entry) in entries.enumerated() {
       let step = entry.isStored ? 16 << 20 : max(entry.byteCount, 1)
@@ -44,8 +43,7 @@ extension ZipReader {
     let queue = jobs
     let found = Mutex(Found())
     try Parallel.run(workers: max(1, min(workers, jobs.count))) { _ in
-      let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: blockSize, alignment: 64)
-      defer { buffer.deallocate() }
+      let buffer = AlignedBytes(count: ByteSource.blockSize)
       while true {
         let job: Job? = found.withLock { found in
           guard !found.isStopped, found.next < queue.count else { return nil }
@@ -56,15 +54,10 @@ extension ZipReader {
         do {
           let reader = try source(of: entries[job.record]).makeReader(at: job.range.lowerBound)
           var sum: UInt32 = 0
-          var position = job.range.lowerBound
-          while position < job.range.upperBound {
+          try reader.forEachBlock(in: job.range, by: buffer) { block, _ in
             try cancellation.check()
-            let count = min(blockSize, job.range.upperBound - position)
-            let block = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
-            try reader.read(into: block)
-            sum = Checksum.crc32(UnsafeRawBufferPointer(block), from: sum)
-            position += count
-            progress?(count)
+            sum = Checksum.crc32(block, from: sum)
+            progress?(block.count)
           }
           let part = (job.range.lowerBound, job.range.count, sum)
           found.withLock { $0.parts[job.record, default: []].append(part) }

@@ -44,16 +44,8 @@ package final class VerifiedBytes: ComputedBytes {
   }
 
   private func checksum() throws -> UInt32 {
-    let block = UnsafeMutableRawBufferPointer.allocate(
-      byteCount: min(StreamWriter.blockSize, max(region.byteCount, 1)), alignment: 64)
-    defer { block.deallocate() }
-    var (sum, position) = (UInt32(0), 0)
-    while position < region.byteCount {
-      let next = UnsafeMutableRawBufferPointer(
-        rebasing: block[..<min(block.count, region.byteCount - position)])
-      try region.file.read(into: next, at: region.offset + position)
-      sum = Checksum.crc32(UnsafeRawBufferPointer(next), from: sum)
-      position += next.count
+    var sum: UInt32 = 0
+    try ByteSource.region(region).forEachBlock { block, _ in sum = Checksum.crc32(block, from: sum)
     }
     return sum
   }

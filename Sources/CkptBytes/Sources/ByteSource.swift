@@ -114,11 +114,21 @@ extension ByteSource {
     case .region(let region):
       return try region.file.bytes(at: region.offset + range.lowerBound, count: range.count)
     case .computed:
-      let reader = try makeReader(skippingTo: range.lowerBound)
       return try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
-        try reader.read(into: UnsafeMutableRawBufferPointer(buffer))
+        try read(into: UnsafeMutableRawBufferPointer(buffer), at: range.lowerBound)
         count = range.count
       }
+    }
+  }
+
+  /// Fills `buffer` with the bytes from `offset` on.
+  ///
+  /// A source without random access is read from its start.
+  package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws {
+    switch self {
+    case .bytes(let bytes): buffer.copyBytes(from: bytes[offset..<offset + buffer.count])
+    case .region(let region): try region.file.read(into: buffer, at: region.offset + offset)
+    case .computed: try makeReader(skippingTo: offset).read(into: buffer)
     }
   }
 }
@@ -139,20 +149,6 @@ extension ByteSource {
   }
 }
 
-extension ByteReader {
-  /// Reads `count` bytes and forgets them.
-  package func skip(_ count: Int) throws {
-    var rest = count
-    try withUnsafeTemporaryAllocation(byteCount: min(max(rest, 1), 64 << 10), alignment: 8) {
-      while rest > 0 {
-        let step = min(rest, $0.count)
-        try read(into: UnsafeMutableRawBufferPointer(rebasing: $0[..<step]))
-        rest -= step
-      }
-    }
-  }
-}
-
 /// Goes through bytes that need not be computed.
 private final class DirectReader: ByteReader {
   let source: ByteSource
@@ -164,11 +160,7 @@ private final class DirectReader: ByteReader {
   }
 
   func read(into buffer: UnsafeMutableRawBufferPointer) throws {
-    switch source {
-    case .bytes(let bytes): buffer.copyBytes(from: bytes[position..<position + buffer.count])
-    case .region(let region): try region.file.read(into: buffer, at: region.offset + position)
-    case .computed: break
-    }
+    try source.read(into: buffer, at: position)
     position += buffer.count
   }
 }

@@ -6,7 +6,7 @@ final class StreamWorker {
   private let segments: [StreamSegment]
   private let framing: (any StreamFraming)?
   private let file: File
-  private let block: UnsafeMutableRawBufferPointer
+  private let block = AlignedBytes(count: StreamWriter.blockSize)
 
   init(
     _ writer: StreamWriter, _ segments: [StreamSegment], _ framing: (any StreamFraming)?,
@@ -16,10 +16,7 @@ final class StreamWorker {
     self.segments = segments
     self.framing = framing
     self.file = file
-    block = .allocate(byteCount: StreamWriter.blockSize, alignment: 64)
   }
-
-  deinit { block.deallocate() }
 
   // MARK: - Small segments
 
@@ -45,12 +42,12 @@ final class StreamWorker {
             (segment.offset - start)..<(segment.offset - start)
               + segment.source.byteCount])
         if read.isEmpty {
-          try fill(data, from: segment.source)
+          if !data.isEmpty { try segment.source.read(into: data, at: 0) }
         } else if case .region(let region) = segment.source {
           data.copyMemory(
             from: UnsafeRawBufferPointer(
-              rebasing: block[(region.offset - runStart)..<(region.offset - runStart) + data.count]
-            ))
+              rebasing: block.bytes[
+                (region.offset - runStart)..<(region.offset - runStart) + data.count]))
         }
         let sum = trustedChecksum(segment.source) ?? Checksum.crc32(UnsafeRawBufferPointer(data))
         try compare(segment.source, sum)
@@ -92,18 +89,9 @@ final class StreamWorker {
     guard next > first + 1, wanted >= (end - region.offset) / 4 else { return first..<first }
     runStart = region.offset
     try region.file.read(
-      into: UnsafeMutableRawBufferPointer(rebasing: block[..<(end - region.offset)]),
+      into: UnsafeMutableRawBufferPointer(rebasing: block.bytes[..<(end - region.offset)]),
       at: region.offset)
     return first..<next
-  }
-
-  private func fill(_ target: UnsafeMutableRawBufferPointer, from source: ByteSource) throws {
-    guard !target.isEmpty else { return }
-    switch source {
-    case .bytes(let bytes): target.copyBytes(from: bytes)
-    case .region(let region): try region.file.read(into: target, at: region.offset)
-    case .computed(let computed): try computed.makeReader(at: 0).read(into: target)
-    }
   }
 
   // MARK: - Large segments
@@ -141,30 +129,19 @@ final class StreamWorker {
   private func copy(_ segment: StreamSegment, _ range: Range<Int>) throws -> UInt32 {
     var sum: UInt32 = 0
     let isTrusted = trustedChecksum(segment.source) != nil
-    var position = range.lowerBound
-    func put(_ bytes: UnsafeRawBufferPointer) throws {
+    func put(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws {
       try writer.cancellation.check()
       if !isTrusted { sum = Checksum.crc32(bytes, from: sum) }
-      try file.write(bytes, at: segment.offset + position)
-      position += bytes.count
+      try file.write(bytes, at: segment.offset + offset)
       writer.progress?(bytes.count)
     }
-    func eachBlock(_ fill: (UnsafeMutableRawBufferPointer) throws -> Void) throws {
-      while position < range.upperBound {
-        let next = UnsafeMutableRawBufferPointer(
-          rebasing: block[..<min(block.count, range.upperBound - position)])
-        try fill(next)
-        try put(UnsafeRawBufferPointer(next))
+    if case .bytes(let bytes) = segment.source {
+      try bytes.withUnsafeBytes {
+        try put(UnsafeRawBufferPointer(rebasing: $0[range]), at: range.lowerBound)
       }
-    }
-    switch segment.source {
-    case .bytes(let bytes):
-      try bytes.withUnsafeBytes { try put(UnsafeRawBufferPointer(rebasing: $0[range])) }
-    case .region(let region):
-      try eachBlock { try region.file.read(into: $0, at: region.offset + position) }
-    case .computed(let computed):
-      let reader = try computed.makeReader(at: range.lowerBound)
-      try eachBlock { try reader.read(into: $0) }
+    } else {
+      let reader = try segment.source.makeReader(at: range.lowerBound)
+      try reader.forEachBlock(in: range, by: block, put)
     }
     return sum
   }

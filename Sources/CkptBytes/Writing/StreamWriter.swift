@@ -50,7 +50,7 @@ package struct StreamWriter: Sendable {
   package var progress: (@Sendable (Int) -> Void)?
 
   /// A thread reads and writes this much at a time.
-  package static let blockSize = 256 << 10
+  static let blockSize = ByteSource.blockSize
   /// A thread takes on this much at a time.
   static let chunkSize = 4 << 20
   /// Neighboring small segments are written at once, up to this size.

@@ -124,8 +124,6 @@ public struct IntegrityReport: Sendable {
     {
       if let checks = try check(file, cancellation, progress) { add(checks, of: checkpoint) }
     }
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 64)
-    defer { buffer.deallocate() }
     var seen: Set<ObjectIdentifier> = []
     for tensor in checkpoint.document.tensors.values.sorted(by: {
       $0.storage.name < $1.storage.name
@@ -136,16 +134,12 @@ public struct IntegrityReport: Sendable {
       {
         continue
       }
-      let count = tensor.storage.byteCount
-      let reader = try tensor.storage.source.makeReader(at: 0)
-      for start in stride(from: 0, to: count, by: buffer.count) {
+      try tensor.storage.source.forEachBlock { block, _ in
         try cancellation.check()
-        let size = min(buffer.count, count - start)
-        try reader.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<size]))
-        progress?(size)
+        progress?(block.count)
       }
       recordCount += 1
-      byteCount += count
+      byteCount += tensor.storage.byteCount
       unrecorded.append(tensor.storage.name)
     }
   }

@@ -164,7 +164,7 @@ public struct StateDictDifference: Sendable {
       items, empty: TensorDifference(withHistogram: withHistogram), join: { $0.add($1) },
       finish: \.finished
     ) { item, ranges -> [TensorDifference] in
-      var comparer = try TensorComparer(
+      let comparer = try TensorComparer(
         tensors[item].0, tensors[item].1, from: ranges.first?.lowerBound ?? 0, tolerance)
       return try ranges.map { range in
         let found = try comparer.compare(range.count, withHistogram: withHistogram)
@@ -236,7 +236,7 @@ public struct StateDictDifference: Sendable {
 }
 
 /// Goes through two tensors side by side.
-private struct TensorComparer {
+private final class TensorComparer {
   private let a: NumberReader
   private let b: NumberReader
   /// Both once more, bit by bit, if they are integers of 64 bits.
@@ -245,6 +245,9 @@ private struct TensorComparer {
   /// Whether one side's numbers are complex: then it is their distance in the plane that counts.
   private let isComplex: Bool
   private let tolerance: Tolerance
+  /// Room for a block of either side, and of both as integers.
+  private let left, right: AlignedBuffer<Double>
+  private let wide: AlignedBuffer<UInt64>
 
   init(_ a: Tensor, _ b: Tensor, from start: Int, _ tolerance: Tolerance) throws {
     self.a = try NumberReader(a, from: start)
@@ -259,25 +262,21 @@ private struct TensorComparer {
         try a.resolvedSource().makeReader(at: 8 * start),
         try b.resolvedSource().makeReader(at: 8 * start)
       ) : nil
+    let size = NumberReader.blockSize
+    left = AlignedBuffer(count: isComplex ? 2 * size : size)
+    right = AlignedBuffer(count: isComplex ? 2 * size : size)
+    wide = AlignedBuffer(count: isWide ? 2 * size : 0)
   }
 
-  mutating func compare(_ count: Int, withHistogram: Bool) throws -> TensorDifference {
+  func compare(_ count: Int, withHistogram: Bool) throws -> TensorDifference {
     var found = TensorDifference(withHistogram: withHistogram)
     let size = NumberReader.blockSize
     let parts = isComplex ? 2 : 1
-    let left = UnsafeMutableBufferPointer<Double>.allocate(capacity: parts * size)
-    let right = UnsafeMutableBufferPointer<Double>.allocate(capacity: parts * size)
-    let wide = UnsafeMutableBufferPointer<UInt64>.allocate(capacity: integers == nil ? 1 : 2 * size)
-    defer {
-      left.deallocate()
-      right.deallocate()
-      wide.deallocate()
-    }
     for start in stride(from: 0, to: count, by: size) {
       let step = min(size, count - start)
       let (x, y) = (
-        UnsafeMutableBufferPointer(rebasing: left[..<(parts * step)]),
-        UnsafeMutableBufferPointer(rebasing: right[..<(parts * step)])
+        UnsafeMutableBufferPointer(rebasing: left.elements[..<(parts * step)]),
+        UnsafeMutableBufferPointer(rebasing: right.elements[..<(parts * step)])
       )
       if isComplex {
         try a.readComplex(into: x)
@@ -289,8 +288,8 @@ private struct TensorComparer {
       try b.read(into: y)
       if let integers {
         let (p, q) = (
-          UnsafeMutableBufferPointer(rebasing: wide[..<step]),
-          UnsafeMutableBufferPointer(rebasing: wide[size..<size + step])
+          UnsafeMutableBufferPointer(rebasing: wide.elements[..<step]),
+          UnsafeMutableBufferPointer(rebasing: wide.elements[size..<size + step])
         )
         try integers.a.read(into: UnsafeMutableRawBufferPointer(p))
         try integers.b.read(into: UnsafeMutableRawBufferPointer(q))

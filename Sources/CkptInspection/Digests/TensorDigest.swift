@@ -27,17 +27,10 @@ public struct TensorDigest: Sendable, Hashable, CustomStringConvertible {
     var hash = SHA256()
     hash.update(data: Self.header(of: tensor))
     if !tensor.isMeta, tensor.elementCount > 0 {
-      let source = try tensor.resolvedSource()
-      let reader = try source.makeReader(at: 0)
-      let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 64)
-      defer { buffer.deallocate() }
-      for start in stride(from: 0, to: source.byteCount, by: buffer.count) {
+      try tensor.resolvedSource().forEachBlock { block, _ in
         try cancellation.check()
-        let count = min(buffer.count, source.byteCount - start)
-        let block = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
-        try reader.read(into: block)
-        hash.update(bufferPointer: UnsafeRawBufferPointer(block))
-        progress?(count)
+        hash.update(bufferPointer: block)
+        progress?(block.count)
       }
     }
     bytes = Array(hash.finalize())

@@ -43,18 +43,18 @@ public struct StateDictStatistics: Sendable {
       finish: \.finished
     ) { item, ranges -> [TensorStatistics] in
       let reader = try NumberReader(tensors[item], from: ranges.first?.lowerBound ?? 0)
-      let buffer = UnsafeMutableBufferPointer<Double>.allocate(capacity: NumberReader.blockSize)
-      defer { buffer.deallocate() }
-      return try ranges.map { range in
-        var found = TensorStatistics(withHistogram: withHistograms)
-        for start in stride(from: range.lowerBound, to: range.upperBound, by: buffer.count) {
-          let count = min(buffer.count, range.upperBound - start)
-          let block = UnsafeMutableBufferPointer(rebasing: buffer[..<count])
-          try reader.read(into: block)
-          found.add(block)
+      return try AlignedBuffer<Double>(count: NumberReader.blockSize).withElements { buffer in
+        try ranges.map { range in
+          var found = TensorStatistics(withHistogram: withHistograms)
+          for start in stride(from: range.lowerBound, to: range.upperBound, by: buffer.count) {
+            let count = min(buffer.count, range.upperBound - start)
+            let block = UnsafeMutableBufferPointer(rebasing: buffer[..<count])
+            try reader.read(into: block)
+            found.add(block)
+          }
+          progress?(range.count * tensors[item].elementType.byteCount)
+          return found
         }
-        progress?(range.count * tensors[item].elementType.byteCount)
-        return found
       }
     }
     var next = 0

@@ -26,8 +26,8 @@ struct MergeBlock {
 /// The memory of one reader's blocks; allocated once.
 final class BlockBuffers {
   let capacity: Int
-  private let doubles: UnsafeMutablePointer<Double>
-  private let words: UnsafeMutablePointer<UInt32>
+  private let doubles: AlignedBuffer<Double>
+  private let words: AlignedBuffer<UInt32>
   private(set) var block: MergeBlock
 
   /// Room for blocks of up to `capacity` elements of `inputCount` inputs.
@@ -35,20 +35,17 @@ final class BlockBuffers {
     self.capacity = capacity
     // Rows that lie a power of two apart would share the cache's sets.
     let step = capacity + 24
-    doubles = .allocate(capacity: step * (2 * inputCount + 1))
-    words = .allocate(capacity: step * inputCount)
-    let (doubles, words) = (doubles, words)
+    doubles = AlignedBuffer(count: max(step * (2 * inputCount + 1), 1))
+    words = AlignedBuffer(count: max(step * inputCount, 1))
+    guard let doubles = doubles.elements.baseAddress, let words = words.elements.baseAddress else {
+      preconditionFailure("a buffer that is not empty has an address")
+    }
     block = MergeBlock(
       start: 0, count: 0, inputs: (0..<inputCount).map { doubles + $0 * step },
       output: doubles + 2 * inputCount * step,
       scratch: (inputCount..<2 * inputCount).map { doubles + $0 * step },
       rows: (inputCount..<2 * inputCount).map { UnsafePointer(doubles + $0 * step) },
       words: (0..<inputCount).map { words + $0 * step })
-  }
-
-  deinit {
-    doubles.deallocate()
-    words.deallocate()
   }
 
   /// Reads the next `count` elements, which begin at `start`.

@@ -71,7 +71,8 @@ private final class MergingReader: StagedReader {
   private let readers: [ElementReader]
   private let buffers: BlockBuffers
   private let conversion: ElementConversion
-  let staging: UnsafeMutableRawBufferPointer
+  private let after: AlignedBytes
+  var staging: UnsafeMutableRawBufferPointer { after.bytes }
   /// The first element that was not merged yet.
   private var next: Int
   /// What of the staging room was not handed out yet.
@@ -87,22 +88,19 @@ private final class MergingReader: StagedReader {
     readers = try bytes.inputs.map { try $0.makeElementReader(from: first) }
     buffers = BlockBuffers(capacity: blockCount, inputCount: bytes.inputs.count)
     conversion = try ElementConversion(from: .float64, to: bytes.elementType)
-    staging = .allocate(byteCount: blockCount * width, alignment: 64)
+    after = AlignedBytes(count: blockCount * width)
     next = first
     skip = offset - first * width
   }
 
-  deinit {
-    staging.deallocate()
-    bytes.didDeliver(delivered)
-  }
+  deinit { bytes.didDeliver(delivered) }
 
   /// How many bytes were handed out.
   private var delivered = 0
 
   func didHandOut(_ byteCount: Int) { delivered += byteCount }
 
-  func makeBlock() throws {
+  func makeBlock(wanted: Int) throws {
     let width = bytes.elementType.byteCount
     let count = min(buffers.capacity, bytes.byteCount / width - next)
     guard count > 0 else {

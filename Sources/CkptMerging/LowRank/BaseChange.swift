@@ -1,3 +1,4 @@
+internal import CkptBytes
 internal import CkptPlatform
 internal import CkptTensors
 
@@ -81,13 +82,13 @@ struct MatrixRows: Sendable {
 
   /// Passes each row on, in order.
   func each(_ body: (_ index: Int, _ row: UnsafeBufferPointer<Double>) throws -> Void) throws {
-    let row = UnsafeMutableBufferPointer<Double>.allocate(capacity: columns)
-    defer { row.deallocate() }
     let reader = try tensor.makeElementReader()
-    for index in 0..<rows {
-      try cancellation.check()
-      try reader.read(into: row)
-      try body(index, UnsafeBufferPointer(row))
+    try AlignedBuffer<Double>(count: columns).withElements { row in
+      for index in 0..<rows {
+        try cancellation.check()
+        try reader.read(into: row)
+        try body(index, UnsafeBufferPointer(row))
+      }
     }
   }
 }

@@ -84,8 +84,9 @@ final class LowRankBytes: ComputedBytes {
     private let conversion: ElementConversion
     /// How many rows a block has; where a row is longer than a block, parts of one.
     private let blockRows, blockColumns: Int
-    private let sum, left, right: UnsafeMutableBufferPointer<Double>
-    let staging: UnsafeMutableRawBufferPointer
+    private let sum, left, right: AlignedBuffer<Double>
+    private let after: AlignedBytes
+    var staging: UnsafeMutableRawBufferPointer { after.bytes }
     /// The first element that was not computed yet.
     private var next: Int
     var pending = 0..<0
@@ -109,19 +110,13 @@ final class LowRankBytes: ComputedBytes {
       baseReader = try bytes.base.makeElementReader(from: next)
       leftReaders = try products.map { try $0.left.makeElementReader(from: row * $0.rank) }
       conversion = try ElementConversion(from: .float64, to: bytes.base.elementType)
-      sum = .allocate(capacity: blockRows * blockColumns)
-      left = .allocate(capacity: blockRows * (products.map(\.rank).reduce(0, +)))
-      right = .allocate(capacity: max(blockColumns, LowRankBytes.chunkCount))
-      staging = .allocate(byteCount: blockRows * blockColumns * width, alignment: 64)
+      sum = AlignedBuffer(count: blockRows * blockColumns)
+      left = AlignedBuffer(count: blockRows * (products.map(\.rank).reduce(0, +)))
+      right = AlignedBuffer(count: max(blockColumns, LowRankBytes.chunkCount))
+      after = AlignedBytes(count: blockRows * blockColumns * width)
     }
 
-    deinit {
-      sum.deallocate()
-      left.deallocate()
-      right.deallocate()
-      staging.deallocate()
-      bytes.didDeliver(delivered)
-    }
+    deinit { bytes.didDeliver(delivered) }
 
     func didHandOut(_ byteCount: Int) { delivered += byteCount }
 
@@ -131,7 +126,7 @@ final class LowRankBytes: ComputedBytes {
     }
 
     /// The next rows, or the next part of a long one.
-    func makeBlock() throws {
+    func makeBlock(wanted: Int) throws {
       let width = bytes.base.elementType.byteCount
       let (row, column) = (next / bytes.columns, next % bytes.columns)
       guard row < bytes.rows else {
@@ -141,14 +136,14 @@ final class LowRankBytes: ComputedBytes {
       try bytes.context.cancellation.check()
       let rows = min(blockRows, bytes.rows - row)
       let columns = min(blockColumns, bytes.columns - column)
-      let block = UnsafeMutableBufferPointer(rebasing: sum[..<(rows * columns)])
+      let block = UnsafeMutableBufferPointer(rebasing: sum.elements[..<(rows * columns)])
       try baseReader.read(into: block)
       try check(block)
       let before = MergeTally.Special(block)
       var start = 0
       for (product, reader) in zip(products, leftReaders) {
         let factors = UnsafeMutableBufferPointer(
-          rebasing: left[start..<start + blockRows * product.rank])
+          rebasing: left.elements[start..<start + blockRows * product.rank])
         start += blockRows * product.rank
         // The parts of a long row have the same factors.
         if column == 0 || needsFactors {
@@ -189,7 +184,7 @@ final class LowRankBytes: ComputedBytes {
       for first in stride(from: 0, to: rank, by: chunk) {
         let count = min(chunk, rank - first)
         if isWhole {
-          let part = UnsafeMutableBufferPointer(rebasing: right[..<(count * columns)])
+          let part = UnsafeMutableBufferPointer(rebasing: right.elements[..<(count * columns)])
           try reader.read(into: part)
           try check(part)
         } else {
@@ -197,12 +192,12 @@ final class LowRankBytes: ComputedBytes {
             reader = try product.right.makeElementReader(
               from: (first + index) * bytes.columns + column)
             let part = UnsafeMutableBufferPointer(
-              rebasing: right[index * columns..<(index + 1) * columns])
+              rebasing: right.elements[index * columns..<(index + 1) * columns])
             try reader.read(into: part)
             try check(part)
           }
         }
-        guard let sums = block.baseAddress, let values = right.baseAddress else { return }
+        guard let sums = block.baseAddress, let values = right.elements.baseAddress else { return }
         for row in 0..<rows {
           for index in 0..<count {
             ck_add_scaled(

@@ -82,8 +82,9 @@ final class FoldedBytes: ComputedBytes {
     private let maskReader: ElementReader?
     private let factors: [Double]
     private let conversion: ElementConversion
-    private let block, mask: UnsafeMutableBufferPointer<Double>
-    let staging: UnsafeMutableRawBufferPointer
+    private let block, mask: AlignedBuffer<Double>
+    private let after: AlignedBytes
+    var staging: UnsafeMutableRawBufferPointer { after.bytes }
     var pending = 0..<0
     private var next, skip: Int
     private var delivered = 0
@@ -98,32 +99,27 @@ final class FoldedBytes: ComputedBytes {
         if case .mask(let mask) = bytes.rule { try mask.makeElementReader(from: next) } else { nil }
       factors = try bytes.factors?.values() ?? []
       conversion = try ElementConversion(from: .float64, to: bytes.base.elementType)
-      block = .allocate(capacity: Self.blockCount)
-      mask = .allocate(capacity: maskReader == nil ? 0 : Self.blockCount)
-      staging = .allocate(byteCount: Self.blockCount * width, alignment: 64)
+      block = AlignedBuffer(count: Self.blockCount)
+      mask = AlignedBuffer(count: maskReader == nil ? 0 : Self.blockCount)
+      after = AlignedBytes(count: Self.blockCount * width)
     }
 
-    deinit {
-      block.deallocate()
-      mask.deallocate()
-      staging.deallocate()
-      bytes.didDeliver(delivered)
-    }
+    deinit { bytes.didDeliver(delivered) }
 
     func didHandOut(_ byteCount: Int) { delivered += byteCount }
 
-    func makeBlock() throws {
+    func makeBlock(wanted: Int) throws {
       let width = bytes.base.elementType.byteCount
       let count = min(Self.blockCount, bytes.byteCount / width - next)
       guard count > 0 else {
         throw TensorError.outsideStorage(
           storage: "", needed: bytes.byteCount + 1, available: bytes.byteCount)
       }
-      let part = UnsafeMutableBufferPointer(rebasing: block[..<count])
+      let part = UnsafeMutableBufferPointer(rebasing: block.elements[..<count])
       try baseReader.read(into: part)
       switch bytes.rule {
       case .mask:
-        let ones = UnsafeMutableBufferPointer(rebasing: mask[..<count])
+        let ones = UnsafeMutableBufferPointer(rebasing: mask.elements[..<count])
         try maskReader?.read(into: ones)
         for index in 0..<count { part[index] *= ones[index] }
       case .divided:

@@ -69,10 +69,10 @@ struct GatheredBytes: ComputedBytes {
 private final class GatheringReader: ByteReader {
   private let layout: GatheredBytes
   private var position: Int
-  private var box: UnsafeMutableRawBufferPointer
+  private let box: AlignedBytes
   /// Which bytes of the whole the box holds now.
   private var held = 0..<0
-  private let span: UnsafeMutableRawBufferPointer
+  private let span = AlignedBytes(count: 256 << 10)
   /// A source without random access is read by a reader that only goes forward.
   private var forward: (reader: any ByteReader, position: Int)?
 
@@ -82,15 +82,8 @@ private final class GatheringReader: ByteReader {
   init(_ layout: GatheredBytes, at offset: Int) {
     self.layout = layout
     position = offset
-    box = .allocate(
-      byteCount: min(layout.byteCount, layout.boxLength * layout.innerCount * layout.width),
-      alignment: 64)
-    span = .allocate(byteCount: 256 << 10, alignment: 64)
-  }
-
-  deinit {
-    box.deallocate()
-    span.deallocate()
+    box = AlignedBytes(
+      count: min(layout.byteCount, layout.boxLength * layout.innerCount * layout.width))
   }
 
   func read(into buffer: UnsafeMutableRawBufferPointer) throws {
@@ -104,7 +97,7 @@ private final class GatheringReader: ByteReader {
       let count = min(held.upperBound - position, buffer.count - done)
       let start = position - held.lowerBound
       UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
-        .copyMemory(from: UnsafeRawBufferPointer(rebasing: box[start..<start + count]))
+        .copyMemory(from: UnsafeRawBufferPointer(rebasing: box.bytes[start..<start + count]))
       position += count
       done += count
     }
@@ -202,7 +195,7 @@ private final class GatheringReader: ByteReader {
           piece = at..<min(at + perPiece, reach)
           try fetch(
             (start + at) * width,
-            UnsafeMutableRawBufferPointer(rebasing: span[..<(piece.count * width)]))
+            UnsafeMutableRawBufferPointer(rebasing: span.bytes[..<(piece.count * width)]))
         }
         let count = min(
           innermost.size - done, (piece.upperBound - 1 - at) / innermost.stride + 1)
@@ -227,7 +220,7 @@ private final class GatheringReader: ByteReader {
   }
 
   private func copy(_ count: Int, from: Int, _ stride: Int, to: Int, _ step: Int) {
-    guard let source = span.baseAddress, let target = box.baseAddress else { return }
+    guard let source = span.bytes.baseAddress, let target = box.bytes.baseAddress else { return }
     func each<T>(_: T.Type) {
       let source = source.assumingMemoryBound(to: T.self)
       let target = target.assumingMemoryBound(to: T.self)
@@ -247,7 +240,7 @@ private final class GatheringReader: ByteReader {
 
   /// Fills the indices above 0 of an expanded dimension with what index 0 holds.
   private func repeatElements(_ dimension: Dimension, of all: [Dimension]) {
-    guard let box = box.baseAddress else { return }
+    guard let box = box.bytes.baseAddress else { return }
     let total = held.count
     let inner = dimension.step * layout.width
     let outer = inner * dimension.size
@@ -259,20 +252,15 @@ private final class GatheringReader: ByteReader {
   }
 
   private func fetch(_ offset: Int, _ buffer: UnsafeMutableRawBufferPointer) throws {
-    switch layout.source {
-    case .bytes(let bytes): buffer.copyBytes(from: bytes[offset..<offset + buffer.count])
-    case .region(let region): try region.file.read(into: buffer, at: region.offset + offset)
-    case .computed(let computed) where computed.isRandomAccess:
-      try computed.makeReader(at: offset).read(into: buffer)
-    case .computed(let computed):
-      var (reader, position) =
-        if let forward, forward.position <= offset { forward } else {
-          (try computed.makeReader(at: 0), 0)
-        }
-      try reader.skip(offset - position)
-      try reader.read(into: buffer)
-      position = offset + buffer.count
-      forward = (reader, position)
+    guard !layout.source.isRandomAccess else {
+      return try layout.source.read(into: buffer, at: offset)
     }
+    let (reader, position) =
+      if let forward, forward.position <= offset { forward } else {
+        (try layout.source.makeReader(at: 0), 0)
+      }
+    try reader.skip(offset - position)
+    try reader.read(into: buffer)
+    forward = (reader, offset + buffer.count)
   }
 }

@@ -138,8 +138,8 @@ private final class ConvertingReader: StagedReader {
   private let source: any ByteReader
   /// How many bytes of the target were not converted yet.
   private var rest: Int
-  private let before: UnsafeMutableRawBufferPointer
-  let staging: UnsafeMutableRawBufferPointer
+  private let before, after: AlignedBytes
+  var staging: UnsafeMutableRawBufferPointer { after.bytes }
   /// What of the staging room was not handed out yet.
   var pending: Range<Int>
 
@@ -149,10 +149,8 @@ private final class ConvertingReader: StagedReader {
     self.layout = layout
     self.source = source
     self.rest = rest
-    before = .allocate(
-      byteCount: Self.blockCount * layout.conversion.source.byteCount, alignment: 64)
-    staging = .allocate(
-      byteCount: Self.blockCount * layout.conversion.target.byteCount, alignment: 64)
+    before = AlignedBytes(count: Self.blockCount * layout.conversion.source.byteCount)
+    after = AlignedBytes(count: Self.blockCount * layout.conversion.target.byteCount)
     pending = 0..<0
     self.skip = skip
   }
@@ -160,19 +158,14 @@ private final class ConvertingReader: StagedReader {
   /// How many bytes of the first element are not wanted.
   private var skip: Int
 
-  deinit {
-    before.deallocate()
-    staging.deallocate()
-  }
-
-  func makeBlock() throws {
+  func makeBlock(wanted: Int) throws {
     let (from, to) = (layout.conversion.source.byteCount, layout.conversion.target.byteCount)
     let count = min(Self.blockCount, rest / to)
     guard count > 0 else {
       throw TensorError.outsideStorage(
         storage: "", needed: layout.byteCount + 1, available: layout.byteCount)
     }
-    let block = UnsafeMutableRawBufferPointer(rebasing: before[..<(count * from)])
+    let block = UnsafeMutableRawBufferPointer(rebasing: before.bytes[..<(count * from)])
     let target = UnsafeMutableRawBufferPointer(rebasing: staging[..<(count * to)])
     try source.read(into: block)
     resolveView(

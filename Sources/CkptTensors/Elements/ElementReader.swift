@@ -18,7 +18,7 @@ package final class ElementReader {
   private let type: ElementType
   private let code: Int32
   private let isNegative: Bool
-  private let staging: UnsafeMutableRawBufferPointer
+  private let staging = AlignedBytes(count: blockSize)
 
   private static let blockSize = 32 << 10
 
@@ -34,10 +34,7 @@ package final class ElementReader {
     self.type = type
     self.code = code
     isNegative = tensor.isNegative && type.isFloat
-    staging = .allocate(byteCount: Self.blockSize, alignment: 64)
   }
-
-  deinit { staging.deallocate() }
 
   /// Fills `buffer` with the next elements: exact, or rounded to nearest even where 32 bits are too few.
   ///
@@ -69,7 +66,7 @@ package final class ElementReader {
   private func eachBlock(
     of count: Int, _ body: (UnsafeRawPointer, _ position: Int, _ count: Int) -> Void
   ) throws {
-    guard let base = staging.baseAddress else { return }
+    guard let base = staging.bytes.baseAddress else { return }
     let perBlock = Self.blockSize / type.byteCount
     for start in stride(from: 0, to: count, by: perBlock) {
       let part = min(perBlock, count - start)

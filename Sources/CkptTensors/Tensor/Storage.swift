@@ -80,12 +80,14 @@ package struct ByteSwapped: ComputedBytes {
       end: byteCount)
   }
 
-  private final class Reader: ByteReader {
+  private final class Reader: StagedReader {
     let source: any ByteReader
     var position: Int
     let width: Int
     let end: Int
-    var pending: ArraySlice<UInt8> = []
+    private var room = AlignedBytes(count: 0)
+    var staging: UnsafeMutableRawBufferPointer { room.bytes }
+    var pending = 0..<0
     var skip: Int
 
     init(source: any ByteReader, position: Int, skip: Int, width: Int, end: Int) {
@@ -96,28 +98,23 @@ package struct ByteSwapped: ComputedBytes {
       self.end = end
     }
 
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws {
-      var done = 0
-      while done < buffer.count {
-        if pending.isEmpty { try refill(buffer.count - done + skip) }
-        let count = min(pending.count, buffer.count - done)
-        UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
-          .copyBytes(from: pending.prefix(count))
-        pending = pending.dropFirst(count)
-        done += count
-      }
-    }
-
-    private func refill(_ wanted: Int) throws {
-      let groups = (min(wanted, 256 << 10) + width - 1) / width
+    func makeBlock(wanted: Int) throws {
+      let groups = (min(wanted + skip, ByteSource.blockSize) + width - 1) / width
       let count = min(groups * width, end - position)
-      var block = [UInt8](repeating: 0, count: count)
-      try block.withUnsafeMutableBytes { try source.read(into: $0) }
+      guard count > 0 else {
+        throw TensorError.outsideStorage(storage: "", needed: end + 1, available: end)
+      }
+      if room.count < count { room = AlignedBytes(count: count) }
+      let block = UnsafeMutableRawBufferPointer(rebasing: room.bytes[..<count])
+      try source.read(into: block)
       for start in stride(from: 0, through: count - width, by: width) {
-        for step in 0..<width / 2 { block.swapAt(start + step, start + width - 1 - step) }
+        for step in 0..<width / 2 {
+          let other = start + width - 1 - step
+          (block[start + step], block[other]) = (block[other], block[start + step])
+        }
       }
       position += count
-      pending = block.dropFirst(skip)
+      pending = skip..<count
       skip = 0
     }
   }

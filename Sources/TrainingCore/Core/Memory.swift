@@ -5,7 +5,7 @@ internal import CkptTensors
 
 /// The owner of a block of memory, aligned to 64 bytes, which returns to the ``MemoryPool`` when the owner is
 /// destroyed.
-struct AlignedBytes: ~Copyable {
+struct PooledBytes: ~Copyable {
   let base: UnsafeMutableRawPointer
   let byteCount: Int
 
@@ -28,7 +28,7 @@ struct AlignedBytes: ~Copyable {
 /// They may be initialized lazily, when they are first read: weights that are loaded from a file are never drawn at
 /// random before.
 final class Memory: @unchecked Sendable {
-  private let bytes: AlignedBytes
+  private let bytes: PooledBytes
   /// Initializes the bytes, which mean nothing before. Changed only under the lock.
   private var filler: ((UnsafeMutableRawPointer) -> Void)?
   private let isToBeFilled: Atomic<Bool>
@@ -48,7 +48,7 @@ final class Memory: @unchecked Sendable {
   ///
   /// - Throws: `TrainingError.outOfMemory`.
   init(byteCount: Int, filler: ((UnsafeMutableRawPointer) -> Void)? = nil) throws {
-    bytes = try AlignedBytes(byteCount: byteCount)
+    bytes = try PooledBytes(byteCount: byteCount)
     self.filler = filler
     isToBeFilled = Atomic(filler != nil)
   }

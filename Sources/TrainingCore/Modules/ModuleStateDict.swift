@@ -113,7 +113,7 @@ extension Variable {
         start: memory.pointerToOverwrite, count: byteCount)
       let start = tensor.offset * scalarType.byteCount
       let source = tensor.storage.source
-      if byteCount > 0 { try source.makeReader(skippingTo: start).read(into: target) }
+      if byteCount > 0 { try source.read(into: target, at: start) }
       return
     }
     if isContiguous, scalarType == .float32 {

@@ -63,15 +63,9 @@ struct Latin1Bytes: ComputedBytes {
   ///
   /// - Throws: `Latin1Error` if it is none; what reading throws.
   static func count(_ text: ByteSource) throws -> Int {
-    let reader = try text.makeReader(at: 0)
     var (decoder, count) = (Latin1Decoder(), 0)
-    var block = [UInt8](repeating: 0, count: min(max(text.byteCount, 1), 64 << 10))
-    for start in stride(from: 0, to: text.byteCount, by: block.count) {
-      let size = min(block.count, text.byteCount - start)
-      try block.withUnsafeMutableBytes {
-        try reader.read(into: UnsafeMutableRawBufferPointer(rebasing: $0[..<size]))
-      }
-      for byte in block[..<size] {
+    try text.forEachBlock(of: 64 << 10) { block, _ in
+      for byte in block {
         switch decoder.decode(byte) {
         case .character: count += 1
         case .half: break
