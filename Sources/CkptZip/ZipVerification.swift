@@ -17,8 +17,6 @@ extension ZipReader {
   }
 
   private struct Found {
-    var next = 0
-    var isStopped = false
     var parts: [Int: [(start: Int, count: Int, sum: UInt32)]] = [:]
     var problems: [Int: ZipError] = [:]
   }
@@ -40,33 +38,22 @@ extension ZipReader {
         jobs.append(Job(record: index, range: start..<min(start + step, entry.byteCount)))
       }
     }
-    let queue = jobs
     let found = Mutex(Found())
-    try Parallel.run(workers: max(1, min(workers, jobs.count))) { _ in
-      let buffer = AlignedBytes(count: ByteSource.blockSize)
-      while true {
-        let job: Job? = found.withLock { found in
-          guard !found.isStopped, found.next < queue.count else { return nil }
-          defer { found.next += 1 }
-          return queue[found.next]
+    try Parallel.forEach(
+      of: jobs, workers: workers, room: { AlignedBytes(count: ByteSource.blockSize) }
+    ) { job, room in
+      do {
+        let reader = try source(of: entries[job.record]).makeReader(at: job.range.lowerBound)
+        var sum: UInt32 = 0
+        try reader.forEachBlock(in: job.range, by: room) { block, _ in
+          try cancellation.check()
+          sum = Checksum.crc32(block, from: sum)
+          progress?(block.count)
         }
-        guard let job else { return }
-        do {
-          let reader = try source(of: entries[job.record]).makeReader(at: job.range.lowerBound)
-          var sum: UInt32 = 0
-          try reader.forEachBlock(in: job.range, by: buffer) { block, _ in
-            try cancellation.check()
-            sum = Checksum.crc32(block, from: sum)
-            progress?(block.count)
-          }
-          let part = (job.range.lowerBound, job.range.count, sum)
-          found.withLock { $0.parts[job.record, default: []].append(part) }
-        } catch let error as ZipError {
-          found.withLock { $0.problems[job.record] = error }
-        } catch {
-          found.withLock { $0.isStopped = true }
-          throw error
-        }
+        let part = (job.range.lowerBound, job.range.count, sum)
+        found.withLock { $0.parts[job.record, default: []].append(part) }
+      } catch let error as ZipError {
+        found.withLock { $0.problems[job.record] = error }
       }
     }
     let (parts, problems) = found.withLock { ($0.parts, $0.problems) }

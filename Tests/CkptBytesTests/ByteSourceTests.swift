@@ -42,15 +42,4 @@ struct ByteSourceTests {
       #expect(try source.bytes(in: start..<start).isEmpty)
     }
   }
-
-  @Test("Every worker runs, and the first error comes out")
-  func parallel() throws {
-    struct Failed: Error {}
-    #expect(throws: Failed.self) {
-      try Parallel.run(workers: 4) { if $0 == 3 { throw Failed() } }
-    }
-    let folder = try TemporaryFolder()
-    try Parallel.run(workers: 4) { _ = try folder.write([1], to: "\($0)") }
-    #expect(try folder.names() == ["0", "1", "2", "3"])
-  }
 }

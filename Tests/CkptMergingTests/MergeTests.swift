@@ -74,7 +74,7 @@ struct MergeTests {
     let tensor = try #require(try merge.merged().stateDict["w"])
     let parts = 16
     let size = whole.count / parts
-    try Parallel.run(workers: parts) { (part: Int) throws in
+    try Parallel.forEach(of: Array(0..<parts), workers: parts) { part in
       let range = part * size..<(part == parts - 1 ? whole.count : (part + 1) * size)
       let bytes = try tensor.storage.bytes(in: range)
       #expect(bytes == Array(whole[range]))

@@ -75,11 +75,8 @@ package struct StreamWriter: Sendable {
   }
 
   private struct Results {
-    var next = 0
-    var failed = false
     var sums: [UInt32]
     var parts: [Int: [(start: Int, count: Int, sum: UInt32)]] = [:]
-    var failures: [Int: any Error] = [:]
   }
 
   /// Writes `segments` to `file`; they lie in it in their order, without overlaps.
@@ -95,33 +92,22 @@ package struct StreamWriter: Sendable {
     let end = segments.last?.end ?? 0
     if end > Self.chunkSize { try file.reserve(byteCount: end) }
     let results = Mutex(Results(sums: [UInt32](repeating: 0, count: segments.count)))
-    try Parallel.run(workers: max(1, min(workers, jobs.count))) { _ in
-      let worker = StreamWorker(self, segments, framing, file)
-      while let (number, job) = results.withLock({ Self.take(&$0, jobs) }) {
-        do {
-          switch job {
-          case .prepare(let index):
-            try segments[index].source.prepare()
-          case .group(let range):
-            let sums = try worker.writeGroup(range)
-            results.withLock { $0.sums.replaceSubrange(range, with: sums) }
-          case .part(let index, let range):
-            let sum = try worker.writePart(index, range)
-            results.withLock {
-              $0.parts[index, default: []].append((range.lowerBound, range.count, sum))
-            }
-          }
-        } catch {
-          results.withLock {
-            $0.failed = true
-            $0.failures[number] = error
-          }
+    try Parallel.forEach(
+      of: jobs, workers: workers, room: { StreamWorker(self, segments, framing, file) }
+    ) { job, worker in
+      switch job {
+      case .prepare(let index): try segments[index].source.prepare()
+      case .group(let range):
+        let sums = try worker.writeGroup(range)
+        results.withLock { $0.sums.replaceSubrange(range, with: sums) }
+      case .part(let index, let range):
+        let sum = try worker.writePart(index, range)
+        results.withLock {
+          $0.parts[index, default: []].append((range.lowerBound, range.count, sum))
         }
       }
     }
-    var (sums, parts, failures) = results.withLock { ($0.sums, $0.parts, $0.failures) }
-    // The same damage gives the same error, whichever thread came upon its own first.
-    if let first = failures.min(by: { $0.key < $1.key }) { throw first.value }
+    var (sums, parts) = results.withLock { ($0.sums, $0.parts) }
     let worker = StreamWorker(self, segments, framing, file)
     for (index, found) in parts.sorted(by: { $0.key < $1.key }) {
       sums[index] = found.sorted { $0.start < $1.start }.reduce(0) {
@@ -130,12 +116,6 @@ package struct StreamWriter: Sendable {
       try worker.finish(index, &sums[index])
     }
     return sums
-  }
-
-  private static func take(_ results: inout Results, _ jobs: [Job]) -> (Int, Job)? {
-    guard !results.failed, results.next < jobs.count else { return nil }
-    defer { results.next += 1 }
-    return (results.next, jobs[results.next])
   }
 
   /// The work in the order in which it is taken on.

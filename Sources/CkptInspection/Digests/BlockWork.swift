@@ -29,8 +29,6 @@ struct BlockWork: Sendable {
   }
 
   private struct State<Partial, Result> {
-    var next = 0
-    var isStopped = false
     /// What the item's parts up to `done` came to; nil once it is finished.
     var sums: [Int: Partial] = [:]
     var done: [Int: Int] = [:]
@@ -61,45 +59,30 @@ struct BlockWork: Sendable {
         jobs.append(Job(item: item, parts: 0..<count))
       }
     }
-    let queue = jobs
     let state = Mutex(
       State<Partial, Result>(results: counts.map { $0 == 0 ? finish(empty) : nil }))
-    try Parallel.run(workers: max(1, min(workers, queue.count))) { _ in
-      while true {
-        let job: Job? = state.withLock { state in
-          guard !state.isStopped, state.next < queue.count else { return nil }
-          defer { state.next += 1 }
-          return queue[state.next]
+    try Parallel.forEach(of: jobs, workers: workers, cancellation: cancellation) { job in
+      let ranges = job.parts.map { part in
+        part * Self.partSize..<min((part + 1) * Self.partSize, items[job.item].count)
+      }
+      let partials = try body(job.item, ranges)
+      state.withLock { state in
+        for (part, partial) in zip(job.parts, partials) {
+          state.early[job.item, default: [:]][part] = partial
         }
-        guard let job else { return }
-        do {
-          try cancellation.check()
-          let ranges = job.parts.map { part in
-            part * Self.partSize..<min((part + 1) * Self.partSize, items[job.item].count)
-          }
-          let partials = try body(job.item, ranges)
-          state.withLock { state in
-            for (part, partial) in zip(job.parts, partials) {
-              state.early[job.item, default: [:]][part] = partial
-            }
-            var sum = state.sums.removeValue(forKey: job.item) ?? empty
-            var done = state.done[job.item] ?? 0
-            while let next = state.early[job.item]?.removeValue(forKey: done) {
-              join(&sum, next)
-              done += 1
-            }
-            if done < counts[job.item] {
-              state.sums[job.item] = sum
-              state.done[job.item] = done
-            } else {
-              state.results[job.item] = finish(sum)
-              state.done[job.item] = nil
-              state.early[job.item] = nil
-            }
-          }
-        } catch {
-          state.withLock { $0.isStopped = true }
-          throw error
+        var sum = state.sums.removeValue(forKey: job.item) ?? empty
+        var done = state.done[job.item] ?? 0
+        while let next = state.early[job.item]?.removeValue(forKey: done) {
+          join(&sum, next)
+          done += 1
+        }
+        if done < counts[job.item] {
+          state.sums[job.item] = sum
+          state.done[job.item] = done
+        } else {
+          state.results[job.item] = finish(sum)
+          state.done[job.item] = nil
+          state.early[job.item] = nil
         }
       }
     }

@@ -63,26 +63,12 @@ public struct TensorDigest: Sendable, Hashable, CustomStringConvertible {
     let work = distinct.tensors
     // The largest first, so that no thread is left with one at the end.
     let order = work.indices.sorted { (-work[$0].byteCount, $0) < (-work[$1].byteCount, $1) }
-    let state = Mutex((next: 0, found: [TensorDigest?](repeating: nil, count: work.count)))
-    try Parallel.run(workers: max(1, min(workers, work.count))) { _ in
-      while true {
-        let index: Int? = state.withLock { state in
-          guard state.next < order.count else { return nil }
-          defer { state.next += 1 }
-          return order[state.next]
-        }
-        guard let index else { return }
-        do {
-          let digest = try TensorDigest(
-            work[index], cancellation: cancellation, progress: progress)
-          state.withLock { $0.found[index] = digest }
-        } catch {
-          state.withLock { $0.next = order.count }
-          throw error
-        }
-      }
+    let found = Mutex([TensorDigest?](repeating: nil, count: work.count))
+    try Parallel.forEach(of: order, workers: workers) { index in
+      let digest = try TensorDigest(work[index], cancellation: cancellation, progress: progress)
+      found.withLock { $0[index] = digest }
     }
-    let found = state.withLock { $0.found }.compactMap(\.self)
-    return distinct.positions.map { found[$0] }
+    let digests = found.withLock { $0 }.compactMap(\.self)
+    return distinct.positions.map { digests[$0] }
   }
 }
