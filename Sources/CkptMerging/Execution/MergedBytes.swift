@@ -13,13 +13,7 @@ final class MergedBytes: ComputedBytes {
   let isRandomAccess: Bool
   let context: MergeContext
   let tally: MergeTally
-  private let state = Mutex(State())
-
-  private struct State {
-    var prepared: Result<any BlockMerge, any Error>?
-    /// How many bytes readers have given since the preparation.
-    var delivered = 0
-  }
+  private let prepared: PreparedOnce<any BlockMerge>
 
   /// The elements of `inputs`, of one shape, merged into elements of `elementType`; `tally` is told of what is lost.
   init(
@@ -35,33 +29,21 @@ final class MergedBytes: ComputedBytes {
     guard let bytes = elementType.byteCount(ofElements: count) else { throw TensorError.tooLarge }
     byteCount = bytes
     isRandomAccess = try inputs.allSatisfy { try $0.contiguousSource().isRandomAccess }
+    prepared = PreparedOnce {
+      try merge.prepared(
+        by: InputPass(
+          inputs: inputs, blockCount: merge.blockCount, cancellation: context.cancellation))
+    }
   }
 
   var needsPreparation: Bool { merge.needsPreparation }
 
-  func prepare() throws { _ = try blockMerge() }
+  func prepare() throws { _ = try prepared.value() }
 
-  private func blockMerge() throws -> any BlockMerge {
-    try state.withLock { state in
-      if let prepared = state.prepared { return try prepared.get() }
-      let pass = InputPass(
-        inputs: inputs, blockCount: merge.blockCount, cancellation: context.cancellation)
-      let result = Result { try merge.prepared(by: pass) }
-      state.prepared = result
-      return try result.get()
-    }
-  }
-
-  /// Forgets what was prepared once all bytes have been given, so that memory does not grow with the tensors.
-  fileprivate func didDeliver(_ count: Int) {
-    state.withLock { state in
-      state.delivered += count
-      if state.delivered >= byteCount { state = State() }
-    }
-  }
+  fileprivate func didDeliver(_ count: Int) { prepared.didDeliver(count, of: byteCount) }
 
   func makeReader(at offset: Int) throws -> any ByteReader {
-    try MergingReader(self, blockMerge(), at: offset)
+    try MergingReader(self, prepared.value(), at: offset)
   }
 }
 

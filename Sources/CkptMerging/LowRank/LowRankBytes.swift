@@ -1,7 +1,6 @@
 internal import CCkptKernels
 internal import CkptBytes
 internal import CkptPlatform
-internal import Synchronization
 internal import CkptTensors
 
 /// The bytes of a weight to which products of thin matrices are added while it is written.
@@ -13,20 +12,13 @@ final class LowRankBytes: ComputedBytes {
   /// The weight, taken for a matrix of `rows` by `columns`.
   private let base: Tensor
   private let products: [LowRankProduct]
-  /// What was taken out of the base's weight when training began.
-  private let change: BaseChange?
+  /// What was taken out of the base's weight when training began; nil for nothing.
+  private let change: PreparedOnce<LowRankProduct>?
   private let rows, columns: Int
   private let context: MergeContext
   private let tally: MergeTally
-  private let state = Mutex(State())
   let byteCount: Int
   let isRandomAccess: Bool
-
-  private struct State {
-    var change: Result<LowRankProduct, any Error>?
-    /// How many bytes readers have given since the change was found.
-    var delivered = 0
-  }
 
   /// How many numbers a block has at most, and how many of the right matrix are at hand.
   private static let blockCount = 1 << 18
@@ -40,7 +32,9 @@ final class LowRankBytes: ComputedBytes {
     self.base = base
     self.tally = tally
     self.products = products
-    self.change = change
+    self.change = change.map { change in
+      PreparedOnce { try change.product(context.cancellation) }
+    }
     self.context = context
     self.rows = rows
     columns = base.elementCount / rows
@@ -57,20 +51,10 @@ final class LowRankBytes: ComputedBytes {
   /// The products with what is taken out of the base, which is sought once.
   private func allProducts() throws -> [LowRankProduct] {
     guard let change else { return products }
-    return try state.withLock { state in
-      let result = state.change ?? Result { try change.product(context.cancellation) }
-      state.change = result
-      return [try result.get()] + products
-    }
+    return [try change.value()] + products
   }
 
-  /// Forgets what was sought once all bytes have been given, so that memory does not grow with the model.
-  fileprivate func didDeliver(_ count: Int) {
-    state.withLock { state in
-      state.delivered += count
-      if state.delivered >= byteCount { state = State() }
-    }
-  }
+  fileprivate func didDeliver(_ count: Int) { change?.didDeliver(count, of: byteCount) }
 
   func makeReader(at offset: Int) throws -> any ByteReader {
     try Reader(self, allProducts(), at: offset)

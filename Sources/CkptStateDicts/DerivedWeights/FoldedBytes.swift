@@ -1,28 +1,8 @@
 internal import CkptBytes
-internal import Synchronization
 internal import CkptTensors
 
 /// Numbers that the elements of a weight are multiplied with or divided by; found when they are needed.
-final class FoldFactors: Sendable {
-  private let compute: @Sendable () throws -> [Double]
-  private let state = Mutex<Result<[Double], any Error>?>(nil)
-
-  /// What `compute` finds.
-  init(_ compute: @escaping @Sendable () throws -> [Double]) { self.compute = compute }
-
-  /// The factors; whoever comes first finds them, and others wait.
-  func values() throws -> [Double] {
-    try state.withLock { state in
-      if let state { return try state.get() }
-      let result = Result { try compute() }
-      state = result
-      return try result.get()
-    }
-  }
-
-  /// Forgets them, so that memory does not grow with the number of weights.
-  func forget() { state.withLock { $0 = nil } }
-}
+typealias FoldFactors = PreparedOnce<[Double]>
 
 /// The bytes of a weight that is computed from its parts while it is written, rounded as PyTorch rounds on a CPU.
 final class FoldedBytes: ComputedBytes {
@@ -38,7 +18,6 @@ final class FoldedBytes: ComputedBytes {
 
   private let base: Tensor
   private let rule: Rule
-  private let delivered = Mutex(0)
   let byteCount: Int
   let isRandomAccess: Bool
 
@@ -60,19 +39,11 @@ final class FoldedBytes: ComputedBytes {
   }
 
   var needsPreparation: Bool { factors != nil }
-  func prepare() throws { _ = try factors?.values() }
+  func prepare() throws { _ = try factors?.value() }
 
   func makeReader(at offset: Int) throws -> any ByteReader { try Reader(self, at: offset) }
 
-  private func didDeliver(_ count: Int) {
-    let isAll = delivered.withLock { delivered in
-      delivered += count
-      guard delivered >= byteCount else { return false }
-      delivered = 0
-      return true
-    }
-    if isAll { factors?.forget() }
-  }
+  private func didDeliver(_ count: Int) { factors?.didDeliver(count, of: byteCount) }
 
   private final class Reader: StagedReader {
     private static let blockCount = 4096
@@ -97,7 +68,7 @@ final class FoldedBytes: ComputedBytes {
       baseReader = try bytes.base.makeElementReader(from: next)
       maskReader =
         if case .mask(let mask) = bytes.rule { try mask.makeElementReader(from: next) } else { nil }
-      factors = try bytes.factors?.values() ?? []
+      factors = try bytes.factors?.value() ?? []
       conversion = try ElementConversion(from: .float64, to: bytes.base.elementType)
       block = AlignedBuffer(count: Self.blockCount)
       mask = AlignedBuffer(count: maskReader == nil ? 0 : Self.blockCount)
