@@ -1,3 +1,4 @@
+internal import CkptText
 public import CkptPlatform
 
 /// Why a GGUF file cannot be read or written, and where.
@@ -17,17 +18,13 @@ public enum GGUFError: Diagnostic, Equatable {
     switch self {
     case .damaged(let file, let problem, let offset): "\(problem) (\(file), byte \(offset))"
     case .badTensor(let file, let tensor, let problem):
-      "\(problem) (\(file), tensor \(Self.quoted(tensor)))"
-    case .cannotWrite(let tensor, let problem, _): "\(problem) (tensor \(Self.quoted(tensor)))"
+      "\(problem) (\(file), tensor \(Text.quoted(tensor)))"
+    case .cannotWrite(let tensor, let problem, _): "\(problem) (tensor \(Text.quoted(tensor)))"
     }
   }
 
   /// What to do about it.
   public var remedies: [Remedy] {
     if case .cannotWrite(_, _, let hint) = self { [hint].compactMap(\.self) } else { [] }
-  }
-
-  private static func quoted(_ text: String) -> String {
-    "\"" + text.unicodeScalars.map { $0.value < 32 ? "?" : String($0) }.joined() + "\""
   }
 }

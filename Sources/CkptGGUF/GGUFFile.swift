@@ -1,3 +1,4 @@
+internal import CkptText
 package import CkptBytes
 package import CkptPlatform
 package import CkptTensors
@@ -81,10 +82,10 @@ package struct GGUFFile: Sendable {
       of: "values of the metadata", atLeast: 13, limit: Self.countLimit / 16)
     let metadataStart = cursor.position
     var metadata: [(key: String, value: Value)] = []
-    var keys = Set<[UInt8]>()
+    var keys = Set<ExactText>()
     for _ in 0..<valueCount {
       let key = try cursor.text(limit: Self.nameLimit)
-      guard keys.insert(Array(key.utf8)).inserted else {
+      guard keys.insert(ExactText(key)).inserted else {
         throw cursor.bad("two values of the metadata have one key")
       }
       metadata.append((key, try cursor.value()))
@@ -96,10 +97,10 @@ package struct GGUFFile: Sendable {
     let alignment = try Self.alignment(metadata, cursor)
     self.alignment = alignment
     var entries: [(name: String, type: GGUFType, shape: [Int], offset: Int)] = []
-    var names = Set<[UInt8]>()
+    var names = Set<ExactText>()
     for _ in 0..<tensorCount {
       let entry = try cursor.tensor(nameLimit: Self.nameLimit, rankLimit: Self.dimensionLimit)
-      guard names.insert(Array(entry.name.utf8)).inserted else {
+      guard names.insert(ExactText(entry.name)).inserted else {
         throw GGUFError.badTensor(file: file.path, tensor: entry.name, "two tensors have this name")
       }
       entries.append(entry)

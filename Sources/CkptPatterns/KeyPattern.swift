@@ -45,7 +45,7 @@ public struct KeyPattern: Sendable, Hashable {
 
   /// Patterns are equal if they are written alike.
   public static func == (left: KeyPattern, right: KeyPattern) -> Bool {
-    left.kind == right.kind && left.text.utf8.elementsEqual(right.text.utf8)
+    left.kind == right.kind && left.text.isExactly(right.text)
   }
 
   /// Hashes what is written.

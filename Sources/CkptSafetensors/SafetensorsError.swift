@@ -1,3 +1,4 @@
+internal import CkptText
 public import CkptPlatform
 
 /// What is wrong with a safetensors file or with the index of one, and where.
@@ -28,10 +29,10 @@ public enum SafetensorsError: Diagnostic, Equatable {
       "the header claims \(count) bytes; the format allows \(SafetensorsHeader.byteLimit) (\(file))"
     case .badJSON(let file, let problem, let offset): "\(problem) (\(file), byte \(offset))"
     case .badTensor(let file, let key, let problem):
-      "\(problem) (\(file), key \"\(Self.printable(key))\")"
+      "\(problem) (\(file), key \(Text.quoted(key)))"
     case .unsupportedType(let file, let key, let type):
       "the dtype \(type) is not supported; PyTorch has none like it "
-        + "(\(file), key \"\(Self.printable(key))\")"
+        + "(\(file), key \(Text.quoted(key)))"
     case .badIndex(let file, let problem): "\(problem) (\(file))"
     case .unwritable(let problem, _): problem
     }
@@ -44,12 +45,5 @@ public enum SafetensorsError: Diagnostic, Equatable {
     case .unwritable(_, let hint): [hint].compactMap(\.self)
     default: []
     }
-  }
-
-  static func printable(_ text: String) -> String {
-    let shown = text.unicodeScalars.prefix(200).map { scalar in
-      scalar.value < 32 || (127..<160).contains(scalar.value) ? "?" : String(scalar)
-    }
-    return shown.joined() + (text.unicodeScalars.count > 200 ? "…" : "")
   }
 }

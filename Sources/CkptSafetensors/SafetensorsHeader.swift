@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptBytes
 package import CkptPlatform
 package import CkptTensors
@@ -82,7 +83,7 @@ package struct SafetensorsHeader: Sendable {
   ) throws -> ([Entry], [(key: String, value: String)]?) {
     var entries: [Entry] = []
     var metadata: [(key: String, value: String)]?
-    var keys = Set<[UInt8]>()
+    var keys = Set<ExactText>()
     var sawMetadata = false
     try reader.object { reader, key in
       if key == "__metadata__" {
@@ -92,7 +93,7 @@ package struct SafetensorsHeader: Sendable {
         metadata = try readMetadata(&reader)
         return
       }
-      guard keys.insert(Array(key.utf8)).inserted else {
+      guard keys.insert(ExactText(key)).inserted else {
         throw SafetensorsError.badTensor(file: file, key: key, "the key occurs twice")
       }
       entries.append(try readEntry(&reader, key, file))
@@ -105,10 +106,10 @@ package struct SafetensorsHeader: Sendable {
     _ reader: inout JSONReader
   ) throws -> [(key: String, value: String)] {
     var result: [(key: String, value: String)] = []
-    var keys = Set<[UInt8]>()
+    var keys = Set<ExactText>()
     var size = 0
     try reader.object { reader, key in
-      guard keys.insert(Array(key.utf8)).inserted else {
+      guard keys.insert(ExactText(key)).inserted else {
         throw reader.failure("a key of __metadata__ occurs twice")
       }
       result.append((key, try reader.string(limit: metadataLimit)))
@@ -133,7 +134,7 @@ package struct SafetensorsHeader: Sendable {
         let name = try reader.string(limit: 100)
         guard let known = SafetensorsType(rawValue: name) else {
           throw SafetensorsError.badTensor(
-            file: file, key: key, "the dtype \"\(SafetensorsError.printable(name))\" is unknown")
+            file: file, key: key, "the dtype \(Text.quoted(name)) is unknown")
         }
         type = known
       case "shape":

@@ -1,3 +1,4 @@
+internal import CkptText
 package import CkptPlatform
 
 /// The index of a sharded checkpoint: which tensor lies in which file of the same folder.
@@ -61,19 +62,19 @@ package struct ShardIndex: Sendable {
     _ reader: inout JSONReader, _ path: String
   ) throws -> [(key: String, file: String)] {
     var files: [(key: String, file: String)] = []
-    var keys = Set<[UInt8]>()
+    var keys = Set<ExactText>()
     var names: [String: String] = [:]
     try reader.object { reader, key in
-      guard keys.insert(Array(key.utf8)).inserted else {
+      guard keys.insert(ExactText(key)).inserted else {
         throw SafetensorsError.badIndex(
-          file: path, "the key \"\(SafetensorsError.printable(key))\" occurs twice")
+          file: path, "the key \(Text.quoted(key)) occurs twice")
       }
       let name = try reader.string(limit: 4096)
       guard Folder.isPlain(name) else {
         throw SafetensorsError.badIndex(
           file: path,
-          "the key \"\(SafetensorsError.printable(key))\" is said to lie outside the index's folder, "
-            + "in \"\(SafetensorsError.printable(name))\"")
+          "the key \(Text.quoted(key)) is said to lie outside the index's folder, "
+            + "in \(Text.quoted(name))")
       }
       // One copy of each name is enough.
       let known = names[name] ?? name
@@ -87,9 +88,9 @@ package struct ShardIndex: Sendable {
     _ reader: inout JSONReader
   ) throws -> [(key: String, value: String)] {
     var result: [(key: String, value: String)] = []
-    var keys = Set<[UInt8]>()
+    var keys = Set<ExactText>()
     try reader.object { reader, key in
-      guard keys.insert(Array(key.utf8)).inserted else {
+      guard keys.insert(ExactText(key)).inserted else {
         throw reader.failure("a key of metadata occurs twice")
       }
       if let value = try reader.stringIfAny(limit: 1 << 20) {

@@ -1,3 +1,4 @@
+internal import CkptText
 public import CkptPlatform
 
 /// What is wrong with an archive, and where.
@@ -28,11 +29,11 @@ public enum ZipError: Diagnostic, Equatable {
     case .damaged(let file, let problem, let offset):
       "\(problem) (\(file), byte \(offset))"
     case .badEntry(let file, let entry, let problem):
-      "\(problem) (\(file), record \(Self.quoted(entry)))"
+      "\(problem) (\(file), record \(Text.quoted(entry)))"
     case .readersDisagree(let file, let entry, let problem):
-      "readers of zip files disagree on \(problem) (\(file), record \(Self.quoted(entry)))"
+      "readers of zip files disagree on \(problem) (\(file), record \(Text.quoted(entry)))"
     case .missingEntry(let file, let entry):
-      "the record is missing (\(file), record \(Self.quoted(entry)))"
+      "the record is missing (\(file), record \(Text.quoted(entry)))"
     case .unwritable(let problem):
       problem
     }
@@ -46,9 +47,5 @@ public enum ZipError: Diagnostic, Equatable {
     case .readersDisagree: ["such files can hide content from scanners; save it anew with PyTorch"]
     default: []
     }
-  }
-
-  static func quoted(_ text: String) -> String {
-    "\"" + text.unicodeScalars.map { $0.value < 32 ? "?" : String($0) }.joined() + "\""
   }
 }

@@ -1,4 +1,5 @@
 internal import CkptPlatform
+internal import CkptText
 package import CkptBytes
 
 /// A record that is to be written, stored.
@@ -132,8 +133,8 @@ package struct ZipLayout: Sendable {
     }
     hashes.sort()
     guard zip(hashes, hashes.dropFirst()).contains(where: { $0 == $1 }) else { return }
-    var names = Set<[UInt8]>()
-    for slot in slots where !names.insert(Array(slot.name.utf8)).inserted {
+    var names = Set<ExactText>()
+    for slot in slots where !names.insert(ExactText(slot.name)).inserted {
       throw ZipError.unwritable("a record's name occurs twice (\"\(slot.name)\")")
     }
   }

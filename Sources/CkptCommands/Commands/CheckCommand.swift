@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptBytes
 internal import ArgumentParser
 internal import ModelZoo
@@ -239,7 +240,7 @@ private struct CheckReport: Encodable {
       let words = ["ckpt", command, file] + place + found.arguments + ["-o", "renamed.pt"]
       return Suggestion(
         place: found.place, arguments: found.arguments,
-        command: words.map(Shell.quoted).joined(separator: " "),
+        command: Shell.line(words),
         loadable: found.report.isLoadable, loaded_share: found.report.loadedShare)
     }
     suggestion = all.count == 1 ? all.first : nil
@@ -302,7 +303,7 @@ private struct CheckReport: Encodable {
     if let suggestion {
       let percent = percentText(suggestion.loaded_share)
       print(
-        "add \(suggestion.arguments.map(Shell.quoted).joined(separator: " ")): "
+        "add \(Shell.line(suggestion.arguments)): "
           + (suggestion.loadable ? "then it loads" : "then \(percent) would be found"))
       print("  " + Messages.line(suggestion.command))
     }
@@ -355,26 +356,4 @@ func percentText(_ share: Double) -> String {
   guard share < 1, share > 0 else { return share >= 1 ? "100 %" : "0 %" }
   let tenths = min(max(Int(saturating: (share * 1000).rounded()), 1), 999)
   return "\(tenths / 10).\(tenths % 10) %"
-}
-
-/// Words for a shell.
-enum Shell {
-  /// The word, quoted if the shell would take it for something else.
-  static func quoted(_ word: String) -> String {
-    let isPlain =
-      !word.isEmpty
-      && word.utf8.allSatisfy { byte in
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-          UInt8(ascii: "0")...UInt8(ascii: "9"):
-          true
-        default: "-_./=:,+@%".utf8.contains(byte)
-        }
-      }
-    return isPlain
-      ? word
-      : "'"
-        + word.split(separator: "'", omittingEmptySubsequences: false)
-        .joined(separator: #"'\''"#) + "'"
-  }
 }

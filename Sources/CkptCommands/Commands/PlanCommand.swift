@@ -1,3 +1,4 @@
+internal import CkptText
 internal import ArgumentParser
 internal import Foundation
 internal import StateDictKit
@@ -64,7 +65,7 @@ struct PlanCommand: ParsableCommand {
         Report(output: output.output, format: plan.format.rawValue, jobs: lines, join: join))
     }
     for line in lines.map(\.command) + [join].compactMap(\.self) {
-      print(line.map(Shell.quoted).joined(separator: " "))
+      print(Shell.line(line))
     }
   }
 

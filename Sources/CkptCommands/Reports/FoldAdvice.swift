@@ -1,3 +1,4 @@
+internal import CkptText
 internal import StateDictKit
 
 /// A weight that is computed from several keys, as `check` shows it.
@@ -61,7 +62,7 @@ struct FoldAdvice: Encodable {
     if more.count == 1, let found = more.first {
       report = found.report
       let words = ["ckpt", "rename-keys", "folded.pt"] + found.arguments + ["-o", "renamed.pt"]
-      next = words.map(Shell.quoted).joined(separator: " ")
+      next = Shell.line(words)
     }
     guard report.loaded.count > best.loaded.count || report.isLoadable && !best.isLoadable else {
       return nil
@@ -69,7 +70,7 @@ struct FoldAdvice: Encodable {
     let excluded = left.sorted().flatMap { ["--exclude", "is:" + $0] }
     let words =
       ["ckpt", "fold", file] + (at.map { ["--at", $0] } ?? []) + excluded + ["-o", "folded.pt"]
-    command = words.map(Shell.quoted).joined(separator: " ")
+    command = Shell.line(words)
     self.next = next
     loadable = report.isLoadable
     loaded_share = report.loadedShare

@@ -1,3 +1,4 @@
+internal import CkptText
 public import CkptPlatform
 
 /// What is wrong with a checkpoint, and where in it.
@@ -67,7 +68,7 @@ public enum CheckpointError: Diagnostic, Equatable {
     case .keyIsNoString(let file, let path, let key):
       "a key of the state dict is no string: \(key) (\(file), object \(Text.printable(path)))"
     case .noSuchObject(let file, let path, let step, _):
-      "there is no \"\(Text.printable(step))\" in \(Text.printable(path)) (\(file))"
+      "there is no \(Text.quoted(step)) in \(Text.printable(path)) (\(file))"
     case .noMapping(let file, let path, let what):
       "is no mapping from keys to tensors but \(what) (\(file), object \(Text.printable(path)))"
     case .unclear(let file, let candidates):
@@ -149,24 +150,5 @@ public enum CheckpointError: Diagnostic, Equatable {
     }
     return shown.joined(separator: ", ")
       + (candidates.count > 20 ? " and \(candidates.count - 20) more" : "")
-  }
-}
-
-/// Text from a file, on its way to people.
-enum Text {
-  /// The text on one line, without control characters, cut where it is long.
-  static func printable(_ text: String) -> String {
-    var result = ""
-    for scalar in text.unicodeScalars.prefix(400) {
-      switch scalar {
-      case "\n": result += "\\n"
-      case "\t": result += "\\t"
-      case "\r": result += "\\r"
-      default:
-        let isControl = scalar.value < 32 || (127..<160).contains(scalar.value)
-        result += isControl ? "\\x" + String(scalar.value, radix: 16) : String(scalar)
-      }
-    }
-    return text.unicodeScalars.count > 400 ? result + "…" : result
   }
 }

@@ -66,7 +66,7 @@ extension Checkpoint {
   ///   class saves other values.
   func moduleStateDict(_ root: PickleGraph.Ref, at path: String) throws -> ModuleStateDict {
     func bad(_ name: String, _ problem: String) -> CheckpointError {
-      let shown = name.isEmpty ? "the module" : "the module \"\(Text.printable(name))\""
+      let shown = name.isEmpty ? "the module" : "the module \(Text.quoted(name))"
       return .badObject(file: self.path, path: path, "\(shown) \(problem)")
     }
     var result = ModuleStateDict()
@@ -135,7 +135,7 @@ extension Checkpoint {
     if document.format == .torchScript { return scriptParts(of: ref) }
     guard let state = moduleState(of: ref) else { return nil }
     func part(_ name: String) -> PickleGraph.Ref? {
-      state.last { graph.text($0.key)?.utf8.elementsEqual(name.utf8) == true }?.value
+      state.last { graph.text($0.key)?.isExactly(name) == true }?.value
     }
     func named(_ list: String) -> [(name: String, ref: PickleGraph.Ref)]? {
       guard let entries = part(list).flatMap(graph.entries) else { return nil }

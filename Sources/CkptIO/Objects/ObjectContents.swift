@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptPickle
 
 // What is in the pickle's objects, whatever form they have: entries of mappings, items, attributes.
@@ -53,7 +54,7 @@ extension PickleGraph {
 
   /// The value of a str key in a mapping.
   func value(of key: String, in ref: Ref) -> Ref? {
-    entries(of: ref)?.last { text($0.key)?.utf8.elementsEqual(key.utf8) == true }?.value
+    entries(of: ref)?.last { text($0.key)?.isExactly(key) == true }?.value
   }
 
   /// The items of a list, a tuple or what is like one, such as a deque; the fields of a namedtuple or of a
@@ -114,6 +115,6 @@ extension PickleGraph {
 
   /// The attribute of a name.
   func attribute(_ name: String, of ref: Ref) -> Ref? {
-    attributes(of: ref).last { text($0.key)?.utf8.elementsEqual(name.utf8) == true }?.value
+    attributes(of: ref).last { text($0.key)?.isExactly(name) == true }?.value
   }
 }

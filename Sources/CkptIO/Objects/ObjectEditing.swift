@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptBytes
 internal import CkptPickle
 internal import CkptPlatform
@@ -29,7 +30,7 @@ extension Checkpoint {
     let new = add(value)
     guard graph.setChild(step, of: holder, to: new) else {
       throw CheckpointError.cannotEdit(
-        file: self.path, path: path, what: "has no place for \"\(Text.printable(step))\"",
+        file: self.path, path: path, what: "has no place for \(Text.quoted(step))",
         holder: summary(of: holder))
     }
     return ObjectChange(path: path, before: before, after: summary(of: new))
@@ -45,7 +46,7 @@ extension Checkpoint {
     let before = summary(of: try resolve(path))
     guard graph.setChild(step, of: holder, to: nil) else {
       throw CheckpointError.cannotEdit(
-        file: self.path, path: path, what: "cannot lose \"\(Text.printable(step))\"",
+        file: self.path, path: path, what: "cannot lose \(Text.quoted(step))",
         holder: summary(of: holder))
     }
     return ObjectChange(path: path, before: before, after: nil)

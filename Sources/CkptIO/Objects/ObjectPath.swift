@@ -89,7 +89,7 @@ extension PickleGraph {
 
   /// Which of the entries a step of a path names.
   func position(of step: String, in entries: [Entry]) -> Int? {
-    entries.lastIndex { text($0.key)?.utf8.elementsEqual(step.utf8) == true }
+    entries.lastIndex { text($0.key)?.isExactly(step) == true }
       ?? entries.lastIndex { text($0.key) == nil && step != "?" && self.step(for: $0.key) == step }
   }
 

@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptPickle
 internal import CkptBytes
 internal import CkptPlatform
@@ -33,7 +34,7 @@ extension Checkpoint {
   /// - Throws: `CheckpointError.noSuchObject`; `CheckpointError.badObject` if it is no text or too long to
   ///   be shown.
   public func recordText(_ name: String) throws -> String {
-    let record = document.otherRecords.first { $0.name.utf8.elementsEqual(name.utf8) }
+    let record = document.otherRecords.first { $0.name.isExactly(name) }
     guard let record else {
       throw CheckpointError.noSuchObject(
         file: path, path: "the archive", step: name,
@@ -138,7 +139,7 @@ extension Checkpoint {
     case .float(let bits): return "\(Double(bitPattern: bits))"
     case .string(let run), .byteString(let run):
       let text = String(decoding: graph.bytes(run).prefix(300), as: UTF8.self)
-      return "\"\(Text.printable(text))\"" + (run.count > 300 ? "… \(run.count) bytes" : "")
+      return Text.quoted(text) + (run.count > 300 ? "… \(run.count) bytes" : "")
     case .bytes(let run), .byteArray(let run): return "\(run.count) bytes"
     case .global: return Text.printable(graph.globalName(ref) ?? "")
     case .extensionCode(let code): return "extension \(code)"

@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptPickle
 
 // Changes to what is in an object, each where the pickle keeps it, so that the object keeps its form.
@@ -226,7 +227,7 @@ extension PickleGraph {
     changeState(of: ref) { graph, parts in
       for position in parts.indices.reversed() {
         guard var entries = graph.entries(of: parts[position]) else { continue }
-        let old = entries.lastIndex { graph.text($0.key)?.utf8.elementsEqual(name.utf8) == true }
+        let old = entries.lastIndex { graph.text($0.key)?.isExactly(name) == true }
         guard let old = old ?? (adding && position == 0 ? entries.count : nil) else { continue }
         if old == entries.count {
           guard let new else { return nil }

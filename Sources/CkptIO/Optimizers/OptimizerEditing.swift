@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptPickle
 internal import CkptStateDicts
 
@@ -75,7 +76,7 @@ extension Checkpoint {
         edit.cleared.append(name)
         cleared.insert(parameter.id)
       case .keep(let wanted):
-        if !wanted.utf8.elementsEqual(name.utf8) {
+        if !wanted.isExactly(name) {
           edit.renamed.append(.init(old: name, new: wanted))
         }
         new = wanted

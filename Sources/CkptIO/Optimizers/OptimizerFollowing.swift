@@ -1,3 +1,4 @@
+internal import CkptText
 public import CkptStateDicts
 internal import CkptTensors
 

@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptPickle
 public import CkptPlatform
 public import CkptStateDicts

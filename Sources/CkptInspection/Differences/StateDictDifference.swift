@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptBytes
 package import CkptPlatform
 public import CkptStateDicts
@@ -106,7 +107,7 @@ public struct StateDictDifference: Sendable {
       notCompared.append(key)
       return
     }
-    guard old.description.utf8.elementsEqual(new.description.utf8) else {
+    guard old.description.isExactly(new.description) else {
       changedObjects.append(key)
       return
     }
@@ -227,11 +228,10 @@ public struct StateDictDifference: Sendable {
       guard let new = waiting[digest]?.popLast() else { continue }
       renamed.append(Renamed(old: entry.key, new: new))
     }
-    // Bytes, since keys are not the same that only look the same.
-    let old = Set(renamed.map { Array($0.old.utf8) })
-    let new = Set(renamed.map { Array($0.new.utf8) })
-    onlyInA.removeAll { old.contains(Array($0.utf8)) }
-    onlyInB.removeAll { new.contains(Array($0.utf8)) }
+    let old = Set(renamed.map { ExactText($0.old) })
+    let new = Set(renamed.map { ExactText($0.new) })
+    onlyInA.removeAll { old.contains(ExactText($0)) }
+    onlyInB.removeAll { new.contains(ExactText($0)) }
   }
 }
 

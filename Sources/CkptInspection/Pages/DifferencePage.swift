@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptStateDicts
 internal import CkptTensors
 
@@ -57,8 +58,8 @@ extension StateDictDifference {
 
   private func writeStrips(_ changed: [Entry], to write: (String) throws -> Void) rethrows {
     guard !entries.isEmpty else { return }
-    var rows: [[UInt8]: Int] = [:]
-    for (row, entry) in changed.enumerated() { rows[Array(entry.key.utf8)] = row }
+    var rows: [ExactText: Int] = [:]
+    for (row, entry) in changed.enumerated() { rows[ExactText(entry.key)] = row }
     try write("<h2>Over the layers</h2>\n")
     let strips: [(String, (TensorDifference) -> Double)] = [
       ("relative change", { $0.nanMismatchCount > 0 ? .nan : $0.relativeChange }),
@@ -69,7 +70,7 @@ extension StateDictDifference {
       let cells = entries.map { entry in
         HTMLPictures.Cell(
           value: entry.difference.map(value) ?? .nan, key: entry.key,
-          row: rows[Array(entry.key.utf8)] ?? 0)
+          row: rows[ExactText(entry.key)] ?? 0)
       }
       try write(HTMLPictures.strip(name, cells))
     }

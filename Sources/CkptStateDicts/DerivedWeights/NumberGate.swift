@@ -78,7 +78,7 @@ package struct NumberGate: Sendable {
 
   /// The weight in parts that would have that key if it were plain.
   package func weight(computing key: String) -> DerivedWeight? {
-    weights.first { $0.key.utf8.elementsEqual(key.utf8) }
+    weights.first { $0.key.isExactly(key) }
   }
 
   /// The keys that the weights in parts would have if they were plain.

@@ -35,7 +35,7 @@ public struct KeyReport: Sendable {
     /// The key as it is; nil for one that was left out.
     public let new: String?
     /// Whether the key stayed as it was.
-    public var isSame: Bool { new?.utf8.elementsEqual(old.utf8) == true }
+    public var isSame: Bool { new?.isExactly(old) == true }
   }
 
   /// A rule about keys that may find nothing to do.
@@ -128,7 +128,7 @@ extension StateDict {
         for position in names.indices {
           guard let name = names[position] else { continue }
           let new = rename(name)
-          isHit = isHit || !new.utf8.elementsEqual(name.utf8)
+          isHit = isHit || !new.isExactly(name)
           names[position] = new
         }
         report.unmatched += Self.unmatched(rule, isHit, before)

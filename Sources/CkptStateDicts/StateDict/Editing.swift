@@ -63,7 +63,7 @@ extension StateDict {
     let rename = try Self.renamer(rules)
     return keys.compactMap { key in
       let new = rename(key)
-      return new.utf8.elementsEqual(key.utf8) ? nil : (key, new)
+      return new.isExactly(key) ? nil : (key, new)
     }
   }
 
@@ -120,7 +120,7 @@ extension StateDict {
       for module in ExactText(olds[0]).modules {
         let rest = module.isEmpty ? olds[0] : String(olds[0].dropFirst(module.count + 1))
         let target: String? =
-          if new.text.utf8.elementsEqual(rest.utf8) {
+          if new.text.isExactly(rest) {
             ""
           } else if new.text.hasSuffix("." + rest) {
             String(new.text.dropLast(rest.count + 1))
@@ -143,7 +143,7 @@ extension StateDict {
           probe == "x" ? "" : probe.hasSuffix(".x") ? String(probe.dropLast(2)) : entry.module
       }
       let new = entry.module.isEmpty && targets[ExactText("")] == nil ? "" : target ?? entry.module
-      let isMoved = !new.utf8.elementsEqual(entry.module.utf8)
+      let isMoved = !new.isExactly(entry.module)
       if let known = moved[ExactText(new)], known.moved || !isMoved { continue }
       moved[ExactText(new)] = (entry, isMoved)
     }

@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptPickle
 internal import CkptPlatform
 internal import CkptStateDicts

@@ -214,7 +214,7 @@ extension Checkpoint {
         throw CheckpointError.cannotWrite(
           file: path,
           "a distributed checkpoint holds no quantized and no meta tensors (key "
-            + "\"\(Text.printable(key))\")", hint: "\(.exclude) leaves it out")
+            + "\(Text.quoted(key)))", hint: "\(.exclude) leaves it out")
       }
       var alone = tensor
       if tensor.isConjugate || tensor.isNegative

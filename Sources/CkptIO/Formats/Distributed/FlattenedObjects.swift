@@ -64,7 +64,7 @@ struct FlattenedObjects {
         let name = Self.name(path)
         guard names.insert(ExactText(name)).inserted else {
           throw CheckpointError.cannotWrite(
-            file: file, "two values would be called \"\(Text.printable(name))\"",
+            file: file, "two values would be called \(Text.quoted(name))",
             hint: "rename-keys gives one another name")
         }
         parts.append((name, path, ref))

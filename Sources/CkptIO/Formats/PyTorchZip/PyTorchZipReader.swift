@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptPickle
 internal import CkptBytes
 internal import CkptPlatform
@@ -72,7 +73,7 @@ enum PyTorchZipReader: FormatReader {
     if let version = try note("version") ?? note(".data/version") {
       guard let number = Int(version), (1...10).contains(number) else {
         throw CheckpointError.notACheckpoint(
-          file: file, "version \"\(Text.printable(version))\" of the format is not supported")
+          file: file, "version \(Text.quoted(version)) of the format is not supported")
       }
     }
     switch try note("byteorder") {
@@ -80,7 +81,7 @@ enum PyTorchZipReader: FormatReader {
     case "big": return true
     case let other?:
       throw CheckpointError.notACheckpoint(
-        file: file, "byte order \"\(Text.printable(other))\" is unknown")
+        file: file, "byte order \(Text.quoted(other)) is unknown")
     }
   }
 

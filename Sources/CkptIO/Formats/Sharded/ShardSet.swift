@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptBytes
 internal import CkptPlatform
 internal import CkptSafetensors
@@ -55,7 +56,7 @@ package struct ShardSet: Sendable {
           + (missing.count > 1 ? ", and \(missing.count - 1) more" : ""))
     }
     var positions: [(key: String, file: String)] = []
-    var seen: [[UInt8]: String] = [:]
+    var seen: [ExactText: String] = [:]
     var total = 0
     var metadata: [(key: String, value: String)] = []
     for (name, _) in found {
@@ -63,10 +64,10 @@ package struct ShardSet: Sendable {
       metadata += shard.metadata
       var storages = Set<ObjectIdentifier>()
       for (key, value) in shard.values {
-        if let other = seen.updateValue(name, forKey: Array(key.utf8)) {
+        if let other = seen.updateValue(name, forKey: ExactText(key)) {
           throw CheckpointError.badShard(
             index: folder,
-            "the key \"\(Text.printable(key))\" is in two shards, \(other) and \(name)")
+            "the key \(Text.quoted(key)) is in two shards, \(other) and \(name)")
         }
         positions.append((key, name))
         for tensor in value.tensors where storages.insert(ObjectIdentifier(tensor.storage)).inserted

@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptPlatform
 internal import CkptSafetensors
 internal import CkptStateDicts
@@ -23,7 +24,7 @@ enum ShardedReader: FormatReader {
         if hasOtherShards(folder, than: Set(index.files.map(\.file))) {
           throw CheckpointError.badShard(
             index: file.path,
-            "the shard \"\(Text.printable(name))\" is missing, and there are others")
+            "the shard \(Text.quoted(name)) is missing, and there are others")
         }
         throw SafetensorsError.badIndex(file: file.path, "the shard \"\(name)\" is missing")
       }
@@ -62,22 +63,22 @@ enum ShardedReader: FormatReader {
   private static func check(
     _ index: ShardIndex, _ shards: [String: Shard], _ path: String
   ) throws {
-    func quoted(_ text: String) -> String { "\"\(Text.printable(text))\"" }
     for (key, name) in index.files where shards[name]?.values.value(for: key) == nil {
       let other = shards.keys.sorted().first { shards[$0]?.values.value(for: key) != nil }
       throw CheckpointError.badShard(
         index: path,
-        "the key \(quoted(key)) is not in the shard \(quoted(name)), as the index says"
-          + (other.map { ", but in \(quoted($0))" } ?? ""))
+        "the key \(Text.quoted(key)) is not in the shard \(Text.quoted(name)), as the index says"
+          + (other.map { ", but in \(Text.quoted($0))" } ?? ""))
     }
-    let positions = Dictionary(index.files.map { (Array($0.key.utf8), $0.file) }) { $1 }
+    let positions = Dictionary(index.files.map { (ExactText($0.key), $0.file) }) { $1 }
     for (name, shard) in shards.sorted(by: { $0.key < $1.key }) {
-      for key in shard.values.keys where positions[Array(key.utf8)] != name {
-        let position = positions[Array(key.utf8)]
+      for key in shard.values.keys where positions[ExactText(key)] != name {
+        let position = positions[ExactText(key)]
         throw CheckpointError.badShard(
           index: path,
-          "the key \(quoted(key)) is in the shard \(quoted(name)), "
-            + (position.map { "but the index says in \(quoted($0))" } ?? "but not in the index"))
+          "the key \(Text.quoted(key)) is in the shard \(Text.quoted(name)), "
+            + (position.map { "but the index says in \(Text.quoted($0))" } ?? "but not in the index")
+        )
       }
     }
   }

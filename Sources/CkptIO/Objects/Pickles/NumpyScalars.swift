@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptNumpy
 internal import CkptPickle
 internal import CkptBytes
@@ -24,7 +25,7 @@ enum NumpyScalar {
     case .float(let value): "\(value)"
     case .complex(let real, let imaginary):
       "\(real)\(imaginary.sign == .minus ? "" : "+")\(imaginary)j"
-    case .text(let text): "\"\(Text.printable(text))\""
+    case .text(let text): Text.quoted(text)
     case .bytes(let bytes): "\(bytes.count) bytes"
     }
   }

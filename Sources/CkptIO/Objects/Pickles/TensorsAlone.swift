@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptBytes
 internal import CkptPlatform
 internal import CkptPickle
@@ -72,7 +73,7 @@ extension Checkpoint {
         guard holds(tensor), tensor.quantization == nil, !tensor.isMeta else {
           throw CheckpointError.cannotWrite(
             file: path,
-            "\(format.rawValue) cannot hold the \(Self.kind(of: tensor)) \"\(Text.printable(key))\"",
+            "\(format.rawValue) cannot hold the \(Self.kind(of: tensor)) \(Text.quoted(key))",
             hint: tensor.isMeta || tensor.quantization != nil
               ? "\(.excludeInEdit) leaves it out"
               : "\(.excludeInEdit) leaves it out; \(.convert(to: nil)) converts it")

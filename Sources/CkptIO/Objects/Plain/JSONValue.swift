@@ -1,3 +1,4 @@
+internal import CkptText
 package import CkptPlatform
 
 /// A value in JSON, its objects in their order and its numbers as they are written.
@@ -108,7 +109,7 @@ package struct JSONError: Diagnostic, Hashable {
   package var kind: DiagnosticKind { .usage }
   /// What is wrong and where, on one line.
   package var description: String {
-    "no JSON: \(problem) at character \(offset + 1) (value \"\(Text.printable(text))\")"
+    "no JSON: \(problem) at character \(offset + 1) (value \(Text.quoted(text)))"
   }
   /// What to do about it.
   package var remedies: [Remedy] {

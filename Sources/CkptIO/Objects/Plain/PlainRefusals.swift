@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptPickle
 
 // What nothing plain can stand for without another meaning.
