@@ -5,9 +5,9 @@ import Testing
 @testable import ImageData
 
 @Suite struct TransformTests {
-  @Test func `RandAugment's operations give torchvision's bytes`() throws {
+  @Test func `The operations of RandAugment and ColorJitter give torchvision's bytes`() throws {
     let fixture = try #require(PictureFixture.all)
-    #expect(Set(fixture.operations.map(\.operation)).count == 14)
+    #expect(Set(fixture.operations.map(\.operation)).count == 15)
     for case let expected in fixture.operations {
       let image = try ImageDecoder().decode(PictureFixture.path(expected.file))
       let operation = try #require(Augmentation.Operation(rawValue: expected.operation))
@@ -20,7 +20,7 @@ import Testing
 
   @Test func `RandAugment's magnitudes are torchvision's`() throws {
     let fixture = try #require(PictureFixture.all)
-    for operation in Augmentation.Operation.allCases {
+    for operation in Augmentation.Operation.randAugment {
       let expected = Set(
         fixture.operations.filter { $0.operation == operation.rawValue }.map { abs($0.magnitude) })
       let found = [0, 9, 17, 30].map {
@@ -28,6 +28,24 @@ import Testing
       }
       #expect(Set(found) == expected, "\(operation)")
     }
+  }
+
+  @Test func `ColorJitter draws an order and strengths within bounds`() {
+    let jitter = ColorJitter(brightness: 0.4, contrast: 3, hue: 0.1)
+    var orders: Set<[Augmentation.Operation]> = []
+    for index in 0..<200 {
+      var random = ImageRandom(seed: 0, epoch: 0, index: index)
+      let drawn = jitter.draw(random: &random)
+      orders.insert(drawn.map(\.operation))
+      for change in drawn {
+        switch change.operation {
+        case .brightness: #expect(abs(change.magnitude) <= 0.4)
+        case .contrast: #expect((-1...3).contains(change.magnitude))
+        default: #expect(change.operation == .hue && abs(change.magnitude) <= 0.1)
+        }
+      }
+    }
+    #expect(orders.count == 6 && orders.allSatisfy { $0.count == 3 })
   }
 
   @Test func `Every byte becomes torchvision's float32`() throws {

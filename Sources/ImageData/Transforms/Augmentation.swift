@@ -1,4 +1,4 @@
-/// One of RandAugment's operations on a picture, and how strong it is.
+/// A change of a picture's colors or shape, and how strong it is: RandAugment's operations, and ColorJitter's.
 public struct Augmentation: Sendable, Hashable, Codable {
   /// What is done; the names are torchvision's.
   public enum Operation: String, Sendable, Codable, CaseIterable {
@@ -16,6 +16,10 @@ public struct Augmentation: Sendable, Hashable, Codable {
     case solarize = "Solarize"
     case autoContrast = "AutoContrast"
     case equalize = "Equalize"
+    case hue = "Hue"
+
+    /// Those that RandAugment draws from, in torchvision's order.
+    static let randAugment = allCases.filter { $0 != .hue }
 
     /// Whether the sign of the magnitude is drawn, too.
     var isSigned: Bool {
@@ -39,6 +43,7 @@ public struct Augmentation: Sendable, Hashable, Codable {
         case .brightness, .color, .contrast, .sharpness: (0, 0.9)
         case .posterize: (8, 4)
         case .solarize: (255, 0)
+        case .hue: (0, 0.5)
         }
       guard bins > 1 else { return from }
       if self == .posterize {
@@ -90,6 +95,7 @@ public struct Augmentation: Sendable, Hashable, Codable {
         (0..<768).map { Double($0 % 256) < magnitude ? UInt8($0 % 256) : 255 - UInt8($0 % 256) })
     case .autoContrast: return image.withFullContrast()
     case .equalize: return image.equalized()
+    case .hue: return image.withHue(magnitude)
     }
   }
 }

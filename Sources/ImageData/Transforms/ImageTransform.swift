@@ -3,7 +3,7 @@ internal import CCkptImages
 /// What becomes of a picture before a model sees it.
 ///
 /// In this order: a part of it is resized (or it is resized and its middle cut out), mirrored, changed by
-/// RandAugment, made numbers, normalized, and partly erased; as torchvision's reference presets do it.
+/// ColorJitter and RandAugment, made numbers, normalized, and partly erased; as torchvision's reference presets do it.
 public struct ImageTransform: Sendable, Hashable, Codable {
   /// How a picture gets the sides of a sample.
   public enum Framing: Sendable, Hashable, Codable {
@@ -23,6 +23,8 @@ public struct ImageTransform: Sendable, Hashable, Codable {
   public var filter: ResizeFilter
   /// How likely left and right are exchanged.
   public var flipProbability: Double
+  /// Changes of colors.
+  public var jitter: ColorJitter?
   /// Changes of colors and shape.
   public var augment: RandAugment?
   /// Bytes to numbers.
@@ -34,13 +36,15 @@ public struct ImageTransform: Sendable, Hashable, Codable {
   public init(
     size: PixelSize, framing: Framing, filter: ResizeFilter = .bilinear,
     flipProbability: Double = 0,
-    augment: RandAugment? = nil, normalization: Normalization = Normalization(),
+    jitter: ColorJitter? = nil, augment: RandAugment? = nil,
+    normalization: Normalization = Normalization(),
     erasing: RandomErasing? = nil
   ) {
     self.size = size
     self.framing = framing
     self.filter = filter
     self.flipProbability = flipProbability
+    self.jitter = jitter
     self.augment = augment
     self.normalization = normalization
     self.erasing = erasing
@@ -87,8 +91,9 @@ public struct ImageTransform: Sendable, Hashable, Codable {
       made.crop = crop.draw(width: width, height: height, random: &random)
     }
     if flipProbability > 0 { made.isFlipped = random.unit() < flipProbability }
+    if let jitter { made.augmentations = jitter.draw(random: &random) }
     if let augment {
-      made.augmentations = augment.draw(width: size.width, height: size.height, random: &random)
+      made.augmentations += augment.draw(width: size.width, height: size.height, random: &random)
     }
     if let erasing { made.erasure = erasing.draw(size: size, random: &random) }
     return made

@@ -16,7 +16,7 @@ public struct RandAugment: Sendable, Hashable, Codable {
 
   /// Draws operations for a picture of these sides.
   public func draw(width: Int, height: Int, random: inout ImageRandom) -> [Augmentation] {
-    let all = Augmentation.Operation.allCases
+    let all = Augmentation.Operation.randAugment
     return (0..<max(0, count)).map { _ in
       let operation = all[random.below(all.count)]
       let bin = max(0, min(magnitudes - 1, magnitude))
