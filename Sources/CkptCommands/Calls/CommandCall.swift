@@ -60,7 +60,7 @@ struct CommandCall {
   func run() throws {
     var command = try command()
     guard let planned = command as? any PlannedCommand else { return try command.run() }
-    try planned.planned(inputs).write()
+    try planned.planned(inputs).write(inputs.cancellation)
   }
 
   /// The command with its options, all of which decide something.

@@ -9,13 +9,18 @@ protocol PlannedCommand: CheckedCommand {
 
 extension PlannedCommand {
   /// Lays the output out and writes it.
-  func run() throws { try planned(OpenInputs()).write() }
+  func run() throws {
+    let inputs = OpenInputs()
+    try planned(inputs).write(inputs.cancellation)
+  }
 }
 
-/// The files that one call reads, so that none is opened twice.
+/// The files that one call reads, so that none is opened twice, and what stops the call.
 final class OpenInputs {
   private var checkpoints: [String: Checkpoint] = [:]
   private var recipes: [String: MergeRecipe] = [:]
+  /// Stops what is computed for the output, and its writing.
+  let cancellation = Cancellation()
 
   /// The format of the checkpoint at `path`, which stays open until it is taken.
   ///
@@ -68,9 +73,11 @@ struct PlannedOutput {
   /// Writes it, unless this is a dry run, and then tells what was done.
   ///
   /// - Throws: what writing the plan throws.
-  func write() throws { show(try writtenByteCount()) }
+  func write(_ cancellation: Cancellation) throws {
+    show(try writtenByteCount(cancellation))
+  }
 
-  private func writtenByteCount() throws -> Int {
+  private func writtenByteCount(_ cancellation: Cancellation) throws -> Int {
     let part = output.job.flatMap { OutputPart($0) }
     if output.dryRun {
       if let part { return plan.job(part).byteCount }
@@ -79,7 +86,6 @@ struct PlannedOutput {
       }
       return plan.byteCount
     }
-    let cancellation = Cancellation()
     let watch = SignalWatch(cancellation, exitStatus: ExitStatus.of(.interrupted))
     defer { withExtendedLifetime(watch) {} }
     let bar = common.noProgress ? nil : ProgressBar(total: plan.byteCount)

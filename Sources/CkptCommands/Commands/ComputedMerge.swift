@@ -44,28 +44,19 @@ extension MergeCommand {
     }
     var checkpoint = try open.take(files[0])
     let place = try checkpoint.chosenPath(at)
-    var inputs = [MergeInput(name: files[0], stateDict: try checkpoint.stateDict(at: place))]
-    var opened = [checkpoint]
-    for file in files.dropFirst() {
+    func input(_ file: String) throws -> MergeInput {
       let other = try open.take(file)
-      inputs.append(MergeInput(name: file, stateDict: try other.chosenStateDict(otherAt)))
-      opened.append(other)
+      var input = MergeInput(name: file, stateDict: try other.chosenStateDict(otherAt))
+      input.identity = other.inputIdentity
+      return input
     }
-    var base = kind.baseUse == .required ? 0 : nil
-    if let file = merging.base {
-      if kind.baseUse == .ignored {
-        throw UsageError(description: "\(kind.name) has no base; name all files in a row")
-      }
-      let other = try open.take(file)
-      // The base may be one of the files under another name.
-      if let index = opened.firstIndex(where: { $0.isSameInput(as: other) }) {
-        base = index
-      } else {
-        base = inputs.count
-        inputs.append(MergeInput(name: file, stateDict: try other.chosenStateDict(otherAt)))
-      }
-    }
-    var merge = StateDictMerge(method: kind, inputs: inputs, base: base)
+    var first = MergeInput(name: files[0], stateDict: try checkpoint.stateDict(at: place))
+    first.identity = checkpoint.inputIdentity
+    var merge = try StateDictMerge(
+      method: kind, inputs: [first] + files.dropFirst().map(input),
+      base: merging.base.map(input))
+    let (inputs, base) = (merge.inputs, merge.base)
+    merge.cancellation = open.cancellation
     merge.selection = try selection.checked(against: inputs[0].stateDict, of: files[0])
     try merging.apply(to: &merge, takers: inputs.indices.filter { $0 != base }, seed: resizing.seed)
     let result = try merge.merged()
@@ -132,7 +123,7 @@ extension MergeCommand {
     let scale = try MergingOptions.number(merging.scale, option: "scale")
     var checkpoint = try inputs.take(files[0])
     let place = try checkpoint.chosenPath(at)
-    let adapters = try files.dropFirst().map { try AdapterFile.adapter($0, at: otherAt) }
+    let adapters = try files.dropFirst().map { try LowRankAdapter(contentsOf: $0, at: otherAt) }
     for adapter in adapters where !adapter.unknownFields.isEmpty {
       Messages.warn(
         "fields of the adapter's configuration that nobody knows; they ask for nothing: "
@@ -140,7 +131,8 @@ extension MergeCommand {
     }
     let before = try checkpoint.stateDict(at: place)
     var result = try LowRankAdapter.merge(
-      adapters, into: before, baseName: files[0], scale: scale, keepsNaN: merging.onNan == "keep")
+      adapters, into: before, baseName: files[0], scale: scale, keepsNaN: merging.onNan == "keep",
+      cancellation: inputs.cancellation)
     try keepUnselected(&result, of: files[0], before)
     result.brokenTies = before.tiesBroken(in: result.stateDict)
     for adapter in adapters where !adapter.modulesWithoutAlpha.isEmpty {
@@ -168,6 +160,7 @@ extension MergeCommand {
     let recipe = try inputs.recipe(path)
     var options = StateDictMerge(method: recipe.method, inputs: [])
     try merging.applyCommon(to: &options, seed: resizing.seed)
+    options.cancellation = inputs.cancellation
     var opened: [String: Checkpoint] = [:]
     for model in recipe.models { opened[model] = try inputs.take(model) }
     let identities = opened.mapValues { AnyHashable($0.inputIdentity) }

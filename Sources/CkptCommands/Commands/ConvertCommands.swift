@@ -75,13 +75,7 @@ struct CastOptions: ParsableArguments {
       include: try castInclude.map { try KeyPattern($0) },
       exclude: try castExclude.map { try KeyPattern($0) })
     try UnmatchedPatterns(selection, in: stateDict.keys, options: Self.names).report(of: file)
-    let result = try stateDict.converting(to: dtype) { key, tensor in
-      let type = tensor.elementType
-      let isPlain = type.isFloat && !type.isComplex
-      let isInteger = !type.isFloat && !type.isComplex && type != .bool
-      let isNamed = !castInclude.isEmpty && !dtype.isFloat && !dtype.isComplex && isInteger
-      return (isPlain || isNamed) && selection.matches(key, .tensor(tensor))
-    }
+    let result = try stateDict.casting(to: dtype, selection)
     guard castInclude.isEmpty || !result.tallies.isEmpty else {
       throw InputError(
         description: "--cast-include selects no tensor that can be cast to \(dtype.name) (\(file))",
@@ -226,7 +220,9 @@ struct JoinCommand: ParsableCommand {
 
   func run() throws {
     guard indexOnly else {
-      return try convert(file, of: OpenInputs(), at: nil, output: output, common: common).write()
+      let inputs = OpenInputs()
+      return try convert(file, of: inputs, at: nil, output: output, common: common)
+        .write(inputs.cancellation)
     }
     let index = try ShardSet(file, indexName: output.output)
     func show(_ bytes: Int) {
@@ -242,6 +238,6 @@ struct JoinCommand: ParsableCommand {
     }
     // Written before: nothing is left to do, so that a plan can be run again.
     if try !output.force && index.isThere() { return show(0) }
-    try PlannedOutput(index.plan, output, common, show: show).write()
+    try PlannedOutput(index.plan, output, common, show: show).write(Cancellation())
   }
 }

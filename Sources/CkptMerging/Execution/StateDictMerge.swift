@@ -43,6 +43,26 @@ public struct StateDictMerge: Sendable {
     self.base = base
   }
 
+  /// A merge of `inputs` with a base of its own, which may be one of them under another name.
+  ///
+  /// Without a base, the first input is the base of a method that needs one.
+  /// - Throws: `MergeError.wrongInputs` for a base that the method has no use for.
+  package init(
+    method: MergeMethod, inputs: [MergeInput], base: MergeInput?
+  ) throws(MergeError) {
+    guard let base else {
+      self.init(method: method, inputs: inputs, base: method.baseUse == .required ? 0 : nil)
+      return
+    }
+    guard method.baseUse != .ignored else {
+      throw .wrongInputs(method: method.name, problem: "has no base; name all inputs in a row")
+    }
+    let known = inputs.firstIndex { !$0.identity.isEmpty && $0.identity == base.identity }
+    self.init(
+      method: method, inputs: known == nil ? inputs + [base] : inputs,
+      base: known ?? inputs.count)
+  }
+
   /// What came of a merge.
   public struct Result: Sendable {
     /// The first input with the merged tensors in their places, which are computed when they are read.
@@ -118,6 +138,8 @@ public struct MergeInput: Sendable {
   public let stateDict: StateDict
   /// Values that count for this input only.
   public var settings: MergeSettings
+  /// The files that it was read from; equal for two names of one file, empty for what was made here.
+  package var identity: Set<File.Identity> = []
 
   /// A state dict called `name`.
   public init(name: String, stateDict: StateDict, settings: MergeSettings = MergeSettings()) {

@@ -1,6 +1,23 @@
 public import CkptTensors
 
 extension StateDict {
+  /// Casts what `module.to(dtype)` casts: floating-point tensors that are selected. To integers also integers, but only
+  /// those that the selection includes by name.
+  ///
+  /// - Returns: as ``converting(to:where:)``.
+  /// - Throws: as ``converting(to:where:)``.
+  public func casting(
+    to type: ElementType, _ selection: KeySelection = KeySelection()
+  ) throws -> (stateDict: StateDict, tallies: [(key: String, tally: ConversionTally)]) {
+    let takesIntegers = !selection.include.isEmpty && !type.isFloat && !type.isComplex
+    return try converting(to: type) { key, tensor in
+      let own = tensor.elementType
+      let isFloat = own.isFloat && !own.isComplex
+      let isInteger = !own.isFloat && !own.isComplex && own != .bool
+      return (isFloat || takesIntegers && isInteger) && selection.matches(key, .tensor(tensor))
+    }
+  }
+
   /// Lets tensors become tensors of another type, as `module.to(dtype)` does; nothing is read yet.
   ///
   /// Tensors that share a storage share one afterwards, if they are all converted.
