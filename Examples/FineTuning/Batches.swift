@@ -9,7 +9,7 @@ struct Batches {
   /// How many there are.
   let count: Int
   /// Whether inputs have 64 bits; the model is then to have them, too.
-  var isWide: Bool { tensors["0.input"]?.elementType == .float64 }
+  var isWide: Bool { tensors["0.input"]?.dtype == .float64 }
 
   init(_ path: String) throws {
     tensors = try Checkpoint(contentsOf: path).stateDict()

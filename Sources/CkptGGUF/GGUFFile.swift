@@ -174,9 +174,9 @@ package struct GGUFFile: Sendable {
 extension GGUFFile.Entry {
   /// The tensor, if its elements are plain numbers; nil for blocks.
   package func plainTensor() throws -> Tensor? {
-    guard let elementType = type.elementType else { return nil }
+    guard let dtype = type.dtype else { return nil }
     return try Tensor(
-      storage: Storage(.region(region), name: name), elementType: elementType, shape: shape)
+      storage: Storage(.region(region), name: name), dtype: dtype, shape: shape)
   }
 
   /// The numbers that the blocks stand for, as 32-bit floats made on demand; nil if that is not
@@ -189,7 +189,7 @@ extension GGUFFile.Entry {
       storage: Storage(
         .computed(bytes), name: name,
         blocks: .init(name: type.name, isDecoded: true, source: .region(region))),
-      elementType: .float32, shape: shape)
+      dtype: .float32, shape: shape)
   }
 
   /// The blocks as they are: bytes, a row of the tensor a row.
@@ -200,6 +200,6 @@ extension GGUFFile.Entry {
       storage: Storage(
         .region(region), name: name,
         blocks: .init(name: type.name, isDecoded: false, source: .region(region))),
-      elementType: .uint8, shape: shape.dropLast() + [row])
+      dtype: .uint8, shape: shape.dropLast() + [row])
   }
 }

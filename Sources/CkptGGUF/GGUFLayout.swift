@@ -19,11 +19,11 @@ package struct GGUFLayout: Sendable {
       let type: GGUFType
       if blocks, let own = Blocks(tensor) {
         (type, shape, byteCount) = (own.type, own.shape, own.source.byteCount)
-      } else if let plain = GGUFType(tensor.elementType) {
+      } else if let plain = GGUFType(tensor.dtype) {
         (type, shape, byteCount) = (plain, tensor.shape, tensor.byteCount)
       } else {
         throw .cannotWrite(
-          tensor: key, "GGUF has no type for \(tensor.elementType.name)",
+          tensor: key, "GGUF has no type for \(tensor.dtype.name)",
           hint: "\(.convert(to: "float32")) makes one that GGUF has")
       }
       guard tensor.shape.count <= 4 else {

@@ -43,7 +43,7 @@ package enum GGUFType: UInt32, Sendable, CaseIterable {
   package var name: String { "\(self)".uppercased() }
 
   /// PyTorch's type, if the elements are plain numbers; nil for blocks.
-  package var elementType: ElementType? {
+  package var dtype: DType? {
     switch self {
     case .f32: .float32
     case .f16: .float16
@@ -58,8 +58,8 @@ package enum GGUFType: UInt32, Sendable, CaseIterable {
   }
 
   /// The type that holds PyTorch's elements as they are; nil if GGUF has none.
-  package init?(_ elementType: ElementType) {
-    guard let type = Self.allCases.first(where: { $0.elementType == elementType }) else {
+  package init?(_ dtype: DType) {
+    guard let type = Self.allCases.first(where: { $0.dtype == dtype }) else {
       return nil
     }
     self = type

@@ -8,7 +8,7 @@ package import CkptTensors
 /// and nothing is evaluated.
 package struct NumpyHeader: Sendable, Equatable {
   /// What the elements are.
-  package let elementType: ElementType
+  package let dtype: DType
   /// Whether their bytes are turned round.
   package let isBigEndian: Bool
   /// The sizes of the dimensions.
@@ -24,8 +24,8 @@ package struct NumpyHeader: Sendable, Equatable {
   static let lengthLimit = 64 << 10
 
   /// A row-major, little-endian array.
-  package init(elementType: ElementType, shape: [Int]) {
-    self.elementType = elementType
+  package init(dtype: DType, shape: [Int]) {
+    self.dtype = dtype
     self.shape = shape
     isBigEndian = false
     isFortranOrder = false
@@ -69,13 +69,13 @@ package struct NumpyHeader: Sendable, Equatable {
     guard let descr = literal.descr else {
       throw .badHeader(file: file, "arrays of structures are not supported")
     }
-    guard let dtype = NumpyDtype(descr) else {
+    guard let numpyType = NumpyDType(descr) else {
       let shown = String(
         descr.unicodeScalars.prefix(40).map { $0.value < 32 ? "?" : Character($0) })
       throw .badHeader(file: file, "arrays of dtype \"\(shown)\" are not supported")
     }
-    elementType = dtype.elementType
-    isBigEndian = dtype.isBigEndian
+    dtype = numpyType.dtype
+    isBigEndian = numpyType.isBigEndian
     shape = literal.shape
     isFortranOrder = literal.isFortranOrder
   }
@@ -83,8 +83,8 @@ package struct NumpyHeader: Sendable, Equatable {
   // MARK: - Dtypes
 
   /// Whether numpy has a dtype for these elements.
-  package static func canHold(_ type: ElementType) -> Bool {
-    NumpyDtype.types.contains { $0.type == type }
+  package static func canHold(_ type: DType) -> Bool {
+    NumpyDType.types.contains { $0.type == type }
   }
 
   // MARK: - Writing
@@ -93,12 +93,12 @@ package struct NumpyHeader: Sendable, Equatable {
   ///
   /// - Throws: `NumpyError.cannotWrite` for elements that numpy has no dtype for.
   package func bytes(key: String) throws(NumpyError) -> [UInt8] {
-    guard let known = NumpyDtype.types.first(where: { $0.type == elementType }) else {
+    guard let known = NumpyDType.types.first(where: { $0.type == dtype }) else {
       throw .cannotWrite(
-        key: key, "numpy has no dtype for \(elementType.name)",
+        key: key, "numpy has no dtype for \(dtype.name)",
         hint: "\(.convert(to: "float32")) makes one that numpy has")
     }
-    let order = elementType.byteCount == 1 ? "|" : isBigEndian ? ">" : "<"
+    let order = dtype.byteCount == 1 ? "|" : isBigEndian ? ">" : "<"
     let sizes = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
     var text =
       "{'descr': '\(order)\(known.descr)', 'fortran_order': \(isFortranOrder ? "True" : "False"), "
@@ -129,13 +129,13 @@ package struct NumpyHeader: Sendable, Equatable {
       guard !overflow else { throw TensorError.tooLarge }
       count = next
     }
-    guard let needed = elementType.byteCount(ofElements: count) else { throw TensorError.tooLarge }
+    guard let needed = dtype.byteCount(ofElements: count) else { throw TensorError.tooLarge }
     guard needed <= source.byteCount else {
       throw NumpyError.cutOff(file: file, needed: needed, available: source.byteCount)
     }
     var source = source
     if isBigEndian {
-      source = .computed(ByteSwapped(source, width: elementType.componentByteCount))
+      source = .computed(ByteSwapped(source, width: dtype.componentByteCount))
     }
     var strides: [Int]?
     if isFortranOrder {
@@ -145,7 +145,7 @@ package struct NumpyHeader: Sendable, Equatable {
       strides = reversed.reversed()
     }
     return try Tensor(
-      storage: Storage(source, name: name), elementType: elementType, shape: shape,
+      storage: Storage(source, name: name), dtype: dtype, shape: shape,
       strides: strides)
   }
 }

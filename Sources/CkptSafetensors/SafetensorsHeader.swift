@@ -227,7 +227,7 @@ package struct SafetensorsHeader: Sendable {
         }
         shape[shape.count - 1] = last / 2
       }
-      guard let elementType = entry.type.elementType else {
+      guard let dtype = entry.type.dtype else {
         throw SafetensorsError.unsupportedType(
           file: file.path, key: entry.key, type: entry.type.rawValue)
       }
@@ -238,7 +238,7 @@ package struct SafetensorsHeader: Sendable {
         return (
           entry.key,
           try Tensor(
-            storage: Storage(.region(region), name: entry.key), elementType: elementType,
+            storage: Storage(.region(region), name: entry.key), dtype: dtype,
             shape: shapes.shared(shape),
             strides: Tensor.contiguousStrides(for: shape).map { shapes.shared($0) })
         )

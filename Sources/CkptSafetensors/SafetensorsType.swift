@@ -47,7 +47,7 @@ package enum SafetensorsType: String, Sendable, CaseIterable, Comparable {
   }
 
   /// PyTorch's type; nil for the 6-bit floats, which it lacks. For `F4` it holds two elements.
-  package var elementType: ElementType? {
+  package var dtype: DType? {
     switch self {
     case .bool: .bool
     case .float4: .float4E2M1FNx2
@@ -73,12 +73,12 @@ package enum SafetensorsType: String, Sendable, CaseIterable, Comparable {
     }
   }
 
-  private static let byElementType: [ElementType: SafetensorsType] = Dictionary(
-    uniqueKeysWithValues: allCases.compactMap { type in type.elementType.map { ($0, type) } })
+  private static let byElementType: [DType: SafetensorsType] = Dictionary(
+    uniqueKeysWithValues: allCases.compactMap { type in type.dtype.map { ($0, type) } })
 
   /// The type of PyTorch's elements, if the format has it.
-  package init?(_ elementType: ElementType) {
-    guard let type = Self.byElementType[elementType] else { return nil }
+  package init?(_ dtype: DType) {
+    guard let type = Self.byElementType[dtype] else { return nil }
     self = type
   }
 }

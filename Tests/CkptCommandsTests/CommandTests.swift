@@ -225,8 +225,8 @@ struct CommandTests {
       try Checkpoint(contentsOf: training).stateDict(), try Checkpoint(contentsOf: out).stateDict()
     )
     for (key, tensor) in before.tensors {
-      let isConverted = tensor.elementType.isFloat && !key.contains("bn")
-      #expect(after[key]?.elementType == (isConverted ? .bfloat16 : tensor.elementType))
+      let isConverted = tensor.dtype.isFloat && !key.contains("bn")
+      #expect(after[key]?.dtype == (isConverted ? .bfloat16 : tensor.dtype))
     }
   }
 

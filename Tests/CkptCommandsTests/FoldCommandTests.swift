@@ -15,10 +15,10 @@ struct FoldCommandTests {
     stateDict["norm.weight"] = try Tensor([1, 2, 3] as [Float], shape: [3])
     for module in ["a.", "b."] {
       for (key, type, shape) in form.tensors {
-        let type = try #require(ElementType(name: type))
+        let type = try #require(DType(name: type))
         let count = try #require(type.byteCount(ofElements: shape.reduce(1, *)))
         stateDict[module + key] = try Tensor(
-          storage: Storage(bytes: [UInt8](repeating: 1, count: count)), elementType: type,
+          storage: Storage(bytes: [UInt8](repeating: 1, count: count)), dtype: type,
           shape: shape)
       }
     }

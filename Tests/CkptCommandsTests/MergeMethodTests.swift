@@ -38,7 +38,7 @@ struct MergeMethodTests {
     #expect(CommandLineTool.run(linear + ["--dry-run"]) == 0)
     #expect(try folder.names().isEmpty)
     #expect(CommandLineTool.run(linear + ["--json"]) == 0)
-    #expect(try Checkpoint(contentsOf: out).stateDict(at: "base")["wide"]?.elementType == .bfloat16)
+    #expect(try Checkpoint(contentsOf: out).stateDict(at: "base")["wide"]?.dtype == .bfloat16)
   }
 
   @Test(

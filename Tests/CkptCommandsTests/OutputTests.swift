@@ -34,16 +34,16 @@ struct OutputTests {
         "convert", source, "--exclude", "under:ema", "--to-dtype", "bf16", "--cast-exclude", "norm",
         "-o", out, "--force") == 0)
     var stateDict = try Checkpoint(contentsOf: out).stateDict()
-    #expect(stateDict["body.w"]?.elementType == .bfloat16)
-    #expect(stateDict["body.norm"]?.elementType == .float32)
+    #expect(stateDict["body.w"]?.dtype == .bfloat16)
+    #expect(stateDict["body.norm"]?.dtype == .float32)
     #expect(stateDict["ema.w"] == nil)
     #expect(
       ckpt(
         "convert", source, "--to-dtype", "torch.half", "--cast-include", "is:ema.w", "-o", out,
         "--force") == 0)
     stateDict = try Checkpoint(contentsOf: out).stateDict()
-    #expect(stateDict["body.w"]?.elementType == .float32)
-    #expect(stateDict["ema.w"]?.elementType == .float16)
+    #expect(stateDict["body.w"]?.dtype == .float32)
+    #expect(stateDict["ema.w"]?.dtype == .float16)
     // What selects nothing is an error, and leaves OUT as it was.
     let before = try contents(of: out)
     #expect(
@@ -66,7 +66,7 @@ struct OutputTests {
     #expect(
       ckpt("convert", source, "--to-dtype", "int", "--cast-include", "is:n", "-o", out) == 0)
     let written = try Checkpoint(contentsOf: out).stateDict()
-    #expect(written["n"]?.elementType == .int32 && written["w"]?.elementType == .float32)
+    #expect(written["n"]?.dtype == .int32 && written["w"]?.dtype == .float32)
   }
 
   @Test("drop takes all paths, each as it is before anything goes")

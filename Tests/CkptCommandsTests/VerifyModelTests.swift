@@ -119,7 +119,7 @@ struct VerifyModelTests {
     ).write(to: path)
     #expect(ckpt("verify", path, "--model", "mlp", "--at", "state", "--dump", out) == 0)
     let found = try Checkpoint(contentsOf: out).stateDict()
-    #expect(found["logits"]?.elementType == .float64)
-    #expect(found["after/2.weight"]?.elementType == .float64)
+    #expect(found["logits"]?.dtype == .float64)
+    #expect(found["after/2.weight"]?.dtype == .float64)
   }
 }

@@ -29,19 +29,19 @@ struct CheckpointTests {
     for (key, tensor) in original.tensors {
       let other = try #require(read[key])
       #expect(other.shape == tensor.shape && other.strides == tensor.strides)
-      #expect(other.offset == tensor.offset && other.elementType == tensor.elementType)
+      #expect(other.offset == tensor.offset && other.dtype == tensor.dtype)
       #expect(other.requiresGrad == tensor.requiresGrad && other.isParameter == tensor.isParameter)
     }
     #expect(try bytes(read) == bytes(original))
   }
 
   private func randomStateDict(_ random: inout SeededRandom) throws -> StateDict {
-    let plain: [ElementType] = [
+    let plain: [DType] = [
       .float64, .float32, .float16, .bfloat16, .int8, .int16, .int32, .int64, .uint8, .bool,
       .complex64, .complex128, .uint16, .uint32, .uint64, .float8E4M3FN, .float8E5M2,
     ]
     var result = StateDict()
-    var storages: [(Storage, ElementType)] = []
+    var storages: [(Storage, DType)] = []
     for number in 0..<Int.random(in: 1...20, using: &random) {
       if storages.isEmpty || random.next() % 3 > 0 {
         let count = Int.random(in: 0...600, using: &random) / 16 * 16
@@ -61,7 +61,7 @@ struct CheckpointTests {
         strides.insert(0, at: 0)
       }
       var tensor = try Tensor(
-        storage: storage, elementType: type, shape: shape, strides: strides, offset: offset)
+        storage: storage, dtype: type, shape: shape, strides: strides, offset: offset)
       tensor.isParameter = type == .float32 && random.next() % 2 == 0
       tensor.requiresGrad = tensor.isParameter
       result["layer\(number).wé"] = tensor

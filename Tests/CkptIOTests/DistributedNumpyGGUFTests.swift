@@ -27,7 +27,7 @@ struct DistributedNumpyGGUFTests {
     #expect(stateDict.tensors.map(\.key).sorted() == expected.map(\.key).sorted())
     for entry in expected {
       let tensor = try #require(stateDict[entry.key])
-      #expect(tensor.elementType.name == entry.dtype && tensor.shape == entry.shape, "\(entry.key)")
+      #expect(tensor.dtype.name == entry.dtype && tensor.shape == entry.shape, "\(entry.key)")
       #expect(sha256(try tensor.contiguousBytes()) == entry.sha256, "\(entry.key)")
     }
   }
@@ -199,7 +199,7 @@ struct DistributedNumpyGGUFTests {
     computed["q4_k"] = try #require(stateDict["q4_k"]).converting(to: .float16)
     try Checkpoint(computed).write(to: folder.file("half.gguf"))
     let half = try Checkpoint(contentsOf: folder.file("half.gguf")).stateDict()
-    #expect(half["q4_k"]?.elementType == .float16)
+    #expect(half["q4_k"]?.dtype == .float16)
     #expect(half["q4_k"]?.storage.blocks == nil)
   }
 

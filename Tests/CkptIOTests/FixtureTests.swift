@@ -48,7 +48,7 @@ struct FixtureTests {
     var storages: [ObjectIdentifier: Int] = [:]
     for entry in tensors {
       let tensor = try #require(stateDict[entry.key])
-      #expect(tensor.elementType.name == entry.dtype, "\(entry.key)")
+      #expect(tensor.dtype.name == entry.dtype, "\(entry.key)")
       #expect(tensor.shape == entry.shape, "\(entry.key)")
       #expect(tensor.strides == entry.stride, "\(entry.key)")
       #expect(tensor.offset == entry.storage_offset, "\(entry.key)")

@@ -42,7 +42,7 @@ struct FormatTests {
     #expect(stateDict.keys == expected.tensors.map(\.key))
     for entry in expected.tensors {
       let tensor = try #require(stateDict[entry.key])
-      #expect(tensor.elementType.name == entry.dtype && tensor.shape == entry.shape)
+      #expect(tensor.dtype.name == entry.dtype && tensor.shape == entry.shape)
       #expect(sha256(try tensor.contiguousBytes()) == entry.sha256)
     }
     if expected.files == nil {
@@ -143,10 +143,10 @@ struct FormatTests {
   func ties() throws {
     let storage = Storage(bytes: SeededBytes.make(64))
     var stateDict = StateDict()
-    let whole = try Tensor(storage: storage, elementType: .float32, shape: [4, 4])
+    let whole = try Tensor(storage: storage, dtype: .float32, shape: [4, 4])
     stateDict["wte"] = whole
     stateDict["head"] = whole
-    stateDict["row"] = try Tensor(storage: storage, elementType: .float32, shape: [4], offset: 4)
+    stateDict["row"] = try Tensor(storage: storage, dtype: .float32, shape: [4], offset: 4)
     let checkpoint = try Checkpoint(stateDict)
     let out = folder.file("out.safetensors")
     var options = WriteOptions()
@@ -183,7 +183,7 @@ struct FormatTests {
     var stateDict = StateDict()
     for number in 0..<4 {
       stateDict["s\(number)"] = try Tensor(
-        storage: storage, elementType: .float32, shape: [4], offset: 4 * number)
+        storage: storage, dtype: .float32, shape: [4], offset: 4 * number)
     }
     let out = folder.file("out.safetensors")
     let plan = try Checkpoint(stateDict).plan(writingTo: out)
@@ -197,7 +197,7 @@ struct FormatTests {
     let expected = try Fixtures.decode(Description.self, from: "views.json")
     let checkpoint = try Checkpoint(contentsOf: Fixtures.path("views.pt"))
     var stateDict = try checkpoint.stateDict(at: expected.at)
-    for (key, tensor) in stateDict.tensors where tensor.elementType == .complex128 {
+    for (key, tensor) in stateDict.tensors where tensor.dtype == .complex128 {
       stateDict[key] = nil
     }
     let out = folder.file("out.safetensors")
@@ -258,11 +258,11 @@ struct FormatTests {
     var stateDict = StateDict()
     stateDict["w"] = try Tensor([1, 1e30, 1e-30, 0] as [Float], shape: [4])
     stateDict["n"] = try Tensor([5] as [Int64], shape: [])
-    let (result, tallies) = try stateDict.converting(to: .float16) { $1.elementType.isFloat }
+    let (result, tallies) = try stateDict.converting(to: .float16) { $1.dtype.isFloat }
     let out = folder.file("out.safetensors")
     try Checkpoint(result).write(to: out)
     let read = try Checkpoint(contentsOf: out).stateDict()
-    #expect(read["w"]?.elementType == .float16 && read["n"]?.elementType == .int64)
+    #expect(read["w"]?.dtype == .float16 && read["n"]?.dtype == .int64)
     #expect(tallies.map(\.key) == ["w"])
     #expect(
       tallies.first?.tally.losses.overflowed == 1 && tallies.first?.tally.losses.vanished == 1)

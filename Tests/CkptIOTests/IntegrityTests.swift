@@ -46,7 +46,7 @@ struct IntegrityTests {
     block = Array([[UInt8]](repeating: block, count: 40 << 4).joined())
     var stateDict = StateDict()
     stateDict["w"] = try Tensor(
-      storage: Storage(bytes: block), elementType: .uint8, shape: [block.count])
+      storage: Storage(bytes: block), dtype: .uint8, shape: [block.count])
     try Checkpoint(stateDict).write(to: folder.file("a.pt"))
     #expect(try IntegrityReport(folder.file("a.pt")).isIntact)
     let reader = try ZipReader(path: folder.file("a.pt"))

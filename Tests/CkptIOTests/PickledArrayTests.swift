@@ -91,7 +91,7 @@ struct PickledArrayTests {
     let stateDict = try checkpoint.stateDict()
     #expect(stateDict.keys == ["little", "big", "fortran", "scalar", "flags"])
     let little = try #require(stateDict["little"])
-    #expect(little.elementType == .int16)
+    #expect(little.dtype == .int16)
     #expect(little.shape == [2, 75])
     #expect(try little.contiguousBytes() == numbers)
     guard case .region = little.storage.source else {
@@ -102,7 +102,7 @@ struct PickledArrayTests {
     #expect(try stateDict["big"]?.contiguousBytes() == turned)
     #expect(try stateDict["fortran"]?.contiguousBytes() == [1, 3, 5, 2, 4, 6])
     #expect(try stateDict["scalar"]?.floats() == [1])
-    #expect(stateDict["flags"]?.elementType == .bool)
+    #expect(stateDict["flags"]?.dtype == .bool)
     #expect(try checkpoint.value(at: "flags").type == "numpy.ndarray")
     #expect(
       try checkpoint.value(at: "flags").value.text(indent: nil)

@@ -26,14 +26,14 @@ struct ResizingTests {
     let (result, resized, unmatched) = try read("found").filter(include: "is:\(key)")
       .resized(toFit: read("base"), [ResizeRule("\(key)=\(mode)")])
     let (found, wanted) = (try #require(result[key]), try #require(try read("wanted")[key]))
-    #expect(found.shape == wanted.shape && found.elementType == wanted.elementType)
+    #expect(found.shape == wanted.shape && found.dtype == wanted.dtype)
     #expect(resized.map(\.key) == [key] && unmatched.isEmpty)
     if key.hasPrefix("rows_") || key == "conv_2" || key == "conv_4" || key == "conv_7" {
       #expect(try found.contiguousBytes() == wanted.contiguousBytes())
     } else {
       // Sums in another order; of 16-bit types the last bit may differ.
       let limit: Float =
-        switch wanted.elementType {
+        switch wanted.dtype {
         case .float16: 1e-3
         case .bfloat16: 8e-3
         default: 2e-6
@@ -146,7 +146,7 @@ struct ResizingTests {
     ] {
       var (base, other) = (StateDict(), StateDict())
       base["fc.weight"] = try Tensor(
-        storage: one, elementType: .float32, shape: shape, strides: shape.map { _ in 0 })
+        storage: one, dtype: .float32, shape: shape, strides: shape.map { _ in 0 })
       other["fc.weight"] = try Tensor(
         [Float](repeating: 0, count: 48), shape: shape.count == 4 ? [4, 3, 2, 2] : [1, 12, 4])
       #expect(throws: ResizeError.self) {

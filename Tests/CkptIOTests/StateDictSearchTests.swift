@@ -18,7 +18,7 @@ struct StateDictSearchTests {
 
   private func bytes(_ count: Int) throws -> Tensor {
     try Tensor(
-      storage: Storage(bytes: [UInt8](repeating: 1, count: count)), elementType: .uint8,
+      storage: Storage(bytes: [UInt8](repeating: 1, count: count)), dtype: .uint8,
       shape: [count])
   }
 

@@ -105,7 +105,7 @@ struct StatisticsTests {
     stateDict["layer.1.weight"] = try Tensor([.nan, 1, 0] as [Float], shape: [3])
     stateDict["empty"] = try Tensor([] as [Float], shape: [0, 4])
     stateDict["meta"] = try Tensor(
-      storage: Storage(bytes: []), elementType: .float32, shape: [2], isMeta: true)
+      storage: Storage(bytes: []), dtype: .float32, shape: [2], isMeta: true)
     let found = try StateDictStatistics(stateDict, withHistograms: true)
     var page = ""
     found.writeHTML(title: "a<b>.pt") { page += $0 }

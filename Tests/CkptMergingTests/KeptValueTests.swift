@@ -16,10 +16,10 @@ struct KeptValueTests {
   }
 
   private static func tensor(
-    _ type: ElementType, _ byte: UInt8, _ quantization: Quantization? = nil
+    _ type: DType, _ byte: UInt8, _ quantization: Quantization? = nil
   ) throws -> Tensor {
     let bytes = [UInt8](repeating: byte, count: 4 * type.byteCount)
-    var tensor = try Tensor(storage: Storage(bytes: bytes), elementType: type, shape: [4])
+    var tensor = try Tensor(storage: Storage(bytes: bytes), dtype: type, shape: [4])
     tensor.quantization = quantization
     return tensor
   }
@@ -30,7 +30,7 @@ struct KeptValueTests {
       guard let values = try? [UInt8(0), 1].map(make) else { return }
       kinds.append(Kind(name: name, values: values, isBuffer: isBuffer))
     }
-    for type: ElementType in [.int64, .int32, .int16, .int8, .uint8, .bool] {
+    for type: DType in [.int64, .int32, .int16, .int8, .uint8, .bool] {
       add(type.name, isBuffer: true) { .tensor(try KeptValueTests.tensor(type, $0)) }
     }
     add("qint8 codes") {
@@ -118,25 +118,25 @@ struct KeptValueTests {
 
   @Test(
     "Complex numbers are merged by methods that are sums, and refused by others",
-    arguments: [ElementType.complex64, .complex128])
-  func complex(type: ElementType) throws {
+    arguments: [DType.complex64, .complex128])
+  func complex(type: DType) throws {
     func numbers(_ values: [Double]) throws -> StateDict.Value {
       let parts = try Tensor(values, shape: [values.count])
         .converting(to: type == .complex64 ? .float32 : .float64)
       let source = try parts.contiguousSource()
       var tensor = try Tensor(
-        storage: Storage(bytes: source.bytes(in: 0..<source.byteCount)), elementType: type,
+        storage: Storage(bytes: source.bytes(in: 0..<source.byteCount)), dtype: type,
         shape: [values.count / 2])
       tensor.isConjugate = true
       return .tensor(tensor)
     }
     func parts(_ stateDict: StateDict) throws -> [Double] {
       let tensor = try #require(stateDict["x"])
-      #expect(tensor.elementType == type && !tensor.isConjugate)
+      #expect(tensor.dtype == type && !tensor.isConjugate)
       let source = try tensor.contiguousSource()
       var values = [Double](repeating: 0, count: tensor.elementCount * 2)
       let real = try Tensor(
-        storage: Storage(source), elementType: type == .complex64 ? .float32 : .float64,
+        storage: Storage(source), dtype: type == .complex64 ? .float32 : .float64,
         shape: [values.count])
       try values.withUnsafeMutableBufferPointer { try real.makeElementReader().read(into: $0) }
       return values
@@ -164,7 +164,7 @@ struct KeptValueTests {
 @Suite("Numbers that a merge loses")
 struct MergeLossTests {
   private func merged(
-    _ values: [[Float]], _ type: ElementType, to target: ElementType? = nil, keepsNaN: Bool = false,
+    _ values: [[Float]], _ type: DType, to target: DType? = nil, keepsNaN: Bool = false,
     method: MergeMethod = .linear, weight: Double = 1
   ) throws -> StateDictMerge.Result {
     var merge = StateDictMerge(
@@ -179,7 +179,7 @@ struct MergeLossTests {
     merge.settings = MergeSettings([
       .weight: MergeSetting(weight), .normalize: MergeSetting(0),
     ])
-    merge.elementType = target
+    merge.dtype = target
     merge.keepsNaN = keepsNaN
     return try merge.merged()
   }
@@ -219,7 +219,7 @@ struct MergeLossTests {
 @Suite("Numbers that an adapter makes too large")
 struct AdapterLossTests {
   private func merged(
-    _ weight: [Float], _ factor: Float, _ type: ElementType, keepsNaN: Bool = false
+    _ weight: [Float], _ factor: Float, _ type: DType, keepsNaN: Bool = false
   ) throws -> (StateDictMerge.Result, MergeTally.Losses?) {
     let base = try StateDict(["l.weight": Tensor(weight, shape: [2, 2]).converting(to: type)])
     let adapter = try StateDict([

@@ -13,7 +13,7 @@ import Testing
 struct MergeTests {
   /// State dicts of random numbers; several blocks of elements in `w`.
   static func models(
-    _ count: Int, _ type: ElementType = .float32, seed: Int = 1
+    _ count: Int, _ type: DType = .float32, seed: Int = 1
   ) throws -> [MergeInput] {
     var random = SeededRandom(seed)
     func numbers(_ count: Int, _ around: [Float]?) -> [Float] {
@@ -239,15 +239,15 @@ struct MergeTests {
       throws: MergeError.cannotMerge([
         .unexpected(key: "d", input: "y.pt"), .missing(key: "a", input: "y.pt"),
         .shape(key: "b", input: "y.pt", expected: [2], found: [1]),
-        .elementType(key: "c", input: "y.pt", expected: "float32", found: "float64"),
+        .dtype(key: "c", input: "y.pt", expected: "float32", found: "float64"),
       ])
     ) { try merge.merged() }
     merge.selection = try KeySelection(exclude: [KeyPattern("re:^[abd]$")])
-    merge.elementType = .float16
+    merge.dtype = .float16
     let result = try merge.merged()
     #expect(result.merged == ["c"])
     #expect(result.copied == ["steps"])
-    #expect(result.stateDict["c"]?.elementType == .float16)
+    #expect(result.stateDict["c"]?.dtype == .float16)
     #expect(try result.stateDict["c"]?.converting(to: .float32).floats() == [0.5, 1.5])
     #expect(result.stateDict["a"]?.storage === base["a"]?.storage)
   }
@@ -354,7 +354,7 @@ struct MergeTests {
   @Test("A row that is too long to be ranked is an error, not a heap of memory")
   func longRow() throws {
     let zeros = Storage(.computed(Zeros(byteCount: 4 << 20)))
-    let tensor = try Tensor(storage: zeros, elementType: .float32, shape: [1 << 20])
+    let tensor = try Tensor(storage: zeros, dtype: .float32, shape: [1 << 20])
     let inputs = ["a", "b"].map { MergeInput(name: $0, stateDict: StateDict(["w": tensor])) }
     for method in [MergeMethod.della, .arceeFusion] {
       let merged = try Self.merge(method, inputs).merged().stateDict
@@ -371,7 +371,7 @@ struct MergeTests {
     let file = try File(readingFrom: path)
     let region = FileRegion(file: file, offset: 0, byteCount: 4000, name: "w")
     let tensor = try Tensor(
-      storage: Storage(.region(region)), elementType: .float32, shape: [1000])
+      storage: Storage(.region(region)), dtype: .float32, shape: [1000])
     let inputs = ["a", "b"].map { MergeInput(name: $0, stateDict: StateDict(["w": tensor])) }
     for method in [MergeMethod.linear, .ties] {
       let merged = try Self.merge(method, inputs).merged().stateDict

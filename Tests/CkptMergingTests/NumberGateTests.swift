@@ -16,10 +16,10 @@ struct NumberGateTests {
     var result = StateDict()
     result["norm.weight"] = try Tensor([1, 2, 3, Float(fill)], shape: [2, 2])
     for (key, type, shape) in form.tensors {
-      let type = try #require(ElementType(name: type))
+      let type = try #require(DType(name: type))
       let count = try #require(type.byteCount(ofElements: shape.reduce(1, *)))
       result[key] = try Tensor(
-        storage: Storage(bytes: [UInt8](repeating: fill, count: count)), elementType: type,
+        storage: Storage(bytes: [UInt8](repeating: fill, count: count)), dtype: type,
         shape: shape)
     }
     return result
@@ -73,10 +73,10 @@ struct NumberGateTests {
 
   @Test("Codes and their scales are not cast; other parts are, each by itself", arguments: forms)
   func casting(form: WeightsInParts.Form) throws {
-    let floats = { (_: String, tensor: Tensor) in tensor.elementType.isFloat }
+    let floats = { (_: String, tensor: Tensor) in tensor.dtype.isFloat }
     let own = try stateDict(form)
     if form.kind == "quantized",
-      form.tensors.contains(where: { ElementType(name: $0.type)?.isFloat == true })
+      form.tensors.contains(where: { DType(name: $0.type)?.isFloat == true })
     {
       let error = #expect(throws: DerivedWeightError.self) {
         try own.converting(to: .float64, where: floats)
@@ -87,7 +87,7 @@ struct NumberGateTests {
     }
     // Left out as a whole they stay.
     let rest = try own.converting(to: .float64) { key, _ in !key.hasPrefix("m.") }.stateDict
-    #expect(rest["norm.weight"]?.elementType == .float64)
+    #expect(rest["norm.weight"]?.dtype == .float64)
   }
 
   @Test("An update replaces all parts of a weight or none", arguments: forms)
@@ -115,10 +115,10 @@ struct NumberGateTests {
     var base = try stateDict(form)
     var shape = main.shape
     shape[0] += 1
-    let type = try #require(ElementType(name: main.type))
+    let type = try #require(DType(name: main.type))
     let count = shape.reduce(1, *) * type.byteCount
     base[main.key] = try Tensor(
-      storage: Storage(bytes: [UInt8](repeating: 0, count: count)), elementType: type, shape: shape)
+      storage: Storage(bytes: [UInt8](repeating: 0, count: count)), dtype: type, shape: shape)
     #expect(throws: DerivedWeightError.self) {
       try stateDict(form).resized(toFit: base, [ResizeRule("is:\(main.key)=pad")])
     }

@@ -66,7 +66,7 @@ struct OracleTests {
   }
 
   /// How many representable numbers lie between two of a type; as many as can be if one is NaN and one is not.
-  static func distance(_ left: [UInt8], _ right: [UInt8], _ type: ElementType) -> Int {
+  static func distance(_ left: [UInt8], _ right: [UInt8], _ type: DType) -> Int {
     let width = type.byteCount
     var most = 0
     for start in stride(from: 0, to: left.count, by: width) {
@@ -94,12 +94,12 @@ struct OracleTests {
     for key in item.keys {
       let tensor = try #require(result.stateDict[key])
       let other = try #require(expected["\(number).\(key)"])
-      #expect(tensor.elementType == other.elementType)
+      #expect(tensor.dtype == other.dtype)
       #expect(tensor.shape == other.shape)
       let apart = try Self.distance(
-        tensor.contiguousBytes(), other.contiguousBytes(), tensor.elementType)
+        tensor.contiguousBytes(), other.contiguousBytes(), tensor.dtype)
       // float64 is what both sides compute in, so there rounding shows.
-      let limit = tensor.elementType == .float64 ? 1 << 14 : 1
+      let limit = tensor.dtype == .float64 ? 1 << 14 : 1
       #expect(apart <= limit, "\(key)")
     }
   }

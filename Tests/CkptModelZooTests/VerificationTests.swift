@@ -252,7 +252,7 @@ struct VerificationTests {
     let storage = try Tensor([1] as [Float], shape: [1]).storage
     var state = StateDict()
     state["0.weight"] = try Tensor(
-      storage: storage, elementType: .float32, shape: [1 << 20, 1 << 20], strides: [0, 0], offset: 0
+      storage: storage, dtype: .float32, shape: [1 << 20, 1 << 20], strides: [0, 0], offset: 0
     )
     #expect(
       message(of: ZooError.self) { try verify(state, as: "mlp") }

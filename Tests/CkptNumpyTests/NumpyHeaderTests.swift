@@ -18,7 +18,7 @@ struct NumpyHeaderTests {
 
   @Test("A dict of three entries is understood, however it is spaced and whoever wrote it")
   func good() throws {
-    let wanted = NumpyHeader(elementType: .float32, shape: [2, 3])
+    let wanted = NumpyHeader(dtype: .float32, shape: [2, 3])
     for text in [
       "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }          \n",
       "{'shape':(2,3),'descr':'<f4','fortran_order':False}\n",
@@ -30,7 +30,7 @@ struct NumpyHeaderTests {
       #expect(try header(text, version: 3) == wanted)
     }
     let big = try header("{'descr': '>c16', 'fortran_order': True, 'shape': (7,), }")
-    #expect(big.isBigEndian && big.isFortranOrder && big.elementType == .complex128)
+    #expect(big.isBigEndian && big.isFortranOrder && big.dtype == .complex128)
     #expect(big.shape == [7])
     #expect(try header("{'descr': '|b1', 'fortran_order': False, 'shape': (), }").shape == [])
   }
@@ -72,7 +72,7 @@ struct NumpyHeaderTests {
   @Test("Bytes changed anywhere lead to an error or a header, never a crash")
   func changed() throws {
     var random = SeededRandom(5)
-    let good = try NumpyHeader(elementType: .int16, shape: [3, 4, 5]).bytes(key: "x")
+    let good = try NumpyHeader(dtype: .int16, shape: [3, 4, 5]).bytes(key: "x")
     for _ in 0..<3000 {
       var bytes = good
       for _ in 0...Int.random(in: 0...3, using: &random) {
@@ -89,9 +89,9 @@ struct NumpyHeaderTests {
 
   @Test("What numpy has no dtype for cannot be written")
   func unwritable() {
-    for type in [ElementType.bfloat16, .float8E4M3FN, .complex32, .quint8] {
+    for type in [DType.bfloat16, .float8E4M3FN, .complex32, .quint8] {
       #expect(throws: NumpyError.self) {
-        try NumpyHeader(elementType: type, shape: [1]).bytes(key: "x")
+        try NumpyHeader(dtype: type, shape: [1]).bytes(key: "x")
       }
     }
   }

@@ -64,10 +64,10 @@ struct SafetensorsTests {
   @Test("Every type has as many bits as the format says, and PyTorch's type as many bytes")
   func types() {
     for type in SafetensorsType.allCases {
-      guard let elementType = type.elementType else { continue }
+      guard let dtype = type.dtype else { continue }
       let perElement = type == .float4 ? 2 : 1
-      #expect(type.bitCount * perElement == elementType.byteCount * 8)
-      #expect(SafetensorsType(elementType) == type)
+      #expect(type.bitCount * perElement == dtype.byteCount * 8)
+      #expect(SafetensorsType(dtype) == type)
     }
     #expect(SafetensorsType(.complex128) == nil && SafetensorsType(.qint8) == nil)
   }

@@ -11,7 +11,7 @@ struct ViewAgreementTests {
   init() throws { folder = try TemporaryFolder() }
 
   /// Random views of one storage by key, some of them tied; `layout` decides the views, `values` the numbers.
-  private func views(layout: Int, values: Int, _ type: ElementType) throws -> StateDict {
+  private func views(layout: Int, values: Int, _ type: DType) throws -> StateDict {
     var (random, numbers) = (SeededRandom(layout), SeededRandom(values))
     let bytes = (0..<64).flatMap { _ in
       let number = Float.random(in: -1...1, using: &numbers)
@@ -22,7 +22,7 @@ struct ViewAgreementTests {
     for index in 0..<8 {
       let shape = [[4], [2, 3], [1, 4], [3, 1], [], [0, 2]].randomElement(using: &random) ?? []
       var tensor = try Tensor(
-        storage: storage, elementType: type, shape: shape,
+        storage: storage, dtype: type, shape: shape,
         strides: shape.map { _ in Int.random(in: 0...3, using: &random) },
         offset: Int.random(in: 0...4, using: &random))
       tensor.isConjugate = Bool.random(using: &random)
@@ -39,7 +39,7 @@ struct ViewAgreementTests {
       let source = try tensor.resolvedSource()
       result[key] = try Tensor(
         storage: Storage(bytes: source.bytes(in: 0..<source.byteCount)),
-        elementType: tensor.elementType, shape: tensor.shape)
+        dtype: tensor.dtype, shape: tensor.shape)
     }
     return result
   }
@@ -73,7 +73,7 @@ struct ViewAgreementTests {
 
   @Test("Digests, differences and conversions", arguments: 0..<20)
   func inspection(seed: Int) throws {
-    for type in [ElementType.float32, .complex64, .int32] {
+    for type in [DType.float32, .complex64, .int32] {
       let a = try views(layout: seed, values: seed + 100, type)
       let b = try views(layout: seed + 1, values: seed + 100, type).filter { key, tensor in
         a[key]?.shape == tensor.tensor?.shape
@@ -86,7 +86,7 @@ struct ViewAgreementTests {
       // Views of the same layout differ exactly where their bytes do.
       let (left, right) = (try bytes(ownA), try bytes(ownB))
       #expect(Set(changed) == Set(right.keys.filter { left[$0] != right[$0] }))
-      let target: ElementType = type == .complex64 ? .complex128 : .float64
+      let target: DType = type == .complex64 ? .complex128 : .float64
       let converted = try a.converting(to: target) { _, _ in true }.stateDict
       let ownConverted = try ownA.converting(to: target) { _, _ in true }.stateDict
       #expect(try bytes(converted) == bytes(ownConverted))
@@ -96,7 +96,7 @@ struct ViewAgreementTests {
 
   @Test("Files and what loads from them", arguments: 0..<10)
   func files(seed: Int) throws {
-    for type in [ElementType.float32, .complex64] {
+    for type in [DType.float32, .complex64] {
       let a = try views(layout: seed, values: seed + 100, type)
       for (name, ties) in [("a.pt", TiePolicy.keepFirst), ("a.safetensors", .copy)] {
         var options = WriteOptions()

@@ -24,7 +24,7 @@ struct WorkflowTests {
     let checkpoint = try Checkpoint(contentsOf: path("demo.pt"))
     let stateDict = try checkpoint.stateDict(at: "model")
     for (key, tensor) in stateDict.tensors {
-      print(key, tensor.elementType.name, tensor.shape)
+      print(key, tensor.dtype.name, tensor.shape)
     }
     // end W1
     #expect(stateDict.count == 16 && checkpoint.format == .pytorchZip)

@@ -10,10 +10,10 @@ func stateDict(
   var result = StateDict()
   result["norm.weight"] = try Tensor([1, 2] as [Float], shape: [2])
   for (key, type, shape) in tensors {
-    let type = try #require(ElementType(name: type))
+    let type = try #require(DType(name: type))
     let count = try #require(type.byteCount(ofElements: shape.reduce(1, *)))
     result[prefix + key] = try Tensor(
-      storage: Storage(bytes: [UInt8](repeating: 0, count: count)), elementType: type, shape: shape)
+      storage: Storage(bytes: [UInt8](repeating: 0, count: count)), dtype: type, shape: shape)
   }
   return result
 }

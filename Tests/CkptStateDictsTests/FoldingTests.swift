@@ -86,13 +86,13 @@ struct FoldingTests {
     var values = numbers(5000)
     values.replaceSubrange(0..<3, with: [-2, .infinity, .nan])
     let mask = (0..<5000).map { Float($0 % 3 == 1 ? 1 : 0) }
-    for type in [ElementType.float32, .float16, .bfloat16, .float64] {
+    for type in [DType.float32, .float16, .bfloat16, .float64] {
       let original = try Tensor(values, shape: [50, 100]).converting(to: type)
       var stateDict = StateDict()
       stateDict["weight_orig"] = original
       stateDict["weight_mask"] = try Tensor(mask, shape: [50, 100]).converting(to: .bool)
       let found = try #require(try stateDict.folding().stateDict["weight"])
-      #expect(found.elementType == type)
+      #expect(found.dtype == type)
       let numbers = try original.converting(to: .float32).floats()
       let products = try found.converting(to: .float32).floats()
       for (index, (value, product)) in zip(numbers, products).enumerated() where index != 2 {
@@ -153,14 +153,14 @@ struct FoldingTests {
     var stateDict = StateDict()
     let one = Storage(bytes: [0, 0, 128, 63])
     stateDict["weight_orig"] = try Tensor(
-      storage: one, elementType: .float32, shape: [1 << 20, 1 << 20], strides: [0, 0])
+      storage: one, dtype: .float32, shape: [1 << 20, 1 << 20], strides: [0, 0])
     stateDict["weight_mask"] = stateDict["weight_orig"]
     #expect(
       message(of: DerivedWeightError.self) { try stateDict.folding() }
         == "no plain weight can be computed: weight (pruning: weight_orig, weight_mask): a part is an expanded view"
     )
     stateDict["weight_orig"] = try Tensor(
-      storage: one, elementType: .float32, shape: [4, 4], isMeta: true)
+      storage: one, dtype: .float32, shape: [4, 4], isMeta: true)
     stateDict["weight_mask"] = try Tensor([Float](repeating: 1, count: 16), shape: [4, 4])
     #expect(
       message(of: DerivedWeightError.self) { try stateDict.folding() }

@@ -61,7 +61,7 @@ struct SelectionTests {
   func tensors() throws {
     let sample = try sample()
     var selection = KeySelection()
-    selection.elementTypes = [.int64]
+    selection.dtypes = [.int64]
     #expect(sample.filter(selection).keys == ["count"])
     selection = KeySelection()
     selection.minElements = 2

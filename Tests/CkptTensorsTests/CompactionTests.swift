@@ -13,7 +13,7 @@ struct CompactionTests {
     _ storage: Storage, _ shape: [Int], _ strides: [Int], _ offset: Int = 0
   ) throws -> Tensor {
     try Tensor(
-      storage: storage, elementType: .uint16, shape: shape, strides: strides, offset: offset)
+      storage: storage, dtype: .uint16, shape: shape, strides: strides, offset: offset)
   }
 
   /// Where each element lies, in row-major order.
@@ -53,7 +53,7 @@ struct CompactionTests {
     var before: [Int: (ObjectIdentifier, Int)] = [:]
     var after: [ObjectIdentifier: [Int: Int]] = [:]
     for (old, new) in zip(views, moved) {
-      #expect(new.shape == old.shape && new.elementType == old.elementType)
+      #expect(new.shape == old.shape && new.dtype == old.dtype)
       #expect(try new.contiguousBytes() == old.contiguousBytes())
       guard old.elementCount > 0 else { continue }
       let identity = ObjectIdentifier(new.storage)
@@ -117,7 +117,7 @@ struct CompactionTests {
     #expect(compaction.views?[0].storage === compaction.views?[1].storage)
     #expect(try Compaction([view(base, [50], [1])], of: base).views == nil)
     #expect(try Compaction([view(base, [0], [1])], of: base).byteCount == 0)
-    let wide = try Tensor(storage: base, elementType: .float64, shape: [1], offset: 3)
+    let wide = try Tensor(storage: base, dtype: .float64, shape: [1], offset: 3)
     let mixed = try Compaction([wide, view(base, [3], [1], 11)], of: base)
     #expect(try mixed.views?[0].contiguousBytes() == wide.contiguousBytes())
     #expect(mixed.views?[0].storage === mixed.views?[1].storage)

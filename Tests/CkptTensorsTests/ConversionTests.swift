@@ -17,11 +17,11 @@ struct ConversionTests {
 
   static let inputs = Dictionary(
     uniqueKeysWithValues: Set(cases.map(\.from)).compactMap { name in
-      ElementType(name: name).map { ($0, patterns($0)) }
+      DType(name: name).map { ($0, patterns($0)) }
     })
 
   /// The bits that `fixtures/conversions.py` gives to PyTorch.
-  static func patterns(_ type: ElementType) -> [UInt8] {
+  static func patterns(_ type: DType) -> [UInt8] {
     let width = type.componentByteCount
     func bytes(_ bits: UInt64) -> [UInt8] {
       (0..<width).map { UInt8(truncatingIfNeeded: bits >> (8 * UInt64($0))) }
@@ -64,8 +64,8 @@ struct ConversionTests {
 
   @Test("Every pattern becomes what PyTorch's to(dtype) makes of it", arguments: cases)
   func asPyTorch(item: Case) throws {
-    let source = try #require(ElementType(name: item.from))
-    let target = try #require(ElementType(name: item.to))
+    let source = try #require(DType(name: item.from))
+    let target = try #require(DType(name: item.to))
     let input = item.input.map(Self.bytes(hex:)) ?? Self.inputs[source] ?? []
     let conversion = try ElementConversion(from: source, to: target)
     #expect(sha256(Self.convert(input, conversion)) == item.sha256)
@@ -73,7 +73,7 @@ struct ConversionTests {
 
   @Test("Bytes that are not aligned become the same")
   func unaligned() throws {
-    for (source, target) in [(ElementType.bfloat16, ElementType.float32), (.float64, .float16)] {
+    for (source, target) in [(DType.bfloat16, DType.float32), (.float64, .float16)] {
       let conversion = try ElementConversion(from: source, to: target)
       let input = Array((Self.inputs[source] ?? [])[..<8000])
       let expected = Self.convert(input, conversion)
@@ -91,7 +91,7 @@ struct ConversionTests {
 
   @Test("There is a case for every pair of types that are plain numbers")
   func complete() {
-    let plain = ElementType.allCases.filter {
+    let plain = DType.allCases.filter {
       ElementConversion.isSupported(from: .float32, to: $0)
     }
     #expect(plain.count == 21)
@@ -112,7 +112,7 @@ struct ConversionTests {
 
   @Test("What a conversion loses is counted")
   func losses() throws {
-    func count(_ values: [Double], _ target: ElementType) throws -> [Int] {
+    func count(_ values: [Double], _ target: DType) throws -> [Int] {
       let tally = ConversionTally()
       let tensor = try Tensor(values, shape: [values.count]).converting(
         to: target, countingInto: tally)
@@ -145,9 +145,9 @@ struct ConversionTests {
   @Test("Tensors that share a storage share the converted one, with their strides")
   func ties() throws {
     let storage = Storage(bytes: (0..<48).map { UInt8($0) })
-    let first = try Tensor(storage: storage, elementType: .int16, shape: [4, 6])
+    let first = try Tensor(storage: storage, dtype: .int16, shape: [4, 6])
     let second = try Tensor(
-      storage: storage, elementType: .int16, shape: [3, 2], strides: [1, 6], offset: 2)
+      storage: storage, dtype: .int16, shape: [3, 2], strides: [1, 6], offset: 2)
     var converter = TensorConverter(to: .float32)
     let (one, two) = (try converter.convert(first), try converter.convert(second))
     #expect(one.storage === two.storage)
@@ -161,10 +161,10 @@ struct ConversionTests {
   func views() throws {
     let parts: [Float] = [1, 2, -3, 4]
     let bytes = try Tensor(parts, shape: [4]).contiguousBytes()
-    var complex = try Tensor(storage: Storage(bytes: bytes), elementType: .complex64, shape: [2])
+    var complex = try Tensor(storage: Storage(bytes: bytes), dtype: .complex64, shape: [2])
     complex.isConjugate = true
     let wide = try complex.converting(to: .complex128)
-    let reread = try Tensor(storage: wide.storage, elementType: .float64, shape: [4])
+    let reread = try Tensor(storage: wide.storage, dtype: .float64, shape: [4])
     #expect(try reread.converting(to: .float32).floats() == [1, -2, -3, -4])
     var negative = try Tensor(parts, shape: [4])
     negative.isNegative = true

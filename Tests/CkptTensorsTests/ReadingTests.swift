@@ -21,7 +21,7 @@ struct ReadingTests {
   /// A random view of a storage of each kind: in memory, in a file, computed with and without random access.
   private func view(_ seed: Int, large: Bool = false) throws -> [Tensor] {
     var random = SeededRandom(seed)
-    let type: ElementType = [.uint8, .int16, .float32, .float64, .complex128][seed % 5]
+    let type: DType = [.uint8, .int16, .float32, .float64, .complex128][seed % 5]
     let sizes = large ? [1, 3, 8, 13] : [1, 2, 3, 5]
     let shape = (0..<Int.random(in: 1...4, using: &random)).map { _ in
       sizes.randomElement(using: &random) ?? 1
@@ -46,7 +46,7 @@ struct ReadingTests {
     ]
     return try sources.map {
       try Tensor(
-        storage: Storage($0), elementType: type, shape: shape, strides: strides, offset: offset)
+        storage: Storage($0), dtype: type, shape: shape, strides: strides, offset: offset)
     }
   }
 
@@ -73,8 +73,8 @@ struct ReadingTests {
     let region = FileRegion(
       file: file, offset: 8, byteCount: 48, recordedCRC32: 7, name: "data/0")
     let storage = Storage(.region(region))
-    let whole = try Tensor(storage: storage, elementType: .int32, shape: [3, 4]).contiguousSource()
-    let part = try Tensor(storage: storage, elementType: .int32, shape: [2, 4], offset: 4)
+    let whole = try Tensor(storage: storage, dtype: .int32, shape: [3, 4]).contiguousSource()
+    let part = try Tensor(storage: storage, dtype: .int32, shape: [2, 4], offset: 4)
       .contiguousSource()
     guard case .region(let first) = whole, case .region(let second) = part else {
       Issue.record("not a region")
@@ -89,7 +89,7 @@ struct ReadingTests {
     let (rows, columns) = (1000, 1111)
     let bytes = Array(0..<Int64(rows * columns)).withUnsafeBytes { Array($0) }
     let tensor = try Tensor(
-      storage: Storage(bytes: bytes), elementType: .int64, shape: [columns, rows],
+      storage: Storage(bytes: bytes), dtype: .int64, shape: [columns, rows],
       strides: [1, columns])
     var position = 12_345
     let reader = try tensor.makeElementReader(from: position)
@@ -110,7 +110,7 @@ struct ReadingTests {
   @Test("Elements come out as numbers, in any pieces")
   func numbers() throws {
     let values = (0..<20_000).map { Double($0) - 7000.5 }
-    for type in [ElementType.float64, .float32, .float16, .bfloat16, .int32] {
+    for type in [DType.float64, .float32, .float16, .bfloat16, .int32] {
       var tensor = try Tensor(values, shape: [20_000]).converting(to: type)
       let expected = try tensor.converting(to: .float32).floats()
       for piece in [1, 7000, 20_000] {
@@ -136,7 +136,7 @@ struct ReadingTests {
   func ends() throws {
     let transposed = try Tensor([1, 2, 3, 4] as [Float], shape: [4])
     let strided = try Tensor(
-      storage: transposed.storage, elementType: .float32, shape: [2, 2], strides: [1, 2])
+      storage: transposed.storage, dtype: .float32, shape: [2, 2], strides: [1, 2])
     var five = [Float](repeating: 0, count: 5)
     #expect(
       message(of: TensorError.self) {
@@ -150,10 +150,10 @@ struct ReadingTests {
       }
         == "the tensor needs 9 bytes of its storage, which has 8")
     let meta = try Tensor(
-      storage: Storage(bytes: []), elementType: .float32, shape: [2], isMeta: true)
+      storage: Storage(bytes: []), dtype: .float32, shape: [2], isMeta: true)
     #expect(throws: TensorError.noData) { try meta.makeElementReader() }
     #expect(throws: TensorError.noData) { try meta.contiguousSource() }
-    let quantized = try Tensor(storage: Storage(bytes: [1]), elementType: .qint8, shape: [1])
+    let quantized = try Tensor(storage: Storage(bytes: [1]), dtype: .qint8, shape: [1])
     #expect(
       message(of: TensorError.self) { try quantized.makeElementReader() }
         == "elements of type qint8 cannot be converted to float32")

@@ -8,10 +8,10 @@ struct TensorTests {
   let storage = Storage(bytes: Array(0..<48))
 
   private func tensor(
-    _ shape: [Int], _ strides: [Int]? = nil, offset: Int = 0, _ type: ElementType = .int16
+    _ shape: [Int], _ strides: [Int]? = nil, offset: Int = 0, _ type: DType = .int16
   ) throws -> Tensor {
     try Tensor(
-      storage: storage, elementType: type, shape: shape, strides: strides, offset: offset)
+      storage: storage, dtype: type, shape: shape, strides: strides, offset: offset)
   }
 
   @Test("A contiguous tensor is a run of the storage")
@@ -45,7 +45,7 @@ struct TensorTests {
     }
     let strides = shape.map { _ in Int.random(in: 0...20, using: &random) }
     let tensor = try Tensor(
-      storage: Storage(bytes: bytes), elementType: .int32, shape: shape, strides: strides, offset: 3
+      storage: Storage(bytes: bytes), dtype: .int32, shape: shape, strides: strides, offset: 3
     )
     var expected: [UInt8] = []
     for flat in 0..<shape.reduce(1, *) {
@@ -84,7 +84,7 @@ struct TensorTests {
   @Test("A meta tensor has a shape and no elements")
   func meta() throws {
     let tensor = try Tensor(
-      storage: Storage(bytes: []), elementType: .float32, shape: [1000, 1000], isMeta: true)
+      storage: Storage(bytes: []), dtype: .float32, shape: [1000, 1000], isMeta: true)
     #expect(throws: TensorError.noData) { try tensor.contiguousBytes() }
   }
 
@@ -102,10 +102,10 @@ struct TensorTests {
 
   @Test("Element types have PyTorch's names and sizes")
   func types() {
-    for type in ElementType.allCases { #expect(ElementType(name: type.name) == type) }
-    #expect(ElementType(name: "float8_e4m3fn")?.byteCount == 1)
-    #expect(ElementType.complex128.componentByteCount == 8)
-    #expect(ElementType.quint4x2.byteCount(ofElements: 5) == 3)
-    #expect(ElementType.float64.byteCount(ofElements: Int.max) == nil)
+    for type in DType.allCases { #expect(DType(name: type.name) == type) }
+    #expect(DType(name: "float8_e4m3fn")?.byteCount == 1)
+    #expect(DType.complex128.componentByteCount == 8)
+    #expect(DType.quint4x2.byteCount(ofElements: 5) == 3)
+    #expect(DType.float64.byteCount(ofElements: Int.max) == nil)
   }
 }

@@ -12,11 +12,11 @@ struct TensorViewTests {
     })
 
   private func randomView(_ random: inout SeededRandom) throws -> Tensor {
-    let type = [ElementType.float32, .int32, .complex64].randomElement(using: &random) ?? .float32
+    let type = [DType.float32, .int32, .complex64].randomElement(using: &random) ?? .float32
     let shapes: [[Int]] = [[], [1], [2], [0], [1, 2], [2, 1], [2, 2], [0, 2], [2, 0], [3]]
     let shape = shapes.randomElement(using: &random) ?? []
     var tensor = try Tensor(
-      storage: storage, elementType: type, shape: shape,
+      storage: storage, dtype: type, shape: shape,
       strides: shape.map { _ in Int.random(in: 0...2, using: &random) },
       offset: Int.random(in: 0...2, using: &random))
     tensor.isConjugate = Bool.random(using: &random)
@@ -39,7 +39,7 @@ struct TensorViewTests {
     for _ in 0..<2000 {
       let (a, b) = (try randomView(&random), try randomView(&random))
       let (left, right) = (try bytes(a), try bytes(b))
-      let isSame = a.elementType == b.elementType && a.shape == b.shape && left == right
+      let isSame = a.dtype == b.dtype && a.shape == b.shape && left == right
       #expect((a.view == b.view) == isSame, "\(a.shape) \(a.strides) \(a.offset) \(b.strides)")
       if isSame {
         count += 1
@@ -54,7 +54,7 @@ struct TensorViewTests {
     let bytes = [UInt8](repeating: 0, count: 8)
     let shared = Storage(bytes: bytes)
     func tensor(_ storage: Storage, isMeta: Bool = false) throws -> Tensor {
-      try Tensor(storage: storage, elementType: .qint8, shape: [8], isMeta: isMeta)
+      try Tensor(storage: storage, dtype: .qint8, shape: [8], isMeta: isMeta)
     }
     var plain = try tensor(shared)
     #expect(try plain.view == tensor(shared).view)
@@ -72,9 +72,9 @@ struct TensorViewTests {
 
   @Test("A negative view of integers stays in their range, as when it is made a tensor of its own")
   func integers() throws {
-    for (type, expected) in [(ElementType.int8, [-1.0, -128, 1]), (.uint8, [255, 128, 1])] {
+    for (type, expected) in [(DType.int8, [-1.0, -128, 1]), (.uint8, [255, 128, 1])] {
       var tensor = try Tensor(
-        storage: Storage(bytes: [1, 128, 255]), elementType: type, shape: [3])
+        storage: Storage(bytes: [1, 128, 255]), dtype: type, shape: [3])
       tensor.isNegative = true
       var numbers = [Double](repeating: 0, count: 3)
       try numbers.withUnsafeMutableBufferPointer { try tensor.makeElementReader().read(into: $0) }

@@ -6,7 +6,7 @@ enum Inputs {
   /// Makes a checkpoint like a network's: many small tensors, some large, a fifth of the bytes in `head`.
   ///
   /// - Parameter type: what the elements are; their values are finite, near 1, of both signs.
-  static func makeCheckpoint(at path: String, bytes: Int, seed: UInt64, type: ElementType) throws {
+  static func makeCheckpoint(at path: String, bytes: Int, seed: UInt64, type: DType) throws {
     var stateDict = StateDict()
     var state = seed
     var made = 0
@@ -29,7 +29,7 @@ enum Inputs {
       }
       let part = number % 5 == 4 ? "head" : "backbone"
       stateDict["module.\(part).layer\(number).weight"] = try Tensor(
-        storage: Storage(bytes: data), elementType: type, shape: [rows, columns])
+        storage: Storage(bytes: data), dtype: type, shape: [rows, columns])
       made += data.count
       number += 1
     }
@@ -55,7 +55,7 @@ enum Inputs {
     switch arguments[0] {
     case "many": try makeManyTensors(at: arguments[1], count: size)
     case let name:
-      guard let type = ElementType(name: name) else {
+      guard let type = DType(name: name) else {
         throw Failure(description: "no kind of input is called \(name)")
       }
       try makeCheckpoint(at: arguments[1], bytes: size, seed: seed, type: type)

@@ -69,7 +69,7 @@ struct CastOptions: ParsableArguments {
   ///
   /// - Throws: `InputError` if --cast-include selects nothing that can be cast.
   func cast(
-    _ stateDict: StateDict, to dtype: ElementType, of file: String
+    _ stateDict: StateDict, to dtype: DType, of file: String
   ) throws -> (stateDict: StateDict, tallies: [(key: String, tally: ConversionTally)]) {
     let selection = KeySelection(
       include: try castInclude.map { try KeyPattern($0) },
@@ -87,7 +87,7 @@ struct CastOptions: ParsableArguments {
 
 /// The way of a checkpoint to another format.
 private func convert(
-  _ file: String, of inputs: OpenInputs, at: String?, dtype: ElementType? = nil,
+  _ file: String, of inputs: OpenInputs, at: String?, dtype: DType? = nil,
   selection: SelectionOptions? = nil,
   cast: CastOptions? = nil, output: OutputOptions, common: CommonOptions
 ) throws -> PlannedOutput {
@@ -163,7 +163,7 @@ struct ConvertCommand: ParsableCommand {
 
   func planned(_ inputs: OpenInputs) throws -> PlannedOutput {
     try convert(
-      file, of: inputs, at: at, dtype: toDtype.map { try SelectionOptions.elementType($0) },
+      file, of: inputs, at: at, dtype: toDtype.map { try SelectionOptions.dtype($0) },
       selection: selection, cast: cast, output: output, common: common)
   }
 }

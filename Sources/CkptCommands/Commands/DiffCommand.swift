@@ -102,7 +102,7 @@ struct DiffCommand: ParsableCommand {
       renamed: found.renamed.map { .init(from: $0.old, to: $0.new) },
       shapes: found.mismatched.map { .init(key: $0.key, a: $0.expected, b: $0.found) },
       dtypes: found.entries.filter(\.changesType).map {
-        .init(key: $0.key, a: $0.a.elementType.name, b: $0.b.elementType.name)
+        .init(key: $0.key, a: $0.a.dtype.name, b: $0.b.dtype.name)
       },
       changed: found.changed.map { entry in
         let numbers = entry.difference
@@ -129,8 +129,8 @@ struct DiffCommand: ParsableCommand {
     }
     for entry in found.entries where entry.changesType {
       print(
-        "dtype       \(Messages.line(entry.key)): \(entry.a.elementType.name) -> "
-          + entry.b.elementType.name)
+        "dtype       \(Messages.line(entry.key)): \(entry.a.dtype.name) -> "
+          + entry.b.dtype.name)
     }
     for key in found.changedObjects {
       print("object      \(Messages.line(key)): another object, no plain tensor")

@@ -83,7 +83,7 @@ struct ListCommand: ParsableCommand {
       others: stateDict.elements.compactMap { key, value in
         guard case .object(let object) = value else { return nil }
         return .init(
-          key: key, type: object.summary, dtype: object.tensorLike?.elementType?.name,
+          key: key, type: object.summary, dtype: object.tensorLike?.dtype?.name,
           shape: object.tensorLike?.shape)
       },
       ties: stateDict.ties, shared_storages: stateDict.sharedStorages,
@@ -98,7 +98,7 @@ struct ListCommand: ParsableCommand {
     let number = storages[identity] ?? storages.count
     if !tensor.isMeta { storages[identity] = number }
     return Listing.Entry(
-      key: key, dtype: tensor.elementType.name, shape: tensor.shape, stride: tensor.strides,
+      key: key, dtype: tensor.dtype.name, shape: tensor.shape, stride: tensor.strides,
       bytes: tensor.byteCount, storage: tensor.isMeta ? nil : number,
       storage_offset: tensor.offset, requires_grad: tensor.requiresGrad,
       parameter: tensor.isParameter, quantization: tensor.quantization.map(Self.scheme),
@@ -141,7 +141,7 @@ struct ListCommand: ParsableCommand {
         case nil: break
         }
         table.add([
-          Messages.line(key), tensor.elementType.name, Self.text(tensor.shape),
+          Messages.line(key), tensor.dtype.name, Self.text(tensor.shape),
           "\(tensor.byteCount)",
           notes.joined(separator: "; "),
         ])
@@ -151,7 +151,7 @@ struct ListCommand: ParsableCommand {
           return
         }
         table.add([
-          Messages.line(key), tensor.elementType?.name ?? "-", tensor.shape.map(Self.text) ?? "-",
+          Messages.line(key), tensor.dtype?.name ?? "-", tensor.shape.map(Self.text) ?? "-",
           "-",
           "of class \(Messages.line(tensor.className))",
         ])

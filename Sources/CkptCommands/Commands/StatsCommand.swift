@@ -55,7 +55,7 @@ struct StatsCommand: ParsableCommand {
   private func entry(_ entry: StateDictStatistics.Entry) -> Report.Entry {
     let numbers = entry.statistics
     return Report.Entry(
-      key: entry.key, dtype: entry.tensor.elementType.name, shape: entry.tensor.shape,
+      key: entry.key, dtype: entry.tensor.dtype.name, shape: entry.tensor.shape,
       elements: entry.tensor.elementCount, min: numbers?.min, max: numbers?.max,
       mean: numbers?.mean, std: numbers?.std, norm: numbers?.norm, zeros: numbers?.zeroCount,
       nan: numbers?.nanCount, inf: numbers?.infiniteCount)
@@ -65,7 +65,7 @@ struct StatsCommand: ParsableCommand {
     var rows = [["key", "dtype", "shape", "min", "max", "mean", "std", "zeros", "NaN", "Inf"]]
     for entry in found.entries {
       var row = [
-        Messages.line(entry.key), entry.tensor.elementType.name, "\(entry.tensor.shape)",
+        Messages.line(entry.key), entry.tensor.dtype.name, "\(entry.tensor.shape)",
       ]
       if let numbers = entry.statistics {
         row += [numbers.min, numbers.max, numbers.mean, numbers.std].map(numberText)

@@ -180,11 +180,11 @@ struct MergingOptions: ParsableArguments {
     merge.seed = seed
     merge.keepsNaN = onNan == "keep"
     merge.keepsUnmergeable = keepUnmergeable
-    if let toDtype { merge.elementType = try mergedType(toDtype) }
+    if let toDtype { merge.dtype = try mergedType(toDtype) }
   }
 
-  private func mergedType(_ name: String) throws -> ElementType {
-    let type = try SelectionOptions.elementType(name)
+  private func mergedType(_ name: String) throws -> DType {
+    let type = try SelectionOptions.dtype(name)
     guard type.isFloat, ElementConversion.isSupported(from: .float64, to: type) else {
       throw UsageError(description: "merged elements cannot be \(name)")
     }

@@ -37,7 +37,7 @@ struct SelectionOptions: ParsableArguments {
     var selection = KeySelection(
       include: try include.map { try KeyPattern($0) },
       exclude: try exclude.map { try KeyPattern($0) })
-    selection.elementTypes = try dtype.map(Self.elementType)
+    selection.dtypes = try dtype.map(Self.dtype)
     selection.minElements = minElements
     selection.maxElements = maxElements
     selection.shape = try shape.map { written in
@@ -71,10 +71,10 @@ struct SelectionOptions: ParsableArguments {
   ]
 
   /// The type that PyTorch, or a usual alias, calls `name`.
-  static func elementType(_ name: String) throws -> ElementType {
+  static func dtype(_ name: String) throws -> DType {
     let plain = name.hasPrefix("torch.") ? String(name.dropFirst(6)) : name
-    guard let type = ElementType(name: aliases[plain.lowercased()] ?? plain) else {
-      let known = ElementType.allCases.map(\.name).joined(separator: " ")
+    guard let type = DType(name: aliases[plain.lowercased()] ?? plain) else {
+      let known = DType.allCases.map(\.name).joined(separator: " ")
       throw UsageError(description: "no dtype is called \"\(name)\"", hint: "there are: \(known)")
     }
     return type

@@ -11,7 +11,7 @@ struct OptimizerListing: Encodable {
 
     init(_ entry: OptimizerState.Entry) {
       key = entry.key
-      dtype = entry.tensor?.elementType.name
+      dtype = entry.tensor?.dtype.name
       shape = entry.tensor?.shape
       bytes = entry.tensor?.byteCount
       value = entry.tensor == nil ? entry.summary : nil

@@ -183,7 +183,7 @@ public struct Checkpoint: Sendable {
     }
     let outer = tensorSubclasses.outer(of: ref).map {
       OpaqueObject.TensorLike(
-        className: $0.className, shape: $0.shape, elementType: $0.elementType)
+        className: $0.className, shape: $0.shape, dtype: $0.dtype)
     }
     return OpaqueObject(
       summary: summary(of: ref), tensors: tensors,

@@ -10,7 +10,7 @@ struct StorageTable {
   private(set) var storages: [UInt32: Storage] = [:]
 
   /// What PyTorch calls the classes of typed storages, and what they hold.
-  static let elementTypes: [String: ElementType] = [
+  static let dtypes: [String: DType] = [
     "DoubleStorage": .float64, "FloatStorage": .float32, "HalfStorage": .float16,
     "BFloat16Storage": .bfloat16, "LongStorage": .int64, "IntStorage": .int32,
     "ShortStorage": .int16, "CharStorage": .int8, "ByteStorage": .uint8, "BoolStorage": .bool,
@@ -20,12 +20,11 @@ struct StorageTable {
   ]
 
   /// What a persistent id's class says that the storage holds; nil for bytes of any kind.
-  static func elementType(ofPersistentID id: PickleGraph.Ref, in graph: PickleGraph) -> ElementType?
-  {
+  static func dtype(ofPersistentID id: PickleGraph.Ref, in graph: PickleGraph) -> DType? {
     guard case .persistentID(let inner) = graph[id], let items = graph.items(of: inner),
       let cls = items.dropFirst().first, let name = graph.global(cls)
     else { return nil }
-    return elementTypes[name.name]
+    return dtypes[name.name]
   }
 
   /// Storages by the number of their persistent id in the graph.
@@ -60,15 +59,15 @@ struct StorageTable {
         storages[ref.index] = known.storage
         continue
       }
-      let elementType = Self.elementTypes[name.name]
-      guard elementType != nil || name.name == "UntypedStorage" else {
+      let dtype = Self.dtypes[name.name]
+      guard dtype != nil || name.name == "UntypedStorage" else {
         throw bad("storages of class \(name.module).\(name.name) are not supported")
       }
       let record = "\(folder)/data/\(key)"
       guard let entry = archive.entry(named: record) else {
         throw ZipError.missingEntry(file: archive.file.path, entry: record)
       }
-      let size = (elementType ?? .uint8).byteCount(ofElements: count)
+      let size = (dtype ?? .uint8).byteCount(ofElements: count)
       guard let size, size <= entry.byteCount else {
         throw bad(
           "storage \(key) claims \(count) elements, more than its record's "
@@ -83,7 +82,7 @@ struct StorageTable {
         region.recordedCRC32 = nil
         source = .region(region)
       }
-      let width = elementType?.componentByteCount ?? swapWidths[key] ?? 1
+      let width = dtype?.componentByteCount ?? swapWidths[key] ?? 1
       if isBigEndian, width > 1 { source = .computed(ByteSwapped(source, width: width)) }
       let storage = Storage(source, name: record)
       byKey[key] = (storage, name.name)

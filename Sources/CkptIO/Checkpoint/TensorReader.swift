@@ -101,11 +101,11 @@ struct TensorReader {
           arguments: graph.items(of: try argument(2)).map(Array.init) ?? [],
           state: arguments.count > 3 ? arguments[3] : nil))
     case .meta:
-      guard let type = elementType(try argument(0)), let shape = ints(try argument(1)),
+      guard let type = dtype(try argument(0)), let shape = ints(try argument(1)),
         let strides = ints(try argument(2))
       else { throw NotUnderstood() }
       var tensor = try Tensor(
-        storage: Storage(bytes: []), elementType: type, shape: shape, strides: strides,
+        storage: Storage(bytes: []), dtype: type, shape: shape, strides: strides,
         isMeta: true)
       tensor.requiresGrad = graph.bool(try argument(3)) ?? false
       return tensor
@@ -116,11 +116,11 @@ struct TensorReader {
     guard let storage = storages[id], let offset = graph.int(try argument(1)),
       let shape = ints(try argument(2)), let strides = ints(try argument(3))
     else { throw NotUnderstood() }
-    var type = StorageTable.elementType(ofPersistentID: id, in: graph)
-    if rebuild == .version3 { type = elementType(try argument(6)) }
+    var type = StorageTable.dtype(ofPersistentID: id, in: graph)
+    if rebuild == .version3 { type = dtype(try argument(6)) }
     guard let type else { throw NotUnderstood() }
     var tensor = try Tensor(
-      storage: storage, elementType: type, shape: shape, strides: strides, offset: offset)
+      storage: storage, dtype: type, shape: shape, strides: strides, offset: offset)
     switch rebuild {
     case .quantized:
       tensor.quantization = try quantization(try argument(4), shape: shape)
@@ -165,9 +165,9 @@ struct TensorReader {
     return try read(inner, parts.arguments)
   }
 
-  private func elementType(_ ref: Ref) -> ElementType? {
+  private func dtype(_ ref: Ref) -> DType? {
     guard let name = graph.global(ref), name.module == "torch" else { return nil }
-    return ElementType(name: name.name)
+    return DType(name: name.name)
   }
 
   private func number(_ ref: Ref) -> Double? {
@@ -212,10 +212,10 @@ struct TensorReader {
     guard let tensor = tensors[ref.index], tensor.elementCount <= 1 << 20,
       let bytes = try? tensor.contiguousBytes()
     else { return nil }
-    let width = tensor.elementType.byteCount
+    let width = tensor.dtype.byteCount
     return stride(from: 0, to: bytes.count, by: width).compactMap { start in
       let bits = UInt64(littleEndian: bytes[start..<start + width])
-      return switch tensor.elementType {
+      return switch tensor.dtype {
       case .float64: Double(bitPattern: bits)
       case .float32: Double(Float(bitPattern: UInt32(truncatingIfNeeded: bits)))
       case .int64: Double(Int64(bitPattern: bits))
@@ -236,7 +236,7 @@ struct TensorReader {
         items.count > 6, case .persistentID(let inner) = graph[items[items.startIndex]],
         let id = graph.items(of: inner), id.count > 2, let key = graph.text(id[id.startIndex + 2]),
         let name = graph.global(items[items.startIndex + 6])?.name,
-        let type = ElementType(name: name)
+        let type = DType(name: name)
       else { continue }
       widths[key] = type.componentByteCount
     }

@@ -50,7 +50,7 @@ extension Checkpoint {
     for (key, value) in entries {
       guard let tensor = tensor(of: value), let name = graph.text(key) else { continue }
       all += 1
-      guard tensor.elementType == .uint8, tensor.shape.count == 1 else { continue }
+      guard tensor.dtype == .uint8, tensor.shape.count == 1 else { continue }
       let isCPUState = Self.cpuStateSizes.contains(tensor.elementCount)
       if isCPUState || Self.meansRandom(name) || Self.meansRandom(step) {
         generators += 1

@@ -122,14 +122,14 @@ extension Checkpoint {
   /// What the object is, in a few words.
   func summary(of ref: PickleGraph.Ref) -> String {
     if tensor(of: ref) == nil, let outer = tensorSubclasses.outer(of: ref),
-      outer.className != "sparse", outer.shape != nil || outer.elementType != nil
+      outer.className != "sparse", outer.shape != nil || outer.dtype != nil
     {
-      return Text.printable(outer.className) + (outer.elementType.map { " " + $0.name } ?? "")
+      return Text.printable(outer.className) + (outer.dtype.map { " " + $0.name } ?? "")
         + (outer.shape.map { " \($0)" } ?? "")
     }
     if let tensor = tensor(of: ref) {
       let kind = isArray(ref) ? "array" : tensor.isParameter ? "Parameter" : "tensor"
-      return "\(kind) \(tensor.elementType.name) "
+      return "\(kind) \(tensor.dtype.name) "
         + "\(tensor.shape)" + (tensor.isMeta ? " on meta" : "")
     }
     switch graph[ref] {

@@ -48,7 +48,7 @@ private struct ValueWriter {
     let graph = checkpoint.graph
     if let tensor = checkpoint.tensor(of: ref) {
       var members: [JSONValue.Member] = [
-        .init("dtype", .string(tensor.elementType.name)),
+        .init("dtype", .string(tensor.dtype.name)),
         .init("shape", .array(tensor.shape.map { .number("\($0)") })),
       ]
       if let values = Self.values(of: tensor) { members.append(.init("values", values)) }
@@ -121,19 +121,19 @@ private struct ValueWriter {
   }
 
   private static func numbers(of tensor: Tensor) throws -> [JSONValue] {
-    if tensor.elementType == .int64 || tensor.elementType == .uint64 {
+    if tensor.dtype == .int64 || tensor.dtype == .uint64 {
       let source = try tensor.resolvedSource()
       let bytes = try source.bytes(in: 0..<source.byteCount)
       return stride(from: 0, to: bytes.count, by: 8).map { start in
         let bits = UInt64(littleEndian: bytes[start..<start + 8])
-        return .number(tensor.elementType == .int64 ? "\(Int64(bitPattern: bits))" : "\(bits)")
+        return .number(tensor.dtype == .int64 ? "\(Int64(bitPattern: bits))" : "\(bits)")
       }
     }
     let reader = try tensor.makeElementReader()
     var values = [Double](repeating: 0, count: tensor.elementCount)
     try values.withUnsafeMutableBufferPointer { try reader.read(into: $0) }
     return values.map { value in
-      switch tensor.elementType {
+      switch tensor.dtype {
       case .bool: .bool(value != 0)
       case .int8, .int16, .int32, .uint8, .uint16, .uint32: .number("\(Int(saturating: value))")
       default: number(value)

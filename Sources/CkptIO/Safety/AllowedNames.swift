@@ -8,7 +8,7 @@ enum AllowedNames {
     if all.contains(name) { return true }
     guard name.hasPrefix("torch.") else { return false }
     let last = String(name.dropFirst(6))
-    return ElementType(name: last) != nil || StorageTable.elementTypes[last] != nil
+    return DType(name: last) != nil || StorageTable.dtypes[last] != nil
   }
 
   private static let all: Set<String> = Set(

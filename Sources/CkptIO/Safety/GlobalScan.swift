@@ -246,7 +246,7 @@ public struct GlobalScan: Sendable {
     } else {
       let types = notes.nodes.indices.compactMap {
         notes.global(PickleGraph.Ref(index: UInt32($0))).flatMap {
-          StorageTable.elementTypes[$0.name]
+          StorageTable.dtypes[$0.name]
         }
       }
       size = count >= 0 ? types.last?.byteCount(ofElements: count) : nil

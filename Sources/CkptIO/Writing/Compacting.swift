@@ -145,7 +145,7 @@ extension Checkpoint {
       case .persistentID(let inner) = graph[items[0]],
       var id = graph.items(of: inner).map(Array.init), id.count > 4
     else { return }
-    let type = StorageTable.elementType(ofPersistentID: items[0], in: graph) ?? .uint8
+    let type = StorageTable.dtype(ofPersistentID: items[0], in: graph) ?? .uint8
     let count = view.storage.byteCount / type.byteCount * type.elementsPerByte
     id[2] = graph.addString("moved")
     id[4] = graph.addInt(count)

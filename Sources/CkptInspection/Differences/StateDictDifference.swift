@@ -22,7 +22,7 @@ public struct StateDictDifference: Sendable {
     public let difference: TensorDifference?
 
     /// Whether the dtypes differ.
-    public var changesType: Bool { a.elementType != b.elementType }
+    public var changesType: Bool { a.dtype != b.dtype }
   }
 
   /// A tensor whose key changed and nothing else.
@@ -169,7 +169,7 @@ public struct StateDictDifference: Sendable {
         tensors[item].0, tensors[item].1, from: ranges.first?.lowerBound ?? 0, tolerance)
       return try ranges.map { range in
         let found = try comparer.compare(range.count, withHistogram: withHistogram)
-        progress?(range.count * tensors[item].0.elementType.byteCount)
+        progress?(range.count * tensors[item].0.dtype.byteCount)
         return found
       }
     }
@@ -199,7 +199,7 @@ public struct StateDictDifference: Sendable {
     _ a: StateDict, _ b: StateDict, _ work: BlockWork, _ progress: (@Sendable (Int) -> Void)?
   ) throws {
     struct Kind: Hashable {
-      let type: ElementType
+      let type: DType
       let shape: [Int]
     }
     func kinds(_ stateDict: StateDict, _ keys: [String]) -> [(
@@ -210,7 +210,7 @@ public struct StateDictDifference: Sendable {
         guard let tensor = stateDict[key], !tensor.isMeta, tensor.elementCount > 0 else {
           return nil
         }
-        return (key, Kind(type: tensor.elementType, shape: tensor.shape), tensor)
+        return (key, Kind(type: tensor.dtype, shape: tensor.shape), tensor)
       }
     }
     var (left, right) = (kinds(a, onlyInA), kinds(b, onlyInB))
@@ -253,9 +253,9 @@ private final class TensorComparer {
     self.a = try NumberReader(a, from: start)
     self.b = try NumberReader(b, from: start)
     self.tolerance = tolerance
-    isSigned = a.elementType == .int64
-    isComplex = a.elementType.isComplex || b.elementType.isComplex
-    let isWide = a.elementType == b.elementType && [.int64, .uint64].contains(a.elementType)
+    isSigned = a.dtype == .int64
+    isComplex = a.dtype.isComplex || b.dtype.isComplex
+    let isWide = a.dtype == b.dtype && [.int64, .uint64].contains(a.dtype)
     integers =
       isWide
       ? (

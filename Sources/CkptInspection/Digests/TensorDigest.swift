@@ -40,7 +40,7 @@ public struct TensorDigest: Sendable, Hashable, CustomStringConvertible {
 
   private static func header(of tensor: Tensor) -> [UInt8] {
     let sizes = tensor.shape.map(String.init).joined(separator: ",")
-    let name = (tensor.isMeta ? "meta " : "") + tensor.elementType.name
+    let name = (tensor.isMeta ? "meta " : "") + tensor.dtype.name
     var header = Array("\(name) \(sizes)\n".utf8)
     switch tensor.quantization {
     case .perTensor(let scale, let zeroPoint)?:

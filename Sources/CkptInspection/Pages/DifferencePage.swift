@@ -80,7 +80,7 @@ extension StateDictDifference {
   private static func row(_ row: Int, _ entry: Entry) -> String {
     let type =
       entry.changesType
-      ? "\(entry.a.elementType.name) → \(entry.b.elementType.name)" : entry.a.elementType.name
+      ? "\(entry.a.dtype.name) → \(entry.b.dtype.name)" : entry.a.dtype.name
     let sizes = entry.a.shape.map(String.init).joined(separator: " × ")
     var text =
       "<tr id=t\(row)><td class=k>\(HTMLText.escaped(entry.key))</td><td>\(type)</td><td>\(sizes)</td>"

@@ -54,7 +54,7 @@ extension StateDictStatistics {
     let tensor = entry.tensor
     let sizes = tensor.shape.map(String.init).joined(separator: " × ")
     var text =
-      "<tr id=t\(row)><td class=k>\(HTMLText.escaped(entry.key))</td><td>\(tensor.elementType.name)</td>"
+      "<tr id=t\(row)><td class=k>\(HTMLText.escaped(entry.key))</td><td>\(tensor.dtype.name)</td>"
       + "<td>\(sizes)</td>"
     guard let found = entry.statistics else {
       return text

@@ -23,7 +23,7 @@ final class NumberReader {
   /// Whether the tensor's elements are numbers that can be read.
   static func canRead(_ tensor: Tensor) -> Bool {
     guard !tensor.isMeta, let plain = try? plain(tensor) else { return false }
-    return ElementConversion.isSupported(from: plain.elementType, to: .float64)
+    return ElementConversion.isSupported(from: plain.dtype, to: .float64)
   }
 
   /// Starts at the element `start`, in row-major order.
@@ -32,7 +32,7 @@ final class NumberReader {
   init(_ tensor: Tensor, from start: Int) throws {
     let plain = try Self.plain(tensor)
     position = start
-    switch tensor.elementType {
+    switch tensor.dtype {
     case .complex32, .complex64, .complex128:
       meaning = .magnitude
       reader = try plain.makeElementReader(from: 2 * start)
@@ -57,12 +57,12 @@ final class NumberReader {
 
   /// The same bits as elements of a type whose numbers they are.
   private static func plain(_ tensor: Tensor) throws -> Tensor {
-    func view(_ type: ElementType) throws -> Tensor {
+    func view(_ type: DType) throws -> Tensor {
       try Tensor(
-        storage: tensor.storage, elementType: type, shape: tensor.shape, strides: tensor.strides,
+        storage: tensor.storage, dtype: type, shape: tensor.shape, strides: tensor.strides,
         offset: tensor.offset)
     }
-    switch tensor.elementType {
+    switch tensor.dtype {
     case .complex32, .complex64, .complex128: return try tensor.viewAsReal()
     case .qint8: return try view(.int8)
     case .quint8: return try view(.uint8)

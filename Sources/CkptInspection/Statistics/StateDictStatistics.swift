@@ -52,7 +52,7 @@ public struct StateDictStatistics: Sendable {
             try reader.read(into: block)
             found.add(block)
           }
-          progress?(range.count * tensors[item].elementType.byteCount)
+          progress?(range.count * tensors[item].dtype.byteCount)
           return found
         }
       }

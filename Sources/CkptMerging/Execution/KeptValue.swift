@@ -32,9 +32,9 @@ extension MergeMethod {
 
   /// Whether a tensor is merged, and not taken from the first input.
   func merges(_ tensor: Tensor) -> Bool {
-    !tensor.isMeta && tensor.quantization == nil && tensor.elementType.isFloat
-      && (isLinear || !tensor.elementType.isComplex)
-      && ElementConversion.isSupported(from: tensor.elementType, to: .float64)
+    !tensor.isMeta && tensor.quantization == nil && tensor.dtype.isFloat
+      && (isLinear || !tensor.dtype.isComplex)
+      && ElementConversion.isSupported(from: tensor.dtype, to: .float64)
   }
 }
 
@@ -42,8 +42,8 @@ extension StateDict.Value {
   /// Whether it counts or numbers something (`num_batches_tracked`, position ids), so that there is nothing to merge.
   var isBuffer: Bool {
     guard let tensor, !tensor.isMeta, tensor.quantization == nil else { return false }
-    return !tensor.elementType.isFloat
-      && ElementConversion.isSupported(from: tensor.elementType, to: .float64)
+    return !tensor.dtype.isFloat
+      && ElementConversion.isSupported(from: tensor.dtype, to: .float64)
   }
 
   /// What it is, in a few words.
@@ -52,7 +52,7 @@ extension StateDict.Value {
     case .object(let object): object.summary
     case .tensor(let tensor):
       (tensor.isMeta ? "meta " : tensor.quantization == nil ? "" : "quantized ")
-        + tensor.elementType.name + " tensor"
+        + tensor.dtype.name + " tensor"
     }
   }
 

@@ -42,7 +42,7 @@ public enum MergeError: Diagnostic, Equatable {
     /// Another shape than the base's.
     case shape(key: String, input: String, expected: [Int], found: [Int])
     /// Another element type than the base's.
-    case elementType(key: String, input: String, expected: String, found: String)
+    case dtype(key: String, input: String, expected: String, found: String)
     /// Not a tensor with elements.
     case noElements(key: String, input: String)
 
@@ -53,7 +53,7 @@ public enum MergeError: Diagnostic, Equatable {
       case .unexpected(let key, let input): "\(key) is not in the base (\(input))"
       case .shape(let key, let input, let expected, let found):
         "\(key) is \(found) for \(expected) (\(input))"
-      case .elementType(let key, let input, let expected, let found):
+      case .dtype(let key, let input, let expected, let found):
         "\(key) is \(found) for \(expected) (\(input))"
       case .noElements(let key, let input): "\(key) has no elements that could be merged (\(input))"
       }
@@ -119,7 +119,7 @@ public enum MergeError: Diagnostic, Equatable {
   public var remedies: [Remedy] {
     switch self {
     case .cannotMerge(let mismatches):
-      if mismatches.contains(where: { if case .elementType = $0 { true } else { false } }) {
+      if mismatches.contains(where: { if case .dtype = $0 { true } else { false } }) {
         [
           "\(.convert(to: nil)) merges inputs of different types",
           "\(.exclude) leaves keys as the base has them",

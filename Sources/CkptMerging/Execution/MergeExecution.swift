@@ -57,7 +57,7 @@ struct MergeExecution {
       let (operation, parameters) = try parts.plan.merge(
         merge.method, shape: parts.like.shape, seed: merge.seed)
       let identity = Identity(views: parts.tensors.map(\.view), parameters: parameters)
-      let type = elementType(of: parts)
+      let type = dtype(of: parts)
       let storage: Storage
       if let shared = known[identity], keepsTies {
         storage = shared
@@ -65,7 +65,7 @@ struct MergeExecution {
         storage = try self.storage(of: parts, operation, type, &result)
         known[identity] = storage
       }
-      var tensor = try Tensor(storage: storage, elementType: type, shape: parts.like.shape)
+      var tensor = try Tensor(storage: storage, dtype: type, shape: parts.like.shape)
       tensor.requiresGrad = parts.like.requiresGrad
       tensor.isParameter = parts.like.isParameter
       result.stateDict.setValue(.tensor(tensor), for: parts.plan.key)
@@ -108,14 +108,14 @@ struct MergeExecution {
   }
 
   /// What the elements of a merged tensor are: complex numbers stay what they are.
-  private func elementType(of parts: Parts) -> ElementType {
-    parts.like.elementType.isComplex
-      ? parts.like.elementType : merge.elementType ?? parts.like.elementType
+  private func dtype(of parts: Parts) -> DType {
+    parts.like.dtype.isComplex
+      ? parts.like.dtype : merge.dtype ?? parts.like.dtype
   }
 
   /// The merged bytes, made when they are read.
   private func storage(
-    of parts: Parts, _ operation: any TensorMerge, _ type: ElementType,
+    of parts: Parts, _ operation: any TensorMerge, _ type: DType,
     _ result: inout StateDictMerge.Result
   ) throws -> Storage {
     // Factors are real, so that the parts of complex numbers can be merged one by one.
@@ -123,7 +123,7 @@ struct MergeExecution {
     let tally = MergeTally(key: parts.plan.key)
     let bytes = try MergedBytes(
       inputs: tensors, merge: operation,
-      elementType: parts.like.elementType.isComplex ? type.realPart : type, context: context,
+      dtype: parts.like.dtype.isComplex ? type.realPart : type, context: context,
       tally: tally)
     result.tallies.append(tally)
     let sources = parts.plan.orderedSources(for: merge.method).sources
@@ -150,7 +150,7 @@ struct MergeExecution {
       }
       guard isMerged, let like else { continue }
       guard let tensor = value.tensor, !tensor.isMeta,
-        ElementConversion.isSupported(from: tensor.elementType, to: .float64)
+        ElementConversion.isSupported(from: tensor.dtype, to: .float64)
       else {
         mismatches.append(.noElements(key: source.key, input: input.name))
         continue
@@ -159,13 +159,13 @@ struct MergeExecution {
         mismatches.append(
           .shape(
             key: source.key, input: input.name, expected: like.shape, found: tensor.shape))
-      } else if tensor.elementType != like.elementType,
-        merge.elementType == nil || like.elementType.isComplex || tensor.elementType.isComplex
+      } else if tensor.dtype != like.dtype,
+        merge.dtype == nil || like.dtype.isComplex || tensor.dtype.isComplex
       {
         mismatches.append(
-          .elementType(
-            key: source.key, input: input.name, expected: like.elementType.name,
-            found: tensor.elementType.name))
+          .dtype(
+            key: source.key, input: input.name, expected: like.dtype.name,
+            found: tensor.dtype.name))
       }
       tensors.append(tensor)
     }

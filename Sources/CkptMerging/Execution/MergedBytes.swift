@@ -8,25 +8,25 @@ internal import CkptTensors
 final class MergedBytes: ComputedBytes {
   let inputs: [Tensor]
   let merge: any TensorMerge
-  let elementType: ElementType
+  let dtype: DType
   let byteCount: Int
   let isRandomAccess: Bool
   let context: MergeContext
   let tally: MergeTally
   private let prepared: PreparedOnce<any BlockMerge>
 
-  /// The elements of `inputs`, of one shape, merged into elements of `elementType`; `tally` is told of what is lost.
+  /// The elements of `inputs`, of one shape, merged into elements of `dtype`; `tally` is told of what is lost.
   init(
-    inputs: [Tensor], merge: any TensorMerge, elementType: ElementType, context: MergeContext,
+    inputs: [Tensor], merge: any TensorMerge, dtype: DType, context: MergeContext,
     tally: MergeTally
   ) throws {
     self.tally = tally
     self.inputs = inputs
     self.merge = merge
-    self.elementType = elementType
+    self.dtype = dtype
     self.context = context
     let count = inputs.first?.elementCount ?? 0
-    guard let bytes = elementType.byteCount(ofElements: count) else { throw TensorError.tooLarge }
+    guard let bytes = dtype.byteCount(ofElements: count) else { throw TensorError.tooLarge }
     byteCount = bytes
     isRandomAccess = try inputs.allSatisfy { try $0.contiguousSource().isRandomAccess }
     prepared = PreparedOnce {
@@ -64,12 +64,12 @@ private final class MergingReader: StagedReader {
   init(_ bytes: MergedBytes, _ merge: any BlockMerge, at offset: Int) throws {
     self.bytes = bytes
     self.merge = merge
-    let width = bytes.elementType.byteCount
+    let width = bytes.dtype.byteCount
     let blockCount = bytes.merge.blockCount
     let first = offset / width / blockCount * blockCount
     readers = try bytes.inputs.map { try $0.makeElementReader(from: first) }
     buffers = BlockBuffers(capacity: blockCount, inputCount: bytes.inputs.count)
-    conversion = try ElementConversion(from: .float64, to: bytes.elementType)
+    conversion = try ElementConversion(from: .float64, to: bytes.dtype)
     after = AlignedBytes(count: blockCount * width)
     next = first
     skip = offset - first * width
@@ -83,7 +83,7 @@ private final class MergingReader: StagedReader {
   func didHandOut(_ byteCount: Int) { delivered += byteCount }
 
   func makeBlock(wanted: Int) throws {
-    let width = bytes.elementType.byteCount
+    let width = bytes.dtype.byteCount
     let count = min(buffers.capacity, bytes.byteCount / width - next)
     guard count > 0 else {
       throw TensorError.outsideStorage(

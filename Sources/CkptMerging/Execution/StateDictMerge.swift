@@ -32,7 +32,7 @@ public struct StateDictMerge: Sendable {
   /// Whether NaN is merged like a number, and may come of infinities, instead of being an error.
   public var keepsNaN = false
   /// What the merged elements are; nil: what the base's are, or the first input's.
-  public var elementType: ElementType?
+  public var dtype: DType?
   /// Stops what goes through the inputs ahead of the writing.
   public var cancellation = Cancellation()
 

@@ -274,10 +274,10 @@ extension LowRankAdapter {
     guard weight.shape.count == 2, !isEmbedding else {
       throw Misfit(text: "init_lora_weights: peft begins so with weights of linear modules alone")
     }
-    guard [.float32, .float16, .bfloat16].contains(weight.elementType) else {
+    guard [.float32, .float16, .bfloat16].contains(weight.dtype) else {
       throw Misfit(
         text: "init_lora_weights: peft takes a part out of weights of float32, float16 and "
-          + "bfloat16, not \(weight.elementType.name)")
+          + "bfloat16, not \(weight.dtype.name)")
     }
     guard let scale else { throw Misfit(text: "init_lora_weights needs lora_alpha") }
     return BaseChange(

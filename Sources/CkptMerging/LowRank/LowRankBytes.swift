@@ -80,7 +80,7 @@ final class LowRankBytes: ComputedBytes {
     init(_ bytes: LowRankBytes, _ products: [LowRankProduct], at offset: Int) throws {
       self.bytes = bytes
       self.products = products
-      let width = bytes.base.elementType.byteCount
+      let width = bytes.base.dtype.byteCount
       let columns = bytes.columns
       let rank = products.map(\.rank).max() ?? 1
       blockColumns = min(columns, LowRankBytes.blockCount)
@@ -93,7 +93,7 @@ final class LowRankBytes: ComputedBytes {
       skip = offset - next * width
       baseReader = try bytes.base.makeElementReader(from: next)
       leftReaders = try products.map { try $0.left.makeElementReader(from: row * $0.rank) }
-      conversion = try ElementConversion(from: .float64, to: bytes.base.elementType)
+      conversion = try ElementConversion(from: .float64, to: bytes.base.dtype)
       sum = AlignedBuffer(count: blockRows * blockColumns)
       left = AlignedBuffer(count: blockRows * (products.map(\.rank).reduce(0, +)))
       right = AlignedBuffer(count: max(blockColumns, LowRankBytes.chunkCount))
@@ -111,7 +111,7 @@ final class LowRankBytes: ComputedBytes {
 
     /// The next rows, or the next part of a long one.
     func makeBlock(wanted: Int) throws {
-      let width = bytes.base.elementType.byteCount
+      let width = bytes.base.dtype.byteCount
       let (row, column) = (next / bytes.columns, next % bytes.columns)
       guard row < bytes.rows else {
         throw TensorError.outsideStorage(

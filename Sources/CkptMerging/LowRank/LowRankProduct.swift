@@ -32,7 +32,7 @@ extension LowRankProduct {
     orientation: WeightOrientation, scale: Double
   ) throws {
     for tensor in [weight, down, up] {
-      guard tensor.elementType.isFloat, !tensor.elementType.isComplex, !tensor.isMeta,
+      guard tensor.dtype.isFloat, !tensor.dtype.isComplex, !tensor.isMeta,
         !tensor.shape.contains(0), tensor.shape.count >= 2
       else { throw Misfit(text: "a matrix is no tensor of floats with two dimensions or more") }
     }
@@ -81,7 +81,7 @@ extension LowRankProduct {
 
   /// What is added to a bias: `bias` as a matrix of one row.
   init(bias: Tensor, scale: Double) throws {
-    guard bias.elementType.isFloat, !bias.elementType.isComplex, !bias.isMeta,
+    guard bias.dtype.isFloat, !bias.dtype.isComplex, !bias.isMeta,
       bias.shape.count == 1, !bias.shape.contains(0)
     else { throw Misfit(text: "the adapter's bias is no vector of floats") }
     self.init(

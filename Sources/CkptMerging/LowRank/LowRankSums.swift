@@ -77,7 +77,7 @@ struct LowRankSums {
     nameOfReplaced[key] = name
     let keys = andTied ? tied[old.view] ?? [key] : [key]
     let tally = ConversionTally()
-    let new = try tensor.converting(to: old.elementType, countingInto: tally)
+    let new = try tensor.converting(to: old.dtype, countingInto: tally)
     roundings.append((key: name, input: adapterName, tally: tally))
     for key in keys { base[key] = new }
     tied[old.view]?.removeAll(where: keys.contains)
@@ -139,8 +139,8 @@ struct LowRankSums {
     _ product: LowRankProduct, beside key: String, inputs: [(key: String, tensor: Tensor)]
   ) throws {
     let name = String(key.dropLast("weight".count)) + "bias"
-    guard let bias = base[name], bias.shape == [product.right.shape[1]], bias.elementType.isFloat,
-      !bias.elementType.isComplex, !bias.isMeta
+    guard let bias = base[name], bias.shape == [product.right.shape[1]], bias.dtype.isFloat,
+      !bias.dtype.isComplex, !bias.isMeta
     else {
       throw Misfit(text: "lora_bias: the base has no bias that the adapter's could be added to")
     }
@@ -178,7 +178,7 @@ struct LowRankSums {
       for key in tied[view] ?? [sum.key] {
         guard let old = base[key] else { continue }
         var tensor = try Tensor(
-          storage: storage, elementType: weight.elementType, shape: weight.shape)
+          storage: storage, dtype: weight.dtype, shape: weight.shape)
         tensor.requiresGrad = old.requiresGrad
         tensor.isParameter = old.isParameter
         result.stateDict[key] = tensor

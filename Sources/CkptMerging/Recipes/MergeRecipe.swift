@@ -17,9 +17,9 @@ public struct MergeRecipe: Sendable {
   /// The paths of all models, each once, in the order in which they are named.
   public let models: [String]
   /// What inputs are rounded to before they are merged; nil: they stay as they are.
-  public let computeType: ElementType?
+  public let computeType: DType?
   /// What the merged elements are; nil: the compute type, or what the base's or the first input's are.
-  public let outputType: ElementType?
+  public let outputType: DType?
 
   var base: Int?
   var slices: [Slice]
@@ -80,8 +80,8 @@ public struct MergeRecipe: Sendable {
     }
     self.file = file
     self.method = method
-    computeType = try reader.elementType(root, "dtype")
-    outputType = try reader.elementType(root, "out_dtype")
+    computeType = try reader.dtype(root, "dtype")
+    outputType = try reader.dtype(root, "out_dtype")
     settings = try reader.settings(root, at: "")
     base = try reader.text(root, "base_model", at: "").map { reader.model($0) }
     var slices: [Slice] = []
@@ -138,7 +138,7 @@ public struct MergeRecipe: Sendable {
       roundings += tallies.map { (key: $0.key, input: path, tally: $0.tally) }
       return MergeInput(name: path, stateDict: stateDict)
     }
-    merge.elementType = options.elementType ?? outputType ?? computeType
+    merge.dtype = options.dtype ?? outputType ?? computeType
     let plans = try hasLayerRanges ? slicePlans(merge) : wholePlans(merge)
     var result = try MergeExecution(merge).carryOut(plans, over: StateDict(), [])
     result.roundings = roundings
@@ -150,7 +150,7 @@ public struct MergeRecipe: Sendable {
   ) throws -> (stateDict: StateDict, tallies: [(key: String, tally: ConversionTally)]) {
     guard let computeType else { return (stateDict, []) }
     return try stateDict.converting(to: computeType) { _, tensor in
-      method.merges(tensor) && !tensor.elementType.isComplex
+      method.merges(tensor) && !tensor.dtype.isComplex
     }
   }
 

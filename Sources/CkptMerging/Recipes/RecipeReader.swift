@@ -124,15 +124,15 @@ struct RecipeReader {
     return models.count - 1
   }
 
-  func elementType(_ mapping: Node.Mapping, _ key: String) throws -> ElementType? {
+  func dtype(_ mapping: Node.Mapping, _ key: String) throws -> DType? {
     guard let name = try text(mapping, key, at: "") else { return nil }
     let plain = name.hasPrefix("torch.") ? String(name.dropFirst(6)) : name
-    let type: ElementType? =
+    let type: DType? =
       switch plain {
       case "float": .float32
       case "half": .float16
       case "double": .float64
-      default: ElementType(name: plain)
+      default: DType(name: plain)
       }
     guard let type, type.isFloat, !type.isComplex else {
       throw bad(key, "\"\(name)\" is no floating-point type")

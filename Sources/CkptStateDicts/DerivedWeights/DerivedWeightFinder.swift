@@ -52,13 +52,13 @@ struct DerivedWeightFinder {
         DerivedWeight(
           kind: .pruning, family: "pruning", key: plain, parts: [key, plain + "_mask"], start: key,
           steps: [.mask(plain + "_mask")],
-          obstacle: StepShapes.obstacle(mask: mask, of: original.shape, original.elementType)))
+          obstacle: StepShapes.obstacle(mask: mask, of: original.shape, original.dtype)))
     } else if vectors.count == 2, let u = stateDict[vectors[0]], let v = stateDict[vectors[1]] {
       add(
         DerivedWeight(
           kind: .spectralNorm, family: "spectral norm", key: plain, parts: [key] + vectors,
           start: key, steps: [.singularValue(u: vectors[0], v: vectors[1])],
-          obstacle: StepShapes.obstacle(u: u, v: v, of: original.shape, original.elementType)))
+          obstacle: StepShapes.obstacle(u: u, v: v, of: original.shape, original.dtype)))
     }
   }
 
@@ -67,7 +67,7 @@ struct DerivedWeightFinder {
     guard key.hasSuffix("_g"), let g = stateDict[key] else { return }
     let plain = String(key.dropLast("_g".count))
     guard !plain.isEmpty, !plain.hasSuffix("."), stateDict.value(for: plain) == nil,
-      let v = stateDict[plain + "_v"], g.elementType.isFloat, v.elementType.isFloat,
+      let v = stateDict[plain + "_v"], g.dtype.isFloat, v.dtype.isFloat,
       StepShapes.normDimension(g: g.shape, v: v.shape) != nil
     else { return }
     let name = plain.split(separator: ".").last ?? ""
@@ -79,14 +79,14 @@ struct DerivedWeightFinder {
       DerivedWeight(
         kind: .weightNorm, family: "weight norm", key: plain, parts: [key, plain + "_v"],
         start: plain + "_v", steps: [.magnitude(key)],
-        obstacle: StepShapes.obstacle(magnitude: g, of: v.shape, v.elementType)))
+        obstacle: StepShapes.obstacle(magnitude: g, of: v.shape, v.dtype)))
   }
 }
 
 /// Which shapes and types the parts of a weight may have.
 enum StepShapes {
   /// The types that PyTorch computes with here on a CPU.
-  static let types: Set<ElementType> = [.float64, .float32, .float16, .bfloat16]
+  static let types: Set<DType> = [.float64, .float32, .float16, .bfloat16]
 
   /// The dimensions along which `g` tells lengths of `v`: nil if the shapes do not fit each other.
   enum Dimension: Equatable {
@@ -119,33 +119,33 @@ enum StepShapes {
     }
   }
 
-  static func obstacle(magnitude g: Tensor, of shape: [Int], _ type: ElementType) -> String? {
+  static func obstacle(magnitude g: Tensor, of shape: [Int], _ type: DType) -> String? {
     if normDimension(g: g.shape, v: shape) == nil {
       return "lengths of shape \(g.shape) for directions of shape \(shape)"
     }
     return obstacle(type: type, g)
   }
 
-  static func obstacle(u: Tensor, v: Tensor, of shape: [Int], _ type: ElementType) -> String? {
+  static func obstacle(u: Tensor, v: Tensor, of shape: [Int], _ type: DType) -> String? {
     guard u.shape.count == 1, v.shape.count == 1,
       !spectralDimensions(u: u.shape[0], v: v.shape[0], of: shape).isEmpty
     else { return "singular vectors of shapes \(u.shape) and \(v.shape) for a weight of \(shape)" }
     return obstacle(type: type, u) ?? obstacle(type: type, v)
   }
 
-  static func obstacle(mask: Tensor, of shape: [Int], _ type: ElementType) -> String? {
+  static func obstacle(mask: Tensor, of shape: [Int], _ type: DType) -> String? {
     guard mask.shape == shape else { return "a mask of shape \(mask.shape) for \(shape)" }
     guard types.contains(type) else { return "elements of type \(type.name)" }
-    guard ElementConversion.isSupported(from: mask.elementType, to: type),
-      !mask.elementType.isComplex
-    else { return "a mask of type \(mask.elementType.name)" }
+    guard ElementConversion.isSupported(from: mask.dtype, to: type),
+      !mask.dtype.isComplex
+    else { return "a mask of type \(mask.dtype.name)" }
     return elementsObstacle(mask)
   }
 
-  private static func obstacle(type: ElementType, _ part: Tensor) -> String? {
+  private static func obstacle(type: DType, _ part: Tensor) -> String? {
     guard types.contains(type) else { return "elements of type \(type.name)" }
-    guard part.elementType == type else {
-      return "parts of types \(type.name) and \(part.elementType.name)"
+    guard part.dtype == type else {
+      return "parts of types \(type.name) and \(part.dtype.name)"
     }
     return elementsObstacle(part)
   }

@@ -62,14 +62,14 @@ final class FoldedBytes: ComputedBytes {
 
     init(_ bytes: FoldedBytes, at offset: Int) throws {
       self.bytes = bytes
-      let width = bytes.base.elementType.byteCount
+      let width = bytes.base.dtype.byteCount
       next = offset / width
       skip = offset % width
       baseReader = try bytes.base.makeElementReader(from: next)
       maskReader =
         if case .mask(let mask) = bytes.rule { try mask.makeElementReader(from: next) } else { nil }
       factors = try bytes.factors?.value() ?? []
-      conversion = try ElementConversion(from: .float64, to: bytes.base.elementType)
+      conversion = try ElementConversion(from: .float64, to: bytes.base.dtype)
       block = AlignedBuffer(count: Self.blockCount)
       mask = AlignedBuffer(count: maskReader == nil ? 0 : Self.blockCount)
       after = AlignedBytes(count: Self.blockCount * width)
@@ -80,7 +80,7 @@ final class FoldedBytes: ComputedBytes {
     func didHandOut(_ byteCount: Int) { delivered += byteCount }
 
     func makeBlock(wanted: Int) throws {
-      let width = bytes.base.elementType.byteCount
+      let width = bytes.base.dtype.byteCount
       let count = min(Self.blockCount, bytes.byteCount / width - next)
       guard count > 0 else {
         throw TensorError.outsideStorage(

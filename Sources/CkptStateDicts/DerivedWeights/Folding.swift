@@ -90,7 +90,7 @@ extension StateDict {
       switch step {
       case .mask(let key):
         // `prune.remove` casts the mask to the weight's type first (`apply_mask`).
-        rule = .mask(try operand(key).converting(to: tensor.elementType))
+        rule = .mask(try operand(key).converting(to: tensor.dtype))
       case .magnitude(let key): rule = try Self.lengthRule(of: tensor, try operand(key))
       case .singularValue(let u, let v):
         let norm = SpectralNorm(weight: tensor, u: try operand(u), v: try operand(v))
@@ -103,7 +103,7 @@ extension StateDict {
       }
       tensor = try Tensor(
         storage: Storage(.computed(try FoldedBytes(tensor, rule)), name: weight.key),
-        elementType: tensor.elementType, shape: tensor.shape)
+        dtype: tensor.dtype, shape: tensor.shape)
     }
     tensor.requiresGrad = start.requiresGrad
     tensor.isParameter = start.isParameter
@@ -128,8 +128,8 @@ extension StateDict {
     if case .one(let index) = dimension {
       (axis, isOuter) = (index, index == 0 || index == direction.shape.count - 1)
     }
-    let type = direction.elementType
-    let between: ElementType = type == .bfloat16 && isOuter ? .float32 : type
+    let type = direction.dtype
+    let between: DType = type == .bfloat16 && isOuter ? .float32 : type
     let rows = try WeightRows(direction, along: axis)
     let factors = FoldFactors {
       let lengths = try between.rounded(try rows.lengths())

@@ -90,7 +90,7 @@ struct ParametrizedWeights {
       steps.append(.magnitude(g))
       let shapes = (stateDict[g], stateDict[v])
       if let g = shapes.0, let v = shapes.1 {
-        obstacle = obstacle ?? StepShapes.obstacle(magnitude: g, of: v.shape, v.elementType)
+        obstacle = obstacle ?? StepShapes.obstacle(magnitude: g, of: v.shape, v.dtype)
       }
       if let names = list.modules[0] { obstacle = obstacle ?? Self.unknown(names) }
     } else {
@@ -111,7 +111,7 @@ struct ParametrizedWeights {
       steps.append(.singularValue(u: u, v: v))
       if let original = stateDict[start], let u = stateDict[u], let v = stateDict[v] {
         obstacle =
-          obstacle ?? StepShapes.obstacle(u: u, v: v, of: shape, original.elementType)
+          obstacle ?? StepShapes.obstacle(u: u, v: v, of: shape, original.dtype)
       }
     }
     if list.parts.contains(where: { stateDict[$0] == nil }) {

@@ -79,7 +79,7 @@ struct QuantizedWeights {
     case "codes":
       return weight("AQLM", plain, codes: key, scales: all("codebooks"), others: all("scales"))
     case "B":
-      guard stateDict[key]?.elementType == .int32 else { return nil }
+      guard stateDict[key]?.dtype == .int32 else { return nil }
       return weight("Marlin", plain, codes: key, scales: all("s"))
     default: return nil
     }
@@ -100,7 +100,7 @@ struct QuantizedWeights {
         family, stem, codes: key, scales: names.map(join),
         others: others.map(join) + Self.activations.map { module + $0 })
     }
-    guard Self.isCode(codes.elementType) else { return nil }
+    guard Self.isCode(codes.dtype) else { return nil }
     return form(
       "_packed", "compressed-tensors", ["scale"], ["zero_point", "g_idx", "shape", "global_scale"])
       ?? form("_blocks", "MXFP4", ["scales"])
@@ -116,7 +116,7 @@ struct QuantizedWeights {
   ]
 
   /// Types of few bits, which weights of a few bits are kept in.
-  private static func isCode(_ type: ElementType) -> Bool {
+  private static func isCode(_ type: DType) -> Bool {
     switch type {
     case .float8E4M3FN, .float8E5M2, .float8E4M3FNUZ, .float8E5M2FNUZ, .float4E2M1FNx2, .int8,
       .uint8, .int16, .uint16, .int32, .uint32, .bits8, .bits16, .int4, .uint4:
@@ -129,7 +129,7 @@ struct QuantizedWeights {
   private func byType(
     _ key: String, _ module: String, _ name: String, _ codes: Tensor
   ) -> DerivedWeight? {
-    let type = codes.elementType
+    let type = codes.dtype
     guard Self.isCode(type), !name.isEmpty else { return nil }
     let inside = ["absmax", "SCB"].map { key + "." + $0 }
     let others =

@@ -15,7 +15,7 @@ struct SpectralNorm: Sendable {
     func add() throws {
       var factors = [Double](repeating: 0, count: products.count)
       try factors.withUnsafeMutableBufferPointer { try left.read(into: $0) }
-      for (factor, product) in zip(factors, try weight.elementType.rounded(products)) {
+      for (factor, product) in zip(factors, try weight.dtype.rounded(products)) {
         sum += factor * product
       }
       products.removeAll(keepingCapacity: true)
@@ -25,7 +25,7 @@ struct SpectralNorm: Sendable {
       if products.count == Self.blockCount { try add() }
     }
     if !products.isEmpty { try add() }
-    return try weight.elementType.rounded([sum])[0]
+    return try weight.dtype.rounded([sum])[0]
   }
 
   /// The dimension that `u` belongs to.

@@ -88,7 +88,7 @@ extension Tensor {
   }
 }
 
-extension ElementType {
+extension DType {
   /// The numbers, each rounded to one that an element of this type holds.
   func rounded(_ values: [Double]) throws(TensorError) -> [Double] {
     guard self != .float64 else { return values }

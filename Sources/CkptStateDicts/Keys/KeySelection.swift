@@ -9,7 +9,7 @@ public struct KeySelection: Sendable {
   /// A key must match none of these.
   public var exclude: [KeyPattern]
   /// The tensor's elements must be of one of these types; none means any.
-  public var elementTypes: [ElementType] = []
+  public var dtypes: [DType] = []
   /// The tensor must have at least so many elements.
   public var minElements: Int?
   /// The tensor must have at most so many elements.
@@ -27,7 +27,7 @@ public struct KeySelection: Sendable {
   public var isEverything: Bool { include.isEmpty && exclude.isEmpty && !looksAtTensors }
 
   private var looksAtTensors: Bool {
-    !elementTypes.isEmpty || minElements != nil || maxElements != nil || shape != nil
+    !dtypes.isEmpty || minElements != nil || maxElements != nil || shape != nil
   }
 
   /// Whether an entry is meant.
@@ -55,7 +55,7 @@ public struct KeySelection: Sendable {
   }
 
   private func matches(_ tensor: Tensor) -> Bool {
-    if !elementTypes.isEmpty, !elementTypes.contains(tensor.elementType) { return false }
+    if !dtypes.isEmpty, !dtypes.contains(tensor.dtype) { return false }
     if let minElements, tensor.elementCount < minElements { return false }
     if let maxElements, tensor.elementCount > maxElements { return false }
     guard let shape else { return true }

@@ -99,8 +99,8 @@ extension Tensor {
   /// Checks that the shapes differ in the number of rows only.
   private func checkRows(like wanted: Tensor, _ key: String) throws {
     guard !shape.isEmpty, shape.count == wanted.shape.count,
-      shape.dropFirst() == wanted.shape.dropFirst(), elementType.elementsPerByte == 1,
-      elementType.byteCount(ofElements: wanted.elementCount) != nil
+      shape.dropFirst() == wanted.shape.dropFirst(), dtype.elementsPerByte == 1,
+      dtype.byteCount(ofElements: wanted.elementCount) != nil
     else {
       throw ResizeError.impossible(
         key: key, "\(shape) and \(wanted.shape) differ in more than the number of rows")
@@ -117,10 +117,10 @@ extension Tensor {
     let (all, own) = (wanted.elementCount, elementCount)
     let rest: ByteSource
     if withZeros {
-      rest = .computed(Zeros(byteCount: (all - own) * elementType.byteCount))
+      rest = .computed(Zeros(byteCount: (all - own) * dtype.byteCount))
     } else {
-      let bytes = try wanted.converting(to: elementType).contiguousSource()
-      rest = bytes.part(own * elementType.byteCount..<bytes.byteCount)
+      let bytes = try wanted.converting(to: dtype).contiguousSource()
+      rest = bytes.part(own * dtype.byteCount..<bytes.byteCount)
     }
     guard let rows = JoinedBytes([try resolvedSource(), rest]) else { throw TensorError.tooLarge }
     return try fresh(.computed(rows), wanted.shape)
@@ -128,7 +128,7 @@ extension Tensor {
 
   /// A tensor of those bytes that is otherwise as this one.
   private func fresh(_ source: ByteSource, _ shape: [Int]) throws -> Tensor {
-    var tensor = try Tensor(storage: Storage(source), elementType: elementType, shape: shape)
+    var tensor = try Tensor(storage: Storage(source), dtype: dtype, shape: shape)
     tensor.isParameter = isParameter
     tensor.requiresGrad = requiresGrad
     return tensor
@@ -146,7 +146,7 @@ extension Tensor {
   /// These numbers as elements of this tensor's type.
   private func fresh(_ values: [Float], _ shape: [Int]) throws -> Tensor {
     var tensor = try Tensor(values, shape: shape)
-    if elementType != .float32 { tensor = try tensor.converting(to: elementType) }
+    if dtype != .float32 { tensor = try tensor.converting(to: dtype) }
     tensor.isParameter = isParameter
     tensor.requiresGrad = requiresGrad
     return tensor

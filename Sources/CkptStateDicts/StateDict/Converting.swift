@@ -7,11 +7,11 @@ extension StateDict {
   /// - Returns: as ``converting(to:where:)``.
   /// - Throws: as ``converting(to:where:)``.
   public func casting(
-    to type: ElementType, _ selection: KeySelection = KeySelection()
+    to type: DType, _ selection: KeySelection = KeySelection()
   ) throws -> (stateDict: StateDict, tallies: [(key: String, tally: ConversionTally)]) {
     let takesIntegers = !selection.include.isEmpty && !type.isFloat && !type.isComplex
     return try converting(to: type) { key, tensor in
-      let own = tensor.elementType
+      let own = tensor.dtype
       let isFloat = own.isFloat && !own.isComplex
       let isInteger = !own.isFloat && !own.isComplex && own != .bool
       return (isFloat || takesIntegers && isInteger) && selection.matches(key, .tensor(tensor))
@@ -27,10 +27,10 @@ extension StateDict {
   /// - Throws: `StateDictError.cannotConvert` for a tensor without numbers; `DerivedWeightError.noNumbers` for codes
   ///   with scales beside them. Of other weights in parts each part is cast, as `module.to(dtype)` does.
   public func converting(
-    to type: ElementType, where isIncluded: (_ key: String, _ tensor: Tensor) -> Bool
+    to type: DType, where isIncluded: (_ key: String, _ tensor: Tensor) -> Bool
   ) throws -> (stateDict: StateDict, tallies: [(key: String, tally: ConversionTally)]) {
     let gate = NumberGate(self)
-    let cast = tensors.filter { $0.tensor.elementType != type && isIncluded($0.key, $0.tensor) }
+    let cast = tensors.filter { $0.tensor.dtype != type && isIncluded($0.key, $0.tensor) }
     try gate.checkCodes(cast.map(\.key), operation: "cast")
     var result = self
     var tallies: [(key: String, tally: ConversionTally)] = []

@@ -44,7 +44,7 @@ struct DefaultInitializer {
       throw ResizeError.impossible(
         key: key, "reinit knows weights and biases of linear, convolution and norm layers")
     }
-    if wanted.elementType != .float32 { fresh = try fresh.converting(to: wanted.elementType) }
+    if wanted.dtype != .float32 { fresh = try fresh.converting(to: wanted.dtype) }
     fresh.isParameter = wanted.isParameter
     fresh.requiresGrad = wanted.requiresGrad
     return fresh
@@ -55,16 +55,16 @@ struct DefaultInitializer {
     let start = random
     random.skip(count)
     let bytes = UniformFloats(random: start, bound: Float(bound), count: count)
-    return try Tensor(storage: Storage(.computed(bytes)), elementType: .float32, shape: shape)
+    return try Tensor(storage: Storage(.computed(bytes)), dtype: .float32, shape: shape)
   }
 
   private static func constant(_ value: Float, _ shape: [Int]) throws -> Tensor {
     let one = try Tensor([value], shape: [1])
     // One number, expanded; the writer gets the elements of a tensor of its own.
     let expanded = try Tensor(
-      storage: one.storage, elementType: .float32, shape: shape, strides: shape.map { _ in 0 })
+      storage: one.storage, dtype: .float32, shape: shape, strides: shape.map { _ in 0 })
     return try Tensor(
-      storage: Storage(expanded.contiguousSource()), elementType: .float32, shape: shape)
+      storage: Storage(expanded.contiguousSource()), dtype: .float32, shape: shape)
   }
 }
 

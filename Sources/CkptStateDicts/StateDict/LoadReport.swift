@@ -9,9 +9,9 @@ public struct LoadReport: Sendable {
     /// The key.
     public let key: String
     /// The type that the model has.
-    public let expected: ElementType
+    public let expected: DType
     /// The type that was found.
-    public let found: ElementType
+    public let found: DType
     /// Whether `load_state_dict` refuses to copy one to the other.
     public let isRefused: Bool
   }
@@ -180,7 +180,7 @@ extension LoadReport {
         ClassMismatch(key: key, expected: wanted.className, found: given.className))
       return false
     }
-    if let expected = wanted.elementType, let found = given.elementType, expected != found {
+    if let expected = wanted.dtype, let found = given.dtype, expected != found {
       typeMismatched.append(
         .init(key: key, expected: expected, found: found, isRefused: false))
     }
@@ -198,11 +198,11 @@ extension LoadReport {
       mismatched.append(ShapeMismatch(key: key, expected: wanted.shape, found: tensor.shape))
       return false
     }
-    guard tensor.elementType != wanted.elementType else { return true }
+    guard tensor.dtype != wanted.dtype else { return true }
     let isRefused = (tensor.quantization == nil) != (wanted.quantization == nil)
     typeMismatched.append(
       .init(
-        key: key, expected: wanted.elementType, found: tensor.elementType, isRefused: isRefused))
+        key: key, expected: wanted.dtype, found: tensor.dtype, isRefused: isRefused))
     return !isRefused
   }
 }

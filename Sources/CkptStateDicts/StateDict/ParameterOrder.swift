@@ -39,7 +39,7 @@ public enum ParameterOrder {
   ]
 
   /// The types whose tensors can require a gradient.
-  private static let trainable: Set<ElementType> = [
+  private static let trainable: Set<DType> = [
     .float64, .float32, .float16, .bfloat16, .float8E4M3FN, .float8E5M2, .float8E4M3FNUZ,
     .float8E5M2FNUZ, .complex32, .complex64, .complex128,
   ]
@@ -52,7 +52,7 @@ public enum ParameterOrder {
     var seen = Set<TensorView>()
     return tensors.compactMap { key, tensor in
       let last = key.split(separator: ".", omittingEmptySubsequences: false).last.map(String.init)
-      guard trainable.contains(tensor.elementType), !areMarked || tensor.isParameter,
+      guard trainable.contains(tensor.dtype), !areMarked || tensor.isParameter,
         !bufferNames.contains(last ?? key)
       else { return nil }
       let view = tensor.view

@@ -26,13 +26,13 @@ public struct OpaqueObject: Sendable {
     /// Its shape; nil where the file does not say.
     public let shape: [Int]?
     /// The dtype that it shows; nil where the file does not say.
-    public let elementType: ElementType?
+    public let dtype: DType?
 
     /// A tensor of that class.
-    public init(className: String, shape: [Int]?, elementType: ElementType?) {
+    public init(className: String, shape: [Int]?, dtype: DType?) {
       self.className = className
       self.shape = shape
-      self.elementType = elementType
+      self.dtype = dtype
     }
   }
 

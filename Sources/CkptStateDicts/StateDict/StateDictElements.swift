@@ -78,7 +78,7 @@ extension StateDict: CustomStringConvertible {
     var lines = ["\(count) \(count == 1 ? "key" : "keys"), \(totalElementCount) elements"]
     for (key, value) in elements.prefix(count > limit ? limit - 1 : limit) {
       switch value {
-      case .tensor(let tensor): lines.append("  \(key): \(tensor.elementType.name) \(tensor.shape)")
+      case .tensor(let tensor): lines.append("  \(key): \(tensor.dtype.name) \(tensor.shape)")
       case .object(let object): lines.append("  \(key): \(object.summary)")
       }
     }

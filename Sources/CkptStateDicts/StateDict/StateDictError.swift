@@ -8,7 +8,7 @@ public enum StateDictError: Diagnostic, Equatable {
   /// Renaming would leave nothing of these keys.
   case keysVanish([String])
   /// A tensor that cannot become one of another type.
-  case cannotConvert(key: String, to: ElementType, String)
+  case cannotConvert(key: String, to: DType, String)
   /// A state dict cannot take the place of parts of another: everything that stands in the way.
   case cannotUpdate(missing: [String], mismatched: [ShapeMismatch])
 

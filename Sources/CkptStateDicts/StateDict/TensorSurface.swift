@@ -4,7 +4,7 @@ internal import CkptTensors
 struct TensorSurface {
   let className: String
   let shape: [Int]?
-  let elementType: ElementType?
+  let dtype: DType?
 
   /// Nil for what is no tensor.
   init?(_ value: StateDict.Value) {
@@ -12,12 +12,12 @@ struct TensorSurface {
     case .tensor(let tensor):
       className = "torch.Tensor"
       shape = tensor.shape
-      elementType = tensor.elementType
+      dtype = tensor.dtype
     case .object(let object):
       guard let tensor = object.tensorLike else { return nil }
       className = tensor.className
       shape = tensor.shape
-      elementType = tensor.elementType
+      dtype = tensor.dtype
     }
   }
 }

@@ -17,9 +17,9 @@ extension Tensor {
       throw .expandedTooFar(byteCount: byteCount, storage: storage.byteCount)
     }
     guard isContiguous else { return .computed(GatheredBytes(self)) }
-    let per = elementType.elementsPerByte
+    let per = dtype.elementsPerByte
     guard offset % per == 0 else { return .computed(ShiftedBytes(self)) }
-    let start = offset / per * elementType.byteCount
+    let start = offset / per * dtype.byteCount
     return storage.source.part(start..<start + byteCount)
   }
 
@@ -27,10 +27,10 @@ extension Tensor {
   ///
   /// - Throws: `TensorError.noData` for a meta tensor, `TensorError.noConversion`.
   package func resolvedSource() throws(TensorError) -> ByteSource {
-    guard isNegative || (isConjugate && elementType.isComplex) else {
+    guard isNegative || (isConjugate && dtype.isComplex) else {
       return try contiguousSource()
     }
-    return try converting(to: elementType).contiguousSource()
+    return try converting(to: dtype).contiguousSource()
   }
 }
 
@@ -40,17 +40,17 @@ extension Tensor {
   ///
   /// - Throws: `TensorError.noData` for a meta tensor that is a conjugate or negative view.
   package func viewAsReal() throws(TensorError) -> Tensor {
-    guard elementType.isComplex else { return self }
+    guard dtype.isComplex else { return self }
     let parts = shape + [2]
     guard !isConjugate, !isNegative else {
       return try Tensor(
-        storage: Storage(resolvedSource(), name: storage.name), elementType: elementType.realPart,
+        storage: Storage(resolvedSource(), name: storage.name), dtype: dtype.realPart,
         shape: parts)
     }
     // Where nothing moves, a stride may be any number.
     let isEmpty = shape.contains(0)
     return try Tensor(
-      storage: storage, elementType: elementType.realPart, shape: parts,
+      storage: storage, dtype: dtype.realPart, shape: parts,
       strides: zip(shape, strides).map { $0 > 1 && !isEmpty ? $1 &* 2 : 0 } + [1],
       offset: isEmpty ? 0 : offset &* 2, isMeta: isMeta)
   }

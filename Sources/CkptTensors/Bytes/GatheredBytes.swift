@@ -41,7 +41,7 @@ struct GatheredBytes: ComputedBytes {
       }
     }
     source = tensor.storage.source
-    width = tensor.elementType.byteCount
+    width = tensor.dtype.byteCount
     base = tensor.offset
     byteCount = tensor.byteCount
     self.shape = shape

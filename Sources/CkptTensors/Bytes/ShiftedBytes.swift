@@ -16,7 +16,7 @@ struct ShiftedBytes: ComputedBytes {
 
   /// The elements of a contiguous tensor that has some.
   init(_ tensor: Tensor) {
-    let per = tensor.elementType.elementsPerByte
+    let per = tensor.dtype.elementsPerByte
     let bits = 8 / per
     source = tensor.storage.source
     start = tensor.offset / per

@@ -8,13 +8,13 @@ extension Tensor {
   /// - Parameter losses: told of numbers that could not be kept, each time they are read.
   /// - Throws: `TensorError.noData` for a meta tensor, `TensorError.noConversion`. See ``ElementConversion``.
   public func converting(
-    to type: ElementType, countingInto losses: ConversionTally? = nil
+    to type: DType, countingInto losses: ConversionTally? = nil
   ) throws(TensorError) -> Tensor {
     let bytes = try ConvertedBytes(
-      contiguousSource(), ElementConversion(from: elementType, to: type), losses,
+      contiguousSource(), ElementConversion(from: dtype, to: type), losses,
       isConjugate: isConjugate, isNegative: isNegative)
     var tensor = try Tensor(
-      storage: Storage(.computed(bytes), name: storage.name), elementType: type, shape: shape)
+      storage: Storage(.computed(bytes), name: storage.name), dtype: type, shape: shape)
     tensor.requiresGrad = requiresGrad && type.isFloat
     tensor.isParameter = isParameter
     return tensor
@@ -25,10 +25,10 @@ extension Tensor {
 package struct TensorConverter {
   private struct Key: Hashable {
     let storage: ObjectIdentifier
-    let type: ElementType
+    let type: DType
   }
 
-  private let target: ElementType
+  private let target: DType
   private let losses: ConversionTally?
   // The old storage is held, so that its identity stays its own.
   private var known: [Key: (old: Storage, new: Storage)] = [:]
@@ -36,7 +36,7 @@ package struct TensorConverter {
   private var alone: [TensorView: Storage] = [:]
 
   /// A converter to `target` that tells `losses` of numbers that could not be kept.
-  package init(to target: ElementType, countingInto losses: ConversionTally? = nil) {
+  package init(to target: DType, countingInto losses: ConversionTally? = nil) {
     self.target = target
     self.losses = losses
   }
@@ -45,23 +45,23 @@ package struct TensorConverter {
   ///
   /// - Throws: `TensorError.noData` for a meta tensor, `TensorError.noConversion`.
   package mutating func convert(_ tensor: Tensor) throws(TensorError) -> Tensor {
-    guard tensor.elementType != target else { return tensor }
-    let width = tensor.elementType.byteCount
-    guard !tensor.isMeta, !tensor.isConjugate || !tensor.elementType.isComplex, !tensor.isNegative,
+    guard tensor.dtype != target else { return tensor }
+    let width = tensor.dtype.byteCount
+    guard !tensor.isMeta, !tensor.isConjugate || !tensor.dtype.isComplex, !tensor.isNegative,
       tensor.storage.byteCount % width == 0
     else { return try convertAlone(tensor) }
-    let key = Key(storage: ObjectIdentifier(tensor.storage), type: tensor.elementType)
+    let key = Key(storage: ObjectIdentifier(tensor.storage), type: tensor.dtype)
     let storage: Storage
     if let found = known[key] {
       storage = found.new
     } else {
       let bytes = try ConvertedBytes(
-        tensor.storage.source, ElementConversion(from: tensor.elementType, to: target), losses)
+        tensor.storage.source, ElementConversion(from: tensor.dtype, to: target), losses)
       storage = Storage(.computed(bytes), name: tensor.storage.name)
       known[key] = (tensor.storage, storage)
     }
     var result = try Tensor(
-      storage: storage, elementType: target, shape: tensor.shape, strides: tensor.strides,
+      storage: storage, dtype: target, shape: tensor.shape, strides: tensor.strides,
       offset: tensor.offset)
     result.requiresGrad = tensor.requiresGrad && target.isFloat
     result.isParameter = tensor.isParameter
@@ -75,7 +75,7 @@ package struct TensorConverter {
       alone[tensor.view] = fresh.storage
       return fresh
     }
-    var result = try Tensor(storage: storage, elementType: target, shape: tensor.shape)
+    var result = try Tensor(storage: storage, dtype: target, shape: tensor.shape)
     result.requiresGrad = fresh.requiresGrad
     result.isParameter = fresh.isParameter
     return result
@@ -185,7 +185,7 @@ private final class ConvertingReader: StagedReader {
 
 /// Negates what a negative or conjugate view negates, in place.
 private func resolveView(
-  of type: ElementType, isConjugate: Bool, isNegative: Bool,
+  of type: DType, isConjugate: Bool, isNegative: Bool,
   in bytes: UnsafeMutableRawBufferPointer
 ) {
   guard isNegative || (isConjugate && type.isComplex) else { return }

@@ -10,9 +10,9 @@ internal import CCkptKernels
 /// Bits are little-endian.
 package struct ElementConversion: Sendable, Hashable {
   /// What the elements are.
-  package let source: ElementType
+  package let source: DType
   /// What they become.
-  package let target: ElementType
+  package let target: DType
 
   private let path: Path
 
@@ -27,7 +27,7 @@ package struct ElementConversion: Sendable, Hashable {
   /// A conversion of `source` to `target`.
   ///
   /// - Throws: `TensorError.noConversion` for quantized, packed and bit types, unless both are the same.
-  package init(from source: ElementType, to target: ElementType) throws(TensorError) {
+  package init(from source: DType, to target: DType) throws(TensorError) {
     self.source = source
     self.target = target
     if source == target {
@@ -56,7 +56,7 @@ package struct ElementConversion: Sendable, Hashable {
   }
 
   /// Whether there is a conversion.
-  package static func isSupported(from source: ElementType, to target: ElementType) -> Bool {
+  package static func isSupported(from source: DType, to target: DType) -> Bool {
     (try? ElementConversion(from: source, to: target)) != nil
   }
 
@@ -144,7 +144,7 @@ package struct ElementConversion: Sendable, Hashable {
     return losses
   }
 
-  private static func isAligned(_ buffer: UnsafeRawBufferPointer, _ type: ElementType) -> Bool {
+  private static func isAligned(_ buffer: UnsafeRawBufferPointer, _ type: DType) -> Bool {
     Int(bitPattern: buffer.baseAddress) % type.byteCount == 0
   }
 
@@ -243,7 +243,7 @@ package struct ElementConversion: Sendable, Hashable {
   }
 }
 
-extension ElementType {
+extension DType {
   /// Whether it is a real floating-point type of 8 bits or more, or a complex one.
   package var isFloat: Bool {
     switch self {
@@ -266,7 +266,7 @@ extension ElementType {
   }
 
   /// Of a complex type, the type of its two parts; else the type itself.
-  package var realPart: ElementType {
+  package var realPart: DType {
     switch self {
     case .complex32: .float16
     case .complex64: .float32

@@ -15,7 +15,7 @@ extension Tensor {
 /// Goes through a tensor's elements as numbers; used by one thread at a time.
 package final class ElementReader {
   private let source: any ByteReader
-  private let type: ElementType
+  private let type: DType
   private let code: Int32
   private let isNegative: Bool
   private let staging = AlignedBytes(count: blockSize)
@@ -23,7 +23,7 @@ package final class ElementReader {
   private static let blockSize = 32 << 10
 
   fileprivate init(_ tensor: Tensor, from start: Int) throws {
-    let type = tensor.elementType
+    let type = tensor.dtype
     guard let code = type.kernelCode else {
       throw TensorError.noConversion(from: type, to: .float32)
     }

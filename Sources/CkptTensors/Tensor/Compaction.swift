@@ -41,10 +41,10 @@ package struct Compaction: Sendable {
       let slot = layout.slots[position]
       let strides =
         slot.isDense ? geometries[position].denseStrides(like: view.strides) : view.strides
-      let per = view.elementType.elementsPerByte
-      let start = layout.windows[slot.window].bytes.lowerBound / view.elementType.byteCount * per
+      let per = view.dtype.elementsPerByte
+      let start = layout.windows[slot.window].bytes.lowerBound / view.dtype.byteCount * per
       var moved = try Tensor(
-        storage: storages[slot.window], elementType: view.elementType, shape: view.shape,
+        storage: storages[slot.window], dtype: view.dtype, shape: view.shape,
         strides: strides, offset: slot.isDense || view.elementCount == 0 ? 0 : view.offset - start)
       moved.requiresGrad = view.requiresGrad
       moved.isParameter = view.isParameter
@@ -72,20 +72,20 @@ extension TensorView {
   fileprivate var span: Range<Int> {
     guard !hasNoElements else { return 0..<0 }
     let last = steps.reduce(offset) { $0 + ($1.size - 1) * $1.stride }
-    if elementType.elementsPerByte > 1 {
+    if dtype.elementsPerByte > 1 {
       // Packed ones are always contiguous.
       let count = shape.reduce(1, *)
-      let first = offset / elementType.elementsPerByte
-      return first..<(elementType.byteCount(ofElements: offset + count) ?? first)
+      let first = offset / dtype.elementsPerByte
+      return first..<(dtype.byteCount(ofElements: offset + count) ?? first)
     }
-    return offset * elementType.byteCount..<(last + 1) * elementType.byteCount
+    return offset * dtype.byteCount..<(last + 1) * dtype.byteCount
   }
 
   /// How many bytes its elements take, those that it shows again and again counted once.
   fileprivate var denseByteCount: Int {
     if hasNoElements { return 0 }
-    if elementType.elementsPerByte > 1 { return span.count }
-    return steps.reduce(elementType.byteCount) { $0 * $1.size }
+    if dtype.elementsPerByte > 1 { return span.count }
+    return steps.reduce(dtype.byteCount) { $0 * $1.size }
   }
 
   /// Whether no element is reached by two ways, other than along dimensions of stride 0, as far as can be told.
@@ -114,14 +114,14 @@ extension TensorView {
   fileprivate func denseSource(in whole: Storage) throws(TensorError) -> ByteSource {
     let steps = steps
     return try Tensor(
-      storage: whole, elementType: elementType, shape: steps.map(\.size),
+      storage: whole, dtype: dtype, shape: steps.map(\.size),
       strides: steps.map(\.stride), offset: offset
     ).contiguousSource()
   }
 
   /// Whether two views can be told to share no element: both are blocks of columns of one matrix.
   fileprivate func isApart(from other: TensorView) -> Bool {
-    guard elementType == other.elementType, elementType.elementsPerByte == 1 else { return false }
+    guard dtype == other.dtype, dtype.elementsPerByte == 1 else { return false }
     for row in Set(steps.map(\.stride) + other.steps.map(\.stride)) {
       guard let own = columns(inRowsOf: row), let others = other.columns(inRowsOf: row) else {
         continue
@@ -242,7 +242,7 @@ private struct CompactLayout {
       return Window(bytes: start..<end, dense: group[0], byteCount: dense)
     }
     // Offsets are counted in elements, of whatever type.
-    let width = group.map { geometries[$0].elementType.byteCount }.max() ?? 1
+    let width = group.map { geometries[$0].dtype.byteCount }.max() ?? 1
     let bytes = start / width * width..<min(limit, (end + width - 1) / width * width)
     return Window(bytes: bytes, dense: nil, byteCount: bytes.count)
   }

@@ -14,7 +14,7 @@ public enum TensorError: Diagnostic, Equatable {
   /// The tensor has no elements in memory or file: it is on the meta device.
   case noData
   /// There is no way from the one type to the other: quantized or packed elements.
-  case noConversion(from: ElementType, to: ElementType)
+  case noConversion(from: DType, to: DType)
 
   /// How scripts tell it apart.
   public var kind: DiagnosticKind { .badInput }
@@ -67,7 +67,7 @@ public struct Tensor: Sendable {
   /// What it looks into.
   public let storage: Storage
   /// What its elements are.
-  public let elementType: ElementType
+  public let dtype: DType
   /// The sizes of its dimensions, in elements.
   public let shape: [Int]
   /// How far apart neighbors of a dimension lie in the storage, in elements.
@@ -94,7 +94,7 @@ public struct Tensor: Sendable {
   ///
   /// - Throws: `TensorError` unless every element lies in the storage.
   public init(
-    storage: Storage, elementType: ElementType, shape: [Int], strides: [Int]? = nil,
+    storage: Storage, dtype: DType, shape: [Int], strides: [Int]? = nil,
     offset: Int = 0, isMeta: Bool = false
   ) throws(TensorError) {
     guard let natural = Self.contiguousStrides(for: shape) else { throw .tooLarge }
@@ -114,21 +114,21 @@ public struct Tensor: Sendable {
     }
     guard last < Int.max else { throw .tooLarge }
     // Written by expansion, a tensor may have more elements than its storage; they must be countable.
-    guard let total = Self.product(shape), elementType.byteCount(ofElements: total) != nil else {
+    guard let total = Self.product(shape), dtype.byteCount(ofElements: total) != nil else {
       throw .tooLarge
     }
-    guard let needed = elementType.byteCount(ofElements: shape.contains(0) ? 0 : last + 1) else {
+    guard let needed = dtype.byteCount(ofElements: shape.contains(0) ? 0 : last + 1) else {
       throw .tooLarge
     }
     // PyTorch lets nobody change the strides of such a tensor.
-    guard elementType.elementsPerByte == 1 || Self.isContiguous(shape, strides) else {
-      throw .badGeometry("a tensor of \(elementType.name) is not contiguous")
+    guard dtype.elementsPerByte == 1 || Self.isContiguous(shape, strides) else {
+      throw .badGeometry("a tensor of \(dtype.name) is not contiguous")
     }
     guard isMeta || needed <= storage.byteCount else {
       throw .outsideStorage(storage: storage.name, needed: needed, available: storage.byteCount)
     }
     self.storage = storage
-    self.elementType = elementType
+    self.dtype = dtype
     self.shape = shape
     self.strides = strides
     self.offset = offset
@@ -139,7 +139,7 @@ public struct Tensor: Sendable {
   public var elementCount: Int { shape.reduce(1, *) }
 
   /// How many bytes its elements take when packed: `elementCount` times the element's size.
-  public var byteCount: Int { elementType.byteCount(ofElements: elementCount) ?? 0 }
+  public var byteCount: Int { dtype.byteCount(ofElements: elementCount) ?? 0 }
 
   /// Whether its elements lie in row-major order without gaps.
   public var isContiguous: Bool { Self.isContiguous(shape, strides) }
@@ -184,7 +184,7 @@ public struct Tensor: Sendable {
   /// - Throws: `TensorError.noData` for a meta tensor; what reading throws.
   public func contiguousBytes() throws -> [UInt8] {
     guard !isMeta else { throw TensorError.noData }
-    let width = elementType.byteCount
+    let width = dtype.byteCount
     if isContiguous { return try contiguousSource().allBytes() }
     let reach = zip(shape, strides).reduce(1) { $0 + ($1.0 - 1) * $1.1 }
     let span = try storage.bytes(in: offset * width..<(offset + reach) * width)
@@ -231,14 +231,14 @@ extension Tensor {
   }
 
   private init(
-    bits: [some FixedWidthInteger], _ elementType: ElementType, _ shape: [Int]
+    bits: [some FixedWidthInteger], _ dtype: DType, _ shape: [Int]
   ) throws(TensorError) {
     var bytes: [UInt8] = []
     for value in bits { bytes.append(littleEndian: value) }
     guard Self.product(shape) == bits.count else {
       throw .badGeometry("\(bits.count) values do not fill the shape \(shape)")
     }
-    try self.init(storage: Storage(bytes: bytes), elementType: elementType, shape: shape)
+    try self.init(storage: Storage(bytes: bytes), dtype: dtype, shape: shape)
   }
 
   /// The elements as 32-bit floats in row-major order, rounded to the nearest where they are of another type.
@@ -246,9 +246,9 @@ extension Tensor {
   /// - Throws: `TensorError.noData` for a meta tensor, `TensorError.noConversion` for complex and quantized numbers;
   ///   what reading throws.
   public func floats() throws -> [Float] {
-    let isPlain = elementType == .float32 && !isNegative && quantization == nil
-    guard quantization == nil, !elementType.isComplex else {
-      throw TensorError.noConversion(from: elementType, to: .float32)
+    let isPlain = dtype == .float32 && !isNegative && quantization == nil
+    guard quantization == nil, !dtype.isComplex else {
+      throw TensorError.noConversion(from: dtype, to: .float32)
     }
     let bytes = try isPlain ? contiguousBytes() : converting(to: .float32).contiguousBytes()
     return stride(from: 0, to: bytes.count, by: 4).map { start in

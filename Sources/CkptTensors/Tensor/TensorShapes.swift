@@ -66,7 +66,7 @@ extension Tensor {
     let sizes = try checkedShape(shape)
     guard !isContiguous else { return try view(shape: sizes, strides: nil, offset: offset) }
     var result = try Tensor(
-      storage: Storage(contiguousSource(), name: storage.name), elementType: elementType,
+      storage: Storage(contiguousSource(), name: storage.name), dtype: dtype,
       shape: sizes)
     result.takeSigns(of: self)
     return result
@@ -107,7 +107,7 @@ extension Tensor {
       throw .badGeometry("a tensor with a scale for each channel has no other views here")
     }
     var result = try Tensor(
-      storage: storage, elementType: elementType, shape: shape, strides: strides, offset: offset,
+      storage: storage, dtype: dtype, shape: shape, strides: strides, offset: offset,
       isMeta: isMeta)
     result.takeSigns(of: self)
     return result

@@ -8,7 +8,7 @@ package struct TensorView: Hashable, Sendable {
   /// What is looked at; held, so that its identity stays its own.
   package let storage: Storage
   /// What the elements are.
-  package let elementType: ElementType
+  package let dtype: DType
   /// The sizes of the dimensions.
   package let shape: [Int]
   /// The strides in elements; 0 for a dimension along which nothing moves.
@@ -31,13 +31,13 @@ package struct TensorView: Hashable, Sendable {
   fileprivate init(_ tensor: Tensor, isRaw: Bool) {
     let hasNone = tensor.shape.contains(0)
     storage = tensor.storage
-    elementType = tensor.elementType
+    dtype = tensor.dtype
     shape = tensor.shape
     strides = zip(tensor.shape, tensor.strides).map { $0 > 1 && !hasNone ? $1 : 0 }
     offset = hasNone ? 0 : tensor.offset
     isMeta = tensor.isMeta
     isEmpty = hasNone || tensor.isMeta
-    isConjugate = !isRaw && !hasNone && tensor.isConjugate && tensor.elementType.isComplex
+    isConjugate = !isRaw && !hasNone && tensor.isConjugate && tensor.dtype.isComplex
     isNegative = !isRaw && !hasNone && tensor.isNegative
     quantization = isRaw ? .none : QuantizationIdentity(tensor.quantization)
   }
@@ -49,7 +49,7 @@ package struct TensorView: Hashable, Sendable {
 
   /// Whether both read their storages in the same way.
   func isEqual(to other: TensorView) -> Bool {
-    elementType == other.elementType && offset == other.offset && shape == other.shape
+    dtype == other.dtype && offset == other.offset && shape == other.shape
       && strides == other.strides && isMeta == other.isMeta && isConjugate == other.isConjugate
       && isNegative == other.isNegative && quantization == other.quantization
   }
@@ -57,7 +57,7 @@ package struct TensorView: Hashable, Sendable {
   /// Feeds what is compared.
   package func hash(into hasher: inout Hasher) {
     hasher.combine(ObjectIdentifier(storage))
-    hasher.combine(elementType)
+    hasher.combine(dtype)
     hasher.combine(offset)
     hasher.combine(shape)
     hasher.combine(strides)
@@ -69,7 +69,7 @@ package struct TensorView: Hashable, Sendable {
 extension TensorView {
   /// Whether the bits of an element stand for the same in both, and both have the same shape.
   package func hasSameMeaning(as other: TensorView) -> Bool {
-    elementType == other.elementType && shape == other.shape && isMeta == other.isMeta
+    dtype == other.dtype && shape == other.shape && isMeta == other.isMeta
       && quantization == other.quantization
   }
 }

@@ -25,7 +25,7 @@ public enum ScalarType: String, Sendable, CaseIterable {
   public var isFloatingPoint: Bool { self == .float32 || self == .float64 }
 
   /// The same type for tensors of checkpoints.
-  public var elementType: ElementType {
+  public var dtype: DType {
     switch self {
     case .float32: .float32
     case .float64: .float64

@@ -32,7 +32,7 @@ extension Module {
     var result = StateDict()
     for (key, variable) in stateMembers {
       result[key] = try Tensor(
-        storage: variable.memory.storage, elementType: variable.scalarType.elementType,
+        storage: variable.memory.storage, dtype: variable.scalarType.dtype,
         shape: variable.shape, strides: variable.strides, offset: variable.offset)
     }
     return result
@@ -72,7 +72,7 @@ extension Tensor {
   /// Whether its elements are stored and of a type that can be converted to numbers here.
   fileprivate var isReadable: Bool {
     guard !isMeta, !isConjugate, !isNegative else { return false }
-    switch elementType {
+    switch dtype {
     case .float32, .float64, .float16, .bfloat16, .float8E4M3FN, .float8E5M2, .float8E4M3FNUZ,
       .float8E5M2FNUZ, .int64, .int32, .int16, .int8, .uint8, .bool:
       return true
@@ -89,7 +89,7 @@ extension Variable {
   ///   the tensor throws.
   public convenience init(_ tensor: Tensor) throws {
     let type: ScalarType =
-      switch tensor.elementType {
+      switch tensor.dtype {
       case .float64: .float64
       case .bool: .bool
       case .int64, .int32, .int16, .int8, .uint8: .int64
@@ -97,7 +97,7 @@ extension Variable {
       }
     guard tensor.isReadable else {
       throw TrainingError.badType(
-        operation: "variable", problem: "a tensor of \(tensor.elementType.name) cannot be read")
+        operation: "variable", problem: "a tensor of \(tensor.dtype.name) cannot be read")
     }
     try self.init(empty: tensor.shape, type)
     try read(tensor)
@@ -106,7 +106,7 @@ extension Variable {
   /// Overwrites the elements with those of a tensor of the same shape.
   func read(_ tensor: Tensor) throws {
     let byteCount = count * scalarType.byteCount
-    if tensor.elementType == scalarType.elementType, tensor.isContiguous, isContiguous, offset == 0,
+    if tensor.dtype == scalarType.dtype, tensor.isContiguous, isContiguous, offset == 0,
       byteCount == memory.byteCount
     {
       let target = UnsafeMutableRawBufferPointer(

@@ -88,7 +88,7 @@ struct LowRankTests {
     // All rows of the base and of down are one, and all columns of up: storages stay small.
     func repeated(_ row: [Float], _ shape: [Int], _ strides: [Int]) throws -> Tensor {
       let storage = try Tensor(row, shape: [row.count]).storage
-      return try Tensor(storage: storage, elementType: .float32, shape: shape, strides: strides)
+      return try Tensor(storage: storage, dtype: .float32, shape: shape, strides: strides)
     }
     let base = StateDict([
       "w.weight": try repeated((0..<columns).map { Float($0) }, [rows, columns], [0, 1])

@@ -89,7 +89,7 @@ private struct DeepSpeedMerge {
 
   private func asFloat32(_ tensor: Tensor) throws -> Tensor {
     var tensor = tensor
-    if tensor.elementType.isFloat, !tensor.elementType.isComplex, tensor.elementType != .float32 {
+    if tensor.dtype.isFloat, !tensor.dtype.isComplex, tensor.dtype != .float32 {
       tensor = try tensor.converting(to: .float32)
     }
     tensor.isParameter = false
@@ -117,7 +117,7 @@ private struct DeepSpeedMerge {
     let identity = ObjectIdentifier(tensor.storage)
     let whole = verified[identity] ?? VerifiedBytes.wrapping(tensor.storage.source)
     verified[identity] = whole
-    let width = tensor.elementType.byteCount
+    let width = tensor.dtype.byteCount
     let start = (tensor.offset + range.lowerBound) * width
     return whole.part(start..<start + range.count * width)
   }
@@ -136,13 +136,13 @@ private struct DeepSpeedMerge {
   }
 
   private mutating func add(
-    _ parameter: DeepSpeedModelState.Parameter, _ pieces: [ByteSource], _ type: ElementType
+    _ parameter: DeepSpeedModelState.Parameter, _ pieces: [ByteSource], _ type: DType
   ) throws {
     guard let joined = JoinedBytes(pieces) else { throw TensorError.tooLarge }
     let source = pieces.count == 1 ? pieces[0] : ByteSource.computed(joined)
     do {
       let tensor = try Tensor(
-        storage: Storage(source, name: parameter.name), elementType: type, shape: parameter.shape)
+        storage: Storage(source, name: parameter.name), dtype: type, shape: parameter.shape)
       stateDict[parameter.name] = try asFloat32(tensor)
     } catch let error as TensorError {
       throw bad("the parameter \(parameter.name): \(error.description)")
@@ -223,10 +223,10 @@ private struct DeepSpeedMerge {
     for parameter in model.frozen {
       let count = try count(of: parameter)
       var (left, found) = (count, [ByteSource]())
-      let type = model.frozenTensors[parameter.name]?.elementType ?? .float32
+      let type = model.frozenTensors[parameter.name]?.dtype ?? .float32
       for other in models {
         guard let part = other.frozenTensors[parameter.name], part.shape.count == 1,
-          part.isContiguous, part.elementType == type
+          part.isContiguous, part.dtype == type
         else { throw bad("a part of the frozen parameter \(parameter.name) is not there") }
         let own = min(part.elementCount, left)
         if own > 0 { found.append(piece(part, 0..<own)) }

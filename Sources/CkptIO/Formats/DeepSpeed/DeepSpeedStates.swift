@@ -101,7 +101,7 @@ struct DeepSpeedOptimizerState {
     }
     for group in groups {
       guard let tensor = document.tensors[group.index], tensor.shape.count == 1,
-        tensor.isContiguous, tensor.elementType == .float32
+        tensor.isContiguous, tensor.dtype == .float32
       else {
         throw reader.bad(
           "optimizer_state_dict/\(key)", "a group that is no run of 32-bit floats")

@@ -16,7 +16,7 @@ struct DistributedMetadata {
 
   /// What a name stands for.
   enum Item {
-    case tensor(ElementType, shape: [Int], requiresGrad: Bool, chunks: [Chunk])
+    case tensor(DType, shape: [Int], requiresGrad: Bool, chunks: [Chunk])
     /// An object of its own.
     case bytes
   }
@@ -126,11 +126,11 @@ struct DistributedMetadata {
   }
 
   /// The dtype and `requires_grad` of a `TensorProperties`, whose state is a tuple that begins so.
-  private func properties(_ ref: Ref) -> (ElementType, Bool)? {
+  private func properties(_ ref: Ref) -> (DType, Bool)? {
     for edit in graph.body(of: ref)?.edits ?? [] {
       guard case .build(let state) = edit, let items = graph.items(of: state).map(Array.init),
         items.count >= 3, let dtype = graph.global(items[0]), dtype.module == "torch",
-        let type = ElementType(name: dtype.name)
+        let type = DType(name: dtype.name)
       else { continue }
       return (type, graph.bool(items[2]) ?? false)
     }

@@ -99,7 +99,7 @@ private struct DistributedArchives {
 
   /// A tensor, put together from its chunks.
   mutating func tensor(
-    of name: String, _ type: ElementType, _ shape: [Int], _ chunks: [DistributedMetadata.Chunk],
+    of name: String, _ type: DType, _ shape: [Int], _ chunks: [DistributedMetadata.Chunk],
     _ metadata: DistributedMetadata
   ) throws -> Tensor {
     var parts: [TensorChunk] = []
@@ -109,7 +109,7 @@ private struct DistributedArchives {
         let stored = try stored(index, type, chunk.sizes, metadata)
         if chunks.count == 1, chunk.sizes == shape {
           return try Tensor(
-            storage: stored.storage, elementType: type, shape: shape, strides: stored.strides,
+            storage: stored.storage, dtype: type, shape: shape, strides: stored.strides,
             offset: stored.offset)
         }
         guard stored.storage.source.isRandomAccess else {
@@ -120,7 +120,7 @@ private struct DistributedArchives {
         let whole = Storage(
           VerifiedBytes.wrapping(stored.storage.source), name: stored.storage.name)
         let tensor = try Tensor(
-          storage: whole, elementType: type, shape: stored.shape, strides: stored.strides,
+          storage: whole, dtype: type, shape: stored.shape, strides: stored.strides,
           offset: stored.offset)
         parts.append(
           TensorChunk(
@@ -128,7 +128,7 @@ private struct DistributedArchives {
       }
       let bytes = try ChunkedBytes(shape: shape, width: type.byteCount, chunks: parts)
       return try Tensor(
-        storage: Storage(.computed(bytes), name: name), elementType: type, shape: shape)
+        storage: Storage(.computed(bytes), name: name), dtype: type, shape: shape)
     } catch let error as TensorError {
       throw CheckpointError.badObject(
         file: folder.path, path: ObjectPath.escaped(name), error.description)
@@ -136,7 +136,7 @@ private struct DistributedArchives {
   }
 
   private mutating func stored(
-    _ index: DistributedMetadata.Index, _ type: ElementType, _ sizes: [Int],
+    _ index: DistributedMetadata.Index, _ type: DType, _ sizes: [Int],
     _ metadata: DistributedMetadata
   ) throws -> Tensor {
     let document = try document(of: index, metadata)
@@ -144,12 +144,12 @@ private struct DistributedArchives {
       throw CheckpointError.notACheckpoint(
         file: folder.path, "what is stored for \(Self.shown(index)) is no tensor")
     }
-    guard tensor.elementType == type, tensor.shape == sizes, !tensor.isMeta, !tensor.isConjugate,
+    guard tensor.dtype == type, tensor.shape == sizes, !tensor.isMeta, !tensor.isConjugate,
       !tensor.isNegative, tensor.quantization == nil
     else {
       throw CheckpointError.notACheckpoint(
         file: folder.path,
-        "\(Self.shown(index)) is stored as \(tensor.elementType.name) \(tensor.shape), not "
+        "\(Self.shown(index)) is stored as \(tensor.dtype.name) \(tensor.shape), not "
           + "\(type.name) \(sizes)")
     }
     return tensor

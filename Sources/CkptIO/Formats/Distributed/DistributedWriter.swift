@@ -192,7 +192,7 @@ private struct MetadataBuilder {
       memoryFormat = contiguous
     }
     let items = [
-      cls("torch", tensor.elementType.name), strided, graph.addBool(tensor.requiresGrad),
+      cls("torch", tensor.dtype.name), strided, graph.addBool(tensor.requiresGrad),
       contiguous, graph.addBool(false),
     ]
     let state = graph.addTuple(items)
@@ -222,7 +222,7 @@ extension Checkpoint {
       {
         alone = try Tensor(
           storage: Storage(tensor.resolvedSource(), name: tensor.storage.name),
-          elementType: tensor.elementType, shape: tensor.shape)
+          dtype: tensor.dtype, shape: tensor.shape)
       }
       alone.isParameter = false
       alone.requiresGrad = false

@@ -23,7 +23,7 @@ enum GGUFWriter: FormatWriter {
     _ checkpoint: Checkpoint, to path: String, _ options: WriteOptions
   ) throws -> OutputPlan {
     let alone = try checkpoint.tensorsAlone(options, as: format) {
-      keepsBlocks(of: $0, options) || GGUFType($0.elementType) != nil
+      keepsBlocks(of: $0, options) || GGUFType($0.dtype) != nil
     }
     let entries = try alone.tensors.map { key, tensor in
       try GGUFLayout.Entry(key: key, tensor: tensor, asBlocks: !options.dequantizes)

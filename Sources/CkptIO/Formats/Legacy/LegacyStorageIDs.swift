@@ -67,7 +67,7 @@ struct LegacyStorageIDs {
       let key = graph.text(items[2]) ?? graph.decimal(items[2]), graph.text(items[3]) != nil,
       let count = graph.int(items[4]), count >= 0
     else { throw Self.bad(graph, ref, stream) }
-    let type = StorageTable.elementTypes[name.name]
+    let type = StorageTable.dtypes[name.name]
     guard type != nil || name.name == "UntypedStorage" else {
       throw Self.bad(
         graph, ref, stream, "storages of class \(name.module).\(name.name) are not supported")

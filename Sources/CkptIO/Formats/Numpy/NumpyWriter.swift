@@ -44,10 +44,10 @@ enum NumpyWriter: FormatWriter {
     of checkpoint: Checkpoint, _ options: WriteOptions, as format: Checkpoint.Format
   ) throws -> (arrays: [Array], report: OutputReport) {
     let alone = try checkpoint.tensorsAlone(options, as: format) {
-      NumpyHeader.canHold($0.elementType)
+      NumpyHeader.canHold($0.dtype)
     }
     let arrays = try alone.tensors.map { key, tensor in
-      let header = NumpyHeader(elementType: tensor.elementType, shape: tensor.shape)
+      let header = NumpyHeader(dtype: tensor.dtype, shape: tensor.shape)
       return Array(
         key: key, header: try header.bytes(key: key), elements: try tensor.resolvedSource())
     }

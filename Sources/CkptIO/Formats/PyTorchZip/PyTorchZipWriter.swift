@@ -134,7 +134,7 @@ extension Checkpoint {
         keys[number] = keys[number] ?? items[2]
       }
       // Who reads it believes the first of a storage's ids.
-      let type = StorageTable.elementType(ofPersistentID: id, in: graph) ?? .uint8
+      let type = StorageTable.dtype(ofPersistentID: id, in: graph) ?? .uint8
       let count = storage.byteCount / type.byteCount * type.elementsPerByte
       if let claimed = graph.int(items[4]), type.byteCount(ofElements: claimed) != storage.byteCount
       {

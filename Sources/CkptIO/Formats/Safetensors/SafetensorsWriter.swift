@@ -12,7 +12,7 @@ enum SafetensorsWriter: FormatWriter {
     _ checkpoint: Checkpoint, to path: String, _ options: WriteOptions
   ) throws -> OutputPlan {
     let alone = try checkpoint.tensorsAlone(options, as: format) {
-      SafetensorsType($0.elementType) != nil
+      SafetensorsType($0.dtype) != nil
     }
     let file = try file(
       named: path, alone.tensors, metadata: metadata(of: checkpoint, alone))
@@ -49,9 +49,9 @@ enum SafetensorsWriter: FormatWriter {
   ) throws -> OutputPlan.File {
     let sources = try tensors.map { try $0.tensor.resolvedSource() }
     let items = try zip(tensors, sources).map { entry, source in
-      guard let type = SafetensorsType(entry.tensor.elementType) else {
+      guard let type = SafetensorsType(entry.tensor.dtype) else {
         throw SafetensorsError.unwritable(
-          "safetensors has no dtype like \(entry.tensor.elementType.name) (key \"\(entry.key)\")",
+          "safetensors has no dtype like \(entry.tensor.dtype.name) (key \"\(entry.key)\")",
           hint: nil)
       }
       var shape = entry.tensor.shape

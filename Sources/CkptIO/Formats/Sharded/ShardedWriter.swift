@@ -13,7 +13,7 @@ enum ShardedSafetensorsWriter: FormatWriter {
     _ checkpoint: Checkpoint, to path: String, _ options: WriteOptions
   ) throws -> OutputPlan {
     let alone = try checkpoint.tensorsAlone(options, as: format) {
-      SafetensorsType($0.elementType) != nil
+      SafetensorsType($0.dtype) != nil
     }
     let position = ShardedOutput(path, stem: "model", ending: ".safetensors")
     let metadata = SafetensorsWriter.metadata(of: checkpoint, alone)

@@ -16,7 +16,7 @@ struct TarReader: FormatReader {
 
   private struct Stored {
     let className: String
-    let type: ElementType
+    let type: DType
     let location: String
     var storage: Storage
   }
@@ -70,7 +70,7 @@ struct TarReader: FormatReader {
         let number = number(notes, items[0]), let location = notes.text(items[1]),
         let className = notes.global(items[2])?.name
       else { throw stream.bad("the notes of a storage make no sense") }
-      guard let type = StorageTable.elementTypes[className] else {
+      guard let type = StorageTable.dtypes[className] else {
         throw stream.bad("storages of class \(Text.printable(className)) are not supported")
       }
       guard storedByNumber[number] == nil else {
@@ -127,7 +127,7 @@ struct TarReader: FormatReader {
       let offset = Int(try stream.integer(byteCount: 8))
       do {
         _ = try Tensor(
-          storage: stored.storage, elementType: stored.type, shape: shape, strides: strides,
+          storage: stored.storage, dtype: stored.type, shape: shape, strides: strides,
           offset: offset)
       } catch {
         throw stream.bad("tensor \(number): \(error.description)")

@@ -71,7 +71,7 @@ enum BarePickleReader: FormatReader {
     for index in graph.nodes.indices {
       let ref = PickleGraph.Ref(index: UInt32(index))
       for part in graph.parts(of: ref) { mentions[Int(part.index)] &+= 1 }
-      if let parts = objects.parts(of: ref), objects.dtype(parts.dtype) != nil {
+      if let parts = objects.parts(of: ref), objects.numpyType(parts.numpyType) != nil {
         elements.insert(parts.data)
       }
     }

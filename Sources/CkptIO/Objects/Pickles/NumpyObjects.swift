@@ -14,7 +14,7 @@ struct NumpyObjects {
 
   /// The parts of an array, as its pickle has them.
   struct Parts {
-    let dtype: Ref
+    let numpyType: Ref
     let shape: Ref
     /// Where numpy keeps the elements: bytes for all dtypes that are not of Python's objects.
     let data: Ref
@@ -38,7 +38,8 @@ struct NumpyObjects {
         order == "C" || order == "F"
       else { return nil }
       return Parts(
-        dtype: arguments[1], shape: arguments[2], data: arguments[0], isFortranOrder: order == "F")
+        numpyType: arguments[1], shape: arguments[2], data: arguments[0],
+        isFortranOrder: order == "F")
     }
     guard Self.isNumpys("_reconstruct", global), let cls = arguments.first,
       ["numpy.ndarray", "numpy.memmap"].contains(graph.globalName(cls)), body.edits.count == 1,
@@ -46,14 +47,14 @@ struct NumpyObjects {
     else { return nil }
     if items.count == 5 { items.removeFirst() }
     guard items.count == 4, let isFortran = flag(items[2]) else { return nil }
-    return Parts(dtype: items[1], shape: items[0], data: items[3], isFortranOrder: isFortran)
+    return Parts(numpyType: items[1], shape: items[0], data: items[3], isFortranOrder: isFortran)
   }
 
   /// A bool; in old pickles an int.
   private func flag(_ ref: Ref) -> Bool? { graph.bool(ref) ?? graph.int(ref).map { $0 != 0 } }
 
   /// What the elements of a dtype are: `dtype('f4', …)` with the state `(3, '<', …)`.
-  func dtype(_ ref: Ref) -> NumpyDtype? {
+  func numpyType(_ ref: Ref) -> NumpyDType? {
     guard let body = graph.body(of: ref), case .reduce(let callable, let tuple) = body.construction,
       graph.globalName(callable) == "numpy.dtype", let argument = graph.items(of: tuple)?.first
     else { return nil }
@@ -67,37 +68,39 @@ struct NumpyObjects {
       else { return nil }
       order = written
     }
-    if let code = graph.text(argument) { return NumpyDtype(order + code) }
+    if let code = graph.text(argument) { return NumpyDType(order + code) }
     // Dtypes of the package ml_dtypes are named by their class.
     guard let name = graph.global(argument), name.module == "ml_dtypes", order != ">",
-      let type = ElementType(name: name.name)
+      let type = DType(name: name.name)
     else { return nil }
-    return NumpyDtype(type, isBigEndian: false)
+    return NumpyDType(type, isBigEndian: false)
   }
 
   /// The elements of an array as a tensor; nil if its dtype is none of PyTorch's.
   ///
   /// - Throws: `TensorError` if the array's bytes are not as many as its elements need.
   func tensor(_ parts: Parts) throws -> Tensor? {
-    guard let dtype = dtype(parts.dtype), let shape = graph.ints(parts.shape) else { return nil }
+    guard let numpyType = numpyType(parts.numpyType), let shape = graph.ints(parts.shape) else {
+      return nil
+    }
     guard shape.allSatisfy({ $0 >= 0 }), let natural = Tensor.contiguousStrides(for: shape),
       case let count = shape.contains(0) ? 0 : shape.reduce(1, *),
-      let byteCount = dtype.elementType.byteCount(ofElements: count)
+      let byteCount = numpyType.dtype.byteCount(ofElements: count)
     else { throw TensorError.tooLarge }
     guard var source = bytes(parts.data, byteCount: byteCount) else { return nil }
     guard source.byteCount == byteCount else {
       throw TensorError.badGeometry(
         "an array of \(byteCount) bytes has \(source.byteCount) in the pickle")
     }
-    if dtype.isBigEndian {
-      source = .computed(ByteSwapped(source, width: dtype.elementType.componentByteCount))
+    if numpyType.isBigEndian {
+      source = .computed(ByteSwapped(source, width: numpyType.dtype.componentByteCount))
     }
     var strides = natural
     if parts.isFortranOrder, let reversed = Tensor.contiguousStrides(for: shape.reversed()) {
       strides = reversed.reversed()
     }
     return try Tensor(
-      storage: Storage(source, name: "array"), elementType: dtype.elementType, shape: shape,
+      storage: Storage(source, name: "array"), dtype: numpyType.dtype, shape: shape,
       strides: strides)
   }
 

@@ -41,17 +41,17 @@ extension NumpyObjects {
       let source = bytes(arguments[1], byteCount: 0), source.byteCount <= 1 << 16,
       let bytes = try? source.allBytes()
     else { return nil }
-    if let dtype = dtype(arguments[0]) { return Self.number(bytes, dtype) }
+    if let numpyType = numpyType(arguments[0]) { return Self.number(bytes, numpyType) }
     return text(bytes, arguments[0])
   }
 
-  private static func number(_ bytes: [UInt8], _ dtype: NumpyDtype) -> NumpyScalar? {
-    let type = dtype.elementType
+  private static func number(_ bytes: [UInt8], _ numpyType: NumpyDType) -> NumpyScalar? {
+    let type = numpyType.dtype
     guard bytes.count == type.byteCount else { return nil }
     let width = type.componentByteCount
     let parts = stride(from: 0, to: bytes.count, by: width).map { start in
       let part = bytes[start..<start + width]
-      return (dtype.isBigEndian ? Array(part) : part.reversed()).reduce(UInt64(0)) {
+      return (numpyType.isBigEndian ? Array(part) : part.reversed()).reduce(UInt64(0)) {
         $0 << 8 | UInt64($1)
       }
     }
@@ -79,9 +79,9 @@ extension NumpyObjects {
   }
 
   /// A str of numpy's, in 32 bits a character, or bytes; both without the zeros that fill them up.
-  private func text(_ bytes: [UInt8], _ dtype: Ref) -> NumpyScalar? {
-    guard let body = graph.body(of: dtype), case .reduce(_, let tuple) = body.construction,
-      graph.className(of: dtype) == "numpy.dtype", let first = graph.items(of: tuple)?.first,
+  private func text(_ bytes: [UInt8], _ numpyType: Ref) -> NumpyScalar? {
+    guard let body = graph.body(of: numpyType), case .reduce(_, let tuple) = body.construction,
+      graph.className(of: numpyType) == "numpy.dtype", let first = graph.items(of: tuple)?.first,
       let code = graph.text(first), let kind = code.first, code.dropFirst().allSatisfy(\.isNumber),
       body.edits.count == 1, case .build(let state) = body.edits[0],
       let order = graph.items(of: state)?.dropFirst().first.flatMap(graph.text)

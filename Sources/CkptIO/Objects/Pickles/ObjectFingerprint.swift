@@ -69,7 +69,7 @@ private struct ContentWriter {
   private mutating func put(_ ref: Ref, _ name: [String]) -> Bool {
     let graph = checkpoint.graph
     if let tensor = checkpoint.tensor(of: ref) {
-      put("\(checkpoint.type(of: ref)) \(tensor.elementType.name) \(tensor.shape) ")
+      put("\(checkpoint.type(of: ref)) \(tensor.dtype.name) \(tensor.shape) ")
       if tensor.isParameter { put("grad \(tensor.requiresGrad) ") }
       tensors.append((ObjectPath(steps: name).written, tensor))
       return true
@@ -97,7 +97,7 @@ private struct ContentWriter {
     case .persistentID:
       guard let storage = checkpoint.storage(of: ref),
         let bytes = try? Tensor(
-          storage: storage, elementType: .uint8, shape: [storage.byteCount])
+          storage: storage, dtype: .uint8, shape: [storage.byteCount])
       else { return false }
       put("storage \(storage.byteCount) ")
       tensors.append((ObjectPath(steps: name).written, bytes))

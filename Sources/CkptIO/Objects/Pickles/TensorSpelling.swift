@@ -93,11 +93,11 @@ private struct TensorSpeller {
       made = call(
         "torch._utils", "_rebuild_meta_tensor_no_storage",
         [
-          checkpoint.global("torch", tensor.elementType.name), tuple(tensor.shape),
+          checkpoint.global("torch", tensor.dtype.name), tuple(tensor.shape),
           tuple(tensor.strides), grad,
         ])
     } else {
-      let typed = StorageTable.elementTypes.first { $0.value == tensor.elementType }?.key
+      let typed = StorageTable.dtypes.first { $0.value == tensor.dtype }?.key
       let basic = [
         persistentID(tensor, typed), int(tensor.offset), tuple(tensor.shape), tuple(tensor.strides),
       ]
@@ -106,7 +106,7 @@ private struct TensorSpeller {
         made = call("torch._utils", "_rebuild_qtensor", basic + [parameters, grad, noHooks()])
       } else {
         var arguments = basic + [grad, noHooks()]
-        if typed == nil { arguments.append(checkpoint.global("torch", tensor.elementType.name)) }
+        if typed == nil { arguments.append(checkpoint.global("torch", tensor.dtype.name)) }
         var edits: [PickleGraph.Edit] = []
         for (name, isSet) in [("conj", tensor.isConjugate), ("neg", tensor.isNegative)] where isSet
         {
@@ -129,7 +129,7 @@ private struct TensorSpeller {
     let count =
       typed == nil
       ? tensor.storage.byteCount
-      : tensor.storage.byteCount / tensor.elementType.byteCount * tensor.elementType.elementsPerByte
+      : tensor.storage.byteCount / tensor.dtype.byteCount * tensor.dtype.elementsPerByte
     let items = [texts.storage, cls, texts.key, texts.position, int(count)]
     let tuple = checkpoint.graph.addTuple(items)
     let id = checkpoint.graph.add(.persistentID(tuple))

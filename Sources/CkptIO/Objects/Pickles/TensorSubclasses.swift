@@ -26,7 +26,7 @@ struct TensorSubclasses {
     /// Its shape; nil where the file does not say.
     let shape: [Int]?
     /// The dtype that it shows; nil where the file does not say.
-    let elementType: ElementType?
+    let dtype: DType?
   }
 
   /// The parts of a tensor of a class of its own; nil for others.
@@ -65,7 +65,7 @@ struct TensorSubclasses {
       name.module.hasPrefix("torch.distributed"), let state = parts.state,
       let outer = outer(parts), let local = member("_local_tensor", of: state),
       let inner = tensor(local), inner.shape == outer.shape,
-      inner.elementType == outer.elementType, let spec = member("_spec", of: state)
+      inner.dtype == outer.dtype, let spec = member("_spec", of: state)
     else { return nil }
     let attributes = graph.attributes(of: spec)
     func attribute(_ name: String) -> Ref? { attributes.last { graph.text($0.key) == name }?.value }
@@ -105,14 +105,14 @@ struct TensorSubclasses {
     if let parts = parts(of: ref) { return outer(parts) }
     guard let name = graph.className(of: ref) else { return nil }
     if name.hasPrefix("torch.distributed."), name.hasSuffix(".ShardedTensor") {
-      return Outer(className: name, shape: shardedShape(ref), elementType: nil)
+      return Outer(className: name, shape: shardedShape(ref), dtype: nil)
     }
     guard name.hasPrefix("torch._utils._rebuild_"), tensor(ref) == nil,
       case .reduce(_, let tuple) = graph.body(of: ref)?.construction,
       let items = graph.items(of: tuple).map(Array.init)
     else { return nil }
     if name.hasPrefix("torch._utils._rebuild_parameter"), let inner = items.first {
-      return parts(of: inner).flatMap(outer) ?? Outer(className: name, shape: nil, elementType: nil)
+      return parts(of: inner).flatMap(outer) ?? Outer(className: name, shape: nil, dtype: nil)
     }
     if name.hasSuffix("._rebuild_sparse_tensor"), items.count == 2,
       let parts = graph.items(of: items[1]).map(Array.init)
@@ -120,9 +120,9 @@ struct TensorSubclasses {
       // (indices, values, size, …), or (rows, columns, values, size).
       let values = parts.compactMap { tensor($0) }.last
       let shape = parts.lazy.reversed().compactMap { size($0) }.first
-      return Outer(className: "sparse", shape: shape, elementType: values?.elementType)
+      return Outer(className: "sparse", shape: shape, dtype: values?.dtype)
     }
-    return Outer(className: name, shape: nil, elementType: nil)
+    return Outer(className: name, shape: nil, dtype: nil)
   }
 
   private func outer(_ parts: Parts) -> Outer? {
@@ -131,24 +131,24 @@ struct TensorSubclasses {
     if isWrapper(parts) {
       // (class, dtype, size, stride, storage offset, layout, device, requires_grad)
       guard arguments.count >= 3 else {
-        return Outer(className: className, shape: nil, elementType: nil)
+        return Outer(className: className, shape: nil, dtype: nil)
       }
       return Outer(
-        className: className, shape: size(arguments[2]), elementType: elementType(arguments[1]))
+        className: className, shape: size(arguments[2]), dtype: dtype(arguments[1]))
     }
     guard arguments.count >= 3 else {
-      return Outer(className: className, shape: nil, elementType: nil)
+      return Outer(className: className, shape: nil, dtype: nil)
     }
     // (storage, storage offset, size, stride, …)
     return Outer(
       className: className, shape: size(arguments[2]),
-      elementType: StorageTable.elementType(ofPersistentID: arguments[0], in: graph)
-        ?? (arguments.count > 6 ? elementType(arguments[6]) : nil))
+      dtype: StorageTable.dtype(ofPersistentID: arguments[0], in: graph)
+        ?? (arguments.count > 6 ? dtype(arguments[6]) : nil))
   }
 
-  private func elementType(_ ref: Ref) -> ElementType? {
+  private func dtype(_ ref: Ref) -> DType? {
     guard let name = graph.global(ref), name.module == "torch" else { return nil }
-    return ElementType(name: name.name)
+    return DType(name: name.name)
   }
 
   /// A tuple of ints, or a `torch.Size`.

@@ -91,7 +91,7 @@ extension Checkpoint {
 
   private static func kind(of tensor: Tensor) -> String {
     if tensor.isMeta { return "meta tensor" }
-    return (tensor.quantization == nil ? "" : "quantized ") + tensor.elementType.name + " tensor"
+    return (tensor.quantization == nil ? "" : "quantized ") + tensor.dtype.name + " tensor"
   }
 
   /// Everything that lies neither in the state dict nor around it.
@@ -140,7 +140,7 @@ extension Checkpoint {
       first[view] = key
       kept.append((key, tensor))
       let reach = zip(tensor.shape, tensor.strides).reduce(1) { $0 + ($1.0 - 1) * $1.1 }
-      let width = tensor.elementType.byteCount
+      let width = tensor.dtype.byteCount
       spans[storage, default: []].append(
         (tensor.offset * width, (tensor.offset + reach) * width, key))
     }

@@ -96,7 +96,7 @@ enum OptimizerState {
   static func tensor(_ variable: Variable) throws -> PlainValue {
     .tensor(
       try Tensor(
-        storage: variable.memory.storage, elementType: variable.scalarType.elementType,
+        storage: variable.memory.storage, dtype: variable.scalarType.dtype,
         shape: variable.shape))
   }
 }

@@ -1,5 +1,5 @@
 /// What a tensor's elements are; the names are those of `torch.dtype`.
-public enum ElementType: String, Sendable, Hashable, CaseIterable {
+public enum DType: String, Sendable, Hashable, CaseIterable {
   case float64, float32, float16, bfloat16
   case float8E4M3FN = "float8_e4m3fn"
   case float8E5M2 = "float8_e5m2"
