@@ -133,6 +133,7 @@ let package = Package(
       path: "Tests/CkptTestSupport", swiftSettings: settings),
     test("CkptPlatform"),
     test("CkptBytes"),
+    test("CkptText", "Yams"),
     test("CkptPickle"),
     test("CkptZip"),
     test("CkptTensors"),

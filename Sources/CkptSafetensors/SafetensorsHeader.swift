@@ -69,7 +69,9 @@ package struct SafetensorsHeader: Sendable {
     }
     dataOffset = 8 + Int(count)
     do throws(any Error) {
-      var reader = JSONReader(file, 8..<dataOffset)
+      var reader = JSONReader(
+        .region(FileRegion(file: file, offset: 8, byteCount: dataOffset - 8, name: "the header")),
+        at: 8)
       (entries, metadata) = try Self.read(&reader, file.path)
     } catch let failure as JSONReader.Failure {
       throw SafetensorsError.badJSON(

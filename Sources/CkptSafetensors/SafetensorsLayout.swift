@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptBytes
 internal import CkptPlatform
 
@@ -47,16 +48,16 @@ package struct SafetensorsLayout: Sendable {
       if left.type != right.type { return left.type > right.type }
       return left.key.utf8.lexicographicallyPrecedes(right.key.utf8)
     }
-    var json: [UInt8] = [UInt8(ascii: "{")]
+    var writer = JSONWriter(.compact)
+    writer.beginObject()
     if !metadata.isEmpty {
-      json += Array("\"__metadata__\":{".utf8)
-      for (number, entry) in metadata.enumerated() {
-        if number > 0 { json.append(UInt8(ascii: ",")) }
-        JSONText.append(entry.key, to: &json)
-        json.append(UInt8(ascii: ":"))
-        JSONText.append(entry.value, to: &json)
+      writer.name("__metadata__")
+      writer.beginObject()
+      for entry in metadata {
+        writer.name(entry.key)
+        writer.string(entry.value)
       }
-      json.append(UInt8(ascii: "}"))
+      writer.end()
     }
     var position = 0
     var starts: [Int] = []
@@ -71,16 +72,22 @@ package struct SafetensorsLayout: Sendable {
       guard !overflow, end < 1 << 61 else {
         throw SafetensorsError.unwritable("the tensors are too large for one file", hint: nil)
       }
-      if json.count > 1 { json.append(UInt8(ascii: ",")) }
-      JSONText.append(item.key, to: &json)
-      let shape = item.shape.map(String.init).joined(separator: ",")
-      json += Array(
-        ":{\"dtype\":\"\(item.type.rawValue)\",\"shape\":[\(shape)],\"data_offsets\":[\(position),\(end)]}"
-          .utf8)
+      writer.name(item.key)
+      writer.beginObject()
+      writer.name("dtype")
+      writer.string(item.type.rawValue)
+      for (name, numbers) in [("shape", item.shape), ("data_offsets", [position, end])] {
+        writer.name(name)
+        writer.beginArray(ofNumbers: true)
+        for number in numbers { writer.integer(number) }
+        writer.end()
+      }
+      writer.end()
       starts.append(position)
       position = end
     }
-    json.append(UInt8(ascii: "}"))
+    writer.end()
+    var json = writer.bytes
     json += [UInt8](repeating: UInt8(ascii: " "), count: (8 - json.count % 8) % 8)
     guard json.count <= SafetensorsHeader.byteLimit else {
       throw SafetensorsError.unwritable(
@@ -91,48 +98,5 @@ package struct SafetensorsLayout: Sendable {
     let dataOffset = header.count
     slots = zip(order, starts).map { Slot(item: $0, offset: dataOffset + $1) }
     byteCount = dataOffset + position
-  }
-}
-
-/// Text as it stands in JSON.
-enum JSONText {
-  /// Appends a string in quotes, escaped as serde_json does it: no more than must be.
-  static func append(_ text: String, to json: inout [UInt8]) {
-    json.append(UInt8(ascii: "\""))
-    for byte in text.utf8 {
-      if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
-        json += [UInt8(ascii: "\\"), byte]
-      } else if byte < 0x20 {
-        json += short[byte] ?? Array("\\u00".utf8) + hex(UInt16(byte), digits: 2)
-      } else {
-        json.append(byte)
-      }
-    }
-    json.append(UInt8(ascii: "\""))
-  }
-
-  /// Appends a string in quotes as Python's `json.dumps` does it: everything beyond ASCII escaped.
-  static func appendASCII(_ text: String, to json: inout [UInt8]) {
-    json.append(UInt8(ascii: "\""))
-    for unit in text.utf16 {
-      switch unit {
-      case 0x22, 0x5C: json += [UInt8(ascii: "\\"), UInt8(truncatingIfNeeded: unit)]
-      case 0x20..<0x7F: json.append(UInt8(truncatingIfNeeded: unit))
-      default:
-        let escaped = unit < 0x20 ? short[UInt8(truncatingIfNeeded: unit)] : nil
-        json += escaped ?? Array("\\u".utf8) + hex(unit, digits: 4)
-      }
-    }
-    json.append(UInt8(ascii: "\""))
-  }
-
-  private static let short: [UInt8: [UInt8]] = [
-    8: Array("\\b".utf8), 9: Array("\\t".utf8), 10: Array("\\n".utf8), 12: Array("\\f".utf8),
-    13: Array("\\r".utf8),
-  ]
-
-  private static func hex(_ value: UInt16, digits: Int) -> [UInt8] {
-    let text = Array(String(value, radix: 16).utf8)
-    return [UInt8](repeating: UInt8(ascii: "0"), count: digits - text.count) + text
   }
 }

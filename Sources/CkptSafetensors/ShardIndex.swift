@@ -1,3 +1,4 @@
+internal import CkptBytes
 internal import CkptText
 package import CkptPlatform
 
@@ -33,7 +34,8 @@ package struct ShardIndex: Sendable {
     var files: [(key: String, file: String)]?
     var metadata: [(key: String, value: String)]?
     do throws(any Error) {
-      var reader = JSONReader(file, 0..<file.size)
+      var reader = JSONReader(
+        .region(FileRegion(file: file, offset: 0, byteCount: file.size, name: "the index")))
       try reader.object { reader, key in
         switch key {
         case "weight_map":
@@ -111,28 +113,25 @@ package struct ShardIndex: Sendable {
     files: [(key: String, file: String)], totalByteCount: Int,
     metadata: [(key: String, value: String)] = []
   ) -> [UInt8] {
-    func object(_ entries: [(key: String, json: [UInt8])]) -> [UInt8] {
-      let sorted = entries.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
-      guard !sorted.isEmpty else { return Array("{}".utf8) }
-      var json: [UInt8] = [UInt8(ascii: "{")]
-      for (number, entry) in sorted.enumerated() {
-        json += Array((number > 0 ? ",\n    " : "\n    ").utf8)
-        JSONText.appendASCII(entry.key, to: &json)
-        json += Array(": ".utf8)
-        json += entry.json
+    var writer = JSONWriter(.python)
+    func object(_ name: String, _ entries: [(key: String, value: JSONValue)]) {
+      writer.name(name)
+      writer.beginObject()
+      for (key, value) in entries.sorted(by: {
+        $0.key.utf8.lexicographicallyPrecedes($1.key.utf8)
+      }) {
+        writer.name(key)
+        writer.value(value)
       }
-      return json + Array("\n  }".utf8)
+      writer.end()
     }
-    func text(_ value: String) -> [UInt8] {
-      var json: [UInt8] = []
-      JSONText.appendASCII(value, to: &json)
-      return json
+    let notes = metadata.filter { $0.key != "total_size" }.map {
+      ($0.key, JSONValue.string($0.value))
     }
-    let notes =
-      [("total_size", Array("\(totalByteCount)".utf8))]
-      + metadata.filter { $0.key != "total_size" }.map { ($0.key, text($0.value)) }
-    return Array("{\n  \"metadata\": ".utf8) + object(notes)
-      + Array(",\n  \"weight_map\": ".utf8) + object(files.map { ($0.key, text($0.file)) })
-      + Array("\n}\n".utf8)
+    writer.beginObject()
+    object("metadata", [("total_size", .number("\(totalByteCount)"))] + notes)
+    object("weight_map", files.map { ($0.key, .string($0.file)) })
+    writer.end()
+    return writer.bytes + [UInt8(ascii: "\n")]
   }
 }

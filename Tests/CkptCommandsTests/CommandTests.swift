@@ -1,3 +1,4 @@
+import CkptText
 import CkptCommands
 import Foundation
 import StateDictKit

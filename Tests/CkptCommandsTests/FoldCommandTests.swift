@@ -1,3 +1,4 @@
+import CkptText
 import CkptCommands
 import StateDictKit
 import CkptTestSupport

@@ -1,3 +1,4 @@
+import CkptText
 import CkptPickle
 import CkptTestSupport
 import Testing

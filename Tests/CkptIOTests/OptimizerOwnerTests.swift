@@ -1,3 +1,4 @@
+import CkptText
 import CkptPatterns
 import CkptIO
 import CkptStateDicts

@@ -1,3 +1,4 @@
+import CkptText
 import CkptBytes
 import CkptIO
 import Foundation
@@ -105,7 +106,7 @@ struct PickledArrayTests {
     #expect(stateDict["flags"]?.dtype == .bool)
     #expect(try checkpoint.value(at: "flags").type == "numpy.ndarray")
     #expect(
-      try checkpoint.value(at: "flags").value.text(indent: nil)
+      try checkpoint.value(at: "flags").value.text(.oneLine)
         == #"{"dtype": "bool", "shape": [3], "values": [true, false, true]}"#)
   }
 

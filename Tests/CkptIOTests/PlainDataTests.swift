@@ -1,3 +1,4 @@
+import CkptText
 import CkptIO
 import CkptPickle
 import StateDictKit
@@ -21,7 +22,7 @@ struct PlainDataTests {
     let path = folder.file("plain.pt")
     try checkpoint.write(to: path, replacingExisting: true)
     let written = try Checkpoint(contentsOf: path).value(at: "x")
-    return (written.type, written.value.text(indent: nil))
+    return (written.type, written.value.text(.oneLine))
   }
 
   // As str() of CPython 3.11's pathlib gives them.
@@ -43,7 +44,7 @@ struct PlainDataTests {
       graph.addCall(module, path.0, path.1.map { graph.addString($0) })
     }
     #expect(found.type == "str")
-    #expect(found.text == JSONValue.string(path.2).text(indent: nil))
+    #expect(found.text == JSONValue.string(path.2).text(.oneLine))
   }
 
   @Test("numpy's numbers keep their values, in both byte orders")

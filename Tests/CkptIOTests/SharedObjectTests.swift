@@ -1,3 +1,4 @@
+import CkptText
 import CkptPickle
 import StateDictKit
 import CkptTestSupport

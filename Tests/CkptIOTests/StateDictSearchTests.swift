@@ -1,3 +1,4 @@
+import CkptText
 import CkptIO
 import CkptStateDicts
 import CkptTensors

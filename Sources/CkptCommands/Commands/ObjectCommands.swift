@@ -1,3 +1,4 @@
+internal import CkptText
 internal import ArgumentParser
 internal import StateDictKit
 
@@ -20,7 +21,9 @@ struct GetCommand: ParsableCommand {
       .init("at", .string(at)), .init("file", .string(file)), .init("type", .string(type)),
       .init("value", value),
     ])
-    print(document.text(nonFiniteAsText: true))
+    var style = JSONWriter.Style.readable
+    style.nonFiniteAsText = true
+    print(document.text(style))
   }
 }
 

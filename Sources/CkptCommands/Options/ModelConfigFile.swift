@@ -1,3 +1,4 @@
+internal import CkptText
 internal import Foundation
 internal import ModelZoo
 internal import StateDictKit

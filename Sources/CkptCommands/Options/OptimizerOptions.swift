@@ -1,3 +1,4 @@
+internal import CkptText
 internal import ArgumentParser
 internal import Foundation
 internal import StateDictKit
@@ -74,10 +75,16 @@ struct OptimizerOptions: ParsableArguments {
       let isText = !bytes.contains { $0 < 32 && ![9, 10, 13].contains($0) }
       if isText, let text = String(validating: bytes, as: UTF8.self), text.first != "{" {
         if text.first == "[" {
-          guard let names = try? JSONDecoder().decode([String].self, from: Data(bytes)) else {
+          guard case .array(let items)? = try? JSONValue(parsing: text) else {
             throw InputError(description: "is no JSON list of names (\(path))")
           }
-          return .names(names)
+          return .names(
+            try items.map { item in
+              guard case .string(let name) = item else {
+                throw InputError(description: "is no JSON list of names (\(path))")
+              }
+              return name
+            })
         }
         return .names(text.split(whereSeparator: \.isNewline).map(String.init))
       }

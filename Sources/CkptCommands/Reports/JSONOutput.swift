@@ -1,16 +1,20 @@
+internal import CkptText
 internal import Foundation
 
-private func makeEncoder() -> JSONEncoder {
-  let encoder = JSONEncoder()
-  encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-  encoder.nonConformingFloatEncodingStrategy = .convertToString(
-    positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-  return encoder
+extension JSONValue {
+  /// What an encodable value is in JSON, the members of objects sorted by name; NaN and infinities are strings.
+  init(encoding value: some Encodable) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+    try self.init(parsing: String(decoding: encoder.encode(value), as: UTF8.self))
+  }
 }
 
 /// One JSON document on stdout.
 func printJSON(_ value: some Encodable) throws {
-  print(String(decoding: try makeEncoder().encode(value), as: UTF8.self))
+  print(try JSONValue(encoding: value).text(.report))
 }
 
 /// One JSON document on stdout, of work that is done: what cannot be printed is no failure of it any more.
@@ -31,35 +35,34 @@ func showJSON(_ value: some Encodable) {
 func printJSON<Row: Encodable>(
   _ value: some Encodable, listing key: String, _ rows: some Sequence<Row>
 ) throws {
-  let encoder = makeEncoder()
-  let document = String(decoding: try encoder.encode(value), as: UTF8.self)
-  // Line breaks within strings are escaped, so that this is the key and nothing else.
-  guard let start = document.range(of: "\n  \"\(key)\" : ["),
-    let end = document.range(of: "]", range: start.upperBound..<document.endIndex)
-  else { return print(document) }
-  print(document[..<start.upperBound], terminator: "")
-  var isFirst = true
-  func show(_ part: [some Encodable]) throws {
-    guard !part.isEmpty else { return }
-    // The part without its brackets, two columns further in.
-    let text = try encoder.encode(part).dropFirst().dropLast(2)
-    var bytes: [UInt8] = isFirst ? [] : [UInt8(ascii: ",")]
-    bytes.reserveCapacity(text.count * 2)
-    for byte in text {
-      bytes.append(byte)
-      if byte == UInt8(ascii: "\n") { bytes += [UInt8(ascii: " "), UInt8(ascii: " ")] }
-    }
-    print(String(decoding: bytes, as: UTF8.self), terminator: "")
-    isFirst = false
+  guard case .object(let members) = try JSONValue(encoding: value) else {
+    return try printJSON(value)
   }
-  var part: [Row] = []
-  for row in rows {
-    part.append(row)
-    if part.count == 500 {
-      try show(part)
-      part.removeAll(keepingCapacity: true)
-    }
+  var writer = JSONWriter(.report)
+  func write(_ part: [Row]) throws {
+    guard case .array(let items) = try JSONValue(encoding: part) else { return }
+    for item in items { writer.value(item) }
+    print(String(decoding: writer.takeBytes(), as: UTF8.self), terminator: "")
   }
-  try show(part)
-  print("\n  " + document[end.lowerBound...])
+  writer.beginObject()
+  for member in members {
+    writer.name(member.name)
+    guard member.name == key else {
+      writer.value(member.value)
+      continue
+    }
+    writer.beginArray()
+    var part: [Row] = []
+    for row in rows {
+      part.append(row)
+      if part.count == 500 {
+        try write(part)
+        part.removeAll(keepingCapacity: true)
+      }
+    }
+    try write(part)
+    writer.end()
+  }
+  writer.end()
+  print(String(decoding: writer.bytes, as: UTF8.self))
 }

@@ -1,4 +1,4 @@
-internal import CkptText
+package import CkptText
 internal import CkptBytes
 internal import CkptPickle
 internal import CkptPlatform

@@ -1,3 +1,4 @@
+package import CkptText
 internal import CkptPickle
 internal import CkptBytes
 internal import CkptPlatform

@@ -1,3 +1,4 @@
+import CkptText
 import StateDictKit
 import CkptTestSupport
 import Testing

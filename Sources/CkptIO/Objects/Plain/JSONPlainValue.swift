@@ -1,3 +1,4 @@
+package import CkptText
 internal import CkptBytes
 internal import CkptPlatform
 package import CkptStateDicts

@@ -1,0 +1,38 @@
+import CkptText
+import Foundation
+import Testing
+
+@Suite("Texts")
+struct TextTests {
+  @Test func `Texts are the same byte for byte or not at all`() {
+    let (one, two) = ("caf\u{e9}", "cafe\u{301}")
+    #expect(one == two)
+    #expect(!one.isExactly(two))
+    #expect(one.isExactly(one[...]))
+    #expect(!"a".isExactly("ab"))
+    #expect(Set([ExactText(one), ExactText(two), ExactText(one)]).count == 2)
+  }
+
+  @Test func `What people are shown stands on one line, without control characters`() {
+    #expect(Text.printable("a\nb\tc\rd\u{1b}[2J\u{9b}é") == "a\\nb\\tc\\rd\\x1b[2J\\x9bé")
+    #expect(Text.printable(String(repeating: "x", count: 401)).count == 401)
+    #expect(Text.quoted("a") == "\"a\"")
+  }
+
+  @Test func `A shell takes a line apart into the words that were quoted`() throws {
+    let words = [
+      "plain-_./=:,+@%", "", "two words", "it's", "'", "$HOME `id` \"q\" \\", "é", "a\nb", "*",
+    ]
+    let process = Process()
+    process.executableURL = URL(filePath: "/bin/sh")
+    process.arguments = ["-c", "printf '%s\\0' " + Shell.line(words)]
+    let pipe = Pipe()
+    process.standardOutput = pipe
+    try process.run()
+    let data = pipe.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    let found = data.split(separator: 0, omittingEmptySubsequences: false).dropLast()
+    #expect(found.map { String(decoding: $0, as: UTF8.self) } == words)
+    #expect(Shell.quoted("model.pt") == "model.pt")
+  }
+}
