@@ -1,3 +1,4 @@
+internal import CkptText
 internal import Foundation
 internal import CkptPlatform
 internal import CkptStateDicts
@@ -10,9 +11,6 @@ public struct RecipeBook: Sendable {
   /// The file's text.
   public let text: String
 
-  /// A file larger than this is refused.
-  private static let sizeLimit = 4 << 20
-
   /// Reads recipes from YAML.
   ///
   /// - Parameters:
@@ -22,12 +20,7 @@ public struct RecipeBook: Sendable {
   public init(yaml text: String, file: String) throws {
     self.text = text
     let parser = RecipeParser(file: file)
-    let root: Node?
-    do {
-      root = try Yams.compose(yaml: text)
-    } catch let error as YamlError {
-      throw RecipeError.malformed(file: file, line: error.line, error.problem)
-    }
+    let root = try Self.located(file) { try BoundedYAML.root(of: text, .book) }
     guard let mapping = root?.mapping else {
       throw RecipeError.malformed(file: file, line: nil, "is no mapping of recipes")
     }
@@ -46,15 +39,17 @@ public struct RecipeBook: Sendable {
   /// - Throws: `FileError`; `RecipeError.malformed` with the line.
   public init(contentsOf path: String) throws {
     let file = try File(readingFrom: path)
-    guard file.size <= Self.sizeLimit else {
-      throw RecipeError.malformed(
-        file: path, line: nil, "a file of recipes has at most \(Self.sizeLimit >> 20) MB")
+    try self.init(
+      yaml: Self.located(path) { try BoundedYAML.text(of: file, .book) }, file: path)
+  }
+
+  /// Lets a failure of the reader name the file.
+  private static func located<T>(_ file: String, _ body: () throws -> T) throws -> T {
+    do {
+      return try body()
+    } catch let failure as BoundedYAML.Failure {
+      throw RecipeError.malformed(file: file, line: failure.line, failure.problem)
     }
-    let bytes = try file.bytes(at: 0, count: file.size)
-    guard let text = String(validating: bytes, as: UTF8.self) else {
-      throw RecipeError.malformed(file: path, line: nil, "is no text")
-    }
-    try self.init(yaml: text, file: path)
   }
 
   /// The recipes that come with the library.
@@ -95,40 +90,12 @@ public struct RecipeBook: Sendable {
   /// - Throws: `FileError`; `RecipeError.malformed`.
   public static func keyMap(path: String) throws -> [String: String] {
     let file = try File(readingFrom: path)
-    guard file.size <= 64 << 20 else {
-      throw RecipeError.malformed(file: path, line: nil, "a map of names has at most 64 MB")
-    }
-    let text = String(decoding: try file.bytes(at: 0, count: file.size), as: UTF8.self)
-    do {
-      // JSON is YAML, as far as such a mapping goes.
-      guard let node = try Yams.compose(yaml: text) else {
+    return try located(path) {
+      guard let node = try BoundedYAML.root(of: BoundedYAML.text(of: file, .map), .map) else {
         throw RecipeError.malformed(
           file: path, line: nil, "is no mapping of old keys to new ones")
       }
       return try RecipeParser(file: path).keyMap(node)
-    } catch let error as YamlError {
-      throw RecipeError.malformed(
-        file: path, line: error.line, "is neither YAML nor JSON: \(error.problem)")
-    }
-  }
-}
-
-extension YamlError {
-  /// The line, counted from 1.
-  fileprivate var line: Int? {
-    switch self {
-    case .scanner(_, _, let mark, _), .parser(_, _, let mark, _), .composer(_, _, let mark, _):
-      mark.line
-    default: nil
-    }
-  }
-
-  fileprivate var problem: String {
-    switch self {
-    case .scanner(_, let problem, _, _), .parser(_, let problem, _, _),
-      .composer(_, let problem, _, _):
-      problem
-    default: "is no YAML"
     }
   }
 }

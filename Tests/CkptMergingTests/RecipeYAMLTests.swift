@@ -86,8 +86,13 @@ struct RecipeYAMLTests {
       ("a: &a {t: 1}\nb: &b {t: 2}\nparameters: {<<: [*a, *b]}", "both have t"),
       (
         "a0: &a0 {weight: 1}\n"
+          + (1..<40).map { "a\($0): &a\($0) {<<: *a\($0 - 1)}" }
+          .joined(separator: "\n") + "\nparameters: {<<: *a39}", "too many"
+      ),
+      (
+        "a0: &a0 {weight: 1}\n"
           + (1..<200).map { "a\($0): &a\($0) {<<: [*a\($0 - 1), *a\($0 - 1)]}" }
-          .joined(separator: "\n") + "\nparameters: {<<: *a199}", "too many"
+          .joined(separator: "\n") + "\nparameters: {<<: *a199}", "nests deeper"
       ),
     ])
   func refused(yaml: String, says: String) throws {

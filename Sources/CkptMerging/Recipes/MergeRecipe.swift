@@ -1,3 +1,4 @@
+internal import CkptText
 internal import Foundation
 internal import CkptPlatform
 public import CkptStateDicts
@@ -44,13 +45,11 @@ public struct MergeRecipe: Sendable {
   /// - Throws: `FileError`; `MergeError.badRecipe`, naming the place.
   public init(contentsOf path: String) throws {
     let file = try File(readingFrom: path)
-    guard file.size <= RecipeReader.largestSize else {
-      throw MergeError.badRecipe(
-        file: path, path: "", problem: "is too large for a recipe", hint: nil)
-    }
-    let bytes = try file.bytes(at: 0, count: file.size)
-    guard let text = String(validating: bytes, as: UTF8.self) else {
-      throw MergeError.badRecipe(file: path, path: "", problem: "is not UTF-8", hint: nil)
+    let text: String
+    do {
+      text = try BoundedYAML.text(of: file, .document)
+    } catch let failure as BoundedYAML.Failure {
+      throw MergeError.badRecipe(file: path, path: "", problem: failure.problem, hint: nil)
     }
     try self.init(yaml: text, file: path)
   }

@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptPlatform
 internal import CkptPatterns
 internal import Foundation
@@ -13,10 +14,6 @@ struct RecipeReader {
   /// Keys at the root that only hold anchors.
   private var anchorHolders: Set<String> = []
 
-  static let largestSize = 256 << 10
-  /// The parser recurses, so what nests deeper is not given to it.
-  private static let deepestNesting = 64
-
   init(file: String) { self.file = file }
 
   func bad(_ path: String, _ problem: String, hint: Remedy? = nil) -> MergeError {
@@ -24,13 +21,11 @@ struct RecipeReader {
   }
 
   mutating func root(of yaml: String) throws -> Node.Mapping {
-    try checkNesting(of: yaml)
     let node: Node?
     do {
-      node = try Yams.compose(yaml: yaml)
+      node = try BoundedYAML.root(of: yaml, .document)
     } catch {
-      let text = "\(error)".split(separator: "\n").first.map(String.init) ?? "cannot be read"
-      throw bad("", "is not YAML: \(text)")
+      throw bad("", error.problem + (error.line.map { " (line \($0))" } ?? ""))
     }
     guard let root = node, let written = root.mapping, let mapping = try mapping(root, at: "")
     else { throw bad("", "is no mapping") }
@@ -45,26 +40,6 @@ struct RecipeReader {
       return try RecipeYAML.flattened(mapping)
     } catch {
       throw bad(path, error.text)
-    }
-  }
-
-  /// Refuses what nests too deeply, judged by brackets and by dashes in a row.
-  private func checkNesting(of yaml: String) throws {
-    var depth = 0
-    var dashes = 0
-    var anchors = 0
-    for byte in yaml.utf8 {
-      switch byte {
-      case UInt8(ascii: "["), UInt8(ascii: "{"): depth += 1
-      case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
-      case UInt8(ascii: "*"), UInt8(ascii: "&"): anchors += 1
-      case UInt8(ascii: "-"), UInt8(ascii: "?"), UInt8(ascii: ":"): dashes += 1
-      case UInt8(ascii: "\n"): dashes = 0
-      default: break
-      }
-      guard depth <= Self.deepestNesting, dashes <= 4 * Self.deepestNesting, anchors <= 1000 else {
-        throw bad("", "nests too deeply for a recipe")
-      }
     }
   }
 

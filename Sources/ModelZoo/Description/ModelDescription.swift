@@ -133,15 +133,12 @@ public struct ModelDescription: ModelFamily {
   /// - Throws: `FileError` if the file cannot be read; `DescriptionError`, with the line, if it is no description.
   public init(contentsOf path: String) throws {
     let file = try File(readingFrom: path)
-    guard file.size <= PlainYAML.largestSize else {
+    let text: String
+    do {
+      text = try BoundedYAML.text(of: file, .document)
+    } catch let failure as BoundedYAML.Failure {
       throw DescriptionError.malformed(
-        .init(file: path, line: nil),
-        problem: "a description has at most \(PlainYAML.largestSize >> 10) KB", hint: nil)
-    }
-    let bytes = try file.bytes(at: 0, count: file.size)
-    guard let text = String(validating: bytes, as: UTF8.self) else {
-      throw DescriptionError.malformed(
-        .init(file: path, line: nil), problem: "is no text", hint: nil)
+        .init(file: path, line: nil), problem: failure.problem, hint: nil)
     }
     try self.init(yaml: text, name: path)
   }

@@ -1,3 +1,4 @@
+internal import CkptText
 internal import Foundation
 internal import CkptPlatform
 internal import CkptStateDicts
@@ -5,8 +6,8 @@ internal import Yams
 
 /// A node of the subset of YAML in which models are described: mappings, lists and words, each with its line.
 ///
-/// Anchors, aliases and tags are refused: they are not needed, and can make a small file huge. The depth of nesting is
-/// bounded before the text is parsed, since the parser recurses.
+/// Anchors, aliases and tags are refused, and quotation marks and comments that could hide them or brackets: they are not
+/// needed. ``BoundedYAML`` has the bounds that all texts in YAML share.
 struct PlainYAML: Sendable {
   /// The content of a node.
   enum Content: Sendable {
@@ -25,8 +26,6 @@ struct PlainYAML: Sendable {
   let content: Content
   let line: Int
 
-  /// The largest size of a description in bytes.
-  static let largestSize = 256 << 10
   /// The largest depth of nested brackets, and the largest indentation in columns.
   static let deepest = (brackets: 16, columns: 120)
 
@@ -37,28 +36,20 @@ struct PlainYAML: Sendable {
     func bad(_ problem: String, _ line: Int?, hint: Remedy? = nil) -> DescriptionError {
       .malformed(.init(file: file, line: line), problem: problem, hint: hint)
     }
-    guard text.utf8.count <= Self.largestSize else {
-      throw bad("a description has at most \(Self.largestSize >> 10) KB", nil)
+    guard text.utf8.count <= BoundedYAML.Size.document.rawValue else {
+      throw bad("a description has at most \(BoundedYAML.Size.document.text)", nil)
     }
     if let (line, problem, hint) = PlainYAMLScanner.findFault(in: Array(text.utf8)) {
       throw bad(problem, line, hint: hint)
     }
     do {
-      guard let node = try Yams.compose(yaml: text) else {
+      guard let node = try BoundedYAML.root(of: text, .document) else {
         (content, line) = (.mapping([]), 1)
         return
       }
       self = try Self.convert(node, file: file)
-    } catch let error as YamlError {
-      switch error {
-      case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
-        .composer(_, let problem, let mark, _):
-        throw bad("is not YAML: \(problem)", mark.line)
-      case .duplicatedKeysInMapping(let keys, let context):
-        let names = Set(keys).sorted().joined(separator: ", ")
-        throw bad("a key stands here twice: \(names)", context.mark.line)
-      default: throw bad("is not YAML", nil)
-      }
+    } catch let failure as BoundedYAML.Failure {
+      throw bad(failure.problem, failure.line)
     }
   }
 
