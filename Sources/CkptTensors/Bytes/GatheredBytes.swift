@@ -113,6 +113,37 @@ private final class GatheringReader: ByteReader {
     let step: Int
   }
 
+  /// An element of a box, and where it is, in elements.
+  private struct Place {
+    private let dimensions: [Dimension]
+    private var index: [Int]
+    /// Where in the storage.
+    private(set) var source: Int
+    /// Where in the box.
+    private(set) var target: Int
+
+    /// The first element of `dimensions`, which is at `source` and `target`.
+    init(_ dimensions: some Sequence<Dimension>, source: Int, target: Int) {
+      self.dimensions = Array(dimensions)
+      index = [Int](repeating: 0, count: self.dimensions.count)
+      (self.source, self.target) = (source, target)
+    }
+
+    /// Goes on to the next element, the first dimension's index first; false behind the last.
+    mutating func advance() -> Bool {
+      for (number, dimension) in dimensions.enumerated() {
+        index[number] += 1
+        source += dimension.stride
+        target += dimension.step
+        if index[number] < dimension.size { return true }
+        source -= dimension.stride * dimension.size
+        target -= dimension.step * dimension.size
+        index[number] = 0
+      }
+      return false
+    }
+  }
+
   private func fillBox(around position: Int) throws {
     let (shape, strides, split) = (layout.shape, layout.strides, layout.splitDimension)
     let element = position / layout.width
@@ -156,23 +187,8 @@ private final class GatheringReader: ByteReader {
     }
     let inner = Array(real[..<dense])
     let outer = Array(real[dense...])
-    var index = [Int](repeating: 0, count: outer.count)
-    var (source, target) = (start, 0)
-    outside: while true {
-      try gatherRun(source, reach, target, inner)
-      var dimension = 0
-      while true {
-        guard dimension < outer.count else { break outside }
-        index[dimension] += 1
-        source += outer[dimension].stride
-        target += outer[dimension].step
-        if index[dimension] < outer[dimension].size { break }
-        source -= outer[dimension].stride * outer[dimension].size
-        target -= outer[dimension].step * outer[dimension].size
-        index[dimension] = 0
-        dimension += 1
-      }
-    }
+    var place = Place(outer, source: start, target: 0)
+    repeat { try gatherRun(place.source, reach, place.target, inner) } while place.advance()
     for dimension in repeated { repeatElements(dimension, of: dimensions) }
   }
 
@@ -183,14 +199,13 @@ private final class GatheringReader: ByteReader {
     let width = layout.width
     let perPiece = span.count / width
     var piece = 0..<0
-    var index = [Int](repeating: 0, count: dimensions.count)
-    var (source, position) = (0, target)
     let innermost = dimensions.first ?? Dimension(size: 1, stride: 1, step: 1)
-    outside: while true {
+    var place = Place(dimensions.dropFirst(), source: 0, target: target)
+    repeat {
       // The innermost dimension, as far as the piece reaches at a time.
       var done = 0
       while done < innermost.size {
-        let at = source + done * innermost.stride
+        let at = place.source + done * innermost.stride
         if at >= piece.upperBound || at < piece.lowerBound {
           piece = at..<min(at + perPiece, reach)
           try fetch(
@@ -201,22 +216,10 @@ private final class GatheringReader: ByteReader {
           innermost.size - done, (piece.upperBound - 1 - at) / innermost.stride + 1)
         copy(
           count, from: at - piece.lowerBound, innermost.stride,
-          to: position + done * innermost.step, innermost.step)
+          to: place.target + done * innermost.step, innermost.step)
         done += count
       }
-      var dimension = 1
-      while true {
-        guard dimension < dimensions.count else { break outside }
-        index[dimension] += 1
-        source += dimensions[dimension].stride
-        position += dimensions[dimension].step
-        if index[dimension] < dimensions[dimension].size { break }
-        source -= dimensions[dimension].stride * dimensions[dimension].size
-        position -= dimensions[dimension].step * dimensions[dimension].size
-        index[dimension] = 0
-        dimension += 1
-      }
-    }
+    } while place.advance()
   }
 
   private func copy(_ count: Int, from: Int, _ stride: Int, to: Int, _ step: Int) {

@@ -79,13 +79,23 @@ struct ConvolutionGeometry {
     }
   }
 
-  /// Writes the patches of one group of an image as a matrix with a row for each weight and a column for each output
-  /// pixel: im2col.
-  func patches<T: Scalar>(_ image: UnsafePointer<T>, into matrix: UnsafeMutablePointer<T>) {
-    var row = matrix
+  /// A row of output pixels as one weight of a kernel sees it.
+  private struct PatchRow {
+    /// Where it begins in the matrix of patches.
+    let offset: Int
+    /// Where its first pixel would lie in the group's image, which may be left of the image; nil above and below it.
+    let imageOffset: Int?
+    /// Its pixels that lie in the image.
+    let inside: Range<Int>
+  }
+
+  /// Goes over the rows of the matrix that has a row for each weight of a group and a column for each output pixel, and
+  /// over the rows of output pixels in each.
+  @inline(__always)
+  private func forEachPatchRow(_ body: (PatchRow) -> Void) {
+    var row = 0
     let (outputHeight, outputWidth) = (outputHeight, outputWidth)
     for channel in 0..<groupChannels {
-      let plane = image + channel * inputArea
       for ky in 0..<kernel.0 {
         for kx in 0..<kernel.1 {
           let left = kx * dilation.1 - padding.1
@@ -93,20 +103,13 @@ struct ConvolutionGeometry {
           let last = Swift.max(
             first, left >= width ? 0 : Swift.min(outputWidth, (width - 1 - left) / stride.1 + 1))
           for y in 0..<outputHeight {
-            let to = row + y * outputWidth
             let line = y * stride.0 + ky * dilation.0 - padding.0
-            if line < 0 || line >= height {
-              to.update(repeating: 0, count: outputWidth)
-              continue
-            }
-            let from = plane + line * width + left
-            for x in 0..<first { to[x] = 0 }
-            if stride.1 == 1 {
-              (to + first).update(from: from + first, count: last - first)
-            } else {
-              for x in first..<last { to[x] = from[x * stride.1] }
-            }
-            for x in last..<outputWidth { to[x] = 0 }
+            body(
+              PatchRow(
+                offset: row + y * outputWidth,
+                imageOffset: line < 0 || line >= height
+                  ? nil : channel * inputArea + line * width + left,
+                inside: first..<last))
           }
           row += outputArea
         }
@@ -114,31 +117,37 @@ struct ConvolutionGeometry {
     }
   }
 
+  /// Writes the patches of one group of an image as a matrix with a row for each weight and a column for each output
+  /// pixel: im2col.
+  func patches<T: Scalar>(_ image: UnsafePointer<T>, into matrix: UnsafeMutablePointer<T>) {
+    let (outputWidth, step) = (outputWidth, stride.1)
+    forEachPatchRow { row in
+      let to = matrix + row.offset
+      guard let imageOffset = row.imageOffset else {
+        return to.update(repeating: 0, count: outputWidth)
+      }
+      let from = image + imageOffset
+      for x in 0..<row.inside.lowerBound { to[x] = 0 }
+      if step == 1 {
+        (to + row.inside.lowerBound).update(
+          from: from + row.inside.lowerBound, count: row.inside.count)
+      } else {
+        for x in row.inside { to[x] = from[x * step] }
+      }
+      for x in row.inside.upperBound..<outputWidth { to[x] = 0 }
+    }
+  }
+
   /// Adds a matrix of patches' gradients to the gradients of the image: col2im.
   func addPatches<T: Scalar>(_ matrix: UnsafePointer<T>, to image: UnsafeMutablePointer<T>) {
-    var row = matrix
-    let (outputHeight, outputWidth) = (outputHeight, outputWidth)
-    for channel in 0..<groupChannels {
-      let plane = image + channel * inputArea
-      for ky in 0..<kernel.0 {
-        for kx in 0..<kernel.1 {
-          let left = kx * dilation.1 - padding.1
-          let first = Swift.min(outputWidth, left >= 0 ? 0 : (-left + stride.1 - 1) / stride.1)
-          let last = Swift.max(
-            first, left >= width ? 0 : Swift.min(outputWidth, (width - 1 - left) / stride.1 + 1))
-          for y in 0..<outputHeight {
-            let line = y * stride.0 + ky * dilation.0 - padding.0
-            if line < 0 || line >= height { continue }
-            let from = row + y * outputWidth
-            let to = plane + line * width + left
-            if stride.1 == 1 {
-              for x in first..<last { to[x] += from[x] }
-            } else {
-              for x in first..<last { to[x * stride.1] += from[x] }
-            }
-          }
-          row += outputArea
-        }
+    let step = stride.1
+    forEachPatchRow { row in
+      guard let imageOffset = row.imageOffset else { return }
+      let (from, to) = (matrix + row.offset, image + imageOffset)
+      if step == 1 {
+        for x in row.inside { to[x] += from[x] }
+      } else {
+        for x in row.inside { to[x * step] += from[x] }
       }
     }
   }

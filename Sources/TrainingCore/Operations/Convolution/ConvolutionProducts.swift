@@ -8,6 +8,20 @@ enum Convolution {
     ConvolutionGeometry, UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>
   ) throws -> Void
 
+  /// Lets the first of the algorithms that suits compute a product of float32; false if none does, or if the elements
+  /// are of another type.
+  private static func doInFloats<T: Scalar>(
+    _ g: ConvolutionGeometry, _ left: UnsafePointer<T>, _ right: UnsafePointer<T>,
+    into result: UnsafeMutablePointer<T>,
+    by algorithms: [(suits: (ConvolutionGeometry) -> Bool, product: FloatProduct)]
+  ) throws -> Bool {
+    guard let left = asFloats(left), let right = asFloats(right), let result = asFloats(result),
+      let algorithm = algorithms.first(where: { $0.suits(g) })
+    else { return false }
+    try algorithm.product(g, left, right, result)
+    return true
+  }
+
   /// Calls `body` for each image; threads share the images, and each has its own scratch memory.
   private static func forImages<T: Scalar>(
     _ g: ConvolutionGeometry, scratch: Int,
@@ -78,20 +92,14 @@ enum Convolution {
     _ g: ConvolutionGeometry, gradient: UnsafePointer<T>, weight: UnsafePointer<T>,
     into input: UnsafeMutablePointer<T>
   ) throws {
-    if let gradient = asFloats(gradient), let weight = asFloats(weight), let input = asFloats(input)
-    {
-      let product: FloatProduct?
-      if WinogradConvolution.isBetterForInput(g) {
-        product = WinogradConvolution.gradientOfInput
-      } else if DirectConvolution.canDoGradientOfInput(g) {
-        product = DirectConvolution.gradientOfInput
-      } else if DepthwiseConvolution.canDoGradientOfInput(g) {
-        product = DepthwiseConvolution.gradientOfInput
-      } else {
-        product = nil
-      }
-      if let product { return try product(g, gradient, weight, input) }
-    }
+    let isDone = try doInFloats(
+      g, gradient, weight, into: input,
+      by: [
+        (WinogradConvolution.isBetterForInput, WinogradConvolution.gradientOfInput),
+        (DirectConvolution.canDoGradientOfInput, DirectConvolution.gradientOfInput),
+        (DepthwiseConvolution.canDoGradientOfInput, DepthwiseConvolution.gradientOfInput),
+      ])
+    if isDone { return }
     let blas = try BLAS.shared()
     let area = g.outputArea
     try forImages(g, scratch: g.isPointwise ? 0 : g.patch * area) { _, image, scratch in
@@ -115,22 +123,15 @@ enum Convolution {
     _ g: ConvolutionGeometry, gradient: UnsafePointer<T>, input: UnsafePointer<T>,
     into weight: UnsafeMutablePointer<T>
   ) throws {
-    if let gradient = asFloats(gradient), let input = asFloats(input), let weight = asFloats(weight)
-    {
-      let product: FloatProduct?
-      if WinogradConvolution.isBetterForWeight(g) {
-        product = WinogradConvolution.gradientOfWeight
-      } else if PointwiseConvolution.canDo(g) {
-        product = PointwiseConvolution.gradientOfWeight
-      } else if DirectConvolution.canDo(g) {
-        product = DirectConvolution.gradientOfWeight
-      } else if DepthwiseConvolution.canDo(g) {
-        product = DepthwiseConvolution.gradientOfWeight
-      } else {
-        product = nil
-      }
-      if let product { return try product(g, gradient, input, weight) }
-    }
+    let isDone = try doInFloats(
+      g, gradient, input, into: weight,
+      by: [
+        (WinogradConvolution.isBetterForWeight, WinogradConvolution.gradientOfWeight),
+        (PointwiseConvolution.canDo, PointwiseConvolution.gradientOfWeight),
+        (DirectConvolution.canDo, DirectConvolution.gradientOfWeight),
+        (DepthwiseConvolution.canDo, DepthwiseConvolution.gradientOfWeight),
+      ])
+    if isDone { return }
     let blas = try BLAS.shared()
     let area = g.outputArea
     let weights = g.outputs * g.patch
