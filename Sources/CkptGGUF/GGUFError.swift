@@ -10,10 +10,10 @@ public enum GGUFError: Diagnostic, Equatable {
   /// Something that GGUF cannot hold.
   case cannotWrite(tensor: String, String, hint: Remedy?)
 
-  /// How scripts tell it apart.
+  /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind { .badInput }
 
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   public var description: String {
     switch self {
     case .damaged(let file, let problem, let offset): "\(problem) (\(file), byte \(offset))"
@@ -23,7 +23,7 @@ public enum GGUFError: Diagnostic, Equatable {
     }
   }
 
-  /// What to do about it.
+  /// What the caller can do about the error.
   public var remedies: [Remedy] {
     if case .cannotWrite(_, _, let hint) = self { [hint].compactMap(\.self) } else { [] }
   }

@@ -9,10 +9,10 @@ public enum NumpyError: Diagnostic, Equatable {
   /// A tensor that numpy's format cannot hold.
   case cannotWrite(key: String, String, hint: Remedy?)
 
-  /// How scripts tell it apart.
+  /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind { .badInput }
 
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   public var description: String {
     switch self {
     case .badHeader(let file, let problem): "\(problem) (\(file))"
@@ -23,7 +23,7 @@ public enum NumpyError: Diagnostic, Equatable {
     }
   }
 
-  /// What to do about it.
+  /// What the caller can do about the error.
   public var remedies: [Remedy] {
     switch self {
     case .cutOff: ["the file was probably cut off; fetch it again"]

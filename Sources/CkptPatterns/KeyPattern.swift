@@ -1,6 +1,6 @@
 internal import CkptText
 
-/// Which keys are meant: a kind and a text, such as `under:layer1`.
+/// A pattern over keys: a kind and a text, such as `under:layer1`.
 ///
 /// | kind | matches a key that |
 /// | --- | --- |
@@ -20,7 +20,7 @@ public struct KeyPattern: Sendable, Hashable {
 
   /// How the text is compared.
   public let kind: Kind
-  /// What keys are compared with.
+  /// The text that keys are compared with.
   public let text: String
   private let compiled: Compiled
 
@@ -54,7 +54,7 @@ public struct KeyPattern: Sendable, Hashable {
     hasher.combine(ExactText(text))
   }
 
-  /// The pattern that the command line would write so.
+  /// Parses a pattern such as `under:layer1`; without a kind, the text must occur in the key.
   ///
   /// - Throws: ``PatternError`` for a text that its kind cannot understand.
   public init(_ written: String) throws(PatternError) {
@@ -70,7 +70,7 @@ public struct KeyPattern: Sendable, Hashable {
     }
   }
 
-  /// As the command line would write it.
+  /// The pattern as text, such as `under:layer1`.
   public var written: String { "\(kind.rawValue):\(text)" }
 
   /// Whether one of the keys matches.

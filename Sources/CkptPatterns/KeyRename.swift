@@ -1,6 +1,6 @@
 internal import CkptText
 
-/// One rule of how keys are to be called.
+/// A rule that renames keys.
 public enum KeyRename: Sendable, Hashable, CustomStringConvertible {
   /// Takes the text away where a key begins with it.
   case stripPrefix(String)

@@ -16,7 +16,7 @@ public struct PatternError: Diagnostic, Equatable {
   public let text: String
   /// What is wrong with it.
   public let problem: String
-  /// Where, counted in Unicode scalars; nil where no place is to blame.
+  /// The position of the problem, counted in Unicode scalars; nil where there is none.
   public let offset: Int?
 
   /// A pattern that cannot be understood.
@@ -38,10 +38,10 @@ public struct PatternError: Diagnostic, Equatable {
     PatternError(subject, written, problem, offset.map { $0 + prefix })
   }
 
-  /// How scripts tell it apart.
+  /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind { .usage }
 
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   public var description: String {
     switch subject {
     case .pattern: "\(problem) (pattern \"\(text)\")"

@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// Tells long work to stop, and keeps a signal from falling between an output's last two steps.
+/// A token that stops long work; a cancellation never falls between the last two steps of an output.
 public final class Cancellation: Sendable {
   private struct State {
     var isCancelled = false
@@ -10,7 +10,7 @@ public final class Cancellation: Sendable {
 
   private let state = Mutex(State())
 
-  /// A token that nobody has cancelled yet.
+  /// A token that is not cancelled.
   public init() {}
 
   /// Asks the work to stop; false if its output is already in place, so that there is nothing to stop.
@@ -62,10 +62,10 @@ public final class Cancellation: Sendable {
 
 /// The work was asked to stop.
 public struct CancelledError: Diagnostic, Hashable {
-  /// The error.
+  /// The error of cancelled work.
   public init() {}
-  /// How scripts tell it apart.
+  /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind { .interrupted }
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   public var description: String { "interrupted; nothing was written" }
 }

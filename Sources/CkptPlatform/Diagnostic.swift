@@ -21,20 +21,20 @@ public enum DiagnosticKind: Sendable, Hashable, CaseIterable {
 public protocol Diagnostic: Error, CustomStringConvertible, Sendable {
   /// The category of the error.
   var kind: DiagnosticKind { get }
-  /// What to do about it.
+  /// What the caller can do about the error.
   var remedies: [Remedy] { get }
   /// The text that the caller wrote, and the position in it that is wrong, or nil.
   var excerpt: Excerpt? { get }
 }
 
-/// A place in a line of text, to be shown with a mark below it.
+/// A line of text with a position in it that is to be marked.
 public struct Excerpt: Sendable, Hashable {
   /// The text, as the caller wrote it.
   public let text: String
-  /// The place that is wrong, counted in Unicode scalars; the text's count for its end.
+  /// The position of the problem, counted in Unicode scalars; the text's count for its end.
   public let position: Int
 
-  /// The place `place` of `text`.
+  /// The text with the position `position`.
   public init(_ text: String, at position: Int) {
     self.text = text
     self.position = position

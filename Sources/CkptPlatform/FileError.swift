@@ -6,15 +6,15 @@
   internal import Darwin
 #endif
 
-/// A call to the operating system that failed, and on what.
+/// A file operation that failed, with the path.
 public struct FileError: Diagnostic, Hashable {
-  /// How scripts tell it apart.
+  /// The category of the error, from which `ckpt` takes its exit status.
   public let kind: DiagnosticKind
   /// What is wrong, such as "cannot open: No such file or directory".
   public let problem: String
   /// The file that it is about.
   public let path: String
-  /// What to do about it.
+  /// What the caller can do about the error.
   public let remedies: [Remedy]
 
   /// An error about `path`.
@@ -25,7 +25,7 @@ public struct FileError: Diagnostic, Hashable {
     remedies = [hint].compactMap(\.self)
   }
 
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   public var description: String { "\(problem) (\(path))" }
 
   /// The error of the system call that has just failed.

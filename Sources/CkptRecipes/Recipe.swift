@@ -13,15 +13,15 @@ public struct Recipe: Sendable {
     public let written: [String]
   }
 
-  /// What it is called.
+  /// The name that selects the recipe.
   public let name: String
-  /// From what to what, on one line.
+  /// One line: from which kind of keys to which.
   public let title: String
   /// What it does, in a few sentences.
   public let about: String
-  /// Who writes such keys.
+  /// The library or project that writes such keys.
   public let source: String
-  /// The ways, of which the first that fits is taken.
+  /// The variants; the first whose patterns all match is used.
   public let variants: [Variant]
 
   /// The steps of the first variant that fits those keys; nil if none does.

@@ -11,7 +11,7 @@ public enum RecipeError: Diagnostic, Equatable {
   /// None of the recipe's variants fits the keys; what each looks for.
   case doesNotFit(recipe: String, wanted: [[String]])
 
-  /// How scripts tell it apart.
+  /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind {
     switch self {
     case .unknown, .several: .usage
@@ -19,7 +19,7 @@ public enum RecipeError: Diagnostic, Equatable {
     }
   }
 
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   public var description: String {
     switch self {
     case .malformed(let file, let line, let problem):
@@ -32,7 +32,7 @@ public enum RecipeError: Diagnostic, Equatable {
     }
   }
 
-  /// What to do about it.
+  /// What the caller can do about the error.
   public var remedies: [Remedy] {
     switch self {
     case .malformed: ["\(.printRecipes) prints recipes as they are written"]

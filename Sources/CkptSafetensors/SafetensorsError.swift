@@ -18,10 +18,10 @@ public enum SafetensorsError: Diagnostic, Equatable {
   /// The tensors cannot be written in this format.
   case unwritable(String, hint: Remedy?)
 
-  /// How scripts tell it apart.
+  /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind { .badInput }
 
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   public var description: String {
     switch self {
     case .truncated(let file, let problem): "\(problem) (\(file))"
@@ -38,7 +38,7 @@ public enum SafetensorsError: Diagnostic, Equatable {
     }
   }
 
-  /// What to do about it.
+  /// What the caller can do about the error.
   public var remedies: [Remedy] {
     switch self {
     case .truncated: ["fetch the file again"]

@@ -16,12 +16,12 @@ public enum ZipError: Diagnostic, Equatable {
   /// The records cannot be laid out as an archive.
   case unwritable(String)
 
-  /// How scripts tell it apart.
+  /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind {
     if case .unwritable = self { .cannotCreate } else { .badInput }
   }
 
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   public var description: String {
     switch self {
     case .notAnArchive(let file):
@@ -39,7 +39,7 @@ public enum ZipError: Diagnostic, Equatable {
     }
   }
 
-  /// What to do about it.
+  /// What the caller can do about the error.
   public var remedies: [Remedy] {
     switch self {
     case .notAnArchive:

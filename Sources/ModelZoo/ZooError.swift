@@ -21,7 +21,7 @@ public enum ZooError: Diagnostic, Equatable {
     }
   }
 
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   public var description: String {
     switch self {
     case .unknownModel(let name, _): "no model is called \"\(name)\""
@@ -34,7 +34,7 @@ public enum ZooError: Diagnostic, Equatable {
     }
   }
 
-  /// What to do about it.
+  /// What the caller can do about the error.
   public var remedies: [Remedy] {
     switch self {
     case .unknownModel(_, let known):

@@ -49,7 +49,8 @@ struct AccountTests {
       }
       let own = try #require(entry.statistics)
       let values = [
-        "min": own.min, "max": own.max, "mean": own.mean, "std": own.std, "norm": own.norm,
+        "min": own.min, "max": own.max, "mean": own.mean, "std": own.standardDeviation,
+        "norm": own.norm,
         "zeros": Double(own.zeroCount), "nan": Double(own.nanCount),
         "inf": Double(own.infiniteCount),
       ]

@@ -40,13 +40,14 @@ struct StatisticsTests {
     #expect(found.min == known.min() ?? .nan || known.isEmpty && found.min.isNaN)
     #expect(found.max == known.max() ?? .nan || known.isEmpty && found.max.isNaN)
     guard finite.count > 1 else {
-      #expect(found.std.isNaN)
+      #expect(found.standardDeviation.isNaN)
       return
     }
     let mean = finite.reduce(0, +) / Double(finite.count)
     let squares = finite.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
     #expect(abs(found.mean - mean) < 1e-12)
-    #expect(abs(found.std - (squares / Double(finite.count - 1)).squareRoot()) < 1e-12)
+    #expect(
+      abs(found.standardDeviation - (squares / Double(finite.count - 1)).squareRoot()) < 1e-12)
   }
 
   @Test("A large mean does not drown a small deviation")
@@ -54,7 +55,7 @@ struct StatisticsTests {
     let values = (0..<100_000).map { Float(4096 + $0 % 2) }
     let found = try statistics(values)
     #expect(found.mean == 4096.5)
-    #expect(abs(found.std - (0.25 * 100_000 / 99_999).squareRoot()) < 1e-12)
+    #expect(abs(found.standardDeviation - (0.25 * 100_000 / 99_999).squareRoot()) < 1e-12)
   }
 
   @Test("The number of threads does not change a bit")
@@ -64,7 +65,7 @@ struct StatisticsTests {
     for workers in [2, 3, 7] {
       let other = try statistics(values, workers: workers)
       #expect(other.mean.bitPattern == one.mean.bitPattern)
-      #expect(other.std.bitPattern == one.std.bitPattern)
+      #expect(other.standardDeviation.bitPattern == one.standardDeviation.bitPattern)
       #expect(other.norm.bitPattern == one.norm.bitPattern)
       #expect(other.histogram == one.histogram)
     }

@@ -27,17 +27,17 @@ public struct ChecksumError: Diagnostic, Equatable {
     ChecksumError(file: file, record: record, key: key, recorded: recorded, found: found)
   }
 
-  /// How scripts tell it apart.
+  /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind { .badInput }
 
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   public var description: String {
     let position = key.map { ", key \"\($0)\"" } ?? ""
     return "the record is damaged: its CRC-32 is \(Self.hex(found)), not \(Self.hex(recorded)) "
       + "(\(file), record \"\(record)\"\(position))"
   }
 
-  /// What to do about it.
+  /// What the caller can do about the error.
   public var remedies: [Remedy] { ["fetch the file again; \"ckpt\" does not carry damage on"] }
 
   private static func hex(_ value: UInt32) -> String {

@@ -1,6 +1,6 @@
 package import CkptPlatform
 
-/// How a run of bytes can be had, without having them yet.
+/// A lazily read run of bytes: in memory, stored in a file, or computed on demand.
 ///
 /// Whoever writes asks this first: what already lies in a file moves block by block from file to
 /// file, what is in memory is written from there, and what must be computed (inflated, byte-swapped,
@@ -65,7 +65,7 @@ package struct FileRegion: Sendable {
   }
 }
 
-/// Bytes that are made on demand, in blocks, possibly on several threads at once.
+/// Bytes that are computed on demand, in blocks, possibly by several threads at once.
 package protocol ComputedBytes: Sendable {
   /// How many bytes there are in all.
   var byteCount: Int { get }

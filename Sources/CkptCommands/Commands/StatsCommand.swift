@@ -57,7 +57,8 @@ struct StatsCommand: ParsableCommand {
     return Report.Entry(
       key: entry.key, dtype: entry.tensor.dtype.name, shape: entry.tensor.shape,
       elements: entry.tensor.elementCount, min: numbers?.min, max: numbers?.max,
-      mean: numbers?.mean, std: numbers?.std, norm: numbers?.norm, zeros: numbers?.zeroCount,
+      mean: numbers?.mean, std: numbers?.standardDeviation, norm: numbers?.norm,
+      zeros: numbers?.zeroCount,
       nan: numbers?.nanCount, inf: numbers?.infiniteCount)
   }
 
@@ -68,7 +69,7 @@ struct StatsCommand: ParsableCommand {
         Messages.line(entry.key), entry.tensor.dtype.name, "\(entry.tensor.shape)",
       ]
       if let numbers = entry.statistics {
-        row += [numbers.min, numbers.max, numbers.mean, numbers.std].map(numberText)
+        row += [numbers.min, numbers.max, numbers.mean, numbers.standardDeviation].map(numberText)
         row += [numbers.zeroCount, numbers.nanCount, numbers.infiniteCount].map { "\($0)" }
       } else {
         row.append(entry.tensor.isMeta ? "meta" : "no numbers")

@@ -76,7 +76,7 @@ public struct Checkpoint: Sendable {
     graph = document.graph
   }
 
-  /// What the file or folder was found to be.
+  /// The format that was detected.
   public var format: Format { document.format }
 
   /// The path of the file or folder; empty for a checkpoint made here.
@@ -85,7 +85,7 @@ public struct Checkpoint: Sendable {
   /// The open files that it was read from.
   package var files: [File] { document.files }
 
-  /// What the format holds beside the objects, in its order, such as safetensors' `__metadata__`; without the names of
+  /// Text that the format stores beside the objects, in its order, such as safetensors' `__metadata__`; without the names of
   /// tied tensors that are recorded there.
   public var metadata: [(key: String, value: String)] {
     document.metadata.filter { !document.recordedTies.contains($0.key) }

@@ -50,7 +50,7 @@ public enum CheckpointError: Diagnostic, Equatable {
     public let tensorCount: Int
   }
 
-  /// How scripts tell it apart.
+  /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind {
     switch self {
     case .unwritableFormat, .unknownEnding, .cannotKeepFormat, .noFolderOf: .usage
@@ -58,7 +58,7 @@ public enum CheckpointError: Diagnostic, Equatable {
     }
   }
 
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   public var description: String {
     switch self {
     case .notACheckpoint(let file, let problem): "\(problem) (\(file))"
@@ -100,7 +100,7 @@ public enum CheckpointError: Diagnostic, Equatable {
     }
   }
 
-  /// What to do about it.
+  /// What the caller can do about the error.
   public var remedies: [Remedy] {
     switch self {
     case .otherFile(_, let other): [Remedy(other.hint)]

@@ -3,7 +3,7 @@ internal import CkptPlatform
 internal import CkptTensors
 
 extension Checkpoint {
-  /// What a checkpoint was found to be, or is to be written as.
+  /// A file format of checkpoints.
   public enum Format: String, Sendable, CaseIterable {
     /// A zip archive that `torch.save` writes.
     case pytorchZip = "pytorch-zip"

@@ -1,7 +1,7 @@
 internal import CkptPickle
 internal import CkptStateDicts
 
-/// Where a state dict was found that nobody named.
+/// The path of a state dict that was found without being named.
 public struct StateDictPlace: Sendable, Hashable {
   /// The path, as `at` takes it.
   public let path: String

@@ -3,13 +3,13 @@ internal import CkptBytes
 internal import CkptPickle
 internal import CkptPlatform
 
-/// What became of one object of a checkpoint.
+/// A change of one object of a checkpoint.
 public struct ObjectChange: Sendable, Hashable {
-  /// How `--at` names it.
+  /// The path of the object.
   public let path: String
-  /// What it was, in a few words; nil if there was none.
+  /// A short description of the old object; nil if there was none.
   public let before: String?
-  /// What it is now; nil if it is gone.
+  /// A short description of the new object; nil if it was removed.
   public let after: String?
 }
 

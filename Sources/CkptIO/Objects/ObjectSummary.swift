@@ -6,15 +6,15 @@ internal import CkptTensors
 
 /// One line of a checkpoint's object tree.
 public struct ObjectLine: Sendable {
-  /// How `--at` names the object; `/` is the root.
+  /// The path of the object; `/` is the root.
   public let path: String
-  /// How deep it lies; 0 is the root.
+  /// Its depth in the tree; the root has 0.
   public let depth: Int
   /// Its key, index or attribute in the object that holds it; empty for the root.
   public let step: String
   /// The kind: `dict`, `list`, `tensor`, `int`, `collections.OrderedDict`, …
   public let type: String
-  /// What it is, in a few words.
+  /// A short description.
   public let summary: String
   /// Where the same object stood before, if it did: it is shared, or part of a cycle.
   public let sameAs: String?

@@ -1,10 +1,10 @@
 internal import CkptPickle
 
-/// An object that stood at several places of a checkpoint, of which one has an object of its own now.
+/// An object that was shared by several paths of a checkpoint and was copied for one of them.
 public struct SeparatedObject: Sendable, Hashable {
-  /// How `--at` names the place that was edited.
+  /// The path that has a copy of its own now.
   public let path: String
-  /// Where the object still is as it was; empty if no path names these places.
+  /// The other paths of the object, which are unchanged; empty if no path names them.
   public let others: [String]
 }
 

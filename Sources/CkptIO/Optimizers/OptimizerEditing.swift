@@ -2,15 +2,15 @@ internal import CkptText
 internal import CkptPickle
 internal import CkptStateDicts
 
-/// What became of an optimizer's parameters.
+/// The changes of an optimizer's state.
 public struct OptimizerEdit: Sendable, Hashable {
-  /// How `--at` names the optimizer's state.
+  /// The path of the optimizer's state.
   public let path: String
-  /// How many parameters are left.
+  /// The number of parameters that are kept.
   public let kept: Int
-  /// The names of those that were taken out.
+  /// The names of the parameters that were removed.
   public let removed: [String]
-  /// The names of those that stayed and lost what was kept for them.
+  /// The names of the parameters that were kept without their state.
   public let cleared: [String]
   /// The names that changed in what the optimizer records.
   public let renamed: [Rename]
@@ -25,7 +25,7 @@ public struct OptimizerEdit: Sendable, Hashable {
 }
 
 extension OptimizerState {
-  /// What is to become of one parameter.
+  /// What is done with one parameter.
   public enum Change: Sendable, Hashable {
     /// It stays, under this name.
     case keep(as: String)

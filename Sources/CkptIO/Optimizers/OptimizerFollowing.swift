@@ -4,7 +4,7 @@ internal import CkptTensors
 
 /// An optimizer's state that an edit of the model's keys leaves behind.
 public struct OptimizerImpact: Sendable {
-  /// How `--at` names the optimizer's state.
+  /// The path of the optimizer's state.
   public let path: String
   /// How many parameters it has.
   public let count: Int

@@ -4,7 +4,7 @@ internal import CkptTensors
 
 /// Whose parameters an optimizer's may be.
 public struct OptimizerOwners: Sendable, Hashable {
-  /// How `--at` names the optimizer's state.
+  /// The path of the optimizer's state.
   public let path: String
   /// Whether they may be those of the state dict that was asked about.
   public let mayBeAsked: Bool

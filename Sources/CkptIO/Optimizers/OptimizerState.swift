@@ -9,11 +9,11 @@ public import CkptTensors
 /// PyTorch numbers an optimizer's parameters over all groups; see ``ParameterOrder`` for how numbers get
 /// their names.
 public struct OptimizerState: Sendable {
-  /// One thing that is kept for a parameter, or set for a group.
+  /// A value that an optimizer keeps for a parameter, or an option of a group.
   public struct Entry: Sendable {
     /// Its key, such as `momentum_buffer` or `lr`.
     public let key: String
-    /// What it is, in a few words.
+    /// A short description of the value.
     public let summary: String
     /// The tensor, if it is one.
     public let tensor: Tensor?
@@ -21,7 +21,7 @@ public struct OptimizerState: Sendable {
 
   /// A parameter of the optimizer.
   public struct Parameter: Sendable {
-    /// How the optimizer's state calls it: a number, or a name.
+    /// The identifier in the optimizer's state: a number or a name.
     public let id: String
     /// The number of its group.
     public let group: Int
@@ -41,7 +41,7 @@ public struct OptimizerState: Sendable {
     public let count: Int
   }
 
-  /// How `--at` names it.
+  /// The path of the optimizer's state in the checkpoint.
   public let path: String
   /// The parameter groups, in order.
   public let groups: [Group]
@@ -82,10 +82,10 @@ public enum OptimizerError: Diagnostic, Equatable {
   /// The parameters may be those of several state dicts.
   case unclearOwner(file: String, path: String, paths: [String])
 
-  /// How scripts tell it apart.
+  /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind { .badInput }
 
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   public var description: String {
     switch self {
     case .notAnOptimizer(let file, let path, let problem),
@@ -99,7 +99,7 @@ public enum OptimizerError: Diagnostic, Equatable {
     }
   }
 
-  /// What to do about it.
+  /// What the caller can do about the error.
   public var remedies: [Remedy] {
     switch self {
     case .unclearOwner(_, let path, _):

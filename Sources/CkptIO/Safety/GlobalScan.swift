@@ -4,7 +4,7 @@ internal import CkptPlatform
 internal import CkptTensors
 internal import CkptZip
 
-/// Every class and function that a file's pickles name, found without believing anything else in it.
+/// Every class and function that the pickles of a file refer to, read from their opcodes alone.
 ///
 /// A file that cannot be read as a checkpoint can still be scanned: `pickle` runs what comes before the
 /// damage. Checksums are not compared, since `torch.load` does not either.
@@ -23,7 +23,7 @@ public struct GlobalScan: Sendable {
     public let pickle: String
   }
 
-  /// Something that could not be looked into to its end.
+  /// A pickle that could not be read to its end.
   public struct Problem: Sendable, Hashable {
     /// The pickle; empty for the file as a whole.
     public let pickle: String

@@ -3,12 +3,12 @@ package import CkptPlatform
 internal import CkptTensors
 internal import CkptZip
 
-/// Whether a file is what was written: its container, every record's checksum, its pickle, and that every
+/// The result of checking a file against its own records: its container, every record's checksum, its pickle, and that every
 /// tensor lies in its storage.
 public struct IntegrityReport: Sendable {
-  /// One thing that is wrong.
+  /// A damaged part of the file.
   public struct Problem: Sendable, Hashable {
-    /// What is wrong and where, on one line.
+    /// One line that says what is wrong and where.
     public let description: String
     /// The record that is damaged; nil for what concerns the file as a whole.
     public let record: String?
@@ -16,13 +16,13 @@ public struct IntegrityReport: Sendable {
     public let key: String?
   }
 
-  /// What the file was found to be; nil if it could not be read as a checkpoint.
+  /// The file's format; nil if it could not be read as a checkpoint.
   public private(set) var format: Checkpoint.Format?
   /// How many records were read to their end.
   public private(set) var recordCount = 0
   /// How many bytes they hold.
   public private(set) var byteCount = 0
-  /// Records without a recorded checksum: whether they are what was written, nobody can tell.
+  /// Records without a recorded checksum, which cannot be verified.
   public private(set) var unrecorded: [String] = []
   /// How many tensors were found to lie in their storages.
   public private(set) var tensorCount = 0
@@ -30,10 +30,10 @@ public struct IntegrityReport: Sendable {
   package private(set) var other: OtherFile?
   /// What was read, if it could be; with damaged parts, maybe.
   package private(set) var checkpoint: Checkpoint?
-  /// All that is wrong, in the file's order.
+  /// All problems, in the order of the file.
   public private(set) var problems: [Problem] = []
 
-  /// Whether nothing is wrong.
+  /// Whether no problem was found.
   public var isIntact: Bool { problems.isEmpty }
 
   /// Reads the whole file at `path`.

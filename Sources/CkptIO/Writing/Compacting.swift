@@ -3,7 +3,7 @@ internal import CkptPlatform
 internal import CkptBytes
 internal import CkptTensors
 
-/// What shrinking a checkpoint's storages has saved.
+/// The storages that compacting made smaller, and the bytes that it saved.
 public struct CompactReport: Sendable, Hashable {
   /// One storage that became smaller.
   public struct Shrunk: Sendable, Hashable {
@@ -23,7 +23,7 @@ public struct CompactReport: Sendable, Hashable {
   public fileprivate(set) var before = 0
   /// How many bytes they have now.
   public var after: Int { before - saved }
-  /// How many bytes less that is.
+  /// The number of bytes saved.
   public var saved: Int { shrunk.reduce(0) { $0 + $1.before - $1.after } }
 }
 

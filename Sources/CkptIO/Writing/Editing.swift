@@ -5,7 +5,7 @@ public import CkptStateDicts
 internal import CkptTensors
 
 extension Checkpoint {
-  /// Puts a state dict in the place of the one at `at`; everything else stays as it is.
+  /// Replaces the state dict at the path `at`; every other object is unchanged.
   ///
   /// Values that were read from this checkpoint are the same objects as before; values from other
   /// checkpoints and new tensors are copied in. Where the checkpoint mentions the state dict elsewhere, too,

@@ -1,7 +1,7 @@
 public import CkptPlatform
 internal import CkptBytes
 
-/// How a checkpoint is to be written.
+/// Options of how a checkpoint is written.
 public struct WriteOptions: Sendable {
   /// The format; nil lets the output's name decide.
   public var format: Checkpoint.Format?
@@ -31,7 +31,7 @@ public struct WriteOptions: Sendable {
   }
 }
 
-/// What is to be written, known from sizes alone before the first byte is.
+/// The layout of an output, made from sizes alone before the first byte is written.
 public struct OutputPlan: Sendable {
   /// One file of the output.
   public struct File: Sendable {
@@ -64,16 +64,16 @@ public struct OutputPlan: Sendable {
     }
   }
 
-  /// What it will be.
+  /// The output's format.
   public let format: Checkpoint.Format
-  /// Where: the file, or the folder.
+  /// The path of the file or folder that is written.
   public let path: String
   /// Whether the output is a folder of files rather than one file.
   public let isFolder: Bool
   /// The files, in the order in which they are put in place.
   public let files: [File]
 
-  /// Whether something stands already where it goes.
+  /// Whether the output would replace an existing file.
   public var replaces: Bool {
     guard isFolder else { return AtomicOutput.exists(at: path) }
     return !obsolete.isEmpty
@@ -87,7 +87,7 @@ public struct OutputPlan: Sendable {
   public internal(set) var carried: [File] = []
   /// Files in the folder that belonged to an earlier checkpoint of the same name, and go.
   public let obsolete: [String]
-  /// What it lacks.
+  /// The parts of the checkpoint that the output leaves out or changes.
   public internal(set) var report: OutputReport
 
   /// An output of one file.
@@ -118,8 +118,8 @@ public struct OutputPlan: Sendable {
     self.report = report
   }
 
-  /// Writes it: all of it appears, or nothing does. See `AtomicFolder` for how far that goes for a folder
-  /// that exists already.
+  /// Writes the output: all of it appears, or nothing does. Files of an existing folder are replaced one after the
+  /// other; the index, by which readers find them, comes last.
   ///
   /// - Parameter verifying: whether recorded checksums are compared on the way; if not, they are copied
   ///   without being verified.

@@ -1,8 +1,8 @@
-/// When two numbers count as equal: `torch.allclose`'s rule, `|a - b| <= atol + rtol * |b|`.
+/// The rule by which two numbers count as equal: `torch.allclose`'s rule, `|a - b| <= atol + rtol * |b|`.
 public struct Tolerance: Sendable, Hashable {
-  /// How far apart they may lie, as a part of the second one's magnitude.
+  /// The relative tolerance, `rtol`.
   public var relative: Double
-  /// How far apart they may lie in any case.
+  /// The absolute tolerance, `atol`.
   public var absolute: Double
   /// Whether NaN is equal to NaN.
   public var equalNaN: Bool

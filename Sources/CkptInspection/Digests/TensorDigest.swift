@@ -5,7 +5,7 @@ internal import CkptPlatform
 internal import Synchronization
 internal import CkptTensors
 
-/// SHA-256 of what a tensor is: its dtype, its shape and its values, whatever the layout.
+/// SHA-256 of a tensor's dtype, shape and values, whatever its strides and storage.
 ///
 /// The bytes that are hashed: the dtype's name, a blank, the sizes in decimals joined by commas, a line feed; then
 /// the elements in row-major order, little-endian, conjugate and negative views resolved. Of a quantized tensor

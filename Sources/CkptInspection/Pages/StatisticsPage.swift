@@ -34,7 +34,8 @@ extension StateDictStatistics {
     guard !shown.isEmpty else { return }
     try write("<h2>Over the layers</h2>\n")
     let strips: [(String, (TensorStatistics) -> Double)] = [
-      ("standard deviation", { $0.finiteCount > 1 ? $0.std : 0 }), ("|mean|", { abs($0.mean) }),
+      ("standard deviation", { $0.finiteCount > 1 ? $0.standardDeviation : 0 }),
+      ("|mean|", { abs($0.mean) }),
       ("greatest magnitude", { max(abs($0.min), abs($0.max)) }),
       ("share of zeros", { Double($0.zeroCount) / Double(max($0.count, 1)) }),
       ("NaN and infinite", { $0.nanCount + $0.infiniteCount > 0 ? .infinity : 0 }),
@@ -60,7 +61,9 @@ extension StateDictStatistics {
       return text
         + "<td class=soft colspan=8>\(tensor.isMeta ? "on the meta device" : "no numbers")</td></tr>\n"
     }
-    for value in [found.min, found.max, found.mean, found.std] { text += HTMLText.cell(value) }
+    for value in [found.min, found.max, found.mean, found.standardDeviation] {
+      text += HTMLText.cell(value)
+    }
     for (count, isBad) in [
       (found.zeroCount, false), (found.nanCount, true), (found.infiniteCount, true),
     ] {

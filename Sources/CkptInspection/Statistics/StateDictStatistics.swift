@@ -3,7 +3,7 @@ package import CkptPlatform
 package import CkptStateDicts
 public import CkptTensors
 
-/// What the numbers of a state dict's tensors come to, tensor by tensor.
+/// Statistics of every tensor of a state dict.
 public struct StateDictStatistics: Sendable {
   /// One tensor.
   public struct Entry: Sendable {
@@ -11,7 +11,7 @@ public struct StateDictStatistics: Sendable {
     public let key: String
     /// The tensor.
     public let tensor: Tensor
-    /// What its numbers come to; nil for a meta tensor and for types whose elements are no numbers.
+    /// The statistics of its elements; nil for a meta tensor and for types whose elements are no numbers.
     public let statistics: TensorStatistics?
   }
 

@@ -1,6 +1,6 @@
 internal import CkptBytes
 
-/// What a tensor's numbers come to. NaN and infinite ones are counted apart.
+/// Minimum, maximum, mean, standard deviation and norm of a tensor; NaN and infinite elements are counted apart.
 ///
 /// Computed in 64 bits, block by block by Chan, Golub and LeVeque's formula for joined samples, so that it is as
 /// exact for large tensors as for small ones.
@@ -35,15 +35,15 @@ public struct TensorStatistics: Sendable {
 
   /// How many elements are neither NaN nor infinite.
   public var finiteCount: Int { count - nanCount - infiniteCount }
-  /// The least number, infinite ones included; NaN if there is none.
+  /// The minimum, infinite elements included; NaN if there is none.
   public var min: Double { count > nanCount ? least : .nan }
-  /// The greatest number, infinite ones included; NaN if there is none.
+  /// The maximum, infinite elements included; NaN if there is none.
   public var max: Double { count > nanCount ? greatest : .nan }
   /// The mean of the finite numbers; NaN if there are none.
   public var mean: Double { finiteCount > 0 ? finiteMean : .nan }
   /// The standard deviation of the finite numbers as `torch.std` gives it: divided by their count less 1; NaN if
   /// there are fewer than two.
-  public var std: Double {
+  public var standardDeviation: Double {
     finiteCount > 1 ? (squares / Double(finiteCount - 1)).squareRoot() : .nan
   }
   /// The square root of the sum of the finite numbers' squares.

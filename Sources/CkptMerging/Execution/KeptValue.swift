@@ -1,7 +1,7 @@
 internal import CkptStateDicts
 internal import CkptTensors
 
-/// A value that stays the first input's, though other inputs have another one.
+/// A value that is taken from the first input although other inputs have different ones.
 public struct KeptValue: Sendable, Hashable {
   /// Its key.
   public let key: String

@@ -1,6 +1,6 @@
 public import CkptPlatform
 
-/// What stands in the way of a merge.
+/// The reason why inputs cannot be merged.
 public enum MergeError: Diagnostic, Equatable {
   /// Keys, shapes or types that do not fit each other: all of them.
   case cannotMerge([Mismatch])
@@ -33,7 +33,7 @@ public enum MergeError: Diagnostic, Equatable {
   /// What training took out of a base's weight cannot be told from the rest.
   case unclearChange(key: String)
 
-  /// What does not fit.
+  /// A mismatch between inputs.
   public enum Mismatch: Sendable, Hashable, CustomStringConvertible {
     /// An input lacks a key.
     case missing(key: String, input: String)
@@ -70,7 +70,7 @@ public enum MergeError: Diagnostic, Equatable {
     public let count: Int
   }
 
-  /// How scripts tell it apart.
+  /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind {
     switch self {
     case .wrongInputs, .badParameter, .wrongCount: .usage
@@ -78,7 +78,7 @@ public enum MergeError: Diagnostic, Equatable {
     }
   }
 
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   public var description: String {
     switch self {
     case .cannotMerge(let mismatches):
@@ -115,7 +115,7 @@ public enum MergeError: Diagnostic, Equatable {
     }
   }
 
-  /// What to do about it.
+  /// What the caller can do about the error.
   public var remedies: [Remedy] {
     switch self {
     case .cannotMerge(let mismatches):

@@ -2,9 +2,9 @@ internal import CCkptKernels
 internal import Synchronization
 internal import CkptTensors
 
-/// Counts what a merged tensor's numbers lose, each time they are made, from any thread.
+/// Counts the numbers of a merged tensor that its dtype cannot represent, each time they are computed.
 public final class MergeTally: Sendable {
-  /// What was lost.
+  /// Counts of numbers that changed in rounding.
   public struct Losses: Sendable, Hashable {
     /// How many were finite, or came of finite numbers, and are infinite, or cut to the range's end.
     public var overflowed = 0
@@ -13,10 +13,10 @@ public final class MergeTally: Sendable {
     /// How many are NaN of which no input was: they come of infinities.
     public var notNumbers = 0
 
-    /// Nothing.
+    /// Counts of 0.
     public init() {}
 
-    /// Whether there is anything to tell.
+    /// Whether nothing was lost.
     public var isEmpty: Bool { self == Losses() }
   }
 
@@ -26,7 +26,7 @@ public final class MergeTally: Sendable {
 
   init(key: String) { self.key = key }
 
-  /// What was lost in all that was made since.
+  /// The sum over everything computed so far.
   public var losses: Losses { sum.withLock { $0 } }
 
   /// Counts what the conversion of a block lost.

@@ -2,7 +2,7 @@ public import CkptPlatform
 public import CkptStateDicts
 public import CkptTensors
 
-/// Several state dicts made one: a plan that is carried out tensor by tensor while the result is written.
+/// A merge of several state dicts; tensors are computed in blocks when the result is read or written.
 ///
 /// ```swift
 /// let inputs = try [base, math, code].map {
@@ -14,7 +14,7 @@ public import CkptTensors
 public struct StateDictMerge: Sendable {
   /// How tensors are merged.
   public var method: MergeMethod
-  /// What is merged, in order.
+  /// The inputs, in order.
   public var inputs: [MergeInput]
   /// Which input is the base; for methods that need one.
   public var base: Int?
@@ -24,16 +24,16 @@ public struct StateDictMerge: Sendable {
   public var selection = KeySelection()
   /// The module whose numbered children are the layers, for values over the layers; nil: the largest such.
   public var layers: String?
-  /// What random methods depend on.
+  /// The seed of methods that draw random numbers.
   public var seed: UInt64 = 0
   /// Whether what cannot be merged (quantized tensors, subclasses, other objects) stays the first input's where the
   /// inputs differ, instead of being an error.
   public var keepsUnmergeable = false
   /// Whether NaN is merged like a number, and may come of infinities, instead of being an error.
   public var keepsNaN = false
-  /// What the merged elements are; nil: what the base's are, or the first input's.
+  /// The dtype of the merged tensors; nil for that of the base, or of the first input.
   public var dtype: DType?
-  /// Stops what goes through the inputs ahead of the writing.
+  /// Stops the passes over the inputs that come before the output is written.
   public var cancellation = Cancellation()
 
   /// A merge of `inputs` by `method`.
@@ -63,7 +63,7 @@ public struct StateDictMerge: Sendable {
       base: known ?? inputs.count)
   }
 
-  /// What came of a merge.
+  /// The result of planning a merge.
   public struct Result: Sendable {
     /// The first input with the merged tensors in their places, which are computed when they are read.
     public var stateDict: StateDict
@@ -86,7 +86,7 @@ public struct StateDictMerge: Sendable {
     /// The groups of keys that were tied in the first input and are not any more.
     public var brokenTies: [[String]] = []
 
-    /// Nothing was merged yet.
+    /// A result without merged keys.
     public init(stateDict: StateDict) { self.stateDict = stateDict }
   }
 
@@ -132,11 +132,11 @@ public struct StateDictMerge: Sendable {
 
 /// One of the state dicts that are merged.
 public struct MergeInput: Sendable {
-  /// What errors call it, such as its file.
+  /// The name that errors use for it, such as its file.
   public let name: String
   /// Its tensors.
   public let stateDict: StateDict
-  /// Values that count for this input only.
+  /// Parameter values of this input alone.
   public var settings: MergeSettings
   /// The files that it was read from; equal for two names of one file, empty for what was made here.
   package var identity: Set<File.Identity> = []

@@ -8,7 +8,7 @@ internal import CkptTensors
 /// without an adapter's name), as diffusers does (`unet.M.lora.down.weight`), and as kohya's scripts do
 /// (`lora_unet_M.lora_down.weight`, `lora_up`, `alpha`, the dots of M written as `_`).
 public struct LowRankAdapter: Sendable {
-  /// What errors call it.
+  /// The name that errors use for it.
   public let name: String
   /// What is known beside the file's keys, for each part of a pipeline; under the empty name without one.
   private let configurations: [String: Configuration]

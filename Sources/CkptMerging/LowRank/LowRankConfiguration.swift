@@ -25,7 +25,7 @@ extension LowRankAdapter {
     var ranks: [(pattern: ModulePattern, value: Int)] = []
     var targets = ModuleTargets()
 
-    /// Nothing is known.
+    /// A configuration in which every field has its default.
     public init() {}
 
     /// What was taken out of the base's weights when training began.

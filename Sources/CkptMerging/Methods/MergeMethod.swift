@@ -78,7 +78,7 @@ public enum MergeMethod: String, Sendable, CaseIterable {
     }
   }
 
-  /// What it can be told.
+  /// The parameters that the method takes.
   public var parameters: [MergeParameter] {
     switch self {
     case .linear: [.weight, .normalize]
@@ -108,7 +108,7 @@ public enum MergeMethod: String, Sendable, CaseIterable {
   }
 }
 
-/// What a method can be told; the names are mergekit's.
+/// A parameter of merge methods; the names are mergekit's.
 public enum MergeParameter: String, Sendable, CaseIterable {
   /// How much an input counts.
   case weight
@@ -155,7 +155,7 @@ public enum MergeParameter: String, Sendable, CaseIterable {
     }
   }
 
-  /// Whether it is yes or no.
+  /// Whether its values are true and false.
   public var isBoolean: Bool {
     switch self {
     case .normalize, .rescale, .filterWise, .rowWise, .flatten, .normalizeWeights, .int8Mask: true

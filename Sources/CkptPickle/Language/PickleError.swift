@@ -50,7 +50,7 @@ public enum PickleError: Diagnostic, Equatable {
     }
   }
 
-  /// What to do about it.
+  /// What the caller can do about the error.
   public var remedies: [Remedy] {
     switch self {
     case .endsEarly: ["the file was probably cut off; fetch it again"]

@@ -2,7 +2,7 @@
 ///
 /// A part by itself is no weight. Its numbers must not be merged, cast or left out as if it were one.
 public struct DerivedWeight: Sendable, Hashable {
-  /// What the parts are to each other.
+  /// How the model computes the weight from the parts.
   public enum Kind: String, Sendable, Hashable, CaseIterable {
     /// A magnitude and a direction (Salimans and Kingma, 2016).
     case weightNorm = "weight_norm"
@@ -26,11 +26,11 @@ public struct DerivedWeight: Sendable, Hashable {
     case mask(String)
   }
 
-  /// What the parts are to each other.
+  /// How the model computes the weight from the parts.
   public let kind: Kind
-  /// What kind it is, in the field's words, such as "weight norm" or "GPTQ or AWQ".
+  /// The usual name of the scheme, such as "weight norm" or "GPTQ or AWQ".
   public let family: String
-  /// The key that the plain weight has in a model without this.
+  /// The key of the weight in a model that does not split it.
   public let key: String
   /// The keys that it is computed from.
   public let parts: [String]
@@ -57,7 +57,7 @@ public struct DerivedWeight: Sendable, Hashable {
     self.mayHaveMoreSteps = mayHaveMoreSteps
   }
 
-  /// Whether a plain weight can be computed of it.
+  /// Whether a plain weight can be computed from the parts.
   public var isFoldable: Bool { obstacle == nil }
 
   /// Whether each part is a parameter that a model learns, so that averages of parts are what averaging of a
@@ -70,7 +70,7 @@ public struct DerivedWeight: Sendable, Hashable {
     }
   }
 
-  /// The weight and its parts, for people.
+  /// A line of text with the weight and its parts.
   public var summary: String { "\(key) (\(family): \(parts.joined(separator: ", ")))" }
 }
 

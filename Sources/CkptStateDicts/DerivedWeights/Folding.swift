@@ -4,11 +4,11 @@ internal import OrderedCollections
 internal import CkptPlatform
 public import CkptTensors
 
-/// What folding did.
+/// What ``StateDict/folding(_:)`` changed.
 public struct FoldReport: Sendable {
-  /// The weights that are plain now.
+  /// The weights that were replaced by plain ones.
   public internal(set) var folded: [DerivedWeight] = []
-  /// The weights that are in parts still, since they were not chosen or are codes.
+  /// The weights that are still stored in parts: they were not selected, or are quantized codes.
   public internal(set) var left: [DerivedWeight] = []
 }
 

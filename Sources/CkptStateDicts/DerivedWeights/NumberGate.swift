@@ -2,7 +2,7 @@ internal import CkptText
 public import CkptPlatform
 internal import CkptTensors
 
-/// What cannot be done with weights that are held in parts.
+/// An operation that would compute with parts of weights as if they were weights.
 public enum DerivedWeightError: Diagnostic, Equatable {
   /// An operation that computes met parts of weights: what it was to do, with which input, and the weights.
   case noNumbers(operation: String, input: String, [DerivedWeight])
@@ -11,17 +11,17 @@ public enum DerivedWeightError: Diagnostic, Equatable {
   /// No plain weight can be computed from the parts; each says why.
   case cannotFold([DerivedWeight])
 
-  /// How scripts tell it apart.
+  /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind { .badInput }
 
-  /// The weights that are in the way.
+  /// The weights that are stored in parts.
   public var weights: [DerivedWeight] {
     switch self {
     case .noNumbers(_, _, let all), .splits(let all), .cannotFold(let all): all
     }
   }
 
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   public var description: String {
     switch self {
     case .noNumbers(let operation, let input, let all):
@@ -41,7 +41,7 @@ public enum DerivedWeightError: Diagnostic, Equatable {
       + (all.count > shown ? "; and \(all.count - shown) more" : "")
   }
 
-  /// What to do about it.
+  /// What the caller can do about the error.
   public var remedies: [Remedy] {
     switch self {
     case .noNumbers(_, _, let all), .splits(let all):

@@ -2,7 +2,7 @@ public import CkptPatterns
 internal import CkptText
 public import CkptTensors
 
-/// Which entries of a state dict are meant: by key, and by what the tensor is.
+/// Selects entries of a state dict by key, dtype, size and shape.
 public struct KeySelection: Sendable {
   /// A key must match one of these; none means all keys.
   public var include: [KeyPattern]
@@ -17,32 +17,32 @@ public struct KeySelection: Sendable {
   /// The tensor must have this shape; nil in it stands for any size.
   public var shape: [Int?]?
 
-  /// Keys that match one of `include` (all, if it is empty) and none of `exclude`.
+  /// Selects keys that match one of `include` (all, if it is empty) and none of `exclude`.
   public init(include: [KeyPattern] = [], exclude: [KeyPattern] = []) {
     self.include = include
     self.exclude = exclude
   }
 
-  /// Whether everything is meant.
+  /// Whether every entry is selected.
   public var isEverything: Bool { include.isEmpty && exclude.isEmpty && !looksAtTensors }
 
   private var looksAtTensors: Bool {
     !dtypes.isEmpty || minElements != nil || maxElements != nil || shape != nil
   }
 
-  /// Whether an entry is meant.
+  /// Whether an entry is selected.
   package func matches(_ key: String, _ value: StateDict.Value) -> Bool {
     (include.isEmpty || include.contains { $0.matches(key) })
       && !exclude.contains { $0.matches(key) }
       && matches(value)
   }
 
-  /// Whether what a key stands for is meant, whatever the key.
+  /// Whether a value is selected, whatever its key.
   package func matches(_ value: StateDict.Value) -> Bool {
     !looksAtTensors || value.tensor.map(matches) == true
   }
 
-  /// How many entries of a state dict are meant, and the patterns that no key matches, in one pass.
+  /// The number of entries that are selected, and the patterns that no key matches, in one pass.
   package func count(in stateDict: StateDict) -> (kept: Int, missed: KeySelection) {
     var (included, excluded) = (PatternHits(include), PatternHits(exclude))
     var kept = 0

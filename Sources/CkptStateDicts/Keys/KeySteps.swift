@@ -3,7 +3,7 @@ public import CkptPatterns
 internal import CkptText
 internal import OrderedCollections
 
-/// One step of what is done to a state dict's keys.
+/// One step of an edit of a state dict's keys: a selection or a rename.
 public enum KeyStep: Sendable {
   /// Only entries that are selected go on; what a tensor is counts too.
   case select(KeySelection)
@@ -26,19 +26,19 @@ extension KeyStep {
   }
 }
 
-/// What became of a state dict's keys.
+/// The result of key steps: what each key became, and which rules matched nothing.
 public struct KeyReport: Sendable {
-  /// One key, before and after.
+  /// One key before and after the steps.
   public struct Change: Sendable, Hashable {
-    /// The key as it was.
+    /// The key before.
     public let old: String
-    /// The key as it is; nil for one that was left out.
+    /// The key after; nil if the entry was left out.
     public let new: String?
-    /// Whether the key stayed as it was.
+    /// Whether the key is unchanged.
     public var isSame: Bool { new?.isExactly(old) == true }
   }
 
-  /// A rule about keys that may find nothing to do.
+  /// A rule that may match no key.
   public enum Rule: Sendable, Hashable, CustomStringConvertible {
     /// Keys that match go on.
     case include(KeyPattern)
@@ -63,32 +63,32 @@ public struct KeyReport: Sendable {
     }
   }
 
-  /// A rule that found nothing to do.
+  /// A rule that matched no key.
   public struct Unmatched: Sendable, Hashable {
     /// The rule.
     public let rule: Rule
-    /// The keys that come nearest to what it looks for.
+    /// The keys that are spelled most like the rule's text.
     public let nearest: [String]
   }
 
   /// Every key, in order.
   public internal(set) var changes: [Change] = []
-  /// The rules, and names of maps, that no key has anything to do with.
+  /// The rules, and entries of maps, that matched no key.
   public internal(set) var unmatched: [Unmatched] = []
 
-  /// Nothing was done yet.
+  /// An empty report.
   public init() {}
 
-  /// The keys that are left, under their old names.
+  /// The keys that were kept, under their old names.
   public var kept: [String] { changes.compactMap { $0.new == nil ? nil : $0.old } }
   /// The keys that were left out.
   public var dropped: [String] { changes.compactMap { $0.new == nil ? $0.old : nil } }
-  /// The keys that have another name now.
+  /// The keys that were renamed.
   public var renamed: [Change] { changes.filter { $0.new != nil && !$0.isSame } }
 }
 
 extension StateDict {
-  /// What the steps would make of the keys, one step after the other.
+  /// Reports what the steps, applied one after the other, would do to the keys.
   ///
   /// - Throws: ``PatternError``, `StateDictError.keysCollide`, `.keysVanish`.
   public func keyReport(_ steps: [KeyStep]) throws -> KeyReport {
@@ -181,7 +181,7 @@ extension StateDict {
     }
   }
 
-  /// The state dict with the steps done to its keys, one after the other.
+  /// A copy with the steps applied one after the other.
   ///
   /// - Returns: the result, and what became of each key.
   /// - Throws: as ``keyReport(_:)``; then nothing was done.
@@ -193,7 +193,7 @@ extension StateDict {
     return (rules.isEmpty ? kept : try kept.renamingKeys(rules), report)
   }
 
-  /// The state dict with the keys left out that the steps leave out, the others under the names that they have.
+  /// A copy without the entries that the steps leave out; the others keep their names.
   ///
   /// - Throws: as ``keyReport(_:)``.
   public func filter(by steps: [KeyStep]) throws -> (result: StateDict, report: KeyReport) {

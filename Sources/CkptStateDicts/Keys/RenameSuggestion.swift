@@ -3,13 +3,13 @@ internal import CkptText
 internal import OrderedCollections
 internal import CkptTensors
 
-/// What to do to a state dict's keys so that more of it loads.
+/// Key steps by which more of a state dict would load into a model.
 public struct RenameSuggestion: Sendable {
   /// Which entries to keep, under their old names.
   public let selection: KeySelection
-  /// How to rename them then, in order.
+  /// The renames that follow, in order.
   public let renames: [KeyRename]
-  /// What `load_state_dict` would say afterwards.
+  /// The load report after the steps.
   public let report: LoadReport
   /// The module that all keys which are taken lie in, such as `student.backbone`; empty for the root.
   public let position: String

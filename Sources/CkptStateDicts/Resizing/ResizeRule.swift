@@ -1,7 +1,7 @@
 public import CkptPatterns
 public import CkptPlatform
 
-/// How values of another shape are made to fit.
+/// A way to make a tensor fit a shape that differs from its own.
 public enum ResizeMode: Sendable, Hashable {
   /// Position embeddings are interpolated on their grid, bicubically, as timm does (`resample_abs_pos_embed`).
   ///
@@ -45,16 +45,16 @@ public enum ResizeMode: Sendable, Hashable {
   }
 }
 
-/// Which values are to be made to fit, and how.
+/// A rule that says which tensors are resized to fit a model, and by which mode.
 public struct ResizeRule: Sendable, Hashable {
-  /// The keys.
+  /// The keys of the tensors that the rule resizes.
   public let keys: KeyPattern
-  /// How.
+  /// How they are resized.
   public let mode: ResizeMode
   /// The rule as `KEY=MODE`, as it was read.
   public let written: String
 
-  /// Keys that match `keys`, in the way of `mode`.
+  /// A rule that resizes the tensors whose keys match `keys` by `mode`.
   public init(_ keys: KeyPattern, _ mode: ResizeMode) {
     self.init(keys, mode, written: keys.written)
   }
@@ -125,22 +125,22 @@ extension ResizeMode {
   }
 }
 
-/// What cannot be made to fit, and why.
+/// A tensor that cannot be resized, and why.
 public enum ResizeError: Diagnostic, Equatable {
   /// A key whose value the mode cannot make fit.
   case impossible(key: String, String)
 
-  /// How scripts tell it apart.
+  /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind { .badInput }
 
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   public var description: String {
     switch self {
     case .impossible(let key, let problem): "cannot resize: \(problem) (key \(key))"
     }
   }
 
-  /// What to do about it.
+  /// What the caller can do about the error.
   public var remedies: [Remedy] {
     ["docs/state-dicts.md tells what each mode of \(.resize) takes"]
   }

@@ -3,20 +3,20 @@ internal import CkptText
 internal import CkptBytes
 internal import CkptTensors
 
-/// A value that was made to fit.
+/// A tensor that was resized.
 public struct Resized: Sendable, Hashable {
-  /// The key.
+  /// The tensor's key.
   public let key: String
-  /// How, as the command line has it.
+  /// The rule that resized it, written as `KEY=MODE`.
   public let rule: String
-  /// The shape that it had; nil for one that was initialized.
+  /// The shape before; nil for a tensor that was drawn anew.
   public let found: [Int]?
-  /// The shape that it has.
+  /// The shape after.
   public let shape: [Int]
 }
 
 extension StateDict {
-  /// The values of this state dict made to fit `base`, where a rule says how.
+  /// A copy in which tensors are resized to the shapes that `base` has for their keys, where a rule matches.
   ///
   /// Tensors are lazy as before, except that interpolated ones and input convolutions, which are small, are held
   /// in memory. Of several rules for a key the first counts.

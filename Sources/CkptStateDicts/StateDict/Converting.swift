@@ -18,7 +18,7 @@ extension StateDict {
     }
   }
 
-  /// Lets tensors become tensors of another type, as `module.to(dtype)` does; nothing is read yet.
+  /// Casts tensors to another dtype, as `module.to(dtype)` does; elements are converted when they are read.
   ///
   /// Tensors that share a storage share one afterwards, if they are all converted.
   /// - Parameter isIncluded: which tensors are converted; those that have the type already stay.

@@ -3,7 +3,7 @@ internal import CkptText
 internal import OrderedCollections
 
 extension StateDict {
-  /// The part whose keys match one of `include` (all, if none is given) and none of `exclude`.
+  /// The entries whose keys match one of `include` (all, if none is given) and none of `exclude`.
   ///
   /// `{k: v for k, v in state_dict.items() if 'backbone' in k and 'fc' not in k}` is
   /// `stateDict.filter(include: "backbone", exclude: "fc")`.
@@ -14,7 +14,7 @@ extension StateDict {
         include: include.map { try KeyPattern($0) }, exclude: exclude.map { try KeyPattern($0) }))
   }
 
-  /// The part that is selected; order and `_metadata` are kept.
+  /// The selected entries; their order and `_metadata` are kept.
   ///
   /// A module that had keys and has none left loses its entry in `_metadata`; one that never had keys
   /// goes with the module around it.
@@ -22,7 +22,7 @@ extension StateDict {
     selection.isEverything ? self : filter { selection.matches($0, $1) }
   }
 
-  /// The part for which `isIncluded` says yes.
+  /// The entries for which `isIncluded` returns true.
   ///
   /// - Throws: what `isIncluded` throws.
   public func filter(
@@ -56,7 +56,7 @@ extension StateDict {
     module.lastIndex(of: ".").map { module[..<$0] } ?? ""
   }
 
-  /// What the rules would call the keys: old and new name of each that changes, in order.
+  /// The old and new key of each entry that the rules would rename, in order.
   ///
   /// - Throws: `PatternError` for a rule that makes no sense; `StateDictError.keysCollide`, `.keysVanish`.
   public func renamed(_ rules: [KeyRename]) throws -> [(old: String, new: String)] {
@@ -72,7 +72,7 @@ extension StateDict {
     return { key in renamers.reduce(key) { $1($0) } }
   }
 
-  /// The same values under the names that the rules give, one rule after the other.
+  /// A copy whose keys are renamed by the rules, applied one after the other.
   ///
   /// `{k.replace('module.', ''): v for k, v in state_dict.items()}` is
   /// `stateDict.renamingKeys(.replace("module.", with: ""))`, except that the modules' entries in
@@ -82,7 +82,7 @@ extension StateDict {
     try renamingKeys(rules)
   }
 
-  /// The same values under the names that the rules give, one rule after the other.
+  /// A copy whose keys are renamed by the rules, applied one after the other.
   ///
   /// - Throws: `PatternError` for a rule that makes no sense; `StateDictError.keysCollide`, `.keysVanish`.
   public func renamingKeys(_ rules: [KeyRename]) throws -> StateDict {

@@ -2,15 +2,15 @@ internal import CkptText
 internal import OrderedCollections
 public import CkptTensors
 
-/// What PyTorch's `load_state_dict` would say, and what it would load.
+/// The result that PyTorch's `load_state_dict` would give: which keys load, and which do not and why.
 public struct LoadReport: Sendable {
-  /// A key whose value has another type on either side; it is cast on loading, if PyTorch can.
+  /// A key whose tensor has another dtype than the model's; PyTorch casts it on loading where it can.
   public struct TypeMismatch: Sendable, Hashable {
-    /// The key.
+    /// The entry's key.
     public let key: String
-    /// The type that the model has.
+    /// The model's dtype.
     public let expected: DType
-    /// The type that was found.
+    /// The state dict's dtype.
     public let found: DType
     /// Whether `load_state_dict` refuses to copy one to the other.
     public let isRefused: Bool
@@ -19,35 +19,35 @@ public struct LoadReport: Sendable {
   /// A key whose value is a tensor of another class on either side, such as a quantized one of torchao's and a plain
   /// one: PyTorch copies elements, and such tensors have others, or none of their own.
   public struct ClassMismatch: Sendable, Hashable {
-    /// The key.
+    /// The entry's key.
     public let key: String
-    /// The class that the model has.
+    /// The class of the model's tensor.
     public let expected: String
-    /// The class that was found.
+    /// The class of the state dict's tensor.
     public let found: String
   }
 
-  /// Keys that share one tensor in the model, and do not in what is to be loaded.
+  /// Keys that share one tensor in the model but not in the state dict.
   public struct BrokenTie: Sendable, Hashable {
-    /// The keys.
+    /// The keys that share it.
     public let keys: [String]
-    /// Whether their values differ, so that the last one loaded wins; nil if nobody looked.
+    /// Whether their values differ, so that the last one loaded wins; nil if they were not compared.
     public let valuesDiffer: Bool?
   }
 
   /// Whether missing and unexpected keys count as errors (`strict=True`).
   public var isStrict: Bool
-  /// The keys whose values reach the model, in the model's order.
+  /// The keys that load, in the model's order.
   public internal(set) var loaded: [String] = []
-  /// Keys of the model that nothing was found for.
+  /// Keys of the model that the state dict lacks.
   public internal(set) var missing: [String] = []
-  /// Keys that the model lacks.
+  /// Keys of the state dict that the model lacks.
   public internal(set) var unexpected: [String] = []
-  /// Keys whose values have another shape.
+  /// Keys whose tensors have another shape than the model's.
   public internal(set) var mismatched: [ShapeMismatch] = []
   /// Keys whose values are tensors of another class, of which one keeps more than elements.
   public internal(set) var classMismatched: [ClassMismatch] = []
-  /// Keys whose values have another type.
+  /// Keys whose tensors have another dtype than the model's.
   public internal(set) var typeMismatched: [TypeMismatch] = []
   /// Keys that are missing and that PyTorch fills in for an old checkpoint (`num_batches_tracked`).
   public internal(set) var defaulted: [String] = []
@@ -66,14 +66,14 @@ public struct LoadReport: Sendable {
       && (!isStrict || missing.isEmpty && unexpected.isEmpty)
   }
 
-  /// Which part of the model's elements is loaded, from 0 to 1; 1 for a model without any.
+  /// The share of the model's elements that load, from 0 to 1; 1 for a model without elements.
   public var loadedShare: Double {
     expectedElements == 0 ? 1 : Double(loadedElements) / Double(expectedElements)
   }
 }
 
 extension StateDict {
-  /// What `model.load_state_dict(self)` would say, for a model whose own state dict is `reference`.
+  /// Reports what `model.load_state_dict(self)` would do for a model whose own state dict is `reference`.
   ///
   /// The rules are those of PyTorch 2.15's `Module._load_from_state_dict`: shapes must be equal, but a
   /// tensor of shape [1] goes into a 0-d one; types are cast; a norm layer's `num_batches_tracked` may be

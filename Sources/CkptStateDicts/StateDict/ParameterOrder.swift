@@ -1,7 +1,7 @@
 internal import OrderedCollections
 internal import CkptTensors
 
-/// How the names of an optimizer's parameters are known.
+/// Where the names of an optimizer's parameters come from.
 public enum ParameterNaming: Sendable, Hashable {
   /// The optimizer's own state has them (`param_names`, or names instead of numbers).
   case recorded
@@ -19,7 +19,7 @@ public enum ParameterNaming: Sendable, Hashable {
 /// writes no names. A name is given here only where the order follows: every shape that the optimizer's
 /// state shows must fit, and no other order that people use may fit as well.
 public enum ParameterOrder {
-  /// A parameter group, as far as it matters here.
+  /// The facts about a parameter group that matching uses.
   public struct Group: Sendable {
     /// How many parameters it has.
     public let count: Int
@@ -44,7 +44,7 @@ public enum ParameterOrder {
     .float8E5M2FNUZ, .complex32, .complex64, .complex128,
   ]
 
-  /// What `module.parameters()` would give for a module of that state dict: buffers are left out as far
+  /// The keys that `module.parameters()` would yield for a module of that state dict: buffers are left out as far
   /// as they are known by type or name, and of tied tensors only the first counts.
   public static func parameters(of stateDict: StateDict) -> [(name: String, shape: [Int])] {
     let tensors = stateDict.tensors

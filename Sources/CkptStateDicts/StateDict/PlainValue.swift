@@ -1,6 +1,6 @@
 public import CkptTensors
 
-/// What a checkpoint holds beside its state dicts: Python's plain values and tensors, as a tree.
+/// A tree of Python's plain values and tensors, as checkpoints hold them beside their state dicts.
 ///
 /// An optimizer's `state_dict()` is one.
 public indirect enum PlainValue: Sendable {

@@ -2,30 +2,30 @@ internal import CkptText
 internal import OrderedCollections
 public import CkptTensors
 
-/// A value that is not a plain tensor: kept as it came, never looked into by the state dict.
+/// A value that is not a plain tensor; it is kept and written back unchanged.
 public struct OpaqueObject: Sendable {
-  /// What it is, in a few words, such as "sparse_coo tensor".
+  /// A short description, such as "sparse_coo tensor".
   public let summary: String
-  /// The plain tensors that it is made of.
+  /// The plain tensors inside it.
   public let tensors: [Tensor]
-  /// Where it was read.
+  /// The object in a checkpoint that it was read from; nil for a new one.
   public let origin: TensorOrigin?
-  /// What it looks like to PyTorch, if it is a tensor of a class of its own, or sparse.
+  /// Its class, shape and dtype in PyTorch, if it is a tensor subclass or a sparse tensor.
   public let tensorLike: TensorLike?
   private let makeContent: (@Sendable () -> ObjectContent?)?
   /// What the copies of one object share.
   private let identity = ObjectIdentity()
 
-  /// All that it is; nil if that is more than can be told, or not known.
+  /// Its full content for comparison; nil if it is unknown or too large to describe.
   public var content: ObjectContent? { makeContent?() }
 
-  /// A tensor that is no plain one, from outside.
+  /// The outer class, shape and dtype of a tensor that is not a plain one.
   public struct TensorLike: Sendable, Hashable {
     /// Its class, such as `torchao.quantization.Int8Tensor`; `sparse` for sparse ones of PyTorch's.
     public let className: String
     /// Its shape; nil where the file does not say.
     public let shape: [Int]?
-    /// The dtype that it shows; nil where the file does not say.
+    /// The dtype that PyTorch reports for it; nil where the file does not say.
     public let dtype: DType?
 
     /// A tensor of that class.
@@ -36,7 +36,7 @@ public struct OpaqueObject: Sendable {
     }
   }
 
-  /// An object found at `origin`; `content` tells on demand what it is.
+  /// An object that was read at `origin`; `content` computes its full content on demand.
   public init(
     summary: String, tensors: [Tensor] = [], origin: TensorOrigin? = nil,
     tensorLike: TensorLike? = nil, content: (@Sendable () -> ObjectContent?)? = nil
@@ -58,9 +58,9 @@ public struct OpaqueObject: Sendable {
 /// Tells an object that was not read from a file from every other one.
 private final class ObjectIdentity: Sendable {}
 
-/// All that an object is: equal for two objects only if they are.
+/// The full content of an object, for comparison with another one.
 public struct ObjectContent: Sendable {
-  /// Everything but the tensors' elements, for comparison rather than for people.
+  /// Everything but the tensors' elements, as text to compare.
   public let description: String
   /// The tensors in it, by the paths that lead to them inside it.
   public let tensors: [(name: String, tensor: Tensor)]
@@ -76,23 +76,23 @@ public struct ObjectContent: Sendable {
 ///
 /// Keys are compared as Python does, code point by code point: `é` and `e` with an accent are two keys.
 public struct StateDict: Sendable {
-  /// What a key stands for.
+  /// The value of an entry.
   public enum Value: Sendable {
     /// A tensor, a parameter.
     case tensor(Tensor)
     /// Anything else: a sparse tensor, a module's extra state, a number.
     case object(OpaqueObject)
 
-    /// The tensor, if it is one.
+    /// The tensor; nil for any other object.
     public var tensor: Tensor? { if case .tensor(let tensor) = self { tensor } else { nil } }
-    /// Where it was read.
+    /// The object in a checkpoint that it was read from; nil for a new one.
     public var origin: TensorOrigin? {
       switch self {
       case .tensor(let tensor): tensor.origin
       case .object(let object): object.origin
       }
     }
-    /// The tensors that it is or is made of.
+    /// The tensor itself, or the tensors inside the object.
     public var tensors: [Tensor] {
       switch self {
       case .tensor(let tensor): [tensor]
@@ -105,7 +105,7 @@ public struct StateDict: Sendable {
   public struct ModuleMetadata: Sendable {
     /// The module's name; empty for the root.
     public var module: String
-    /// What is recorded for it.
+    /// The object that `_metadata` records for the module.
     public var value: OpaqueObject
     /// The version of the module's class that is recorded; nil if there is none.
     public var version: Int?
@@ -125,15 +125,15 @@ public struct StateDict: Sendable {
   /// An empty state dict.
   public init() {}
 
-  /// How many keys there are.
+  /// The number of keys.
   public var count: Int { entries.count }
-  /// Whether there are none.
+  /// Whether there are no keys.
   public var isEmpty: Bool { entries.isEmpty }
   /// The keys in order.
   public var keys: [String] { entries.keys.map(\.text) }
-  /// What the keys stand for, in order.
+  /// The values, in the order of their keys.
   public var values: [Value] { Array(entries.values) }
-  /// The keys that stand for tensors, and these, in order.
+  /// The entries whose values are tensors, in order.
   public var tensors: [(key: String, tensor: Tensor)] {
     entries.compactMap { key, value in value.tensor.map { (key.text, $0) } }
   }
@@ -144,10 +144,10 @@ public struct StateDict: Sendable {
     set { entries[ExactText(key)] = newValue.map(Value.tensor) }
   }
 
-  /// What a key stands for.
+  /// The value of a key; nil if the state dict lacks it.
   public func value(for key: String) -> Value? { entries[ExactText(key)] }
 
-  /// Lets a key stand for a value; a new key comes last.
+  /// Sets the value of a key; a new key is appended.
   public mutating func setValue(_ value: Value, for key: String) { entries[ExactText(key)] = value }
 
   /// The groups of keys that are tied: their tensors are the same view of one storage.

@@ -3,32 +3,32 @@ internal import CkptText
 internal import OrderedCollections
 
 extension StateDict: Sequence {
-  /// A key and what it stands for.
+  /// A key and its value.
   public typealias Element = (key: String, value: Value)
 
-  /// The keys and what they stand for, by their index.
+  /// The entries as a collection, by index.
   public struct Elements: RandomAccessCollection, Sendable {
     fileprivate let entries: OrderedDictionary<ExactText, Value>
 
-    /// 0, of the first key.
+    /// Always 0.
     public var startIndex: Int { 0 }
-    /// How many keys there are.
+    /// The number of keys.
     public var endIndex: Int { entries.count }
 
-    /// The key at an index, and what it stands for.
+    /// The entry at an index.
     public subscript(index: Int) -> Element {
       let entry = entries.elements[index]
       return (entry.key.text, entry.value)
     }
   }
 
-  /// The keys and what they stand for as a collection, in order.
+  /// The entries in order, as a random-access collection.
   public var elements: Elements { Elements(entries: entries) }
 
-  /// Goes through the keys in order.
+  /// An iterator over the entries in order.
   public func makeIterator() -> IndexingIterator<Elements> { elements.makeIterator() }
 
-  /// How many keys there are.
+  /// The number of keys.
   public var underestimatedCount: Int { count }
 }
 

@@ -1,7 +1,7 @@
 public import CkptPlatform
 public import CkptTensors
 
-/// What cannot be done with a state dict, and why.
+/// An edit of a state dict that is impossible, and why.
 public enum StateDictError: Diagnostic, Equatable {
   /// Renaming would give several values one key: the new key and the old ones.
   case keysCollide([Collision])
@@ -12,11 +12,11 @@ public enum StateDictError: Diagnostic, Equatable {
   /// A state dict cannot take the place of parts of another: everything that stands in the way.
   case cannotUpdate(missing: [String], mismatched: [ShapeMismatch])
 
-  /// Keys that would become one.
+  /// Several keys that an edit would give one name.
   public struct Collision: Sendable, Hashable {
-    /// What they would become.
+    /// The name that all of them would get.
     public let new: String
-    /// What they are now.
+    /// The current names.
     public let old: [String]
 
     /// `old` would become `new`.
@@ -26,10 +26,10 @@ public enum StateDictError: Diagnostic, Equatable {
     }
   }
 
-  /// How scripts tell it apart.
+  /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind { .badInput }
 
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   public var description: String {
     switch self {
     case .keysCollide(let all):
@@ -49,7 +49,7 @@ public enum StateDictError: Diagnostic, Equatable {
     }
   }
 
-  /// What to do about it.
+  /// What the caller can do about the error.
   public var remedies: [Remedy] {
     switch self {
     case .cannotConvert: ["\(.excludeFromCast) leaves a key as it is"]
@@ -64,16 +64,16 @@ public enum StateDictError: Diagnostic, Equatable {
   }
 }
 
-/// A key whose value has another shape on either side.
+/// A key whose tensors have different shapes in two state dicts.
 public struct ShapeMismatch: Sendable, Hashable, CustomStringConvertible {
   /// The key.
   public let key: String
-  /// The shape that must be; nil for a value that is no tensor.
+  /// The shape that is required; nil for a value that is not a tensor.
   public let expected: [Int]?
-  /// The shape that is.
+  /// The shape that was found; nil for a value that is not a tensor.
   public let found: [Int]?
 
-  /// A key with the shape that must be and the shape that is.
+  /// A mismatch between the required and the found shape of `key`.
   public init(key: String, expected: [Int]?, found: [Int]?) {
     self.key = key
     self.expected = expected

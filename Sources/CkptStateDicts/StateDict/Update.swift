@@ -2,27 +2,27 @@ internal import CkptText
 internal import CkptTensors
 internal import OrderedCollections
 
-/// What an update did.
+/// What ``StateDict/update(with:allowNew:skipMismatched:resizing:seed:)`` changed.
 public struct UpdateReport: Sendable {
   /// The keys whose value was replaced, in the other's order.
   public var replaced: [String] = []
-  /// The keys that were not there before.
+  /// The keys that were added.
   public var added: [String] = []
-  /// The keys that kept their value, since the other's has another shape.
+  /// The keys that were not replaced because the other value has another shape.
   public var skipped: [ShapeMismatch] = []
-  /// The values that were made to fit.
+  /// The tensors that were resized.
   public var resized: [Resized] = []
   /// The resize rules that no key here has anything to do with.
   public var unmatched: [KeyReport.Unmatched] = []
   /// The groups of keys that were tied before and are not any more.
   public var brokenTies: [[String]] = []
 
-  /// Nothing was done yet.
+  /// An empty report.
   public init() {}
 }
 
 extension StateDict {
-  /// Lets the values of `other` take the place of those here, as Python's `dict.update` does.
+  /// Replaces values by those of `other`, as Python's `dict.update` does.
   ///
   /// `model_dict.update(pretrained)` is `modelDict.update(with: pretrained)`, except that nothing
   /// happens where the keys or shapes do not fit.

@@ -2,7 +2,7 @@ internal import CkptBytes
 internal import Synchronization
 
 extension Tensor {
-  /// The same numbers as elements of another type, row-major; nothing is read yet.
+  /// A lazy, contiguous tensor with the same numbers in another dtype; elements are converted when they are read.
   ///
   /// `tensor.to(dtype)` is `tensor.converting(to: type)`. Conjugate and negative views are resolved.
   /// - Parameter losses: told of numbers that could not be kept, each time they are read.
@@ -82,11 +82,11 @@ package struct TensorConverter {
   }
 }
 
-/// Counts what conversions lose, from any number of threads.
+/// Counts the numbers that a conversion cannot represent; safe to use from several threads.
 public final class ConversionTally: Sendable {
   private let sum = Mutex(ElementConversion.Losses())
 
-  /// Nothing was counted yet.
+  /// A tally with counts of 0.
   public init() {}
 
   /// What was lost in all that was read since.

@@ -1,4 +1,4 @@
-/// What a tensor's elements are; the names are those of `torch.dtype`.
+/// The type of a tensor's elements; the names are those of `torch.dtype`.
 public enum DType: String, Sendable, Hashable, CaseIterable {
   case float64, float32, float16, bfloat16
   case float8E4M3FN = "float8_e4m3fn"
@@ -38,7 +38,7 @@ public enum DType: String, Sendable, Hashable, CaseIterable {
     }
   }
 
-  /// How many elements lie in a byte, for the packed types; else 1.
+  /// The number of elements in a byte for packed types; 1 for all others.
   public var elementsPerByte: Int {
     switch self {
     case .quint4x2: 2

@@ -5,9 +5,9 @@ internal import CkptPlatform
 ///
 /// Nothing is read until somebody asks for it.
 public final class Storage: Sendable {
-  /// How its bytes can be had; little-endian.
+  /// Its bytes: in a file, in memory, or computed on demand; little-endian.
   package let source: ByteSource
-  /// What errors call it.
+  /// The name that errors use for it.
   public let name: String
   /// The blocks of a few bits an element that a file holds in the place of its elements, if it does.
   public let blocks: Blocks?

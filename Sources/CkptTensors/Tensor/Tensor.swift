@@ -1,7 +1,7 @@
 internal import CkptBytes
 public import CkptPlatform
 
-/// What makes a tensor impossible.
+/// A tensor that cannot be made, read or converted, and why.
 public enum TensorError: Diagnostic, Equatable {
   /// Shape and strides do not fit each other, or hold a negative number.
   case badGeometry(String)
@@ -16,10 +16,10 @@ public enum TensorError: Diagnostic, Equatable {
   /// There is no way from the one type to the other: quantized or packed elements.
   case noConversion(from: DType, to: DType)
 
-  /// How scripts tell it apart.
+  /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind { .badInput }
 
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   public var description: String {
     switch self {
     case .badGeometry(let problem): problem
@@ -64,15 +64,15 @@ public struct TensorOrigin: Sendable {
 
 /// A lazy tensor: a shape and strides over a storage. A value; nothing is read until asked for.
 public struct Tensor: Sendable {
-  /// What it looks into.
+  /// The storage that holds its elements.
   public let storage: Storage
-  /// What its elements are.
+  /// The type of its elements.
   public let dtype: DType
   /// The sizes of its dimensions, in elements.
   public let shape: [Int]
-  /// How far apart neighbors of a dimension lie in the storage, in elements.
+  /// The distance between neighbors along each dimension in the storage, in elements.
   public let strides: [Int]
-  /// Where its first element lies in the storage, in elements.
+  /// The index of its first element in the storage.
   public let offset: Int
   /// PyTorch's `requires_grad`. (Whoever changes this or what follows has another tensor than the one
   /// that was read, so the origin goes.)
@@ -83,11 +83,11 @@ public struct Tensor: Sendable {
   public var isConjugate = false { didSet { origin = nil } }
   /// Whether it is a view that negates what it reads.
   public var isNegative = false { didSet { origin = nil } }
-  /// What its integers stand for, if it is quantized.
+  /// The scales and zero points of a quantized tensor; nil for any other.
   public var quantization: Quantization? { didSet { origin = nil } }
   /// Whether it is on the meta device, without elements.
   public let isMeta: Bool
-  /// Where it was read; a writer puts the object from there back as it came.
+  /// The object that it was read from, which a writer puts back unchanged; nil for a new tensor.
   public var origin: TensorOrigin?
 
   /// A view of `storage`; without `strides`, row-major and contiguous.
@@ -209,21 +209,21 @@ public struct Tensor: Sendable {
 }
 
 extension Tensor {
-  /// A new tensor of those numbers, in row-major order.
+  /// A new tensor that holds `values` in row-major order.
   ///
   /// - Throws: `TensorError` if their count is not the shape's product.
   public init(_ values: [Float], shape: [Int]) throws(TensorError) {
     try self.init(bits: values.map(\.bitPattern), .float32, shape)
   }
 
-  /// A new tensor of those numbers, in row-major order.
+  /// A new tensor that holds `values` in row-major order.
   ///
   /// - Throws: `TensorError.badGeometry` if their count is not the product of the shape.
   public init(_ values: [Double], shape: [Int]) throws(TensorError) {
     try self.init(bits: values.map(\.bitPattern), .float64, shape)
   }
 
-  /// A new tensor of those numbers, in row-major order.
+  /// A new tensor that holds `values` in row-major order.
   ///
   /// - Throws: `TensorError.badGeometry` if their count is not the product of the shape.
   public init(_ values: [Int64], shape: [Int]) throws(TensorError) {

@@ -122,11 +122,11 @@ package struct JSONError: Diagnostic, Hashable {
 
   /// A fault of the call.
   package var kind: DiagnosticKind { .usage }
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   package var description: String {
     "no JSON: \(problem) at character \(offset + 1) (value \(Text.quoted(text)))"
   }
-  /// What to do about it.
+  /// What the caller can do about the error.
   package var remedies: [Remedy] {
     ["a value is null, true, 3, 0.5, \"text\", [1, 2] or {\"lr\": 0.1}; text needs its quotes"]
   }

@@ -25,7 +25,7 @@ public enum ImageError: Diagnostic, Hashable {
   /// More pictures could not be read than is allowed.
   case tooManyOmissions(folder: String, String)
 
-  /// How scripts tell it apart.
+  /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind {
     switch self {
     case .unreadable: .cannotOpen
@@ -34,7 +34,7 @@ public enum ImageError: Diagnostic, Hashable {
     }
   }
 
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   public var description: String {
     switch self {
     case .unreadable(let file, let problem): "\(problem) (\(Self.shown(file)))"
@@ -56,7 +56,7 @@ public enum ImageError: Diagnostic, Hashable {
     }
   }
 
-  /// What to do about it.
+  /// What the caller can do about the error.
   public var remedies: [Remedy] {
     switch self {
     case .unknownFormat: ["JPEG, PNG, WebP, TIFF, BMP, PPM, PGM and PBM are decoded"]

@@ -33,7 +33,7 @@ public enum TrainingError: Diagnostic, Equatable {
     }
   }
 
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   public var description: String {
     switch self {
     case .badShape(let operation, let problem): "\(operation): \(problem)"
@@ -59,7 +59,7 @@ public enum TrainingError: Diagnostic, Equatable {
     keys.prefix(5).joined(separator: ", ") + (keys.count > 5 ? ", … (\(keys.count))" : "")
   }
 
-  /// What to do about it.
+  /// What the caller can do about the error.
   public var remedies: [Remedy] {
     switch self {
     case .noBLAS: ["install OpenBLAS (Debian: libopenblas0-pthread; brew: openblas)"]

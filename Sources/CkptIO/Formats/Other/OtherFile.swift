@@ -1,11 +1,11 @@
 internal import CkptPlatform
 internal import CkptSafetensors
 
-/// A file that people have in a checkpoint's place: what it is, and what to do about it.
+/// A file that is not a checkpoint but is often found in its place.
 public struct OtherFile: Sendable, Hashable {
-  /// What it is, with its article: `an HTML page`.
+  /// The kind of file with its article, such as `an HTML page`.
   public let name: String
-  /// What to do.
+  /// What the caller can do about it.
   public let hint: String
   /// Whether files that nobody has looked into may be inside.
   package var isArchive = false

@@ -37,7 +37,7 @@ enum PyTorchZipWriter: FormatWriter {
 }
 
 extension Checkpoint {
-  /// What is left of the checkpoint is the object at `at`, as the root.
+  /// Makes the object at `at` the root and drops everything else.
   ///
   /// - Throws: `CheckpointError` for a path that leads nowhere.
   public mutating func extract(at: String) throws {

@@ -25,9 +25,9 @@ struct TensorsAlone {
   var report = OutputReport()
 }
 
-/// What an output lacks of the checkpoint that it was made from.
+/// The parts of a checkpoint that an output leaves out or changes.
 public struct OutputReport: Sendable {
-  /// Objects that the format cannot hold, as `--at` names them, and what they were.
+  /// The paths and descriptions of objects that the format cannot hold.
   public var dropped: [(path: String, what: String)] = []
   /// Keys that are not written since they are the same tensor as another one, and that one.
   public var tied: [(key: String, kept: String)] = []
@@ -36,7 +36,7 @@ public struct OutputReport: Sendable {
   /// Keys of ``Checkpoint/metadata`` that the format has no place for.
   public var lostMetadata: [String] = []
 
-  /// Nothing.
+  /// An empty report.
   public init() {}
 }
 

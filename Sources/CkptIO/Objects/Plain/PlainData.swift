@@ -3,11 +3,11 @@ internal import CkptBytes
 internal import CkptStateDicts
 internal import CkptTensors
 
-/// One place that was turned into plain data.
+/// An object that was replaced by plain data.
 public struct PlainChange: Sendable, Hashable {
-  /// How `--at` names the object.
+  /// The path of the object.
   public let path: String
-  /// What it was, and what it became.
+  /// A short description of the old object and its replacement.
   public let what: String
 }
 

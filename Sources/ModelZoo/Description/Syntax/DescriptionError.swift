@@ -23,7 +23,7 @@ public enum DescriptionError: Diagnostic, Equatable {
   /// The kind of error, by which programs tell errors apart.
   public var kind: DiagnosticKind { .badInput }
 
-  /// What is wrong and where, on one line.
+  /// One line that says what is wrong and where.
   public var description: String {
     switch self {
     case .malformed(let location, let problem, _), .tooLarge(let location, let problem):
@@ -33,7 +33,7 @@ public enum DescriptionError: Diagnostic, Equatable {
     }
   }
 
-  /// What to do about it.
+  /// What the caller can do about the error.
   public var remedies: [Remedy] {
     switch self {
     case .malformed(_, _, let hint): [hint ?? "docs/models.md tells how models are described"]
