@@ -3,26 +3,27 @@ internal import CkptTensors
 
 /// A value that is taken from the first input although other inputs have different ones.
 public struct KeptValue: Sendable, Hashable {
-  /// Its key.
+  /// The value's key.
   public let key: String
-  /// What it is, such as "int64 tensor".
+  /// A short description of the value, such as "int64 tensor".
   public let what: String
-  /// The inputs that have another value.
+  /// The names of the inputs that have a different value.
   public let inputs: [String]
 }
 
-/// A head that a model does not have, since it ties it to its embedding.
+/// An output head that a model's file lacks because the model ties it to its embedding.
 public struct TiedHead: Sendable, Hashable {
   /// The head's key.
   public let key: String
-  /// The model.
+  /// The name of the input that lacks the head.
   public let input: String
   /// The key of the embedding that was merged in its place.
   public let embedding: String
 }
 
 extension MergeMethod {
-  /// Whether the result is a sum of the inputs with real factors, so that it is also one of complex numbers.
+  /// Whether the result is a sum of the inputs with real factors. Such a method also works for complex
+  /// numbers.
   var isLinear: Bool {
     switch self {
     case .linear, .swa, .ema, .passthrough, .taskArithmetic: true
@@ -30,7 +31,7 @@ extension MergeMethod {
     }
   }
 
-  /// Whether a tensor is merged, and not taken from the first input.
+  /// Whether a tensor is merged; if not, the first input's is copied.
   func merges(_ tensor: Tensor) -> Bool {
     !tensor.isMeta && tensor.quantization == nil && tensor.dtype.isFloat
       && (isLinear || !tensor.dtype.isComplex)
@@ -39,14 +40,15 @@ extension MergeMethod {
 }
 
 extension StateDict.Value {
-  /// Whether it counts or numbers something (`num_batches_tracked`, position ids), so that there is nothing to merge.
+  /// Whether the value is a tensor of integers or booleans, such as `num_batches_tracked` or position ids,
+  /// which is copied rather than merged.
   var isBuffer: Bool {
     guard let tensor, !tensor.isMeta, tensor.quantization == nil else { return false }
     return !tensor.dtype.isFloat
       && ElementConversion.isSupported(from: tensor.dtype, to: .float64)
   }
 
-  /// What it is, in a few words.
+  /// A short description of the value, such as "quantized int8 tensor".
   var kind: String {
     switch self {
     case .object(let object): object.summary
@@ -56,9 +58,12 @@ extension StateDict.Value {
     }
   }
 
-  /// Whether both hold the same, as far as it can be seen; tensors are read in blocks.
+  /// Whether two values are equal, as far as that can be compared; tensors are read in blocks.
   ///
-  /// What has no elements in memory has none that could be the same.
+  /// Meta tensors, which have no elements, are never equal. Objects are compared by their summary and their
+  /// tensors.
+  ///
+  /// - Throws: what reading the tensors throws.
   func isSame(as other: StateDict.Value) throws -> Bool {
     switch (self, other) {
     case (.tensor(let own), .tensor(let tensor)):

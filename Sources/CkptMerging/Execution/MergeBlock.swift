@@ -3,37 +3,35 @@ internal import CkptBytes
 internal import CkptPlatform
 internal import CkptTensors
 
-/// The same stretch of all inputs of a merge, as float64, and room to work in.
-///
-/// The memory belongs to a `BlockBuffers`; a block is valid until the next one is read.
+/// The same range of elements of all inputs of a merge, as float64, with working memory for the method.
 struct MergeBlock {
-  /// The number of its first element, in row-major order.
+  /// The index of the block's first element, in row-major order.
   var start: Int
-  /// How many elements it has.
+  /// The number of elements in the block.
   var count: Int
   /// The inputs' elements, in the order of the inputs.
   let inputs: [UnsafeMutablePointer<Double>]
-  /// Where the result goes.
+  /// The merged elements, filled by `BlockMerge.merge(_:)`.
   let output: UnsafeMutablePointer<Double>
-  /// Rows of room for float64, as many as there are inputs.
+  /// Working memory: as many rows of float64 as there are inputs.
   let scratch: [UnsafeMutablePointer<Double>]
-  /// The same rows, as the kernels take them.
+  /// The `scratch` rows, typed as the C kernels take them.
   let rows: [UnsafePointer<Double>?]
-  /// Rows of room for 32-bit words, as many as there are inputs.
+  /// Working memory: as many rows of 32-bit words as there are inputs.
   let words: [UnsafeMutablePointer<UInt32>]
 }
 
-/// The memory of one reader's blocks; allocated once.
+/// The memory of one reader's blocks, allocated once and reused for each block.
 final class BlockBuffers {
   let capacity: Int
   private let doubles: AlignedBuffer<Double>
   private let words: AlignedBuffer<UInt32>
   private(set) var block: MergeBlock
 
-  /// Room for blocks of up to `capacity` elements of `inputCount` inputs.
+  /// Allocates memory for blocks of up to `capacity` elements of `inputCount` inputs.
   init(capacity: Int, inputCount: Int) {
     self.capacity = capacity
-    // Rows that lie a power of two apart would share the cache's sets.
+    // Padding: rows a power of two apart would map to the same cache sets.
     let step = capacity + 24
     doubles = AlignedBuffer(count: max(step * (2 * inputCount + 1), 1))
     words = AlignedBuffer(count: max(step * inputCount, 1))
@@ -48,7 +46,8 @@ final class BlockBuffers {
       words: (0..<inputCount).map { words + $0 * step })
   }
 
-  /// Reads the next `count` elements, which begin at `start`.
+  /// Reads the next `count` elements of each input into `block`. `start` is the index of the first of them;
+  /// the readers must be positioned there.
   func read(_ readers: [ElementReader], start: Int, count: Int) throws {
     for (reader, target) in zip(readers, block.inputs) {
       try reader.read(into: UnsafeMutableBufferPointer(start: target, count: count))
@@ -58,16 +57,19 @@ final class BlockBuffers {
   }
 }
 
-/// Goes through all inputs of one merged tensor from front to back, as often as a method asks.
+/// A sequential pass over all inputs of one merged tensor; it can be repeated as often as a method needs.
 struct InputPass {
   let inputs: [Tensor]
+  /// The number of elements in a block.
   let blockCount: Int
   let cancellation: Cancellation
 
-  /// How many elements each input has.
+  /// The number of elements in each input.
   var elementCount: Int { inputs.first?.elementCount ?? 0 }
 
-  /// Passes each block on, in order.
+  /// Calls `body` with each block, in order.
+  ///
+  /// - Throws: what reading throws, what `body` throws, and the error of `cancellation` when canceled.
   func eachBlock(_ body: (MergeBlock) throws -> Void) throws {
     let buffers = BlockBuffers(capacity: blockCount, inputCount: inputs.count)
     let readers = try inputs.map { try $0.makeElementReader() }
@@ -79,19 +81,20 @@ struct InputPass {
   }
 }
 
-/// How one tensor is merged: what must be found out first, and then a block at a time.
+/// A merge of one tensor: an optional preparation that reads all inputs, then a computation block by block.
 protocol TensorMerge: Sendable {
-  /// How many elements a block has; for methods that look at rows, whole rows.
+  /// The number of elements in a block; whole rows for methods that work on rows.
   var blockCount: Int { get }
-  /// Whether `prepared(by:)` goes through the inputs.
+  /// Whether `prepared(by:)` reads the inputs.
   var needsPreparation: Bool { get }
-  /// Goes through the inputs and gives what merges the blocks.
+  /// Reads the inputs as often as needed and returns the merge of the blocks.
   func prepared(by pass: InputPass) throws -> any BlockMerge
 }
 
-/// Merges block by block; the same result for any order and any number of threads.
+/// Merges one block at a time. The result does not depend on the order of the blocks or the number of
+/// threads.
 protocol BlockMerge: Sendable {
-  /// Fills the block's output.
+  /// Computes the block's output from its inputs.
   func merge(_ block: MergeBlock)
 }
 
@@ -100,5 +103,5 @@ extension TensorMerge {
   var needsPreparation: Bool { true }
 }
 
-/// Blocks of three inputs and as much room fit in a cache of 256 KB.
+/// The default number of elements in a block: three inputs with their working memory fit in a 256 KB cache.
 let defaultBlockCount = 4096

@@ -2,44 +2,46 @@ public import CkptPlatform
 
 /// The reason why inputs cannot be merged.
 public enum MergeError: Diagnostic, Equatable {
-  /// Keys, shapes or types that do not fit each other: all of them.
+  /// Keys, shapes, or element types do not match; lists every mismatch.
   case cannotMerge([Mismatch])
-  /// A method that does not take so many inputs, or no base.
+  /// The method does not take this number of inputs, or its base is missing.
   case wrongInputs(method: String, problem: String)
-  /// A parameter that is missing, or has a value that makes no sense.
+  /// A parameter is missing or its value is invalid.
   case badParameter(name: String, problem: String)
-  /// As many values as inputs are needed.
+  /// A list of values has the wrong length: one value per input is needed.
   case wrongCount(name: String, found: Int, needed: Int)
-  /// Inputs hold NaN: all places.
+  /// Inputs contain NaN; lists every tensor.
   case notNumbers([NaNs])
-  /// Numbers that are none came of infinities in a tensor.
+  /// Infinities in a tensor's inputs would produce NaN.
   case madeNaN(key: String)
-  /// Values that cannot be merged, and of which the inputs have different ones: all of them.
+  /// Values that cannot be merged differ between the inputs; lists all of them.
   case unmergeable([KeptValue])
-  /// A method that ranks along rows met one that is too long for memory.
+  /// A row is longer than a method that ranks along rows supports.
   case rowTooLong(Int, limit: Int)
-  /// A method that looks at rows or columns met too many.
+  /// A tensor has more rows or columns than a method that works on them supports.
   case tooManyVectors(Int, limit: Int)
-  /// The weighted sum of directions is zero, so there is none to merge into.
+  /// The weighted sum of the inputs' directions is zero, so their mean is undefined.
   case noMean
-  /// A recipe that cannot be understood or asks for what is not supported.
+  /// A recipe is invalid or asks for something unsupported; `path` is the place in the recipe.
   case badRecipe(file: String, path: String, problem: String, hint: Remedy?)
-  /// Adapter weights that do not fit the base: all of them.
+  /// Adapter weights do not fit the base; lists all problems.
   case badAdapter([String], hint: Remedy?)
-  /// What an adapter's configuration asks for and cannot be had, by field.
+  /// An adapter's configuration asks for something unsupported or has invalid values; lists all problems by
+  /// field.
   case badConfiguration(source: String, problems: [String])
-  /// Nothing says by how much an adapter's products count.
+  /// No `alpha` or configuration gives the scale of an adapter's products.
   case noScale(adapter: String, modules: [String])
-  /// What training took out of a base's weight cannot be told from the rest.
+  /// The part that initialization took out of a base's weight (`pissa`) is not well defined, because singular
+  /// values are too close.
   case unclearChange(key: String)
 
   /// A mismatch between inputs.
   public enum Mismatch: Sendable, Hashable, CustomStringConvertible {
     /// An input lacks a key.
     case missing(key: String, input: String)
-    /// An input has a key that the base lacks.
+    /// An input has a key that the base does not have.
     case unexpected(key: String, input: String)
-    /// Another shape than the base's.
+    /// The shape differs from the base's.
     case shape(key: String, input: String, expected: [Int], found: [Int])
     /// Another element type than the base's.
     case dtype(key: String, input: String, expected: String, found: String)
@@ -60,13 +62,13 @@ public enum MergeError: Diagnostic, Equatable {
     }
   }
 
-  /// NaN in a tensor of an input.
+  /// The NaN elements of one tensor.
   public struct NaNs: Sendable, Hashable {
-    /// The tensor.
+    /// The tensor's key.
     public let key: String
-    /// The input.
+    /// The input's name.
     public let input: String
-    /// How many elements are NaN.
+    /// The number of NaN elements.
     public let count: Int
   }
 

@@ -3,7 +3,7 @@ internal import CkptPlatform
 internal import CkptStateDicts
 internal import CkptTensors
 
-/// Turns plans into tensors.
+/// Carries out tensor plans: checks that the inputs fit, and creates the merged tensors, computed on demand.
 struct MergeExecution {
   private let merge: StateDictMerge
   private let context: MergeContext
@@ -13,26 +13,32 @@ struct MergeExecution {
     context = MergeContext(keepsNaN: merge.keepsNaN, cancellation: merge.cancellation)
   }
 
-  /// The tensors of a plan, in the method's order.
+  /// The tensors that one plan merges.
   private struct Parts {
     let plan: TensorPlan
+    /// The tensors in the order in which the method takes them: the base first, if it is used.
     let tensors: [Tensor]
+    /// The tensor whose shape, element type, and flags the result gets.
     let like: Tensor
   }
 
-  /// What decides the result: what is merged, and every value of a parameter that had a say. Tensors of which all
-  /// of it is equal stay tied.
+  /// Everything that decides a merged tensor's elements: the tensors merged and all parameter values looked
+  /// up. Keys with equal identities share one storage, so that tied tensors stay tied.
   private struct Identity: Hashable {
     let views: [TensorView]
     let parameters: [Double?]
   }
 
+  /// Merges the tensors of `plans` and stores them in a copy of `start`.
+  ///
+  /// - Parameter found: mismatches that are known already; they are reported with the others.
+  /// - Throws: `MergeError`; `DerivedWeightError.noNumbers`; what reading the inputs throws.
   func carryOut(
     _ plans: [TensorPlan], over start: StateDict, _ found: [MergeError.Mismatch]
   ) throws -> StateDictMerge.Result {
     var mismatches = found
     var result = StateDictMerge.Result(stateDict: start)
-    // As the first input has them, under the names of the result.
+    // The first input's values under the keys of the result.
     var before = start
     var all: [Parts] = []
     var kept: [TensorPlan] = []
@@ -51,7 +57,7 @@ struct MergeExecution {
     result.partwise = try checkNumbers(computed: all.map(\.plan), all: plans)
     guard mismatches.isEmpty else { throw MergeError.cannotMerge(mismatches) }
     var known: [Identity: Storage] = [:]
-    // A random method would draw other numbers for another key.
+    // Random methods draw different numbers for each key, so that equal identities give different elements.
     let keepsTies = !merge.method.isRandom
     for parts in all {
       let (operation, parameters) = try parts.plan.merge(
@@ -81,9 +87,11 @@ struct MergeExecution {
     return result
   }
 
-  /// Refuses what is no weight but a part of one; gives the weights whose parts may be merged one by one.
+  /// Throws if stored parts of a weight (such as quantization codes) cannot be merged as numbers; returns the
+  /// weights whose parts can be merged one by one.
   ///
-  /// Codes are refused even where they would only be copied, since they would not be merged with the rest.
+  /// Codes are refused even where they would only be copied, since they would no longer match the merged
+  /// parts.
   private func checkNumbers(
     computed: [TensorPlan], all: [TensorPlan]
   ) throws(DerivedWeightError) -> [DerivedWeight] {
@@ -103,6 +111,7 @@ struct MergeExecution {
     return partwise
   }
 
+  /// The value that a source refers to; nil if its input lacks the key.
   private func value(of source: TensorPlan.Source) -> StateDict.Value? {
     merge.inputs[source.input].stateDict.value(for: source.key)
   }
@@ -113,12 +122,12 @@ struct MergeExecution {
       ? parts.like.dtype : merge.dtype ?? parts.like.dtype
   }
 
-  /// The merged bytes, made when they are read.
+  /// The storage of a merged tensor, computed when it is read.
   private func storage(
     of parts: Parts, _ operation: any TensorMerge, _ type: DType,
     _ result: inout StateDictMerge.Result
   ) throws -> Storage {
-    // Factors are real, so that the parts of complex numbers can be merged one by one.
+    // The factors are real, so real and imaginary parts can be merged separately.
     let tensors = try parts.tensors.map { try $0.viewAsReal() }
     let tally = MergeTally(key: parts.plan.key)
     let bytes = try MergedBytes(
@@ -133,12 +142,13 @@ struct MergeExecution {
     return Storage(.computed(bytes), name: parts.plan.key)
   }
 
-  /// The tensors that a plan names; nil for what is not merged, or if they do not fit.
+  /// The tensors that a plan merges; nil if the value is copied instead, or if the tensors do not fit, which
+  /// is added to `mismatches`.
   private func parts(of plan: TensorPlan, _ mismatches: inout [MergeError.Mismatch]) -> Parts? {
     let (sources, hasBase) = plan.orderedSources(for: merge.method)
     let before = mismatches.count
     var tensors: [Tensor] = []
-    // Without a base the type and the shape are the first input's.
+    // Without a base, the first input decides the type and the shape.
     let reference = hasBase ? sources[0] : plan.sources[plan.base ?? 0]
     let like = value(of: reference)?.tensor
     let isMerged = like.map { merge.method.merges($0) } ?? false
@@ -173,9 +183,11 @@ struct MergeExecution {
     return Parts(plan: plan, tensors: tensors, like: like)
   }
 
-  /// Finds out which of the values that stay the first input's are others elsewhere; read in blocks.
+  /// Compares the copied values with those of the other inputs, reading tensors in blocks; fills `differing`
+  /// and `notCompared` of the result.
   ///
-  /// - Throws: `MergeError.unmergeable` with all that would have to be merged and cannot be.
+  /// - Throws: `MergeError.unmergeable` with all values that differ and would have to be merged, unless
+  ///   `keepsUnmergeable` is set.
   private func compare(
     _ plans: [TensorPlan], _ result: inout StateDictMerge.Result
   ) throws {

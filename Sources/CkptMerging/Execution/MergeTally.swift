@@ -6,11 +6,12 @@ internal import CkptTensors
 public final class MergeTally: Sendable {
   /// Counts of numbers that changed in rounding.
   public struct Losses: Sendable, Hashable {
-    /// How many were finite, or came of finite numbers, and are infinite, or cut to the range's end.
+    /// Elements that were finite, or computed from finite ones, and became infinite or were clamped to the
+    /// type's range.
     public var overflowed = 0
-    /// How many were not zero and are zero now.
+    /// Elements that were not zero and were rounded to zero.
     public var vanished = 0
-    /// How many are NaN of which no input was: they come of infinities.
+    /// Elements that are NaN although no input is; infinities produce them.
     public var notNumbers = 0
 
     /// Counts of 0.
@@ -20,7 +21,7 @@ public final class MergeTally: Sendable {
     public var isEmpty: Bool { self == Losses() }
   }
 
-  /// The merged tensor.
+  /// The merged tensor's key.
   public let key: String
   private let sum = Mutex(Losses())
 
@@ -29,7 +30,7 @@ public final class MergeTally: Sendable {
   /// The sum over everything computed so far.
   public var losses: Losses { sum.withLock { $0 } }
 
-  /// Counts what the conversion of a block lost.
+  /// Adds the losses of a block's conversion to the output type.
   func add(_ losses: ElementConversion.Losses) {
     guard losses != ElementConversion.Losses() else { return }
     sum.withLock {
@@ -38,7 +39,7 @@ public final class MergeTally: Sendable {
     }
   }
 
-  /// How many of some numbers are NaN and how many infinite.
+  /// The number of NaN and of infinite values in a buffer.
   struct Special {
     var notNumbers = 0
     var infinite = 0
@@ -50,7 +51,7 @@ public final class MergeTally: Sendable {
     }
   }
 
-  /// Counts what numbers became infinite or NaN by what was added to them.
+  /// Adds the values that became infinite or NaN between two counts of the same buffer.
   func add(_ after: Special, since before: Special) {
     let made = max(0, after.notNumbers - before.notNumbers)
     let infinite = max(0, after.infinite - before.infinite)
@@ -61,10 +62,11 @@ public final class MergeTally: Sendable {
     }
   }
 
-  /// Counts what came of a block before it was converted: infinities of finite numbers, and NaN of what was none.
+  /// Adds a block's losses before it is converted: infinities computed from finite inputs, and NaN where no
+  /// input is NaN.
   func addSpecial(of block: MergeBlock) {
     let (room, count) = (block.scratch[0], block.count)
-    // What is infinite or NaN leaves NaN.
+    // x - x is NaN exactly where x is infinite or NaN.
     ck_subtract(block.output, block.output, room, count)
     guard ck_count_nan(room, count) > 0 else { return }
     var found = Losses()

@@ -4,7 +4,7 @@ internal import CkptPlatform
 internal import Synchronization
 internal import CkptTensors
 
-/// The bytes of a tensor that is merged while it is written.
+/// The bytes of a merged tensor, computed while they are read.
 final class MergedBytes: ComputedBytes {
   let inputs: [Tensor]
   let merge: any TensorMerge
@@ -47,6 +47,7 @@ final class MergedBytes: ComputedBytes {
   }
 }
 
+/// Reads merged bytes: reads a block of each input, merges it, and converts it to the output type.
 private final class MergingReader: StagedReader {
   private let bytes: MergedBytes
   private let merge: any BlockMerge
@@ -55,10 +56,11 @@ private final class MergingReader: StagedReader {
   private let conversion: ElementConversion
   private let after: AlignedBytes
   var staging: UnsafeMutableRawBufferPointer { after.bytes }
-  /// The first element that was not merged yet.
+  /// The index of the first element that is not merged yet.
   private var next: Int
-  /// What of the staging room was not handed out yet.
+  /// The range of staged bytes that are not handed out yet.
   var pending = 0..<0
+  /// Bytes at the start of the first block that lie before the requested offset.
   private var skip: Int
 
   init(_ bytes: MergedBytes, _ merge: any BlockMerge, at offset: Int) throws {
@@ -77,7 +79,7 @@ private final class MergingReader: StagedReader {
 
   deinit { bytes.didDeliver(delivered) }
 
-  /// How many bytes were handed out.
+  /// The number of bytes handed out.
   private var delivered = 0
 
   func didHandOut(_ byteCount: Int) { delivered += byteCount }
@@ -111,7 +113,7 @@ private final class MergingReader: StagedReader {
   }
 }
 
-/// What all tensors of a merge share.
+/// State shared by all tensors of a merge.
 final class MergeContext: Sendable {
   let keepsNaN: Bool
   let cancellation: Cancellation
@@ -123,12 +125,13 @@ final class MergeContext: Sendable {
     self.cancellation = cancellation
   }
 
-  /// Remembers an input, so that it is looked through once a NaN was found anywhere.
+  /// Records an input tensor, so that it can be searched for NaN if any is found.
   func add(key: String, input: String, _ tensor: Tensor) {
     inputs.withLock { $0.append((key, input, tensor)) }
   }
 
-  /// Goes through all inputs and tells of every NaN in them; called when one was found.
+  /// Reads all recorded inputs and returns an error that lists every tensor with NaN. The search runs once;
+  /// later calls return the same error.
   func errorAboutNaN() throws -> MergeError {
     try found.withLock { found in
       if let found { return found }

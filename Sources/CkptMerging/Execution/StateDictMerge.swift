@@ -12,31 +12,34 @@ public import CkptTensors
 /// let merged = try merge.merged().stateDict
 /// ```
 public struct StateDictMerge: Sendable {
-  /// How tensors are merged.
+  /// The merge method applied to every tensor.
   public var method: MergeMethod
   /// The inputs, in order.
   public var inputs: [MergeInput]
-  /// Which input is the base; for methods that need one.
+  /// The index in `inputs` of the base model, for methods that use one.
   public var base: Int?
-  /// The settings that all inputs share; an input's own come before them.
+  /// The parameter settings shared by all inputs. An input's own settings take precedence.
   public var settings = MergeSettings()
-  /// Which keys are merged; the others stay as the first input has them. Empty: all.
+  /// The keys that are merged; all other keys keep the first input's value. An empty selection matches every
+  /// key.
   public var selection = KeySelection()
-  /// The module whose numbered children are the layers, for values over the layers; nil: the largest such.
+  /// The module whose numbered children are the layers, such as `model.layers`; used to interpolate parameter
+  /// values over the layers. If nil, the numbered module with the most keys is used.
   public var layers: String?
   /// The seed of methods that draw random numbers.
   public var seed: UInt64 = 0
-  /// Whether what cannot be merged (quantized tensors, subclasses, other objects) stays the first input's where the
-  /// inputs differ, instead of being an error.
+  /// Whether values that cannot be merged (quantized tensors, tensor subclasses, other objects) keep the
+  /// first input's value where the inputs differ. If false, such a difference is an error.
   public var keepsUnmergeable = false
-  /// Whether NaN is merged like a number, and may come of infinities, instead of being an error.
+  /// Whether NaN is allowed in the inputs and in the result. If false, it is an error, also where infinities
+  /// produce it.
   public var keepsNaN = false
   /// The dtype of the merged tensors; nil for that of the base, or of the first input.
   public var dtype: DType?
   /// Stops the passes over the inputs that come before the output is written.
   public var cancellation = Cancellation()
 
-  /// A merge of `inputs` by `method`.
+  /// Creates a merge of `inputs` by `method`, with default settings; `base` is an index in `inputs`.
   public init(method: MergeMethod, inputs: [MergeInput], base: Int? = nil) {
     self.method = method
     self.inputs = inputs
@@ -65,35 +68,41 @@ public struct StateDictMerge: Sendable {
 
   /// The result of planning a merge.
   public struct Result: Sendable {
-    /// The first input with the merged tensors in their places, which are computed when they are read.
+    /// The first input with its merged tensors replaced. Their elements are computed when they are read.
     public var stateDict: StateDict
     /// The keys whose tensors are merged.
     public var merged: [String] = []
-    /// The selected keys that are as in the first input, since they are not merged.
+    /// The selected keys that keep the first input's value because they are not merged.
     public var copied: [String] = []
-    /// The weights that are computed from several keys, of which the parts were merged one by one.
+    /// Weights that are computed from several stored parts (such as a weight normalization's), whose parts
+    /// were merged one by one.
     public var partwise: [DerivedWeight] = []
-    /// Those of them of which another input has another value.
+    /// The copied keys for which another input has a different value.
     public var differing: [KeptValue] = []
-    /// Those of them that were not looked into: objects without tensors.
+    /// The copied keys whose values were not compared: objects without tensors.
     public var notCompared: [String] = []
-    /// Heads that a model lacks and ties to its embedding, which was merged in their place.
+    /// Output heads that a model lacks because it ties them to its embedding; the embedding was merged in
+    /// their place.
     public var tiedHeads: [TiedHead] = []
-    /// What the numbers of each merged tensor lose, counted while it is read.
+    /// For each merged tensor, the precision losses, counted while it is read.
     public var tallies: [MergeTally] = []
-    /// The same of inputs that are rounded before they are merged.
+    /// The precision losses of inputs that are rounded to another type before they are merged.
     public var roundings: [(key: String, input: String, tally: ConversionTally)] = []
-    /// The groups of keys that were tied in the first input and are not any more.
+    /// The groups of keys that shared storage in the first input and no longer do in the result.
     public var brokenTies: [[String]] = []
 
     /// A result without merged keys.
     public init(stateDict: StateDict) { self.stateDict = stateDict }
   }
 
-  /// Plans the merge; no element is read yet.
+  /// Plans the merge. No merged element is computed before the result's tensors are read; values that are
+  /// copied are compared.
   ///
-  /// - Throws: `MergeError` with everything that does not fit; `PatternError`;
-  ///   `DerivedWeightError.noNumbers` for parts of weights, such as codes with scales beside them.
+  /// - Throws: `MergeError.cannotMerge` with all mismatches of keys, shapes, and types; `.wrongInputs` if
+  ///   there are no inputs, too few or too many, or no base for the method; `.badParameter` for missing or
+  ///   invalid parameters; `.unmergeable` for differing values that cannot be merged;
+  ///   `DerivedWeightError.noNumbers` if parts of a weight would be merged that are no numbers by themselves,
+  ///   such as quantization codes; what reading the inputs throws.
   public func merged() throws -> Result {
     guard let first = inputs.first else {
       throw MergeError.wrongInputs(method: method.name, problem: "needs inputs")
@@ -130,18 +139,18 @@ public struct StateDictMerge: Sendable {
   }
 }
 
-/// One of the state dicts that are merged.
+/// One input of a merge: a state dict with a name and settings of its own.
 public struct MergeInput: Sendable {
   /// The name that errors use for it, such as its file.
   public let name: String
-  /// Its tensors.
+  /// The input's keys and values.
   public let stateDict: StateDict
   /// Parameter values of this input alone.
   public var settings: MergeSettings
   /// The files that it was read from; equal for two names of one file, empty for what was made here.
   package var identity: Set<File.Identity> = []
 
-  /// A state dict called `name`.
+  /// Creates an input from `stateDict` with the given name and settings.
   public init(name: String, stateDict: StateDict, settings: MergeSettings = MergeSettings()) {
     self.name = name
     self.stateDict = stateDict

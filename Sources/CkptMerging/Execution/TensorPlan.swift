@@ -1,40 +1,42 @@
 internal import CkptBytes
 internal import CkptTensors
 
-/// One tensor to be: where it comes from, and where its parameters are found.
+/// The plan of one result tensor: the tensors it is merged from, and the settings that its parameters come
+/// from.
 struct TensorPlan {
   /// Its key in the result.
   let key: String
-  /// How far it lies between the first layer and the last, from 0 to 1.
+  /// The layer's relative position: 0 for the first layer (and outside the layers), 1 for the last.
   let t: Double
-  /// Which input's tensor, under which key, and with which settings; in order.
+  /// The tensors to merge, in order.
   let sources: [Source]
-  /// Which of the sources is the base.
+  /// The index in `sources` of the base; nil without one.
   let base: Int?
-  /// The settings that all sources share, from the ones that count most to the ones that count least.
+  /// The settings shared by all sources, highest precedence first.
   let shared: [MergeSettings]
 
+  /// One tensor to merge: a key of an input, with the settings for it.
   struct Source {
+    /// The index of the input in the merge.
     let input: Int
-    /// Its key there.
+    /// The tensor's key in that input.
     let key: String
-    /// What the parameters go by: the key, but for a head that an embedding stands for.
+    /// The name that parameter patterns are matched with: the key, or the missing head's name where the
+    /// embedding `key` replaces it.
     let name: String
     let settings: [MergeSettings]
   }
 }
 
 extension TensorPlan {
-  /// The sources in the order in which the method takes them: the base first, where it is one.
+  /// The sources in the order in which the method takes them: the base first, if the method uses one.
   func orderedSources(for method: MergeMethod) -> (sources: [Source], hasBase: Bool) {
     guard method.baseUse != .ignored, let base else { return (sources, false) }
     return ([sources[base]] + sources.indices.filter { $0 != base }.map { sources[$0] }, true)
   }
 
-  /// What merges the tensor, and the values of all parameters that decide how: the same operation for the same
-  /// values, but for random methods, which go by the key, too.
-  ///
-  /// - Throws: `MergeError.badParameter`, `.wrongInputs`.
+  /// The operation that merges the tensor, and all parameter values that were looked up. Equal values give
+  /// the same operation, except for random methods, which also depend on the key.
   func merge(
     _ method: MergeMethod, shape: [Int], seed: UInt64
   ) throws -> (operation: any TensorMerge, parameters: [Double?]) {
@@ -49,6 +51,7 @@ extension TensorPlan {
     return (operation, resolver.found.values)
   }
 
+  /// Looks up the method's parameters and creates the operation.
   private func operation(
     of method: MergeMethod, _ resolver: ParameterResolver, sources: [Source], hasBase: Bool,
     shape: [Int], seed: UInt64
@@ -127,6 +130,7 @@ extension TensorPlan {
     }
   }
 
+  /// Creates the operation of a method that keeps parts of task vectors (TIES, DARE, DELLA, Breadcrumbs).
   private func sparse(
     _ method: MergeMethod, _ resolver: ParameterResolver, shape: [Int], seed: UInt64
   ) throws -> any TensorMerge {
@@ -157,7 +161,7 @@ extension TensorPlan {
     case .ties, .dareTies, .della, .breadcrumbsTies: elects = true
     default: elects = false
     }
-    // Ranks go along dimension 1; a vector is one row.
+    // Ranks are taken along dimension 1; a vector is one row.
     let rowLength = shape.count < 2 ? shape.first ?? 1 : shape.dropFirst().reduce(1, *)
     return SparseTaskArithmetic(
       sparsities: sparsities, weights: try resolver.values(.weight, default: nil),
@@ -168,6 +172,8 @@ extension TensorPlan {
       rowLength: rowLength, innerCount: shape.count < 3 ? 1 : shape.dropFirst(2).reduce(1, *))
   }
 
+  /// Throws `MergeError.wrongInputs` if a required base is missing or the number of inputs does not fit the
+  /// method.
   private func check(_ method: MergeMethod, count: Int, hasBase: Bool) throws {
     if method.baseUse == .required && !hasBase {
       throw MergeError.wrongInputs(method: method.name, problem: "needs a base")
@@ -181,6 +187,9 @@ extension TensorPlan {
     }
   }
 
+  /// The value of a parameter that has no default.
+  ///
+  /// - Throws: `MergeError.badParameter` if it is not set.
   private func needed(_ parameter: MergeParameter, _ resolver: ParameterResolver) throws -> Double {
     guard let value = try resolver.value(parameter) else {
       throw MergeError.badParameter(
@@ -189,6 +198,7 @@ extension TensorPlan {
     return value
   }
 
+  /// Throws `MergeError.badParameter` if `value` is outside `range`.
   private static func check(
     _ parameter: MergeParameter, _ value: Double, _ range: ClosedRange<Double>, _ key: String
   ) throws {
@@ -199,6 +209,9 @@ extension TensorPlan {
     }
   }
 
+  /// The weights divided by their sum.
+  ///
+  /// - Throws: `MergeError.badParameter` if the sum is 0.
   private static func normalized(_ weights: [Double], _ key: String) throws -> [Double] {
     let total = weights.reduce(0, +)
     guard total != 0 else {
@@ -208,6 +221,8 @@ extension TensorPlan {
     return weights.map { $0 / total }
   }
 
+  /// Which elements of a tensor of `shape` form a vector: all of them, rows along the last dimension, or
+  /// columns along dimension 0.
   private static func vectors(
     _ shape: [Int], whole: Bool, columns: Bool
   ) -> AngularCombination.Vectors {
@@ -216,7 +231,8 @@ extension TensorPlan {
       ? .columns(count: shape.dropFirst().reduce(1, *)) : .rows(length: last)
   }
 
-  /// The key of the random numbers: the seed and the tensor's name, mixed (FNV-1a, then SplitMix64's finish).
+  /// The key of the random number generator: the seed and the tensor's key, mixed (FNV-1a, then SplitMix64's
+  /// finalizer).
   private static func randomKey(_ seed: UInt64, _ key: String) -> UInt64 {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     for byte in key.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }

@@ -1,10 +1,9 @@
 internal import CkptStateDicts
 
-/// Which tensor a language model's head is where a file lacks it, since the model ties it to its embedding.
-///
-/// The names are those of transformers' `_tied_weights_keys`, as mergekit 0.1.5 lists them (`tied_names`).
+/// Finds the embedding that a language model ties its output head to, for files that do not store the head.
 enum TiedHeads {
-  /// The embeddings by the head's name, without what stands before both.
+  /// For each head's name, the names of the embeddings it may be tied to; both names follow the same key
+  /// prefix.
   private static let embeddings: [(head: String, embeddings: [String])] = [
     (
       "lm_head.weight",
@@ -22,12 +21,13 @@ enum TiedHeads {
     ("decoder.embed_tokens.weight", ["shared.weight"]),
   ]
 
-  /// Whether a key is a head that may be tied.
+  /// Whether a key names an output head that may be tied.
   static func isHead(_ key: String) -> Bool {
     embeddings.contains { prefix(of: key, $0.head) != nil }
   }
 
-  /// The key that stands for a missing head in a model; nil if it is none, or the model has no such embedding.
+  /// The key of the embedding that replaces the missing head; nil if `missing` names no such head, or the
+  /// state dict has no such embedding.
   static func key(for missing: String, in stateDict: StateDict) -> String? {
     for (head, names) in embeddings {
       guard let prefix = prefix(of: missing, head) else { continue }
@@ -37,7 +37,8 @@ enum TiedHeads {
     return nil
   }
 
-  /// What stands before a head's name in a key; nil if the key is another.
+  /// The part of a key before the head's name, such as `model.` with its dot; nil if the key does not end
+  /// with the head's name.
   private static func prefix(of key: String, _ head: String) -> String? {
     if key == head { return "" }
     guard key.hasSuffix("." + head) else { return nil }

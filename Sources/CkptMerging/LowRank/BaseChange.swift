@@ -2,33 +2,38 @@ internal import CkptBytes
 internal import CkptPlatform
 internal import CkptTensors
 
-/// What peft takes out of a base's weight W when it loads an adapter whose training began with a part of W.
+/// What peft subtracts from a base's weight W when it loads an adapter that was initialized with a part of W.
 ///
-/// peft computes it in float32, here it is float64; what peft rounds to W's dtype in between, is not.
+/// peft computes it in float32 and rounds to W's type in between; here it is computed in float64 without
+/// rounding.
 struct BaseChange: Sendable {
   let kind: Kind
-  /// W, as a matrix of rows by columns, as it is stored.
+  /// W as it is stored, a matrix of shape [rows, columns].
   let weight: Tensor
+  /// The rank of the part.
   let rank: Int
-  /// The adapter's own scale, which `olora` multiplies with.
+  /// The adapter's own scale; used by `triangular` only.
   let scale: Double
-  /// What errors call it.
+  /// The weight's key, for error messages.
   let key: String
 
+  /// Which part of W is subtracted.
   enum Kind: Sendable {
-    /// U S Vᵀ over the `rank` largest singular values: `LoraLayer.pissa_init` with `pissa`. It is the same for W turned
-    /// round, and whatever the scale, which is divided out there and comes back.
+    /// U S Vᵀ for the `rank` largest singular values (peft's `LoraLayer.pissa_init` with `pissa`). It does
+    /// not depend on W's orientation, nor on the scale, which cancels out.
     case principal
-    /// The scale times the first `rank` columns of Q and rows of R, where W = Q R: `LoraLayer.olora_init`, which takes
-    /// W as it is stored.
+    /// The scale times the first `rank` columns of Q and rows of R, where W = Q R (peft's
+    /// `LoraLayer.olora_init`, which takes W as it is stored).
     case triangular
   }
 
-  /// The part that is taken out, with a negative scale.
+  /// The subtracted part as a product with a negative scale.
   ///
-  /// Goes through W row by row; in memory are vectors of `rows` and of `columns` elements, some tens for each of the
-  /// rank for `principal`, one for each for `triangular`.
-  /// - Throws: `MergeError.unclearChange` if singular values are too close to each other to say which belong to the part.
+  /// Reads W row by row. Memory holds vectors of `rows` and of `columns` elements: several tens for each unit
+  /// of rank for `principal`, one each for `triangular`.
+  ///
+  /// - Throws: `MergeError.unclearChange` if singular values are too close to each other to decide which
+  ///   belong to the part; what reading W throws.
   func product(_ cancellation: Cancellation) throws -> LowRankProduct {
     let rows = MatrixRows(weight, cancellation)
     let count = min(rank, rows.rows, rows.columns)
@@ -66,13 +71,13 @@ struct BaseChange: Sendable {
   }
 }
 
-/// Goes through a matrix a row at a time, as often as asked, without ever holding it.
+/// Reads a matrix one row at a time, as often as needed, without holding all of it.
 struct MatrixRows: Sendable {
   let tensor: Tensor
   let rows, columns: Int
   private let cancellation: Cancellation
 
-  /// The rows of a tensor of two dimensions.
+  /// Reads the rows of a tensor of two dimensions.
   init(_ tensor: Tensor, _ cancellation: Cancellation) {
     self.tensor = tensor
     self.cancellation = cancellation
@@ -80,7 +85,7 @@ struct MatrixRows: Sendable {
     columns = tensor.shape[1]
   }
 
-  /// Passes each row on, in order.
+  /// Calls `body` with each row, in order.
   func each(_ body: (_ index: Int, _ row: UnsafeBufferPointer<Double>) throws -> Void) throws {
     let reader = try tensor.makeElementReader()
     try AlignedBuffer<Double>(count: columns).withElements { row in
@@ -93,7 +98,7 @@ struct MatrixRows: Sendable {
   }
 }
 
-/// The first columns of a matrix, made orthonormal.
+/// Orthonormalizes the first columns of a matrix.
 struct FirstColumns {
   private let rows: MatrixRows
   private let count: Int
@@ -103,8 +108,8 @@ struct FirstColumns {
     self.count = count
   }
 
-  /// The first columns of Q of a QR decomposition by Householder's reflections, as LAPACK's `geqrf` and `orgqr` have it:
-  /// of rows by count, row-major. Their signs do not matter to products with R.
+  /// The first `count` columns of Q of a QR decomposition by Householder reflections, as LAPACK's `geqrf` and
+  /// `orgqr` compute it; row-major, of shape [rows, count]. Signs cancel out in the product with R.
   func orthonormal() throws -> [Double] {
     let length = rows.rows
     var columns = VectorBlock(length: length, capacity: count)
@@ -112,12 +117,12 @@ struct FirstColumns {
     try rows.each { index, row in
       for position in 0..<count { columns.set(position, index, row[position]) }
     }
-    // Column by column, the reflection I - f v vᵀ that makes what is below the diagonal zero.
+    // For each column, the reflection I - f v vᵀ that makes the elements below the diagonal zero.
     var factors = [Double](repeating: 0, count: count)
     for position in 0..<count {
       let head = columns.value(position, position)
       let below = columns.norm(of: position, from: position + 1)
-      // A column that is zero there already is left as it is.
+      // A column that is zero below the diagonal is left unchanged.
       guard below > 0 else { continue }
       let size = (head * head + below * below).squareRoot()
       let start = head < 0 ? head - size : head + size
@@ -127,7 +132,7 @@ struct FirstColumns {
         columns.reflect(other, at: position, factors[position], from: position)
       }
     }
-    // Q's columns: the reflections, last to first, of the unit vectors.
+    // The columns of Q: the reflections applied, last to first, to the unit vectors.
     var result = VectorBlock(length: length, capacity: count)
     for position in 0..<count {
       result.append()

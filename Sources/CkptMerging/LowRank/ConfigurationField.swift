@@ -1,47 +1,51 @@
 internal import CkptStateDicts
 
-/// What merging does with the fields of peft's `LoraConfig`: every one is honored, decides nothing here, or is refused.
+/// How merging treats each field of peft's `LoraConfig`: it is used, has no influence on the merged weights,
+/// or is refused.
 ///
-/// The one place that knows them; those of peft 0.21. `make interop` goes over the fields of the class itself.
+/// This is the only list of them; it has the fields of peft 0.21. `make interop` checks it against the class
+/// itself.
 enum ConfigurationField {
-  /// What becomes of a field.
+  /// How a field is treated.
   enum Rule {
     /// ``LowRankAdapter/Configuration`` reads it.
     case honored
-    /// Training or loading looks at it; the merged weights are the same whatever it says.
+    /// The field is used by training or loading only; the merged weights do not depend on it.
     case decidesNothing
-    /// It changes the merged weights in a way that is not computed here, if it is set. Python takes `[]`, `{}`, 0 and
-    /// the empty text for not set.
+    /// The field changes the merged weights in a way that is not supported; refused if its value is true in
+    /// Python, where `[]`, `{}`, 0, and the empty string are false.
     case refusedIfTrue(because: String)
-    /// The same, but only `null` is not set: an empty object is a configuration whose values are the defaults.
+    /// As `refusedIfTrue`, but every value except `null` is refused: an empty object is a configuration with
+    /// default values.
     case refusedUnlessNull(because: String)
   }
 
+  /// The treatment of each known field.
   static let rules: [String: Rule] = [
     // The size of the product.
     "peft_type": .honored, "r": .honored, "lora_alpha": .honored, "use_rslora": .honored,
     "rank_pattern": .honored, "alpha_pattern": .honored,
-    // Which modules; the file's keys say it, and must not say otherwise.
+    // Which modules are adapted; must agree with the file's keys.
     "target_modules": .honored, "exclude_modules": .honored, "modules_to_save": .honored,
     "layers_to_transform": .honored, "layers_pattern": .honored,
-    // Which biases there are; the file's keys say it.
+    // Which biases exist; the file's keys tell.
     "bias": .honored, "lora_bias": .honored,
     "fan_in_fan_out": .honored, "init_lora_weights": .honored,
-    // How weights begin: the file has what became of them. What changes the base is `init_lora_weights`.
+    // How weights are initialized; the file has the trained ones. Only `init_lora_weights` changes the base.
     "eva_config": .decidesNothing, "corda_config": .decidesNothing,
     "lora_ga_config": .decidesNothing, "loftq_config": .decidesNothing,
-    // How training goes.
+    // How training runs.
     "lora_dropout": .decidesNothing, "inference_mode": .decidesNothing,
     "velora_config": .decidesNothing, "monteclora_config": .decidesNothing,
     "runtime_config": .decidesNothing,
-    // Whether modules share their matrices: the file has them under each name.
+    // Whether modules share matrices; the file has them under each name.
     "ensure_weight_tying": .honored,
-    // Where it comes from.
+    // Origin and task.
     "task_type": .decidesNothing, "base_model_name_or_path": .decidesNothing,
     "revision": .decidesNothing, "auto_mapping": .decidesNothing, "peft_version": .decidesNothing,
-    // Only beside `megatron_config` and `use_qalora`.
+    // Used only with `megatron_config` and `use_qalora`.
     "megatron_core": .decidesNothing, "qalora_group_size": .decidesNothing,
-    // Other adapters than W + s B A.
+    // Adapters other than W + s B A.
     "use_dora": .refusedIfTrue(because: "DoRA scales each row of the sum"),
     "alora_invocation_tokens": .refusedIfTrue(
       because: "an activated LoRA counts from some token on; peft does not merge it, either"),
@@ -58,7 +62,7 @@ enum ConfigurationField {
     "megatron_config": .refusedUnlessNull(because: "Megatron's layers are split over processes"),
   ]
 
-  /// Whether Python takes a value for false.
+  /// Whether a value is false in Python.
   static func isFalse(_ value: PlainValue) -> Bool {
     switch value {
     case .none, .bool(false), .int(0): true

@@ -1,23 +1,26 @@
 internal import CkptTensors
 
-/// The right singular vectors of a matrix W that belong to its largest singular values.
+/// The right singular vectors of a matrix W for its largest singular values.
 ///
-/// A block Krylov method with restarts (Musco and Musco, 2015; Saad, Numerical Methods for Large Eigenvalue Problems,
-/// chapter 6): a block of more vectors than are sought begins by chance, WᵀW is applied to it a few times, and of the
-/// space of all these vectors the best ones (Rayleigh and Ritz) begin the next round, until what they miss is small.
-/// A space that holds all rows of W gives them in one round. All is float64, and the chance is always the same.
+/// A restarted block Krylov method (Musco and Musco, 2015; Saad, Numerical Methods for Large Eigenvalue
+/// Problems, chapter 6): starts with a block of random vectors, more than are sought, and applies WᵀW to it a
+/// few times. The Rayleigh-Ritz vectors of the spanned space start the next round, until their residuals are
+/// small. If the space contains all rows of W, one round is enough. All computations are in float64; the
+/// random numbers are the same each time.
 struct LeadingSubspace {
   private let rows: MatrixRows
-  /// How many are sought.
+  /// The number of vectors sought.
   private let count: Int
-  /// How many a round keeps: with one singular value after the last, and some that make the rounds fewer.
+  /// The number of vectors kept after a round: those sought, the next one, and some more that speed up
+  /// convergence.
   private let width: Int
-  /// How many times WᵀW is applied in a round.
+  /// The number of times WᵀW is applied in a round.
   private let depth: Int
 
-  /// How far WᵀW may take a vector off its own line, in parts of the largest eigenvalue.
+  /// The largest residual of an accepted eigenvector of WᵀW, relative to the largest eigenvalue.
   private static let tolerance = 1e-11
-  /// What singular values must differ by, in parts of the largest one; peft's float32 knows no less.
+  /// The smallest gap between the last sought singular value and the next, relative to the largest one; about
+  /// the precision of the float32 that peft uses.
   private static let leastGap = 1e-6
   private static let roundLimit = 300
 
@@ -28,7 +31,8 @@ struct LeadingSubspace {
     depth = max(3, min(8, 512 / width))
   }
 
-  /// The vectors, largest singular value first; nil if the last one cannot be told from the one behind it.
+  /// The vectors, by descending singular value; nil if the last singular value is too close to the next one,
+  /// or the method does not converge.
   mutating func vectors() throws -> VectorBlock? {
     var random = TorchRandom(seed: 0)
     var start = VectorBlock(length: rows.columns, capacity: width)
@@ -39,7 +43,7 @@ struct LeadingSubspace {
       let (basis, images) = try space(from: start)
       let (values, vectors) = SymmetricEigen.decompose(
         size: basis.count, products(basis, images))
-      // The best ones, and how far WᵀW takes them off.
+      // The Ritz vectors, and their residuals.
       let kept = min(width, basis.count)
       var ritz = VectorBlock(length: rows.columns, capacity: kept)
       var isDone = true
@@ -71,7 +75,8 @@ struct LeadingSubspace {
       {
         return nil
       }
-      // Where W has fewer singular values than are sought, the rest is zero, and so are their products.
+      // If W has fewer singular values than are sought, the remaining vectors are zero, and so are their
+      // products.
       while ritz.count < count { ritz.append() }
       ritz.keep(first: count)
       return ritz
@@ -79,7 +84,8 @@ struct LeadingSubspace {
     return nil
   }
 
-  /// An orthonormal basis of what WᵀW makes of `start` when it is applied up to `depth` times, and WᵀW times it.
+  /// An orthonormal basis of the space spanned by `start` and WᵀW applied to it up to `depth` - 1 times, and
+  /// the images of the basis under WᵀW.
   private func space(from start: VectorBlock) throws -> (basis: VectorBlock, images: VectorBlock) {
     let capacity = min(rows.columns, width * depth)
     var basis = VectorBlock(length: rows.columns, capacity: capacity)
@@ -103,7 +109,7 @@ struct LeadingSubspace {
     return (basis, images)
   }
 
-  /// Adds a vector, less what the basis has of it already, with length 1; nothing if nothing is left.
+  /// Orthonormalizes a vector against the basis and adds it; adds nothing if (almost) nothing is left.
   private func add(_ block: VectorBlock, _ index: Int, to basis: inout VectorBlock) {
     let position = basis.count
     basis.append(block[index])
@@ -113,7 +119,7 @@ struct LeadingSubspace {
       return
     }
     basis.scale(position, by: 1 / whole)
-    // What rounding leaves the first time goes the second time.
+    // Orthogonalizes twice to remove what rounding leaves the first time.
     for _ in 0..<2 {
       for other in 0..<position {
         basis.add(other, times: -basis.dot(position, other), to: position)
@@ -127,7 +133,7 @@ struct LeadingSubspace {
     basis.scale(position, by: 1 / size)
   }
 
-  /// The products of the basis' vectors with their images: symmetric, row by row.
+  /// The inner products of the basis vectors with their images: a symmetric matrix, row-major.
   private func products(_ basis: VectorBlock, _ images: VectorBlock) -> [Double] {
     let size = basis.count
     var products = [Double](repeating: 0, count: size * size)
@@ -142,9 +148,9 @@ struct LeadingSubspace {
   }
 }
 
-/// Eigenvalues and vectors of a symmetric matrix by Jacobi's rotations (Golub and Van Loan, section 8.5).
+/// Eigenvalues and eigenvectors of a symmetric matrix by Jacobi rotations (Golub and Van Loan, section 8.5).
 enum SymmetricEigen {
-  /// The eigenvalues, largest first, and for each its vector, one behind the other.
+  /// The eigenvalues in descending order, and their eigenvectors concatenated in the same order.
   static func decompose(size: Int, _ matrix: [Double]) -> (values: [Double], vectors: [Double]) {
     var a = matrix
     var vectors = [Double](repeating: 0, count: size * size)
@@ -172,7 +178,7 @@ enum SymmetricEigen {
     )
   }
 
-  /// Makes the element at `p`, `q` zero. Vectors are rows.
+  /// Applies the rotation that makes the element at (`p`, `q`) zero. Eigenvectors are stored as rows.
   private static func rotate(
     _ a: inout [Double], _ vectors: inout [Double], _ size: Int, _ p: Int, _ q: Int
   ) {

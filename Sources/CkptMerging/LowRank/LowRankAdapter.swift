@@ -2,43 +2,49 @@ public import CkptPlatform
 public import CkptStateDicts
 internal import CkptTensors
 
-/// A LoRA adapter (Hu et al., 2021): pairs of thin matrices whose product is added to weights of a base.
+/// A LoRA adapter (Hu et al., 2021): pairs of low-rank matrices whose products are added to weights of a
+/// base.
 ///
-/// Keys are understood as peft writes them (`base_model.model.M.lora_A.weight`, `lora_B`, `lora_embedding_A`, with or
-/// without an adapter's name), as diffusers does (`unet.M.lora.down.weight`), and as kohya's scripts do
-/// (`lora_unet_M.lora_down.weight`, `lora_up`, `alpha`, the dots of M written as `_`).
+/// Keys are recognized as written by peft (`base_model.model.M.lora_A.weight`, `lora_B`, `lora_embedding_A`,
+/// with or without an adapter's name), by diffusers (`unet.M.lora.down.weight`), and by kohya's scripts
+/// (`lora_unet_M.lora_down.weight`, `lora_up`, `alpha`, with the dots of M written as `_`).
 public struct LowRankAdapter: Sendable {
   /// The name that errors use for it.
   public let name: String
-  /// What is known beside the file's keys, for each part of a pipeline; under the empty name without one.
+  /// The configurations by part of a pipeline; the empty name stands for modules without a part.
   private let configurations: [String: Configuration]
+  /// The matrices by module.
   private var pairs: [String: Pair] = [:]
-  /// The modules in the order in which they occur.
+  /// The modules, in the order in which they first occur.
   private var modules: [String] = []
-  /// Whole tensors that take the place of the base's.
+  /// Full parameters that replace the base's.
   private var replacements: [(key: LowRankKey, tensor: Tensor)] = []
+  /// The adapter names that keys contain.
   private var adapterNames: Set<String> = []
+  /// What is not supported in the file, one line each.
   private var problems: [String] = []
 
+  /// The tensors of one adapted module.
   private struct Pair {
-    /// Of rank by inputs.
+    /// The matrix of shape [rank, inputs].
     var down: (key: String, tensor: Tensor)?
-    /// Of outputs by rank.
+    /// The matrix of shape [outputs, rank].
     var up: (key: String, tensor: Tensor)?
-    /// What is added to the bias.
+    /// The vector that is added to the module's bias.
     var bias: (key: String, tensor: Tensor)?
     var alpha: (key: String, tensor: Tensor)?
     var isEmbedding = false
   }
 
-  /// The adapter that a state dict holds.
+  /// Creates an adapter from a state dict. Unsupported keys are reported when it is merged.
   public init(
     _ stateDict: StateDict, name: String, configuration: Configuration = Configuration()
   ) {
     self.init(stateDict, name: name, configurations: ["": configuration])
   }
 
-  /// The adapter that a state dict holds, of several parts of a pipeline: their names come before the modules'.
+  /// Creates an adapter from a state dict for a pipeline with several parts. `configurations` is keyed by the
+  /// part's name, which module names start with.
   public init(_ stateDict: StateDict, name: String, configurations: [String: Configuration]) {
     self.name = name
     self.configurations = configurations
@@ -54,6 +60,7 @@ public struct LowRankAdapter: Sendable {
     }
   }
 
+  /// Adds a tensor of the file by the role of its key.
   private mutating func add(_ written: String, _ tensor: Tensor) {
     let key = LowRankKey(written)
     if let adapter = key.adapter { adapterNames.insert(adapter) }
@@ -84,10 +91,12 @@ public struct LowRankAdapter: Sendable {
     pairs[key.name] = pair
   }
 
-  /// Whether merging it takes a part of the base's own weights out first, so that it must be the first of several.
+  /// Whether merging it subtracts a part of the base's own weights, so that it must be the first of several
+  /// adapters.
   public var changesBase: Bool { configurations.values.contains { $0.initialization != .plain } }
 
-  /// The modules of which nothing says by how much their products count: the scale of the merge is all there is.
+  /// The modules whose products have no scale in the file or the configuration; merging them requires an
+  /// explicit scale.
   public var modulesWithoutAlpha: [String] {
     modules.filter { module in
       guard let pair = pairs[module], pair.down != nil, pair.up != nil else { return false }
@@ -95,12 +104,12 @@ public struct LowRankAdapter: Sendable {
     }
   }
 
-  /// Fields of the configuration that nobody knows; they ask for nothing.
+  /// Unknown fields of the configurations that can be ignored because their values are false or empty.
   public var unknownFields: [String] {
     configurations.sorted { $0.key < $1.key }.flatMap(\.value.unknownFields)
   }
 
-  /// The configuration of the part that a module lies in, and the module's name there.
+  /// The configuration for a module, and the module's name without the pipeline's part.
   private func configuration(of module: String) -> (Configuration, name: String) {
     for (part, configuration) in configurations
     where !part.isEmpty && module.hasPrefix(part + ".") {
@@ -120,7 +129,10 @@ public struct LowRankAdapter: Sendable {
 extension LowRankAdapter {
   /// Adds several adapters to a base, one after the other.
   ///
-  /// - Throws: `MergeError.badAdapter` with everything that does not fit.
+  /// The parameters are those of ``merged(into:baseName:scale:keepsNaN:cancellation:)``.
+  ///
+  /// - Throws: `MergeError.badAdapter` with everything that does not fit, or if an adapter after the first
+  ///   changes the base's own weights; `MergeError.noScale`; `DerivedWeightError.noNumbers`.
   public static func merge(
     _ adapters: [LowRankAdapter], into base: StateDict, baseName: String, scale: Double? = nil,
     keepsNaN: Bool = false, cancellation: Cancellation = Cancellation()
@@ -148,12 +160,15 @@ extension LowRankAdapter {
   /// Adds the adapter's products to the weights of a base.
   ///
   /// - Parameters:
-  ///   - scale: what the products are multiplied with, beside the adapter's own scale; nil: 1. Modules without a scale
-  ///     of their own need it.
-  ///   - keepsNaN: whether NaN is added like a number instead of being an error.
-  /// - Returns: the base with the changed weights in their places, computed when they are read.
-  /// - Throws: `MergeError.badAdapter` with everything that does not fit, `MergeError.noScale`;
-  ///   `DerivedWeightError.noNumbers` for weights of the base that are held in parts.
+  ///   - base: the state dict to add to.
+  ///   - baseName: the base's name in error messages.
+  ///   - scale: an additional factor of all products; nil: 1. Required for modules without a scale of their
+  ///     own.
+  ///   - keepsNaN: whether NaN is added like other numbers instead of being an error.
+  ///   - cancellation: cancels computing the changed weights.
+  /// - Returns: the base with the changed weights, computed when they are read.
+  /// - Throws: `MergeError.badAdapter` with everything that does not fit; `MergeError.noScale`;
+  ///   `DerivedWeightError.noNumbers` for weights of the base that are stored in parts.
   public func merged(
     into base: StateDict, baseName: String, scale: Double? = nil, keepsNaN: Bool = false,
     cancellation: Cancellation = Cancellation()
@@ -203,7 +218,7 @@ extension LowRankAdapter {
     return result
   }
 
-  /// Plans the sum of one module.
+  /// Adds the products of one module to `sums`.
   private func add(
     _ module: String, _ pair: Pair, _ down: (key: String, tensor: Tensor),
     _ up: (key: String, tensor: Tensor), _ factor: Double, to sums: inout LowRankSums
@@ -217,7 +232,7 @@ extension LowRankAdapter {
     let found = down.tensor.shape.first ?? 0
     let size = configuration.size(of: name)
     var rank = size.rank ?? found
-    // peft's own decomposition has no more than there are.
+    // peft's initialization limits the rank to the weight's dimensions.
     if configuration.initialization != .plain, weight.shape.count == 2 {
       rank = min(rank, weight.shape[0], weight.shape[1])
     }
@@ -246,7 +261,7 @@ extension LowRankAdapter {
       inputs: [(bias.key, bias.tensor)])
   }
 
-  /// The adapter's own scale for a module; nil if nothing says it.
+  /// The adapter's own scale for a module; nil if there is no alpha.
   private func ownScale(
     _ pair: Pair, _ configured: Double?, rank: Int, _ configuration: Configuration
   ) throws -> Double? {
@@ -267,6 +282,9 @@ extension LowRankAdapter {
     return alpha / (configuration.usesRootOfRank ? Double(rank).squareRoot() : Double(rank))
   }
 
+  /// The part that initialization subtracts from a weight.
+  ///
+  /// - Throws: `Misfit` if peft could not initialize such a weight so.
   private func change(
     _ initialization: Configuration.Initialization, _ weight: Tensor, _ key: String, rank: Int,
     scale: Double?, isEmbedding: Bool

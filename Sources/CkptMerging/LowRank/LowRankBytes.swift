@@ -3,16 +3,16 @@ internal import CkptBytes
 internal import CkptPlatform
 internal import CkptTensors
 
-/// The bytes of a weight to which products of thin matrices are added while it is written.
+/// The bytes of a weight plus low-rank products, computed while they are read.
 ///
-/// Each element is the base's plus the products' in their order, in float64, rounded once; the same for any blocks and
-/// any number of threads. Memory does not grow with the weight: a block is as many rows as fit, and the right
-/// matrices go by it a few rows at a time, again for each block.
+/// Each element is the base's plus the products' in order, in float64, rounded once; the result does not
+/// depend on the blocks or the number of threads. Memory does not grow with the weight: a block has as many
+/// rows as fit, and the right matrices are read a few rows at a time, again for each block.
 final class LowRankBytes: ComputedBytes {
-  /// The weight, taken for a matrix of `rows` by `columns`.
+  /// The weight, treated as a matrix of shape [`rows`, `columns`].
   private let base: Tensor
   private let products: [LowRankProduct]
-  /// What was taken out of the base's weight when training began; nil for nothing.
+  /// What is subtracted from the base's weight because of the adapter's initialization; nil for nothing.
   private let change: PreparedOnce<LowRankProduct>?
   private let rows, columns: Int
   private let context: MergeContext
@@ -20,11 +20,14 @@ final class LowRankBytes: ComputedBytes {
   let byteCount: Int
   let isRandomAccess: Bool
 
-  /// How many numbers a block has at most, and how many of the right matrix are at hand.
+  /// The maximum number of elements in a block, and in the rows of a right matrix held at once.
   private static let blockCount = 1 << 18
   private static let chunkCount = 1 << 15
 
-  /// `base` plus `products`, and less `change`. All have `rows` by `columns`. `tally` is told of what is lost.
+  /// Creates the bytes of `base` plus `products` minus `change`, all of shape [`rows`, `columns`]. Losses are
+  /// added to `tally`.
+  ///
+  /// - Throws: what opening the tensors throws.
   init(
     base: Tensor, rows: Int, products: [LowRankProduct], change: BaseChange?,
     context: MergeContext, tally: MergeTally
@@ -48,7 +51,7 @@ final class LowRankBytes: ComputedBytes {
 
   func prepare() throws { _ = try allProducts() }
 
-  /// The products with what is taken out of the base, which is sought once.
+  /// The products, including the one subtracted from the base, which is computed once.
   private func allProducts() throws -> [LowRankProduct] {
     guard let change else { return products }
     return [try change.value()] + products
@@ -66,12 +69,12 @@ final class LowRankBytes: ComputedBytes {
     private let baseReader: ElementReader
     private let leftReaders: [ElementReader]
     private let conversion: ElementConversion
-    /// How many rows a block has; where a row is longer than a block, parts of one.
+    /// The shape of a block; if a row is longer than a block, a block is a part of one row.
     private let blockRows, blockColumns: Int
     private let sum, left, right: AlignedBuffer<Double>
     private let after: AlignedBytes
     var staging: UnsafeMutableRawBufferPointer { after.bytes }
-    /// The first element that was not computed yet.
+    /// The index of the first element that is not computed yet.
     private var next: Int
     var pending = 0..<0
     private var skip: Int
@@ -86,7 +89,7 @@ final class LowRankBytes: ComputedBytes {
       blockColumns = min(columns, LowRankBytes.blockCount)
       let most = max(blockColumns, rank)
       blockRows = blockColumns < columns ? 1 : max(1, min(64, LowRankBytes.blockCount / most))
-      // Blocks begin with a row, or with a part of one.
+      // Blocks begin at the start of a row, or of a part of one.
       let element = offset / width
       let (row, column) = (element / columns, element % columns)
       next = row * columns + column / blockColumns * blockColumns
@@ -104,12 +107,13 @@ final class LowRankBytes: ComputedBytes {
 
     func didHandOut(_ byteCount: Int) { delivered += byteCount }
 
+    /// Throws if the values contain NaN and NaN is not kept.
     private func check(_ values: UnsafeMutableBufferPointer<Double>) throws {
       guard !bytes.context.keepsNaN, let base = values.baseAddress else { return }
       if ck_count_nan(base, values.count) > 0 { throw try bytes.context.errorAboutNaN() }
     }
 
-    /// The next rows, or the next part of a long one.
+    /// Computes the next rows, or the next part of a long row.
     func makeBlock(wanted: Int) throws {
       let width = bytes.base.dtype.byteCount
       let (row, column) = (next / bytes.columns, next % bytes.columns)
@@ -129,7 +133,7 @@ final class LowRankBytes: ComputedBytes {
         let factors = UnsafeMutableBufferPointer(
           rebasing: left.elements[start..<start + blockRows * product.rank])
         start += blockRows * product.rank
-        // The parts of a long row have the same factors.
+        // All parts of a long row have the same factors.
         if column == 0 || needsFactors {
           let part = UnsafeMutableBufferPointer(rebasing: factors[..<(rows * product.rank)])
           try reader.read(into: part)
@@ -153,10 +157,10 @@ final class LowRankBytes: ComputedBytes {
       skip = 0
     }
 
-    /// Whether no factors were read yet.
+    /// Whether the factors must be read because none were read yet.
     private var needsFactors = true
 
-    /// Adds a product's part to a block, a few rows of the right matrix at a time.
+    /// Adds a product's part to a block, reading a few rows of the right matrix at a time.
     private func add(
       _ product: LowRankProduct, _ factors: UnsafeMutableBufferPointer<Double>, rows: Int,
       columns: Int, from column: Int, to block: UnsafeMutableBufferPointer<Double>

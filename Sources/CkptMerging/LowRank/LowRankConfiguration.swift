@@ -3,49 +3,52 @@ internal import CkptPlatform
 public import CkptStateDicts
 
 extension LowRankAdapter {
-  /// What an adapter's configuration says about the size of its products: peft's `adapter_config.json`, or what
-  /// diffusers keeps in the file's metadata.
+  /// An adapter's configuration, which gives the scale of its products: peft's `adapter_config.json`, or the
+  /// metadata that diffusers stores in the file.
   public struct Configuration: Sendable {
-    /// The numerator of the scale, `lora_alpha`; nil: nobody says.
+    /// The numerator of the scale (`lora_alpha`); nil if not specified.
     public var alpha: Double?
-    /// The rank of the matrices, `r`, which alpha is divided by; nil: the matrices' own.
+    /// The rank (`r`) that alpha is divided by; nil: the rank of the stored matrices.
     public var rank: Int?
-    /// Whether alpha is divided by the root of the rank instead of the rank, `use_rslora`.
+    /// Whether alpha is divided by the square root of the rank instead of the rank (`use_rslora`).
     public var usesRootOfRank = false
-    /// Whether weights are stored with inputs before outputs, `fan_in_fan_out`. Each module has a way of its own, so
-    /// it counts only where nothing in the base tells.
+    /// Whether weights are stored as inputs by outputs (`fan_in_fan_out`); nil if not specified. Used only
+    /// where the base does not show the orientation of a weight.
     public var isTransposed: Bool?
-    /// What `init_lora_weights` did to the base's own weights.
+    /// How `init_lora_weights` changed the base's weights.
     public var initialization = Initialization.plain
-    /// Whether the adapter has biases of its own, `lora_bias`; nil: the file's keys say it.
+    /// Whether the adapter has biases of its own (`lora_bias`); nil: the file's keys tell.
     public var hasBiases: Bool?
-    /// Fields that nobody knows, with values that ask for nothing.
+    /// Unknown fields with false or empty values, which can be ignored.
     public internal(set) var unknownFields: [String] = []
+    /// The entries of `alpha_pattern`, in the file's order.
     var alphas: [(pattern: ModulePattern, value: Double)] = []
+    /// The entries of `rank_pattern`, in the file's order.
     var ranks: [(pattern: ModulePattern, value: Int)] = []
+    /// Which modules are adapted.
     var targets = ModuleTargets()
 
     /// A configuration in which every field has its default.
     public init() {}
 
-    /// What was taken out of the base's weights when training began.
+    /// What was subtracted from the base's weights when training began.
     public enum Initialization: Sendable {
-      /// Nothing: the product began as zero, or is no part of the base.
+      /// Nothing: the initial product is zero, or was not subtracted from the base.
       case plain
-      /// The part of the largest singular values, `pissa`.
+      /// The part of the largest singular values (`pissa`).
       case principal
-      /// The first columns of Q times the first rows of R of a QR decomposition, times the scale, `olora`.
+      /// The scale times the first columns of Q and the first rows of R of a QR decomposition (`olora`).
       case triangular
     }
 
     /// Reads a configuration.
     ///
     /// - Parameters:
-    ///   - fields: the object in the file, in the file's order.
-    ///   - source: what errors call it.
-    /// - Returns: the configuration for each part of a pipeline that the fields name (`unet.lora_alpha`); under the
-    ///   empty name what is said without one.
-    /// - Throws: `MergeError.badConfiguration` with all that cannot be honored, by field.
+    ///   - fields: the configuration's object, in the file's order.
+    ///   - source: the name used in error messages.
+    /// - Returns: the configuration of each part of a pipeline that the field names start with (such as
+    ///   `unet.lora_alpha`); fields without a part are under the empty name.
+    /// - Throws: `MergeError.badConfiguration` with all fields that are invalid or not supported.
     public static func read(
       _ fields: PlainValue, source: String
     ) throws -> [String: Configuration] {
@@ -73,9 +76,9 @@ extension LowRankAdapter {
       return result
     }
 
-    /// Alpha and the rank that it is divided by, for a module.
+    /// The alpha and the rank that it is divided by, for a module.
     ///
-    /// The first pattern that matches counts, in the file's order, as `get_pattern_key` finds it in peft.
+    /// The first matching pattern applies, in the file's order, as peft's `get_pattern_key` finds it.
     func size(of module: String) -> (alpha: Double?, rank: Int?) {
       (
         alphas.first { $0.pattern.matches(module) }?.value ?? alpha,
@@ -85,7 +88,7 @@ extension LowRankAdapter {
   }
 }
 
-/// Reads the fields of one configuration one after the other.
+/// Reads the fields of one configuration, one after the other.
 private struct ConfigurationReader {
   let part: String
   var configuration = LowRankAdapter.Configuration()
@@ -93,6 +96,7 @@ private struct ConfigurationReader {
 
   init(part: String) { self.part = part }
 
+  /// Reads a field, and records a problem if it is invalid or not supported.
   mutating func read(_ field: String, _ value: PlainValue) {
     let name = part.isEmpty ? field : "\(part).\(field)"
     switch ConfigurationField.rules[field] {
@@ -117,10 +121,12 @@ private struct ConfigurationReader {
     }
   }
 
+  /// An invalid or unsupported value.
   private struct Unfit: Error {
     let problem: String
   }
 
+  /// Reads a field that influences the merge.
   private mutating func honor(_ field: String, _ value: PlainValue) throws(Unfit) {
     switch field {
     case "peft_type":
@@ -235,7 +241,7 @@ private struct ConfigurationReader {
 
   private func modules(_ value: PlainValue) throws(Unfit) -> ModuleTargets.Names? {
     if ConfigurationField.isFalse(value) { return nil }
-    // A text is a regular expression for whole names; the shorthand means modules of some type.
+    // A string is a regular expression for whole names; `all-linear` selects modules by type.
     if let text = value.string {
       return text.lowercased() == "all-linear" ? nil : .pattern(try pattern(text) { "^(?:\($0))$" })
     }

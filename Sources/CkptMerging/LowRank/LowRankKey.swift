@@ -1,31 +1,32 @@
-/// What a key of an adapter's file stands for, in any of the forms that peft, diffusers and kohya's scripts write.
+/// A parsed key of an adapter's file, in any of the forms that peft, diffusers, and kohya's scripts write.
 struct LowRankKey: Equatable {
-  /// The part that the tensor plays.
+  /// The role of the tensor.
   enum Role: Equatable {
-    /// The matrix of rank by inputs: `lora_A`, `lora_down`, `lora.down`, `lora_embedding_A`.
+    /// The matrix of shape [rank, inputs]: `lora_A`, `lora_down`, `lora.down`, `lora_embedding_A`.
     case down
-    /// The matrix of outputs by rank: `lora_B`, `lora_up`, `lora.up`, `lora_embedding_B`.
+    /// The matrix of shape [outputs, rank]: `lora_B`, `lora_up`, `lora.up`, `lora_embedding_B`.
     case up
-    /// What is added to the module's bias, times the scale: `lora_B.bias`.
+    /// A vector that is added, times the scale, to the module's bias: `lora_B.bias`.
     case bias
     /// The numerator of the module's scale.
     case alpha
-    /// A whole parameter in the place of the base's; tied names keep theirs, since peft's `modules_to_save` are copies.
+    /// A full parameter that replaces the base's. Tied parameters keep theirs, since peft's `modules_to_save`
+    /// are copies.
     case whole
-    /// A whole parameter of a module that the adapter wraps, `base_layer`: tied names get it, too.
+    /// A full parameter of a module that the adapter wraps (`base_layer`). Tied parameters are replaced, too.
     case wrapped
-    /// The parameter that a module of `modules_to_save` had before, `original_module`.
+    /// The original parameter of a module of `modules_to_save` (`original_module`).
     case original
-    /// What only training looks at.
+    /// A tensor that is used by training only.
     case training
-    /// What this project does not merge, and what it is called.
+    /// A tensor that is not supported, with the name of its method.
     case unsupported(String)
   }
 
-  /// The module's name without peft's wrappers; for whole parameters and what is unsupported, the parameter's.
+  /// The module's name without peft's wrappers; for full and unsupported parameters, the parameter's name.
   let name: String
   let role: Role
-  /// Whether the matrices are an embedding's, whose weight has the product turned round.
+  /// Whether the matrices are an embedding's, whose weight gets the transposed product.
   var isEmbedding = false
   /// The adapter's name, if the key has one.
   var adapter: String?
@@ -40,12 +41,12 @@ struct LowRankKey: Equatable {
     ("lora_diag", "KaSA"), ("token_adapter", "trainable_token_indices"),
     ("trainable_tokens", "trainable_token_indices"),
   ]
-  /// How kohya's names begin.
+  /// The prefixes of the module names that kohya's scripts write.
   static let flatPrefixes = [
     "lora_unet_", "lora_te1_", "lora_te2_", "lora_te3_", "lora_te_", "lora_transformer_",
   ]
 
-  /// Takes a key apart.
+  /// Parses a key.
   init(_ key: String) {
     var parts = Self.withoutWrapper(key).split(separator: ".", omittingEmptySubsequences: false)
       .map(String.init)
@@ -111,8 +112,8 @@ struct LowRankKey: Equatable {
     self.adapter = adapter
   }
 
-  /// Diffusers' own forms, and alpha: `M.lora.down.weight`, `M.lora_linear_layer.up.weight`, and of attention
-  /// processors `M.processor.to_q_lora.down.weight`.
+  /// Parses diffusers' own forms, and alpha: `M.lora.down.weight`, `M.lora_linear_layer.up.weight`, and for
+  /// attention processors `M.processor.to_q_lora.down.weight`; nil for other keys.
   private static func diffusers(_ parts: [String]) -> (module: String, role: Role)? {
     var parts = parts
     let role: Role
@@ -142,7 +143,7 @@ struct LowRankKey: Equatable {
     return (parts.joined(separator: "."), role)
   }
 
-  /// The name without what peft puts before a model's own names.
+  /// The name without the prefix that peft adds to a model's own names.
   private static func withoutWrapper(_ name: String) -> Substring {
     for prefix in ["base_model.model.", "base_model."] where name.hasPrefix(prefix) {
       return name.dropFirst(prefix.count)

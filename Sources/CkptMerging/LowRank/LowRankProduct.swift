@@ -1,32 +1,36 @@
 internal import CkptTensors
 
-/// A product of two thin matrices, times a number, that is added to a weight.
+/// A product of two low-rank matrices and a scale, which is added to a weight.
 struct LowRankProduct: Sendable {
-  /// Of rows by rank.
+  /// The left matrix, of shape [rows, rank].
   let left: Tensor
-  /// Of rank by columns.
+  /// The right matrix, of shape [rank, columns].
   let right: Tensor
   let scale: Double
 
-  /// A larger rank is refused: a row of `left` is held in memory.
+  /// The largest rank supported; a row of `left` is held in memory.
   static let largestRank = 65_536
 
   var rank: Int { right.shape[0] }
 }
 
-/// Why matrices and a weight do not fit each other.
+/// The reason an adapter's module does not fit the base.
 struct Misfit: Error {
   let text: String
 }
 
 extension LowRankProduct {
-  /// The product of an adapter's matrices, turned round where the weight stores inputs first.
+  /// The product of an adapter's matrices, transposed if the weight is stored as inputs by outputs.
   ///
   /// - Parameters:
   ///   - weight: the base's weight at `key`, of two dimensions or a convolution's.
-  ///   - down: of rank by inputs, for a convolution rank by its other dimensions.
-  ///   - up: of outputs by rank.
+  ///   - down: the matrix of shape [rank, inputs]; for a convolution, [rank] followed by the kernel's other
+  ///     dimensions.
+  ///   - up: the matrix of shape [outputs, rank].
+  ///   - isEmbedding: whether the weight is an embedding's, which is always transposed.
   ///   - flag: the configuration's `fan_in_fan_out`.
+  ///   - scale: the factor of the product.
+  /// - Throws: `Misfit` if shapes or types do not fit; `TensorError`.
   init(
     weight: Tensor, at key: String, down: Tensor, up: Tensor, isEmbedding: Bool, flag: Bool?,
     orientation: WeightOrientation, scale: Double
@@ -44,7 +48,7 @@ extension LowRankProduct {
       throw Misfit(text: "a product of rank \(rank); at most \(Self.largestRank) is supported")
     }
     let columns = down.elementCount / rank
-    // A kernel of one element each is no kernel; others must be those of the weight.
+    // Kernel dimensions of 1 can be dropped; others must match the weight's.
     let fits =
       up.shape[0] == rows && columns == weight.elementCount / rows
       && (down.shape.count <= 2 || Array(down.shape.dropFirst()) == Array(weight.shape.dropFirst())
@@ -79,7 +83,9 @@ extension LowRankProduct {
       right: isTurned ? try left.transposed() : right, scale: scale)
   }
 
-  /// What is added to a bias: `bias` as a matrix of one row.
+  /// The product that adds `bias` times `scale` to a bias, as a matrix of one row.
+  ///
+  /// - Throws: `Misfit` if `bias` is not a vector of floats.
   init(bias: Tensor, scale: Double) throws {
     guard bias.dtype.isFloat, !bias.dtype.isComplex, !bias.isMeta,
       bias.shape.count == 1, !bias.shape.contains(0)
@@ -92,7 +98,7 @@ extension LowRankProduct {
 
   private static func matrix(_ tensor: Tensor, _ shape: [Int]) throws -> Tensor {
     if tensor.shape == shape { return tensor }
-    // Of a tensor with more dimensions the elements are read in order.
+    // Tensors with more dimensions are read in row-major order.
     return try tensor.reshaped(to: shape)
   }
 }

@@ -3,33 +3,36 @@ internal import CkptPlatform
 internal import CkptStateDicts
 internal import CkptTensors
 
-/// The sums of a base's weights and an adapter's products, on the way to a state dict.
+/// Collects the products that an adapter adds to a base's weights, and builds the resulting state dict.
 struct LowRankSums {
-  /// The base, with the tensors that the adapter holds whole.
+  /// The base, with the tensors that the adapter stores in full already replaced.
   private(set) var base: StateDict
   let orientation: WeightOrientation
+  /// What does not fit, one line each.
   var problems: [String] = []
 
   private let baseName, adapterName: String
   private let context: MergeContext
   private let names: ModuleNames
-  /// Knows the base's weights that are held in parts, which nothing can be added to.
+  /// Finds the base's weights that are stored in parts (such as quantized ones), to which nothing can be
+  /// added.
   private let gate: NumberGate
-  /// Those of them that the adapter means.
+  /// The weights stored in parts that the adapter refers to.
   private var weightsInParts: [DerivedWeight] = []
-  /// The keys whose tensors look at the same elements.
+  /// The keys of the tensors that share the same elements.
   private var tied: [TensorView: [String]] = [:]
   private var sums: [TensorView: Sum] = [:]
-  /// What is summed up, in the order in which it occurs.
+  /// The views of the changed weights, in the order in which they first occur.
   private var order: [TensorView] = []
-  /// The module that means a key, and the whole tensor that does, for errors.
+  /// For error messages: the module that refers to each key, and the full parameter that replaces it.
   private var moduleOfKey: [String: String] = [:]
   private var nameOfReplaced: [String: String] = [:]
   private var replacedKeys: [String] = []
   private var replacedViews: Set<TensorView> = []
-  /// What tensors that the adapter holds whole lose in the base's dtypes.
+  /// The precision losses of replaced tensors that are converted to the base's types.
   private var roundings: [(key: String, input: String, tally: ConversionTally)] = []
 
+  /// A weight with the products that are added to it, and what is subtracted from it.
   private struct Sum {
     let key: String
     let rows: Int
@@ -44,7 +47,7 @@ struct LowRankSums {
     self.adapterName = adapterName
     self.context = context
     gate = NumberGate(base)
-    // An adapter's module may be one whose weight is in parts; it is found to be refused by name.
+    // The names include weights stored in parts, so that an adapter for one gets a specific error.
     names = ModuleNames(base.keys + gate.plainKeys.filter { base.value(for: $0) == nil })
     orientation = WeightOrientation(base)
     base.forEach { key, value in
@@ -54,7 +57,8 @@ struct LowRankSums {
     }
   }
 
-  /// Lets a tensor take a parameter's place, and that of parameters tied to it, if they share it with it.
+  /// Replaces a parameter of the base with a tensor, converted to the base's element type; with `andTied`,
+  /// all parameters that share storage with it. Problems are recorded.
   mutating func replace(_ name: String, by tensor: Tensor, andTied: Bool) throws {
     let found = names.keys(ofParameter: name)
     if found.count == 1, noteParts(of: found[0]) { return }
@@ -86,7 +90,10 @@ struct LowRankSums {
     if andTied { replacedViews.insert(new.view) }
   }
 
-  /// The key of a module's weight.
+  /// The key in the base of a module's weight.
+  ///
+  /// - Throws: `Misfit` if there is none or more than one, if the weight is stored in parts, or if another
+  ///   module has the same key.
   mutating func key(of module: String) throws -> String {
     let found = names.keys(of: module)
     guard found.count == 1, let key = found.first else {
@@ -102,30 +109,31 @@ struct LowRankSums {
     return key
   }
 
-  /// Whether a key is, or would be, that of a weight that is held in parts; such a weight is remembered.
+  /// Whether a key belongs to, or would be, a weight that is stored in parts; if so, the weight is recorded.
   private mutating func noteParts(of key: String) -> Bool {
     guard let weight = gate.weight(of: key) ?? gate.weight(computing: key) else { return false }
     weightsInParts.append(weight)
     return true
   }
 
-  /// Lets the adapter pass if it means no weight that is held in parts.
+  /// Checks that the adapter refers to no weight that is stored in parts.
   ///
-  /// - Throws: `DerivedWeightError.noNumbers`.
+  /// - Throws: `DerivedWeightError.noNumbers` with all such weights.
   func checkParts() throws(DerivedWeightError) {
     guard weightsInParts.isEmpty else {
       throw .noNumbers(operation: "add an adapter to", input: baseName, weightsInParts)
     }
   }
 
-  /// Adds a product to the weight at a key. Tied weights, which peft changes in place, have the products of all.
+  /// Adds a product to the weight at a key. Tied weights get the products of all their modules, as peft
+  /// changes them in place.
   mutating func add(
     _ product: LowRankProduct, to key: String, of module: String, change: BaseChange?,
     inputs: [(key: String, tensor: Tensor)]
   ) {
     guard let weight = base[key] else { return }
     add(product, to: key, weight, rows: weight.shape[0], inputs)
-    // A weight that the file holds whole is what was left.
+    // For a weight that the file stores in full, the part is subtracted already.
     if let change, !replacedViews.contains(weight.view) {
       if sums[weight.view]?.change != nil {
         problems.append("\(module): init_lora_weights takes parts out of a tied weight twice")
@@ -134,7 +142,9 @@ struct LowRankSums {
     }
   }
 
-  /// Adds what an adapter's bias has to the bias beside a weight.
+  /// Adds an adapter's bias to the bias beside a weight.
+  ///
+  /// - Throws: `Misfit` if the base has no bias that fits.
   mutating func addBias(
     _ product: LowRankProduct, beside key: String, inputs: [(key: String, tensor: Tensor)]
   ) throws {
@@ -160,7 +170,7 @@ struct LowRankSums {
     sums[view]?.inputs += inputs
   }
 
-  /// The base with the sums in their places.
+  /// The base with the changed weights, computed when they are read.
   func result() throws -> StateDictMerge.Result {
     var result = StateDictMerge.Result(stateDict: base)
     result.merged = replacedKeys

@@ -1,17 +1,17 @@
 internal import CkptPatterns
 internal import CkptStateDicts
 
-/// A regular expression over modules' names, as peft passes it to Python's `re.match`.
+/// A regular expression for module names, as peft passes it to Python's `re.match`.
 struct ModulePattern: Sendable {
   private let expression: KeyRegex
 
   /// Compiles an expression that begins with `^`.
   init(_ text: String) throws(PatternError) { expression = try KeyRegex(text) }
 
-  /// Whether it matches from the name's start on.
+  /// Whether the expression matches at the start of the name.
   func matches(_ module: String) -> Bool { expression.isFound(in: module) }
 
-  /// The number that the first group matched.
+  /// The number that the first group matched; nil if there is none.
   func number(in module: String) -> Int? {
     let scalars = Array(module.unicodeScalars)
     guard let group = expression.firstMatch(in: scalars)?.dropFirst().first, let group else {
@@ -21,15 +21,15 @@ struct ModulePattern: Sendable {
   }
 }
 
-/// Which modules a configuration adapts, as `check_target_module_exists` finds them in peft.
+/// Which modules a configuration adapts, as peft's `check_target_module_exists` decides.
 ///
-/// peft leaves out what a file holds for other modules; a merge must not do so silently.
+/// peft ignores what a file contains for other modules; here it is an error.
 struct ModuleTargets: Sendable {
-  /// How modules are named.
+  /// How a field selects modules.
   enum Names: Sendable {
-    /// By their names or how these end.
+    /// By their full name or its last components.
     case tails([String])
-    /// By an expression for whole names.
+    /// By a regular expression for full names.
     case pattern(ModulePattern)
 
     func contains(_ module: String) -> Bool {
@@ -40,9 +40,10 @@ struct ModuleTargets: Sendable {
     }
   }
 
-  /// `target_modules`; nil: not told, or by the type of module.
+  /// `target_modules`; nil if not specified, or if modules are selected by type.
   var targets: Names?
-  /// `ensure_weight_tying`: modules whose weights are tied to those of targets are adapted, too, and not told.
+  /// `ensure_weight_tying`: modules whose weights are tied to those of targets are adapted, too, without
+  /// being listed.
   var hasTied = false
   /// `exclude_modules`.
   var excluded: Names?
@@ -50,16 +51,16 @@ struct ModuleTargets: Sendable {
   var saved: [ModulePattern] = []
   /// `layers_to_transform`; empty: all.
   var layers: [Int] = []
-  /// `layers_pattern`; empty: any module with a number behind it.
+  /// `layers_pattern`; empty: any module followed by a number.
   var layerPatterns: [ModulePattern] = []
 
-  /// The field that leaves a module out, if one does.
+  /// The name of the field that excludes a module; nil if the module is adapted.
   func fieldWithout(_ module: String) throws -> String? {
     if excluded?.contains(module) == true { return "exclude_modules" }
     if saved.contains(where: { $0.matches(module) }) { return "modules_to_save" }
     guard let targets else { return nil }
     guard targets.contains(module) else { return hasTied ? nil : "target_modules" }
-    // A module that is named in full is adapted in any layer.
+    // A module listed by its full name is adapted in any layer.
     guard case .tails(let tails) = targets, !tails.contains(module), !layers.isEmpty else {
       return nil
     }

@@ -1,12 +1,12 @@
 internal import CCkptKernels
 
-/// Vectors of one length, one behind the other.
+/// A list of vectors of the same length, stored one after the other.
 struct VectorBlock {
   let length: Int
   private(set) var elements: [Double]
   private(set) var count = 0
 
-  /// No vectors yet, and room for `capacity`.
+  /// Creates an empty list with room for `capacity` vectors.
   init(length: Int, capacity: Int) {
     self.length = length
     elements = []
@@ -25,7 +25,7 @@ struct VectorBlock {
     count += 1
   }
 
-  /// Keeps the first ones only.
+  /// Removes all vectors after the first `kept`.
   mutating func keep(first kept: Int) {
     elements.removeLast((count - kept) * length)
     count = kept
@@ -41,7 +41,7 @@ struct VectorBlock {
     elements[vector * length..<(vector + 1) * length]
   }
 
-  /// The product of a vector and `values`, of the same length.
+  /// The inner product of a vector and `values`, which have the same length.
   func dot(_ vector: Int, _ values: UnsafeBufferPointer<Double>) -> Double {
     elements.withUnsafeBufferPointer { all in
       guard let all = all.baseAddress, let values = values.baseAddress else { return 0 }
@@ -49,17 +49,17 @@ struct VectorBlock {
     }
   }
 
-  /// The product of a vector and one of another block.
+  /// The inner product of a vector and a vector of another block.
   func dot(_ vector: Int, _ other: VectorBlock, _ index: Int) -> Double {
     other.elements.withUnsafeBufferPointer { all in
       dot(vector, UnsafeBufferPointer(rebasing: all[index * length..<(index + 1) * length]))
     }
   }
 
-  /// The product of two vectors of the block.
+  /// The inner product of two vectors of the block.
   func dot(_ left: Int, _ right: Int) -> Double { dot(left, self, right) }
 
-  /// Adds another vector of the block times a number to a vector.
+  /// Adds `factor` times another vector of the block to a vector.
   mutating func add(_ other: Int, times factor: Double, to vector: Int) {
     let length = length
     elements.withUnsafeMutableBufferPointer { all in
@@ -68,7 +68,7 @@ struct VectorBlock {
     }
   }
 
-  /// Adds `values` times a number to a vector.
+  /// Adds `factor` times `values` to a vector.
   mutating func add(_ values: UnsafeBufferPointer<Double>, times factor: Double, to vector: Int) {
     let length = length
     elements.withUnsafeMutableBufferPointer { all in
@@ -77,7 +77,7 @@ struct VectorBlock {
     }
   }
 
-  /// Adds a vector of another block times a number to a vector.
+  /// Adds `factor` times a vector of another block to a vector.
   mutating func add(_ other: VectorBlock, _ index: Int, times factor: Double, to vector: Int) {
     other.elements.withUnsafeBufferPointer { all in
       let values = UnsafeBufferPointer(rebasing: all[index * length..<(index + 1) * length])
@@ -85,7 +85,7 @@ struct VectorBlock {
     }
   }
 
-  /// A vector's length in space, or of its elements from one on.
+  /// The Euclidean norm of a vector, or of its elements from `start` on.
   func norm(of vector: Int, from start: Int = 0) -> Double {
     elements.withUnsafeBufferPointer { all in
       guard start < length, let all = all.baseAddress else { return 0 }
@@ -94,12 +94,13 @@ struct VectorBlock {
     }
   }
 
-  /// Multiplies a vector with a number.
+  /// Multiplies a vector by a number.
   mutating func scale(_ vector: Int, by factor: Double) {
     for index in vector * length..<(vector + 1) * length { elements[index] *= factor }
   }
 
-  /// Turns a vector into x - factor v (v · x), where v is another one of the block from `start` on.
+  /// Applies a Householder reflection: replaces a vector x by x - factor v (v · x), where v is the block's
+  /// vector at `position`, using elements from `start` on.
   mutating func reflect(_ vector: Int, at position: Int, _ factor: Double, from start: Int) {
     let (x, v) = (vector * length, position * length)
     var product = 0.0
@@ -109,7 +110,8 @@ struct VectorBlock {
     }
   }
 
-  /// The same with v of another block, from its own number on.
+  /// Applies a Householder reflection with the vector v at `position` of another block, using elements from
+  /// `position` on.
   mutating func reflect(_ vector: Int, by block: VectorBlock, _ position: Int, _ factor: Double) {
     guard factor != 0 else { return }
     let (x, v) = (vector * length, position * length)

@@ -1,19 +1,19 @@
 internal import CkptStateDicts
 internal import CkptTensors
 
-/// Which way round the modules of a base store their weights: outputs by inputs, as `torch.nn.Linear`, or inputs by
-/// outputs, as transformers' `Conv1D` (GPT-2 and its relatives).
+/// How the modules of a base store their weights: as outputs by inputs, like `torch.nn.Linear`, or as inputs
+/// by outputs, like transformers' `Conv1D` (GPT-2 and related models).
 ///
-/// peft knows the modules' classes; a file has shapes. Where these do not tell, since a weight is square, the rest of
-/// the base does: a `Conv1D` always has a bias, and the bias has as many elements as there are outputs, so that a
-/// weight that is not square shows its orientation, and with it that of modules with its name, or beside it.
+/// peft knows the modules' classes; a file only has shapes, which do not tell for square weights. A `Conv1D`
+/// always has a bias with one element per output, so a weight that is not square shows its orientation, and
+/// that of modules with the same name or in the same parent module.
 struct WeightOrientation {
   private let base: StateDict
-  /// What modules with the same last name show, whether they store inputs first.
+  /// Whether modules with each last name component store inputs first; both values if they differ.
   private var byName: [Substring: Set<Bool>] = [:]
-  /// The same of modules that lie in the same module, layers' numbers aside.
+  /// The same for modules by the parent module, with layer numbers ignored.
   private var byParent: [String: Set<Bool>] = [:]
-  /// Whether any module stores inputs first.
+  /// Whether any module is known to store inputs first.
   private(set) var hasConv1D = false
 
   init(_ base: StateDict) {
@@ -30,7 +30,7 @@ struct WeightOrientation {
     }
   }
 
-  /// How many elements the bias beside a weight has; nil if there is none.
+  /// The number of elements of the bias beside a weight; nil if there is none.
   func biasCount(of key: String) -> Int? {
     guard key.hasSuffix(".weight"),
       let bias = base[key.dropLast("weight".count) + "bias"], bias.shape.count == 1
@@ -38,12 +38,14 @@ struct WeightOrientation {
     return bias.shape[0]
   }
 
-  /// Whether the module of a square weight stores inputs first; nil if nothing tells.
+  /// Whether the module of a square weight stores inputs first; nil if it cannot be determined.
   ///
-  /// - Parameter flag: the configuration's `fan_in_fan_out`, which says it of no module in particular.
+  /// - Parameters:
+  ///   - key: the weight's key.
+  ///   - flag: the configuration's `fan_in_fan_out`, which applies to no module in particular.
   func isConv1D(square key: String, flag: Bool?) -> Bool? {
     guard biasCount(of: key) != nil else {
-      // If nothing in the base bears the flag out, the two contradict each other.
+      // If nothing in the base confirms the flag, the two contradict each other.
       return flag == true && !hasConv1D ? nil : false
     }
     guard hasConv1D else { return flag ?? false }
@@ -54,6 +56,8 @@ struct WeightOrientation {
     return nil
   }
 
+  /// The parent module of a weight's module, with numbers replaced by `*`, and the module's last name
+  /// component.
   private static func position(of key: String) -> (parent: String, name: Substring) {
     var parts = key.split(separator: ".", omittingEmptySubsequences: false).dropLast()
     let name = parts.popLast() ?? ""

@@ -1,8 +1,12 @@
 internal import Foundation
 
-/// The factors of the methods that turn vectors rather than adding them; all from inner products.
+/// The factors of the methods that rotate vectors rather than adding them, computed from inner products.
+///
+/// Each function takes the row-major `count` by `count` matrix of inner products and returns a factor for
+/// each input.
 enum AngularMethods {
-  /// SLERP (Shoemake, 1985): nearly parallel or opposite vectors are interpolated linearly.
+  /// SLERP (Shoemake, 1985) from the first input (`t` = 0) to the second (1); nearly parallel or opposite
+  /// vectors are interpolated linearly.
   static func slerp(t: Double) -> @Sendable ([Double], Int) -> [Double] {
     { products, _ in
       let first = products[0].squareRoot(), second = products[3].squareRoot()
@@ -13,7 +17,8 @@ enum AngularMethods {
     }
   }
 
-  /// NuSLERP: only vectors that are parallel to the last bits are interpolated linearly.
+  /// NuSLERP, as in mergekit: as SLERP, but only vectors that are parallel or opposite to within rounding are
+  /// interpolated linearly.
   static func nuSlerp(t: Double) -> @Sendable ([Double], Int) -> [Double] {
     { products, _ in
       let lengths = max(products[0].squareRoot(), 1e-7) * max(products[3].squareRoot(), 1e-7)
@@ -24,7 +29,9 @@ enum AngularMethods {
     }
   }
 
-  /// Multi-SLERP (Goddard): weighted mean in the tangent space at the weighted mean direction.
+  /// Multi-SLERP (Goddard): the weighted mean in the tangent space at the weighted mean direction.
+  ///
+  /// - Throws: `MergeError.noMean` if the weighted directions of other than two inputs sum to zero.
   static func multiSlerp(weights: [Double]) -> @Sendable ([Double], Int) throws -> [Double] {
     { products, count in
       let lengths = (0..<count).map { products[$0 * count + $0].squareRoot() }
@@ -52,7 +59,8 @@ enum AngularMethods {
     }
   }
 
-  /// The Karcher mean with equal weights: the point on the sphere with the least sum of squared distances.
+  /// The Karcher mean with equal weights: the point on the sphere with the smallest sum of squared distances.
+  /// Inputs no longer than `tolerance` are ignored.
   static func karcher(
     maxIterations: Int, tolerance: Double
   ) -> @Sendable ([Double], Int) -> [Double] {
@@ -89,7 +97,8 @@ enum AngularMethods {
     }
   }
 
-  /// Model Stock (Jang et al., 2024): how far to go from the base to the average, from the angles between the others.
+  /// Model Stock (Jang et al., 2024): the interpolation factor from the base to the average, from the mean
+  /// cosine of the angles between the task vectors.
   static func modelStock(_ products: [Double], _ count: Int) -> [Double] {
     var sum = 0.0
     for left in 0..<count {
@@ -107,10 +116,12 @@ enum AngularMethods {
 
   private static func clamp(_ value: Double) -> Double { min(max(value, -1), 1) }
 
+  /// The unit vector with a 1 at `index`.
   private static func axis(_ index: Int, _ count: Int) -> [Double] {
     (0..<count).map { $0 == index ? 1 : 0 }
   }
 
+  /// The inner product of two combinations of the scaled inputs.
   private static func inner(
     _ products: [Double], _ scales: [Double], _ left: [Double], _ right: [Double]
   ) -> Double {

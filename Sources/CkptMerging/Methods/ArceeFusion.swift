@@ -2,12 +2,12 @@ internal import CCkptKernels
 internal import Foundation
 internal import CkptBytes
 
-/// Arcee Fusion: the base takes over the other's elements that matter most.
+/// Arcee Fusion: takes the second input's most important elements, and the base's elsewhere.
 ///
-/// What matters is the distance times the Kullback-Leibler divergence of the rows' softmaxes; the limit is the
-/// median plus one and a half interquartile ranges.
+/// The importance of an element is its absolute difference times the Kullback-Leibler divergence of its row's
+/// softmaxes. The threshold is the median plus 1.5 times the interquartile range.
 struct ArceeFusion: TensorMerge {
-  /// How many elements the last dimension has.
+  /// The number of elements in the last dimension.
   let rowLength: Int
 
   var blockCount: Int { max(1, rowLength) * max(1, defaultBlockCount / max(1, rowLength)) }
@@ -31,9 +31,10 @@ struct ArceeFusion: TensorMerge {
 
   private struct Prepared: BlockMerge {
     let rowLength: Int
-    /// The least importance that changes the base, as bits.
+    /// The smallest importance at which the second input's element is taken, as float32 bits.
     var limit: UInt32
 
+    /// The importance of each element of a block, as float32 bits, in the block's first row of words.
     func importance(_ block: MergeBlock) -> UnsafeMutablePointer<UInt32> {
       let (base, other) = (block.inputs[0], block.inputs[1])
       for start in stride(from: 0, to: block.count, by: rowLength) {
@@ -46,7 +47,8 @@ struct ArceeFusion: TensorMerge {
       return block.words[0]
     }
 
-    /// The sum of p log(p / q) over the softmaxes p of `left` and q of `right`, each plus 1e-8.
+    /// The Kullback-Leibler divergence: the sum of p log(p / q), where p and q are the softmaxes of `left`
+    /// and `right`, each plus 1e-8.
     private static func divergence(
       _ left: UnsafeBufferPointer<Double>, _ right: UnsafeBufferPointer<Double>
     ) -> Double {

@@ -1,10 +1,11 @@
 internal import CCkptKernels
 
-/// A sum of the inputs with factors that are known beforehand: averages, task arithmetic, scaling.
+/// A weighted sum of the inputs with factors known in advance: averages, task arithmetic, scaling.
 struct FixedCombination: TensorMerge, BlockMerge {
-  /// A factor for each input.
+  /// The factor of each input except the base.
   let factors: [Double]
-  /// Whether the first input is a base: the others count by their difference to it, and it is added once.
+  /// Whether the first input is a base; if so, the differences of the others to it are multiplied by the
+  /// factors and added to it.
   let hasBase: Bool
 
   var needsPreparation: Bool { false }
@@ -16,7 +17,8 @@ struct FixedCombination: TensorMerge, BlockMerge {
   }
 }
 
-/// Fills the output with the sum of the inputs, each times its factor.
+/// Sets the block's output to the sum of the inputs, each times its factor; with a base, to the base plus the
+/// weighted differences to it.
 func addCombination(of block: MergeBlock, factors: [Double], hasBase: Bool) {
   let (output, count) = (block.output, block.count)
   guard hasBase else {
@@ -34,27 +36,29 @@ func addCombination(of block: MergeBlock, factors: [Double], hasBase: Bool) {
   }
 }
 
-/// A sum of the inputs whose factors follow from their lengths and the angles between them.
+/// A weighted sum of the inputs whose factors depend on their lengths and the angles between them.
 ///
-/// All that SLERP and its relatives do stays in the space that the inputs span, so the inner products of the inputs
-/// decide everything: one pass finds them, in float64, and the result is one combination.
+/// SLERP and related methods give a result in the span of the inputs, with factors that depend on the inner
+/// products of the inputs only. One pass computes these products in float64; the result is a single linear
+/// combination.
 struct AngularCombination: TensorMerge {
-  /// Which elements make a vector.
+  /// Which elements of a tensor form a vector.
   enum Vectors: Sendable {
-    /// All elements together.
+    /// All elements form one vector.
     case whole
-    /// Each run of so many elements.
+    /// Each run of `length` consecutive elements forms a vector.
     case rows(length: Int)
-    /// The elements that are so many apart.
+    /// The elements that are `count` apart form a vector, so that there are `count` vectors.
     case columns(count: Int)
   }
 
   let vectors: Vectors
   let hasBase: Bool
-  /// From the inner products of the inputs (less the base, if there is one), row by row, a factor for each.
+  /// Computes a factor for each input from the row-major `count` by `count` matrix of the inner products of
+  /// the inputs (minus the base, if there is one).
   let factors: @Sendable (_ products: [Double], _ count: Int) throws -> [Double]
 
-  /// How many vectors a tensor may be taken for; each needs some numbers in memory.
+  /// The maximum number of vectors in a tensor; each needs some numbers in memory.
   private static let largestVectorCount = 1 << 20
 
   func prepared(by pass: InputPass) throws -> any BlockMerge {
@@ -95,7 +99,7 @@ struct AngularCombination: TensorMerge {
       wholeFactors: result.compactMap(\.first))
   }
 
-  /// The inputs, less the base where there is one.
+  /// The inputs, minus the base if there is one.
   private func differences(_ block: MergeBlock) -> [UnsafeMutablePointer<Double>] {
     guard hasBase else { return block.inputs }
     return zip(block.inputs.dropFirst(), block.scratch).map { input, room in
@@ -104,6 +108,7 @@ struct AngularCombination: TensorMerge {
     }
   }
 
+  /// Adds the inner products of a block's elements to the sum of each vector.
   private func add(
     _ left: UnsafeMutablePointer<Double>, _ right: UnsafeMutablePointer<Double>,
     _ block: MergeBlock, to sums: inout [Double]
@@ -122,11 +127,12 @@ struct AngularCombination: TensorMerge {
     }
   }
 
+  /// A linear combination with a factor for each input and vector.
   private struct Combined: BlockMerge {
     let vectors: Vectors
     let hasBase: Bool
     let factors: [[Double]]
-    /// For vectors that are whole tensors: the one factor of each.
+    /// The factor of each input if the whole tensor is one vector.
     let wholeFactors: [Double]
 
     func merge(_ block: MergeBlock) {
@@ -161,7 +167,9 @@ struct AngularCombination: TensorMerge {
   }
 }
 
-/// Cuts a block where its elements go on in another vector; for columns, where they begin again at the first.
+/// Splits a block into runs and calls `body` with each. For rows, a run lies within one row and `vector` is
+/// the row's number; for columns, a run ends with the last column and `vector` is the number of its first
+/// column.
 private func eachRun(
   of vectors: AngularCombination.Vectors, in block: MergeBlock,
   _ body: (_ vector: Int, _ range: Range<Int>) -> Void

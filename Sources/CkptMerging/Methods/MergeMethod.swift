@@ -1,47 +1,52 @@
-/// A way to make one tensor of several; the names are mergekit's, with `-` for `_`.
+/// A method that merges several tensors into one. The names are mergekit's, with `-` in place of `_`.
+///
+/// A task vector is the difference between an input and the base.
 public enum MergeMethod: String, Sendable, CaseIterable {
-  /// The weighted average, or sum.
+  /// The weighted average, or the weighted sum.
   case linear
-  /// Spherical interpolation of two.
+  /// Spherical linear interpolation (SLERP) between two inputs.
   case slerp
-  /// Spherical interpolation of two, or of two task vectors; whole, by rows or by columns.
+  /// Spherical linear interpolation between two inputs or two task vectors, treated as whole vectors, row by
+  /// row, or column by column.
   case nuslerp
-  /// Spherical interpolation of any number.
+  /// Spherical interpolation of any number of inputs or task vectors.
   case multislerp
-  /// The mean on the sphere.
+  /// The Karcher mean: the mean of directions on the sphere.
   case karcher
-  /// The weighted sum of task vectors.
+  /// The base plus the weighted sum of task vectors (Ilharco et al., 2022).
   case taskArithmetic = "task-arithmetic"
-  /// Task vectors trimmed to their largest elements, with an election of signs.
+  /// TIES: task vectors trimmed to their largest elements, with sign election.
   case ties
-  /// Task vectors of which a part is dropped by chance.
+  /// DARE: task vectors of which random elements are dropped.
   case dareLinear = "dare-linear"
-  /// The same with an election of signs.
+  /// DARE with sign election.
   case dareTies = "dare-ties"
-  /// Task vectors of which a part is dropped by chance, the smaller the likelier, with an election of signs.
+  /// DELLA: task vectors of which random elements are dropped, smaller ones more likely, with sign election.
   case della
-  /// The same without an election.
+  /// DELLA without sign election.
   case dellaLinear = "della-linear"
-  /// Task vectors without their smallest and very largest elements.
+  /// Model Breadcrumbs: task vectors without their smallest and their very largest elements.
   case breadcrumbs
-  /// The same with an election of signs.
+  /// Model Breadcrumbs with sign election.
   case breadcrumbsTies = "breadcrumbs-ties"
-  /// Select, calculate, erase.
+  /// SCE: select the elements with the largest variance, calculate the weights, erase minority signs.
   case sce
-  /// From the base towards the average, as far as the angles say.
+  /// Model Stock: interpolates from the base towards the average, by a factor computed from the angles
+  /// between task vectors.
   case modelStock = "model-stock"
-  /// Near elements are swapped, others moved by a little.
+  /// NearSwap: takes the other input's elements where they are near the base's, and moves the base by a fixed
+  /// amount elsewhere.
   case nearswap
-  /// The elements that matter most are taken over.
+  /// Arcee Fusion: takes the other input's most important elements, and the base's elsewhere.
   case arceeFusion = "arcee-fusion"
-  /// One input, scaled or as it is.
+  /// One input, unchanged or scaled.
   case passthrough
   /// The exponential moving average over the inputs in their order.
   case ema
   /// Stochastic weight averaging: the plain average of the inputs.
   case swa
 
-  /// The method of that name, written with `-` or `_`.
+  /// The method with the given name, written with `-` or `_`; nil if there is none.
   public init?(name: String) {
     self.init(rawValue: String(name.map { $0 == "_" ? "-" : $0 }))
   }
@@ -49,13 +54,13 @@ public enum MergeMethod: String, Sendable, CaseIterable {
   /// The name, written with `-`.
   public var name: String { rawValue }
 
-  /// Whether one of the inputs is the base that the others are differences to.
+  /// How a method uses a base, that is, the model that task vectors are differences from.
   public enum BaseUse: Sendable {
-    /// A base is needed.
+    /// A base is required.
     case required
-    /// It makes a difference whether there is one.
+    /// A base is optional; with one, task vectors are merged instead of the inputs themselves.
     case optional
-    /// A base is an input like the others.
+    /// A base is merged like any other input.
     case ignored
   }
 
@@ -68,7 +73,7 @@ public enum MergeMethod: String, Sendable, CaseIterable {
     }
   }
 
-  /// How many inputs it takes, the base included where one is needed, not where it is optional.
+  /// The number of inputs it takes: including a required base, excluding an optional one.
   var inputCounts: ClosedRange<Int> {
     switch self {
     case .slerp, .nearswap, .arceeFusion, .nuslerp: 2...2
@@ -99,7 +104,7 @@ public enum MergeMethod: String, Sendable, CaseIterable {
     }
   }
 
-  /// Whether its result depends on a seed.
+  /// Whether the method draws random numbers, so that its result depends on the seed.
   public var isRandom: Bool {
     switch self {
     case .dareLinear, .dareTies, .della, .dellaLinear: true
@@ -110,44 +115,45 @@ public enum MergeMethod: String, Sendable, CaseIterable {
 
 /// A parameter of merge methods; the names are mergekit's.
 public enum MergeParameter: String, Sendable, CaseIterable {
-  /// How much an input counts.
+  /// The weight of an input.
   case weight
-  /// The part of a task vector that is kept.
+  /// The fraction of a task vector's elements that is kept, from 0 to 1.
   case density
-  /// How far to go from the base to the other.
+  /// The interpolation factor from the base (0) to the other input (1).
   case t
-  /// By how much the probabilities of the smallest and largest differ from the density.
+  /// How far the probabilities of keeping the smallest and the largest elements differ from the density.
   case epsilon
-  /// The part of a task vector that is dropped for being too large.
+  /// The fraction of a task vector's elements that is dropped because they are the largest.
   case gamma
-  /// What the merged task vector is multiplied with.
+  /// The factor that the merged task vector is multiplied by.
   case lambda
-  /// Whether the sum is divided by the weights.
+  /// Whether the weighted sum is divided by the sum of the weights.
   case normalize
-  /// Whether what is kept of a task vector is scaled up to the size of the whole.
+  /// Whether the kept elements of a task vector are scaled up so that their magnitudes sum to that of all
+  /// elements.
   case rescale
-  /// What the one input is multiplied with.
+  /// The factor that the single input is multiplied by.
   case scale
-  /// The part of the varying elements that is selected.
+  /// The fraction of the elements with non-zero variance that is selected.
   case selectTopK = "select_topk"
-  /// Whether each row is a vector of its own.
+  /// Whether each row is treated as a separate vector.
   case filterWise = "filter_wise"
-  /// Whether, when not flattened, dimension 0 makes the vectors instead of the last.
+  /// If the tensor is not flattened: whether the vectors run along dimension 0 instead of the last dimension.
   case rowWise = "nuslerp_row_wise"
-  /// Whether the whole tensor is one vector.
+  /// Whether the whole tensor is treated as one vector.
   case flatten = "nuslerp_flatten"
   /// Whether the weights are divided by their sum.
   case normalizeWeights = "normalize_weights"
-  /// How often the mean is moved at most.
+  /// The maximum number of iterations of the Karcher mean.
   case maxIterations = "max_iter"
-  /// Angles and lengths below this count as none.
+  /// Angles and lengths below this tolerance are treated as zero.
   case tolerance = "tol"
-  /// How much of the average so far stays when the next comes.
+  /// The factor of the average so far when the next input is added.
   case decay
-  /// Accepted from recipes, and without effect: no masks are kept in memory here.
+  /// Accepted in recipes and ignored: this implementation keeps no masks in memory.
   case int8Mask = "int8_mask"
 
-  /// Whether each input has a value of its own.
+  /// Whether each input has its own value.
   public var isPerInput: Bool {
     switch self {
     case .weight, .density, .epsilon, .gamma, .scale: true

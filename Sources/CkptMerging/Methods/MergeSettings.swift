@@ -2,35 +2,40 @@ public import CkptPatterns
 internal import CkptBytes
 internal import CkptStateDicts
 
-/// The values of a parameter: by key pattern, and over the layers.
+/// The values of one parameter, which may depend on the key and on the layer.
 public struct MergeSetting: Sendable {
-  /// A value that counts for the keys that match.
+  /// A value for the keys that match a pattern.
   public struct Rule: Sendable {
-    /// Which keys; nil for all.
+    /// The pattern that keys must match; nil matches all keys.
     public let pattern: KeyPattern?
-    /// One value, or the values at equal steps from the first layer to the last, between which is interpolated.
+    /// One value, or several at equal steps from the first layer to the last, which are interpolated
+    /// linearly.
     public let values: [Double]
 
-    /// A rule for the keys that match `pattern`.
+    /// Creates a rule for the keys that match `pattern`; nil matches all keys.
     public init(pattern: KeyPattern? = nil, values: [Double]) {
       self.pattern = pattern
       self.values = values
     }
   }
 
-  /// Of these the first that matches counts.
+  /// The rules; the first that matches a key applies.
   public var rules: [Rule]
 
-  /// The first rule that matches counts.
+  /// Creates a setting from rules; the first that matches a key applies.
   public init(_ rules: [Rule]) { self.rules = rules }
 
-  /// The same value everywhere.
+  /// Creates a setting with the same value for all keys.
   public init(_ value: Double) { rules = [Rule(values: [value])] }
 
-  /// Whether any rule goes over the layers.
+  /// Whether any rule has values that are interpolated over the layers.
   public var hasGradient: Bool { rules.contains { $0.values.count > 1 } }
 
-  /// The value for a key at `t` between the first layer (0) and the last (1); nil if no rule matches.
+  /// The value for a key; nil if no rule matches.
+  ///
+  /// - Parameters:
+  ///   - t: the relative position of the key's layer, from 0 (first) to 1 (last).
+  ///   - isBoolean: whether values are Booleans, which are not interpolated.
   func value(
     for key: String, at t: Double, isBoolean: Bool
   ) throws -> Double? {
@@ -47,48 +52,55 @@ public struct MergeSetting: Sendable {
   }
 }
 
-/// The values of parameters that were given in one place.
+/// A set of parameter settings, such as those of one input.
 public struct MergeSettings: Sendable {
   /// The settings by parameter.
   public var values: [MergeParameter: MergeSetting]
 
-  /// These settings.
+  /// Creates a set from settings by parameter.
   public init(_ values: [MergeParameter: MergeSetting] = [:]) { self.values = values }
 
-  /// The setting of a parameter.
+  /// The setting of a parameter; nil if it is not set.
   public subscript(parameter: MergeParameter) -> MergeSetting? {
     get { values[parameter] }
     set { values[parameter] = newValue }
   }
 }
 
-/// Finds the value of a parameter for one tensor: first in the input's own settings, then in the common ones.
+/// Looks up parameter values for one tensor: first in the input's own settings, then in the shared ones.
 struct ParameterResolver {
   let method: MergeMethod
   let key: String
   let t: Double
-  /// From the ones that count most to the ones that count least.
+  /// The shared settings, highest precedence first.
   let shared: [MergeSettings]
-  /// For each input but the base of the methods that need one: its key there, and its settings.
+  /// For each input except the base of methods that need one: the key in that input, and its settings.
   let inputs: [(key: String, settings: [MergeSettings])]
-  /// What was looked up so far, in order; nil where nothing was set.
+  /// All values looked up so far, in order; nil where a parameter was not set.
   let found = Found()
 
+  /// A list of looked-up values that is shared by copies of the resolver.
   final class Found {
     fileprivate(set) var values: [Double?] = []
   }
 
+  /// The value of a shared parameter; nil if it is not set.
+  ///
+  /// - Throws: `MergeError.badParameter` if it is not finite.
   func value(_ parameter: MergeParameter) throws -> Double? {
     let value = try find(parameter, in: shared, key)
     found.values.append(value)
     return value
   }
 
+  /// The value of a Boolean parameter, or `fallback` if it is not set.
   func flag(_ parameter: MergeParameter, default fallback: Bool) throws -> Bool {
     try value(parameter).map { $0 != 0 } ?? fallback
   }
 
   /// A value for each input.
+  ///
+  /// - Throws: `MergeError.badParameter` if one is not finite, or is not set and has no default.
   func values(_ parameter: MergeParameter, default fallback: Double?) throws -> [Double] {
     try inputs.map { input in
       let value = try find(parameter, in: input.settings + shared, input.key)
@@ -102,6 +114,7 @@ struct ParameterResolver {
     }
   }
 
+  /// The first value for `key` in `settings`, which are in order of precedence.
   private func find(
     _ parameter: MergeParameter, in settings: [MergeSettings], _ key: String
   ) throws -> Double? {

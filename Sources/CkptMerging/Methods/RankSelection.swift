@@ -2,33 +2,34 @@ internal import CkptBytes
 internal import CCkptKernels
 internal import CkptPlatform
 
-/// Finds numbers by their rank in an order that is never made: by counting, in two passes, with bounded memory.
+/// Finds numbers by their rank without sorting: by counting in two passes, with bounded memory.
 ///
-/// The numbers are not negative, given as the bits of float32, which order as the numbers do. The first pass counts
-/// the upper 16 bits of each, the second the lower 15 of those that may be meant.
+/// The numbers are non-negative float32 values given as their bits, which sort in the same order. The first
+/// pass counts the upper 16 bits of each number, the second the lower 15 bits of those whose upper bits match
+/// a sought number.
 struct RankSelection {
-  /// The number of some rank.
+  /// A number found by its rank.
   struct Found: Sendable {
-    /// Its bits.
+    /// The number's float32 bits.
     let bits: UInt32
-    /// How many are less.
+    /// How many numbers are less.
     let below: Int
-    /// How many are the same.
+    /// How many numbers are equal, including this one.
     let equal: Int
   }
 
   private var upper: [UInt64]
   private var lower: [(bucket: UInt32, below: Int, ranks: [Int], counts: [UInt64])] = []
-  /// The ranks whose numbers will be found; fixed once the second pass begins.
+  /// The ranks to find; must not change once the second pass begins.
   var ranks: [Int]
 
-  /// Will find the numbers of `ranks`, counted from 0 for the least.
+  /// Creates a selection of the numbers at `ranks`, counted from 0 for the smallest.
   init(ranks: [Int]) {
     self.ranks = ranks
     upper = [UInt64](repeating: 0, count: 1 << 16)
   }
 
-  /// Counts numbers in the first pass.
+  /// Counts `count` numbers in the first pass.
   mutating func countFirst(_ bits: UnsafePointer<UInt32>, _ count: Int) {
     upper.withUnsafeMutableBufferPointer { counts in
       guard let counts = counts.baseAddress else { return }
@@ -36,7 +37,7 @@ struct RankSelection {
     }
   }
 
-  /// Ends the first pass: sees which numbers must be looked at closer.
+  /// Ends the first pass and determines which upper bits the second pass counts.
   mutating func beginSecond() {
     var below = 0
     for (bucket, count) in upper.enumerated() where count > 0 {
@@ -59,7 +60,7 @@ struct RankSelection {
     }
   }
 
-  /// The number of a rank that was asked for, after both passes.
+  /// The number at one of `ranks`, after both passes; nil for other ranks.
   func found(rank: Int) -> Found? {
     for (bucket, start, ranks, counts) in lower where ranks.contains(rank) {
       var below = start
@@ -74,25 +75,27 @@ struct RankSelection {
   }
 }
 
-/// Which elements stay, by the size of a number that belongs to each.
+/// Decides which elements are kept, by a non-negative number for each element, such as its magnitude.
 struct KeepRule: Sendable {
-  /// The bits of the least and the largest number whose elements stay.
+  /// The bits of the smallest and the largest number whose elements are kept.
   let low, high: UInt32
-  /// Where not all elements with one of these numbers stay: which, counted in the tensor's order.
+  /// The numbers at the ends of that range for which only some elements are kept.
   private(set) var ties: [Ties] = []
 
-  /// A number of which only some elements stay.
+  /// A number for which only some of the elements that have it are kept.
   struct Ties: Sendable {
     let bits: UInt32
+    /// Which of these elements are kept, counted in the tensor's order.
     let kept: Range<Int>
-    /// For each block, how many elements with that number come before it.
+    /// For each block, the number of these elements in earlier blocks.
     var before: [UInt64] = []
+    /// The number of these elements in the blocks passed so far.
     fileprivate var seen: UInt64 = 0
   }
 
-  /// All elements stay.
+  /// A rule that keeps all elements.
   static let all = KeepRule(low: 0, high: .max)
-  /// No element stays.
+  /// A rule that keeps no element.
   static let none = KeepRule(low: .max, high: 0)
 
   private init(low: UInt32, high: UInt32) {
@@ -100,9 +103,11 @@ struct KeepRule: Sendable {
     self.high = high
   }
 
-  /// Those whose rank lies in `ranks` stay; of equal numbers the ones that come first have the lower rank.
+  /// Creates a rule that keeps the elements whose rank lies in `ranks`; among equal numbers, earlier elements
+  /// have the lower rank.
   ///
-  /// With `prefersEarlier`, of the numbers at the lower end the ones that come first stay.
+  /// With `prefersEarlier`, the earlier ones among the elements with the smallest kept number are kept
+  /// instead.
   init(_ ranks: Range<Int>, prefersEarlier: Bool, _ selection: RankSelection) {
     guard let least = selection.found(rank: ranks.lowerBound),
       let largest = selection.found(rank: ranks.upperBound - 1)
@@ -125,10 +130,11 @@ struct KeepRule: Sendable {
     ties = ranges.filter { $0.1 != 0..<$0.0.equal }.map { Ties(bits: $0.0.bits, kept: $0.1) }
   }
 
-  /// Whether blocks must pass by in order once before any is kept from.
+  /// Whether `keepInOrder` must be called with all blocks in order before `keep` is used.
   var needsPass: Bool { !ties.isEmpty }
 
-  /// Notes a block's ties, in order, and keeps from its values.
+  /// Sets the values of a block that are not kept to zero, and records its ties; called with all blocks in
+  /// order.
   mutating func keepInOrder(
     _ values: UnsafeMutablePointer<Double>, _ bits: UnsafePointer<UInt32>, _ count: Int
   ) {
@@ -141,7 +147,7 @@ struct KeepRule: Sendable {
     }
   }
 
-  /// Keeps from the values of block number `block`.
+  /// Sets the values of block number `block` that are not kept to zero.
   func keep(
     _ values: UnsafeMutablePointer<Double>, _ bits: UnsafePointer<UInt32>, _ count: Int, block: Int
   ) {

@@ -2,10 +2,10 @@ internal import CCkptKernels
 internal import Foundation
 internal import CkptBytes
 
-/// SCE (Wan et al., 2024): the elements that vary most are selected, each task vector weighs by its energy, and the
-/// minority's signs are erased.
+/// SCE (Wan et al., 2024): selects the elements with the largest variance, weights each task vector by its
+/// mean square, and erases elements whose sign is in the minority.
 struct SelectCalculateErase: TensorMerge {
-  /// The part of the elements that vary at all which is selected.
+  /// The fraction of the elements with non-zero variance that is selected.
   let density: Double
 
   func prepared(by pass: InputPass) throws -> any BlockMerge {
@@ -42,7 +42,7 @@ struct SelectCalculateErase: TensorMerge {
       if density < 1 {
         let bits = merge.variances(block)
         for index in 0..<count {
-          // The rule counts ties once, whatever the number of task vectors.
+          // The rule records ties once per block, not once per task vector.
           if index == 0 {
             merge.rule.keepInOrder(block.scratch[index], bits, block.count)
           } else {
@@ -66,12 +66,15 @@ struct SelectCalculateErase: TensorMerge {
     var weights: [Double]
     let blockCount: Int
 
+    /// Writes the task vectors of a block to its scratch rows.
     func subtractBase(_ block: MergeBlock) {
       for index in weights.indices {
         ck_subtract(block.inputs[index + 1], block.inputs[0], block.scratch[index], block.count)
       }
     }
 
+    /// The variance of each element over the task vectors, as float32 bits, in the block's first row of
+    /// words.
     func variances(_ block: MergeBlock) -> UnsafeMutablePointer<UInt32> {
       ck_variance_bits(block.rows, weights.count, block.words[0], block.count)
       return block.words[0]
@@ -86,7 +89,7 @@ struct SelectCalculateErase: TensorMerge {
           rule.keep(delta, bits, block.count, block: block.start / blockCount)
         }
       }
-      // The election is by the unweighted sum; the weights come after it.
+      // Signs are elected by the unweighted sum; the weights are applied afterwards.
       let sum = block.scratch[weights.count]
       ck_consensus(
         block.rows, weights, weights.count, 1, 1, 1e-6, 1e-6, sum,

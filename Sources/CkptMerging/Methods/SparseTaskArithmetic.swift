@@ -1,41 +1,42 @@
 internal import CkptBytes
 internal import CCkptKernels
 
-/// Task vectors (differences to a base) of which only a part is kept, added up, with or without an election of signs.
+/// A weighted sum of sparsified task vectors (differences to a base), with or without sign election.
 ///
-/// TIES (Yadav et al., 2023), DARE (Yu et al., 2023), Model Breadcrumbs (Davari and Belilovsky, 2023) and DELLA
-/// (Deep et al., 2024) are this with different ways to choose the part.
+/// TIES (Yadav et al., 2023), DARE (Yu et al., 2023), Model Breadcrumbs (Davari and Belilovsky, 2023), and
+/// DELLA (Deep et al., 2024) differ in how they choose the elements to keep.
 struct SparseTaskArithmetic: TensorMerge {
-  /// Which part of a task vector is kept.
+  /// How the elements of a task vector to keep are chosen.
   enum Sparsity: Sendable {
-    /// The largest.
+    /// The elements with the largest magnitude.
     case largest(density: Double)
-    /// Any, by chance.
+    /// Random elements, each with probability `density`.
     case random(density: Double)
-    /// The largest but for the very largest.
+    /// The elements with the largest magnitude, except the fraction `gamma` that is largest.
     case withoutOutliers(density: Double, gamma: Double)
-    /// By chance, the larger the likelier, ranked along dimension 1.
+    /// Random elements; the probability increases with the rank of the magnitude along dimension 1, from
+    /// `density` - `epsilon` to `density` + `epsilon`.
     case randomByRank(density: Double, epsilon: Double)
   }
 
-  /// For each task vector.
+  /// How each task vector is sparsified.
   let sparsities: [Sparsity]
-  /// For each task vector.
+  /// The weight of each task vector.
   let weights: [Double]
-  /// Whether only those count that have the sign of the sum.
+  /// Sign election: whether only the elements whose sign is that of the sum are added.
   let electsSigns: Bool
-  /// Whether the sum is divided by the weights that count.
+  /// Whether the sum is divided by the weights of the elements that were added.
   let normalizes: Bool
-  /// Whether what is kept is scaled to the sum of magnitudes of the whole.
+  /// Whether the kept elements are scaled so that their magnitudes sum to those of the whole task vector.
   let rescales: Bool
-  /// What the result is multiplied with before it is added to the base.
+  /// The factor of the sum before it is added to the base.
   let lambda: Double
-  /// What the random numbers depend on, beside the element's number and the task vector's.
+  /// The key of the random numbers, which also depend on the element's index and the task vector's.
   let randomKey: UInt64
-  /// For ranks: how many elements an index of dimension 0, and of dimension 1, has.
+  /// For ranking: the number of elements for each index of dimension 0, and of dimension 1.
   let rowLength, innerCount: Int
 
-  /// Whole rows, where rows are ranked.
+  /// A multiple of the row length if elements are ranked within rows.
   var blockCount: Int {
     guard
       sparsities.contains(where: { if case .randomByRank = $0 { true } else { false } }),
@@ -81,7 +82,7 @@ struct SparseTaskArithmetic: TensorMerge {
       }
     }
     for index in weights.indices where rescales {
-      // As mergekit: nothing is scaled where there is next to nothing.
+      // As in mergekit, task vectors with almost no magnitude are not rescaled.
       if before[index] >= 1e-7, after[index] >= 1e-7 {
         merge.scales[index] = before[index] / after[index]
       }
@@ -89,7 +90,7 @@ struct SparseTaskArithmetic: TensorMerge {
     return merge
   }
 
-  /// Which ranks are kept of `count` magnitudes; nil for all.
+  /// The ranks to keep among `count` magnitudes, from 0 for the smallest; nil for all.
   private func ranks(_ sparsity: Sparsity, _ count: Int) -> Range<Int>? {
     switch sparsity {
     case .random, .randomByRank: return nil
@@ -106,6 +107,7 @@ struct SparseTaskArithmetic: TensorMerge {
     }
   }
 
+  /// Finds the thresholds of the task vectors that are sparsified by rank, in two passes.
   private func chooseRules(_ pass: InputPass, _ rules: inout [KeepRule]) throws {
     var selections: [(index: Int, ranks: Range<Int>, RankSelection)] = []
     for (index, sparsity) in sparsities.enumerated() {
@@ -141,19 +143,21 @@ struct SparseTaskArithmetic: TensorMerge {
   }
 }
 
-/// A merge of task vectors whose thresholds and scales are known.
+/// A merge of task vectors with known thresholds and scales.
 private struct SparseBlockMerge: BlockMerge {
   let method: SparseTaskArithmetic
   var rules: [KeepRule]
   var scales: [Double]
   let blockCount: Int
 
+  /// Writes the task vectors of a block to its scratch rows.
   func subtractBase(_ block: MergeBlock) {
     for index in method.weights.indices {
       ck_subtract(block.inputs[index + 1], block.inputs[0], block.scratch[index], block.count)
     }
   }
 
+  /// Sets elements of a task vector in the scratch rows to zero at random; the same ones each time.
   func keepRandomly(_ index: Int, _ block: MergeBlock) {
     let (delta, numbers, count) = (block.scratch[index], block.words[index], block.count)
     func draw() {
@@ -168,7 +172,7 @@ private struct SparseBlockMerge: BlockMerge {
     case .randomByRank(let density, let epsilon):
       if density >= 1 { return }
       if density <= 0 { return delta.update(repeating: 0, count: count) }
-      // The output is free until the end.
+      // The output is not needed until the end, so it holds the probabilities.
       RankedProbabilities(
         density: density, epsilon: epsilon, rowLength: method.rowLength,
         innerCount: method.innerCount
@@ -212,17 +216,18 @@ private struct SparseBlockMerge: BlockMerge {
   }
 }
 
-/// How likely each element of a task vector is kept, by the rank of its magnitude among those along dimension 1.
+/// The probability of keeping each element of a task vector, by the rank of its magnitude along dimension 1.
 struct RankedProbabilities {
   let density, epsilon: Double
-  /// How many elements an index of dimension 0 has.
+  /// The number of elements for each index of dimension 0.
   let rowLength: Int
-  /// How many elements an index of dimension 1 has.
+  /// The number of elements for each index of dimension 1.
   let innerCount: Int
 
-  /// The longest row that is ranked; it must be in memory, several times.
+  /// The maximum number of elements in a ranked row; several copies of a row are held in memory.
   static let largestRow = 1 << 19
 
+  /// Writes the probabilities for `count` values, which are whole rows.
   func fill(
     _ probabilities: UnsafeMutablePointer<Double>, for values: UnsafePointer<Double>, _ count: Int
   ) {

@@ -1,10 +1,12 @@
-/// A merge method with the parameters that it takes: one that it does not take does not compile.
+/// A merge method with its parameters, checked by the compiler: each method accepts only the parameters it
+/// takes.
 ///
 /// ```swift
 /// let merge = try StateDictMerge(inputs, by: .ties(base: 0, weights: [0.7, 0.3], densities: [0.5, 0.5]))
 /// ```
-/// Values for each input are given in the order of the inputs, without the base where there is one; one value counts
-/// for all of them, none is the method's default.
+/// Values for each input are given in the order of the inputs, without the base if there is one. A single
+/// value applies to all of them; an empty list stands for the method's default. `base` is an index in the
+/// inputs.
 public struct TypedMerge: Sendable {
   let method: MergeMethod
   var base: Int?
@@ -32,18 +34,20 @@ public struct TypedMerge: Sendable {
     with(parameter, MergeSetting(value ? 1 : 0))
   }
 
-  /// The weighted average; without `normalize` the weighted sum.
+  /// The weighted average; without `normalize`, the weighted sum.
   public static func linear(weights: [MergeSetting], normalize: Bool = true) -> TypedMerge {
     TypedMerge(.linear).with(.weight, weights).with(.normalize, normalize)
   }
 
-  /// Spherical interpolation from the base (0) to the other input (1).
+  /// Spherical linear interpolation from the base (`t` = 0) to the other input (`t` = 1).
   public static func slerp(base: Int, t: MergeSetting) -> TypedMerge {
     TypedMerge(.slerp, base: base).with(.t, t)
   }
 
-  /// Spherical interpolation of two inputs, or with a base of two task vectors; as whole tensors, or of runs along the
-  /// last dimension (`flatten` false), or along dimension 0 (`rowWise` too).
+  /// Spherical linear interpolation between two inputs or, with a base, two task vectors.
+  ///
+  /// The whole tensor is one vector with `flatten`; otherwise vectors run along the last dimension or, with
+  /// `rowWise`, along dimension 0.
   public static func nuslerp(
     base: Int? = nil, weights: [MergeSetting], flatten: Bool = true, rowWise: Bool = false
   ) -> TypedMerge {
@@ -51,7 +55,7 @@ public struct TypedMerge: Sendable {
       .with(.rowWise, rowWise)
   }
 
-  /// Spherical interpolation of any number of inputs.
+  /// Spherical interpolation of any number of inputs or, with a base, task vectors.
   public static func multislerp(
     base: Int? = nil, weights: [MergeSetting], normalizeWeights: Bool = true
   ) -> TypedMerge {
@@ -59,7 +63,7 @@ public struct TypedMerge: Sendable {
       .with(.normalizeWeights, normalizeWeights)
   }
 
-  /// The mean on the sphere.
+  /// The Karcher mean with equal weights; by default at most 10 iterations and a tolerance of 1e-5.
   public static func karcher(
     maxIterations: Int? = nil, tolerance: Double? = nil
   ) -> TypedMerge {
@@ -68,7 +72,7 @@ public struct TypedMerge: Sendable {
       .with(.tolerance, tolerance.map { MergeSetting($0) })
   }
 
-  /// The base plus the weighted sum of the task vectors.
+  /// The base plus `lambda` times the weighted sum of the task vectors.
   public static func taskArithmetic(
     base: Int, weights: [MergeSetting], lambda: MergeSetting? = nil, normalize: Bool = false
   ) -> TypedMerge {
@@ -76,7 +80,7 @@ public struct TypedMerge: Sendable {
       .with(.normalize, normalize)
   }
 
-  /// Task vectors trimmed to their largest elements, with an election of signs.
+  /// TIES: task vectors trimmed to their largest elements, with sign election.
   public static func ties(
     base: Int, weights: [MergeSetting], densities: [MergeSetting] = [],
     lambda: MergeSetting? = nil, normalize: Bool = true, rescale: Bool = false
@@ -84,7 +88,7 @@ public struct TypedMerge: Sendable {
     sparse(.ties, base, weights, densities, lambda, normalize, rescale)
   }
 
-  /// Task vectors of which a part is dropped by chance; with an election of signs if `electing`.
+  /// DARE: task vectors of which random elements are dropped; with sign election if `electing`.
   public static func dare(
     base: Int, electing: Bool, weights: [MergeSetting], densities: [MergeSetting] = [],
     lambda: MergeSetting? = nil, normalize: Bool? = nil, rescale: Bool = true
@@ -93,7 +97,8 @@ public struct TypedMerge: Sendable {
       electing ? .dareTies : .dareLinear, base, weights, densities, lambda, normalize, rescale)
   }
 
-  /// The same, where small elements are dropped more likely than large ones, by `epsilons` around the density.
+  /// DELLA: as DARE, but smaller elements are more likely to be dropped. The probability of keeping an
+  /// element ranges over the density plus or minus the epsilon.
   public static func della(
     base: Int, electing: Bool, weights: [MergeSetting], densities: [MergeSetting] = [],
     epsilons: [MergeSetting] = [], lambda: MergeSetting? = nil, normalize: Bool? = nil,
@@ -103,7 +108,8 @@ public struct TypedMerge: Sendable {
       .with(.epsilon, epsilons)
   }
 
-  /// Task vectors without their smallest elements and without the part `gammas` of very largest ones.
+  /// Model Breadcrumbs: task vectors without their smallest elements and without the fraction `gammas` of the
+  /// largest ones; with sign election if `electing`.
   public static func breadcrumbs(
     base: Int, electing: Bool, weights: [MergeSetting], densities: [MergeSetting] = [],
     gammas: [MergeSetting] = [], lambda: MergeSetting? = nil, normalize: Bool? = nil,
@@ -115,30 +121,33 @@ public struct TypedMerge: Sendable {
     ).with(.gamma, gammas)
   }
 
-  /// Select, calculate, erase: of the elements that vary most the part `selectTopK`.
+  /// SCE: selects the fraction `selectTopK` of the elements whose variance is largest; by default all.
   public static func sce(base: Int, selectTopK: MergeSetting? = nil) -> TypedMerge {
     TypedMerge(.sce, base: base).with(.selectTopK, selectTopK)
   }
 
-  /// From the base towards the average, as far as the angles between the task vectors say.
+  /// Model Stock: interpolates from the base towards the average, by a factor computed from the angles
+  /// between the task vectors; for each row separately if `filterWise`.
   public static func modelStock(base: Int, filterWise: Bool = false) -> TypedMerge {
     TypedMerge(.modelStock, base: base).with(.filterWise, filterWise)
   }
 
-  /// The other input's elements where they are within `t` of the base's, else the base moved by `t`.
+  /// NearSwap: the other input's elements where they are within `t` of the base's; elsewhere the base moved
+  /// by `t` towards them.
   public static func nearswap(base: Int, t: MergeSetting) -> TypedMerge {
     TypedMerge(.nearswap, base: base).with(.t, t)
   }
 
-  /// The other input's elements that matter most, else the base's.
+  /// Arcee Fusion: the other input's most important elements; the base's elsewhere.
   public static func arceeFusion(base: Int) -> TypedMerge { TypedMerge(.arceeFusion, base: base) }
 
-  /// One input, scaled.
+  /// One input, multiplied by `scale`; by default unchanged.
   public static func passthrough(scale: MergeSetting? = nil) -> TypedMerge {
     TypedMerge(.passthrough).with(.scale, scale.map { [$0] } ?? [])
   }
 
-  /// The exponential moving average over the inputs in their order.
+  /// The exponential moving average over the inputs in order: each step keeps the fraction `decay` of the
+  /// average so far.
   public static func ema(decay: MergeSetting) -> TypedMerge {
     TypedMerge(.ema).with(.decay, decay)
   }
@@ -157,9 +166,10 @@ public struct TypedMerge: Sendable {
 }
 
 extension StateDictMerge {
-  /// A merge of `inputs` by a method with its parameters.
+  /// Creates a merge of `inputs` by a method with its parameters.
   ///
-  /// - Throws: `MergeError.wrongInputs` unless each list of values has one value, or one for each input but the base.
+  /// - Throws: `MergeError.wrongInputs` unless each list of values has one value, or one for each input
+  ///   except the base.
   public init(_ inputs: [MergeInput], by merge: TypedMerge) throws(MergeError) {
     var inputs = inputs
     let others = inputs.indices.filter { $0 != merge.base }
@@ -179,8 +189,8 @@ extension StateDictMerge {
 }
 
 extension MergeSetting: ExpressibleByFloatLiteral, ExpressibleByIntegerLiteral {
-  /// The same value everywhere.
+  /// Creates a setting with the same value for all keys.
   public init(floatLiteral value: Double) { self.init(value) }
-  /// The same value everywhere.
+  /// Creates a setting with the same value for all keys.
   public init(integerLiteral value: Int) { self.init(Double(value)) }
 }

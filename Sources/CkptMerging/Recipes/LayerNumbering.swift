@@ -1,13 +1,14 @@
-/// Which keys belong to which layer of a stack, such as `model.layers.7.mlp.weight` to layer 7 of `model.layers`.
+/// Assigns keys to the layers of a stack; for example, `model.layers.7.mlp.weight` belongs to layer 7 of
+/// `model.layers`.
 package struct LayerNumbering: Sendable {
   /// The module whose numbered children are the layers.
   package let prefix: String
-  /// How many layers there are: the largest number and one.
+  /// The number of layers: the largest layer number plus one.
   package let count: Int
 
-  /// The layers under `prefix`.
+  /// Numbers the layers under `prefix`.
   ///
-  /// - Returns: nil if no key has a number there.
+  /// - Returns: nil if no key has a number after `prefix`.
   package init?(prefix: String, keys: [String]) {
     self.prefix = prefix
     let numbers = keys.compactMap { Self.number(in: $0, after: prefix) }
@@ -15,14 +16,14 @@ package struct LayerNumbering: Sendable {
     count = last + 1
   }
 
-  /// The stack that holds the most keys; of equal ones the outermost.
+  /// Finds the stack that holds the most keys; among equal ones, the outermost.
   ///
-  /// - Returns: nil if no module has children that are numbered from 0 without a gap, two at least.
+  /// - Returns: nil if no module has two or more children that are numbered from 0 without gaps.
   package init?(keys: [String]) {
     var found: [String: (keys: Int, numbers: Set<Int>)] = [:]
     for key in keys {
       let parts = key.split(separator: ".", omittingEmptySubsequences: false)
-      // No model nests its layers deeper, and a key of numbers alone must not fill the memory.
+      // A limit on the depth, since a key made of numbers only would use quadratic memory.
       for (position, part) in parts.enumerated().prefix(32)
       where position > 0 && position < parts.count - 1 {
         guard let number = Self.number(part) else { continue }
@@ -42,10 +43,10 @@ package struct LayerNumbering: Sendable {
     count = best.value.numbers.count
   }
 
-  /// The layer of a key; nil outside of the layers.
+  /// The layer number of a key; nil for keys outside the layers.
   package func layer(of key: String) -> Int? { Self.number(in: key, after: prefix) }
 
-  /// The key with another layer's number; nil outside of the layers.
+  /// The key with its layer number replaced; nil for keys outside the layers.
   package func key(_ key: String, inLayer layer: Int) -> String? {
     guard let number = self.layer(of: key) else { return nil }
     let start = prefix.utf8.count + 1
@@ -53,6 +54,7 @@ package struct LayerNumbering: Sendable {
     return "\(prefix).\(layer)" + (String(rest) ?? "")
   }
 
+  /// The layer number that follows `prefix` in a key.
   private static func number(in key: String, after prefix: String) -> Int? {
     guard key.utf8.starts(with: "\(prefix).".utf8) else { return nil }
     let rest = key.utf8.dropFirst(prefix.utf8.count + 1)
@@ -60,7 +62,7 @@ package struct LayerNumbering: Sendable {
     return String(rest[..<dot]).flatMap { number($0[...]) }
   }
 
-  /// A number without signs and needless zeros, of a size that layers can have.
+  /// A number of up to six digits without sign or leading zeros; nil for other text.
   private static func number(_ text: Substring) -> Int? {
     guard text.utf8.count <= 6, let number = Int(text), number >= 0, "\(number)" == text else {
       return nil

@@ -5,35 +5,40 @@ public import CkptStateDicts
 public import CkptTensors
 internal import Yams
 
-/// A merge written down as mergekit's YAML.
+/// A merge recipe in mergekit's YAML format.
 ///
-/// Read are `merge_method`, `base_model`, `models` or `slices` (with `layer_range`), `parameters` at every level with
-/// filters and gradients, `dtype` and `out_dtype`. Models are files or folders; paths are relative to the recipe.
-/// What has to do with tokenizers is refused, since it would change which row of a table means which token.
+/// Supported are `merge_method`, `base_model`, `models` or `slices` (with `layer_range`), `parameters` at
+/// every level with filters and gradients, `dtype`, and `out_dtype`. Models are files or folders; paths are
+/// relative to the recipe. Tokenizer options are refused, since they would change which row of an embedding
+/// stands for which token.
 public struct MergeRecipe: Sendable {
-  /// The file it was read from.
+  /// The path of the recipe's file.
   public let file: String
-  /// How tensors are merged.
+  /// The merge method.
   public let method: MergeMethod
-  /// The paths of all models, each once, in the order in which they are named.
+  /// The paths of all models, without duplicates, in the order in which they are first named.
   public let models: [String]
   /// What inputs are rounded to before they are merged; nil: they stay as they are.
   public let computeType: DType?
   /// What the merged elements are; nil: the compute type, or what the base's or the first input's are.
   public let outputType: DType?
 
+  /// The index in `models` of the recipe's base model.
   var base: Int?
+  /// The slices in order; for a recipe with `models`, a single slice that stands for the whole model.
   var slices: [Slice]
-  /// Whether the slices name ranges of layers; if not, there is one, for all.
+  /// Whether the recipe has `slices` with layer ranges, rather than `models`.
   let hasLayerRanges: Bool
   let settings: MergeSettings
 
+  /// One output slice: its sources, base model, and settings.
   struct Slice: Sendable {
     var sources: [Source]
     var base: Int?
     var settings: MergeSettings
   }
 
+  /// One source of a slice: a model's index, a range of its layers (empty for a whole model), and settings.
   struct Source: Sendable {
     let model: Int
     let layers: Range<Int>
@@ -42,7 +47,7 @@ public struct MergeRecipe: Sendable {
 
   /// Reads a recipe from a file.
   ///
-  /// - Throws: `FileError`; `MergeError.badRecipe`, naming the place.
+  /// - Throws: `FileError` if the file cannot be read; `MergeError.badRecipe` with the place in the recipe.
   public init(contentsOf path: String) throws {
     let file = try File(readingFrom: path)
     let text: String
@@ -54,9 +59,12 @@ public struct MergeRecipe: Sendable {
     try self.init(yaml: text, file: path)
   }
 
-  /// Reads a recipe from text; `file` is what errors call it, and what paths are relative to.
+  /// Reads a recipe from text.
   ///
-  /// - Throws: `MergeError.badRecipe`, naming the place.
+  /// - Parameters:
+  ///   - yaml: the recipe.
+  ///   - file: the path that errors name and that model paths are relative to.
+  /// - Throws: `MergeError.badRecipe` with the place in the recipe.
   public init(yaml: String, file: String) throws {
     var reader = RecipeReader(file: file)
     let root = try reader.root(of: yaml)
@@ -108,15 +116,15 @@ public struct MergeRecipe: Sendable {
     models = reader.models
   }
 
-  /// Plans the merge of the recipe; no element is read yet.
+  /// Plans the recipe's merge. No merged element is computed before the result's tensors are read.
   ///
   /// - Parameters:
-  ///   - options: what a recipe does not say: seed, NaN, cancellation, layers; and an element type that counts more
-  ///     than the recipe's.
-  ///   - identify: what one of ``models`` leads to, so that two paths of one model are one; nil where only the path
-  ///     tells.
-  ///   - load: gives the state dict of one of ``models``.
-  /// - Throws: what `load` throws; `MergeError` with everything that does not fit.
+  ///   - options: settings that a recipe does not contain: seed, NaN handling, cancellation, layers; and an
+  ///     element type that overrides the recipe's.
+  ///   - identify: returns an identity for one of ``models``, so that two paths of the same model count as
+  ///     one; nil if only the path identifies it.
+  ///   - load: returns the state dict of one of ``models``.
+  /// - Throws: what `identify` and `load` throw; `MergeError`; `DerivedWeightError.noNumbers`.
   public func merged(
     options: StateDictMerge, identify: (String) throws -> AnyHashable? = { _ in nil },
     load: (String) throws -> StateDict
@@ -124,6 +132,7 @@ public struct MergeRecipe: Sendable {
     try resolvingModels(identify).resolvedMerge(options, load)
   }
 
+  /// Plans the merge once each model has one index.
   private func resolvedMerge(
     _ options: StateDictMerge, _ load: (String) throws -> StateDict
   ) throws -> StateDictMerge.Result {
@@ -144,6 +153,7 @@ public struct MergeRecipe: Sendable {
     return result
   }
 
+  /// Rounds a model's merged tensors to `computeType`, with the losses of each.
   private func converted(
     _ stateDict: StateDict
   ) throws -> (stateDict: StateDict, tallies: [(key: String, tally: ConversionTally)]) {
@@ -153,18 +163,19 @@ public struct MergeRecipe: Sendable {
     }
   }
 
-  /// The keys of a model, its layers, and how far a key lies between the first and the last.
+  /// The numbering of a model's layers; nil if the model has no numbered layers.
   private func numbering(_ merge: StateDictMerge, _ model: Int) -> LayerNumbering? {
     let keys = merge.inputs[model].stateDict.keys
     return merge.layers.map { LayerNumbering(prefix: $0, keys: keys) } ?? LayerNumbering(keys: keys)
   }
 
+  /// The plans of a recipe with `models`: one for each key of any model.
   private func wholePlans(_ merge: StateDictMerge) throws -> [TensorPlan] {
     let slice = slices[0]
     let first = slice.sources[0].model
     let numbering = numbering(merge, first)
     var keys = merge.inputs[first].stateDict.keys
-    // A key that only others have is one that the first lacks: the error names it.
+    // Keys that the first model lacks are included, so that the error names them.
     var known = Set(keys)
     for source in slice.sources.dropFirst() {
       for key in merge.inputs[source.model].stateDict.keys where known.insert(key).inserted {
@@ -180,6 +191,8 @@ public struct MergeRecipe: Sendable {
     }
   }
 
+  /// The plans of a recipe with `slices`: embeddings from the first slice, the layers of all slices
+  /// renumbered in order, and the remaining tensors from the last slice.
   private func slicePlans(_ merge: StateDictMerge) throws -> [TensorPlan] {
     guard let first = slices.first, let last = slices.last else { return [] }
     func problem(_ path: String, _ text: String) -> MergeError {
@@ -200,7 +213,7 @@ public struct MergeRecipe: Sendable {
     where numbering.layer(of: key) == nil && !Self.isBeforeLayers(key) {
       after.append(plan(key, t: 0, last, merge) { _ in key })
     }
-    // A head that only another source has; the first one's is its embedding.
+    // Heads that only another source has; the first source ties its head to its embedding.
     var known = Set(merge.inputs[last.sources[0].model].stateDict.keys)
     for source in last.sources.dropFirst() {
       for key in merge.inputs[source.model].stateDict.keys
@@ -242,14 +255,15 @@ public struct MergeRecipe: Sendable {
     return before + layers + after
   }
 
-  /// Whether a tensor outside of the layers comes before them: an embedding.
+  /// Whether a tensor outside the layers comes before them, that is, is an embedding.
   ///
-  /// mergekit knows each architecture; here the name must tell.
+  /// mergekit knows each architecture; this decides by the name.
   private static func isBeforeLayers(_ key: String) -> Bool {
     let parts = key.split(separator: ".")
     return parts.contains { $0.contains("embed") || $0 == "wte" || $0 == "wpe" }
   }
 
+  /// The plan of one result key, given the key in each source.
   private func plan(
     _ key: String, t: Double, _ slice: Slice, _ merge: StateDictMerge,
     _ sourceKey: (Source) -> String

@@ -1,8 +1,9 @@
 extension MergeRecipe {
-  /// The recipe with each model under one number, and the base among the models of a whole merge, as in mergekit.
+  /// Merges different paths of one model into one index, and adds the base to the sources of a recipe with
+  /// `models`, as mergekit does.
   ///
-  /// Two paths of one model are one model: a base that is named otherwise than in the list is no further one.
-  /// - Parameter identify: what a path leads to; nil where only the path tells.
+  /// - Parameter identify: returns the identity of the model at a path; nil if only the path identifies it.
+  /// - Throws: what `identify` throws.
   func resolvingModels(_ identify: (String) throws -> AnyHashable?) rethrows -> MergeRecipe {
     var known: [AnyHashable: Int] = [:]
     var numbers: [Int] = []

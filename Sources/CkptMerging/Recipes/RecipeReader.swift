@@ -6,20 +6,22 @@ internal import CkptStateDicts
 internal import CkptTensors
 internal import Yams
 
-/// Reads the parts of a recipe; errors say where.
+/// Reads the parts of a recipe. Errors are `MergeError.badRecipe` with the place in the recipe.
 struct RecipeReader {
   let file: String
-  /// The models' paths, each once.
+  /// The models' paths, without duplicates.
   private(set) var models: [String] = []
-  /// Keys at the root that only hold anchors.
+  /// Root keys that only hold anchors; they may have any name.
   private var anchorHolders: Set<String> = []
 
   init(file: String) { self.file = file }
 
+  /// An error at a place in the recipe.
   func bad(_ path: String, _ problem: String, hint: Remedy? = nil) -> MergeError {
     .badRecipe(file: file, path: path, problem: problem, hint: hint)
   }
 
+  /// Parses the text and returns the root mapping.
   mutating func root(of yaml: String) throws -> Node.Mapping {
     let node: Node?
     do {
@@ -33,7 +35,7 @@ struct RecipeReader {
     return mapping
   }
 
-  /// A node's pairs, merged ones too; nil if it is no mapping.
+  /// A node's pairs, including those of merge keys; nil if the node is not a mapping.
   private func mapping(_ node: Node, at path: String) throws -> Node.Mapping? {
     guard let mapping = node.mapping else { return nil }
     do {
@@ -61,16 +63,18 @@ struct RecipeReader {
     }
   }
 
+  /// Whether a node is a null scalar.
   private static func isNull(_ node: Node) -> Bool {
     node.scalar != nil && (node.null != nil)
   }
 
-  /// The node of a key; nil where it is missing or null.
+  /// The value of a key; nil if it is missing or null.
   private func node(_ mapping: Node.Mapping, _ key: String) -> Node? {
     guard let node = mapping[Node(key)], !Self.isNull(node) else { return nil }
     return node
   }
 
+  /// The text of a key; nil if it is missing or null.
   func text(_ mapping: Node.Mapping, _ key: String, at path: String) throws -> String? {
     guard let node = node(mapping, key) else { return nil }
     guard let text = node.scalar?.string else {
@@ -79,6 +83,7 @@ struct RecipeReader {
     return text
   }
 
+  /// The list of a key; nil if it is missing or null.
   func list(_ mapping: Node.Mapping, _ key: String, at path: String) throws -> [Node]? {
     guard let node = node(mapping, key) else { return nil }
     guard let list = node.sequence else {
@@ -87,7 +92,8 @@ struct RecipeReader {
     return Array(list)
   }
 
-  /// The number of a model, from its path as written.
+  /// The index of a model in `models`, from its path as written in the recipe; the model is added if it is
+  /// new.
   mutating func model(_ written: String) -> Int {
     let path =
       written.hasPrefix("/")
@@ -115,6 +121,7 @@ struct RecipeReader {
     return type
   }
 
+  /// Reads one item of `slices`.
   mutating func slice(_ node: Node, at path: String, base: Int?) throws -> MergeRecipe.Slice {
     guard let mapping = try mapping(node, at: path) else { throw bad(path, "is no mapping") }
     try check(
@@ -132,6 +139,7 @@ struct RecipeReader {
       sources: sources, base: own ?? base, settings: try settings(mapping, at: path))
   }
 
+  /// Reads one item of `models` or `sources`; `hasRange` says whether it has a `layer_range`.
   mutating func source(
     _ node: Node, at path: String, hasRange: Bool
   ) throws -> MergeRecipe.Source {
@@ -158,6 +166,7 @@ struct RecipeReader {
       model: model(written), layers: layers, settings: try settings(mapping, at: path))
   }
 
+  /// Reads the `parameters` of a mapping; empty if there are none.
   func settings(_ mapping: Node.Mapping, at path: String) throws -> MergeSettings {
     let path = path.isEmpty ? "parameters" : "\(path).parameters"
     guard let node = node(mapping, "parameters") else { return MergeSettings() }
@@ -177,6 +186,7 @@ struct RecipeReader {
     return result
   }
 
+  /// Reads a parameter's value: a number, a list of numbers (a gradient), or conditions with filters.
   private func rules(
     _ node: Node, _ parameter: MergeParameter, at path: String
   ) throws -> [MergeSetting.Rule] {
@@ -187,6 +197,7 @@ struct RecipeReader {
     return try list.enumerated().map { try condition($1, parameter, at: "\(path)[\($0)]") }
   }
 
+  /// Reads one mapping with `value` and an optional `filter`.
   private func condition(
     _ node: Node, _ parameter: MergeParameter, at path: String
   ) throws -> MergeSetting.Rule {
@@ -201,13 +212,14 @@ struct RecipeReader {
       values: try values(value, parameter, at: "\(path).value"))
   }
 
+  /// Reads a number or a list of numbers; true is 1 and false is 0.
   private func values(
     _ node: Node, _ parameter: MergeParameter, at path: String
   ) throws -> [Double] {
     let nodes = node.sequence.map { Array($0) } ?? [node]
     return try nodes.map { node in
       if let flag = node.bool, node.scalar?.style == .plain { return flag ? 1 : 0 }
-      // YAML 1.1 takes 1e-3 for text, and mergekit makes a number of it.
+      // YAML 1.1 reads 1e-3 as text; mergekit converts it to a number.
       guard let text = node.scalar?.string, let number = Double(text), number.isFinite else {
         throw bad(path, "is neither a number nor a list of numbers")
       }

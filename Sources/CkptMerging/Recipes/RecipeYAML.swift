@@ -1,19 +1,22 @@
 internal import Yams
 
-/// What of YAML 1.1 the parser leaves to its user: merge keys, and keys that only hold anchors.
+/// Parts of YAML 1.1 that the parser does not handle: merge keys (`<<`), and root keys that only hold
+/// anchors.
 struct RecipeYAML {
-  /// Merges that lead to merges are followed no deeper, and no more often in one mapping.
+  /// Limits for nested merge keys: their depth, and their number in one mapping.
   private static let deepestMerge = 32
   private static let mostMerges = 1000
 
-  /// Why a mapping cannot be had.
+  /// The reason a mapping cannot be merged.
   struct Problem: Error {
     let text: String
   }
 
-  /// A mapping with the pairs that `<<` merges into it; its own keys come before merged ones, as in PyYAML's
-  /// `SafeConstructor.flatten_mapping`. Of a list's mappings that have one key with several values, YAML 1.1 and
-  /// PyYAML up to 6.0.3 take the first, PyYAML 6.0.4 takes the last: that is a problem.
+  /// A mapping with the pairs of its merge keys (`<<`) added. The mapping's own keys take precedence, as in
+  /// PyYAML's `SafeConstructor.flatten_mapping`.
+  ///
+  /// If two mappings in a merged list have different values for one key, YAML 1.1 and PyYAML up to 6.0.3 take
+  /// the first, PyYAML 6.0.4 the last; this is an error here.
   static func flattened(_ mapping: Node.Mapping) throws(Problem) -> Node.Mapping {
     var count = 0
     return try flattened(mapping, depth: 0, &count)
@@ -56,11 +59,12 @@ struct RecipeYAML {
     return Node.Mapping(pairs)
   }
 
+  /// Whether a key is the merge key `<<`, written without quotes.
   private static func isMerge(_ key: Node) -> Bool {
     key.scalar?.string == "<<" && key.scalar?.style == .plain
   }
 
-  /// The root's keys that hold anchors which are used elsewhere, and so may have any name.
+  /// The root keys that hold anchors used elsewhere in the text; such keys may have any name.
   static func anchorHolders(_ root: Node.Mapping, in yaml: String) -> Set<String> {
     let lines = yaml.split(separator: "\n", omittingEmptySubsequences: false)
     let starts = root.compactMap { key, _ in key.mark?.line }.sorted()
@@ -77,7 +81,7 @@ struct RecipeYAML {
     return holders
   }
 
-  /// The names that follow a sign at the beginning of a word.
+  /// The names that follow `sign` (`*` for aliases, `&` for anchors) at the beginning of a word.
   private static func names(in text: Substring, after sign: Character) -> Set<String> {
     var found = Set<String>()
     var before: Character = " "
