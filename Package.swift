@@ -26,6 +26,7 @@ let package = Package(
     .library(name: "TrainingCore", targets: ["TrainingCore"]),
     .library(name: "ModelZoo", targets: ["ModelZoo"]),
     .library(name: "ImageData", targets: ["ImageData"]),
+    .library(name: "FineTuning", targets: ["FineTuning"]),
     .executable(name: "ckpt", targets: ["CkptTool"]),
   ],
   dependencies: [
@@ -111,7 +112,18 @@ let package = Package(
       linkerSettings: [.linkedLibrary("webp")]),
     target("ImageData", ["CkptPlatform", "CCkptImages"]),
 
-    target("CkptCommands", base + ["StateDictKit", "ModelZoo", "TrainingCore", "Yams", arguments]),
+    // Training a classifier of images from a checkpoint: data, loop, evaluation, the folder of a run.
+    target(
+      "FineTuning",
+      base + [
+        "CkptTensors", "CkptStateDicts", "StateDictKit", "TrainingCore", "ModelZoo", "ImageData",
+      ]),
+
+    target(
+      "CkptCommands",
+      base + [
+        "StateDictKit", "ModelZoo", "TrainingCore", "ImageData", "FineTuning", "Yams", arguments,
+      ]),
     .executableTarget(
       name: "CkptTool", dependencies: ["CkptCommands", "CkptPlatform"], swiftSettings: settings),
 
@@ -149,6 +161,9 @@ let package = Package(
     test("TrainingCore", "StateDictKit", "CkptStateDicts", "CkptTensors"),
     test("ModelZoo", "StateDictKit", "TrainingCore", "CkptStateDicts", "CkptTensors"),
     test("ImageData"),
+    test(
+      "FineTuning", "StateDictKit", "CkptStateDicts", "CkptTensors", "TrainingCore", "ModelZoo",
+      "ImageData"),
     test("CkptCommands", "StateDictKit", "CkptStateDicts", "CkptTensors"),
   ]
 )
