@@ -11,7 +11,7 @@ public final class MultiheadAttention: Module {
   public let numHeads: Int
   let width: Int
   let dropout: Double
-  let random: RandomSource
+  var random: RandomSource
 
   /// Attention with PyTorch's initialization: Xavier's uniform distribution for the input projections.
   ///

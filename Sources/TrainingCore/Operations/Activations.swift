@@ -223,10 +223,7 @@ extension Variable {
   /// - Throws: `TrainingError.badArgument` if p is not between 0 and 1; `TrainingError.outOfMemory`.
   public func dropout(_ probability: Double, from random: RandomSource = .shared) throws -> Variable
   {
-    guard (0...1).contains(probability) else {
-      throw TrainingError.badArgument(
-        operation: "dropout", problem: "\(probability) is no probability")
-    }
+    try Self.checkDropout(probability)
     if probability == 0 { return self }
     let mask = try Variable(empty: shape, scalarType)
     var generator = SplitMix(state: random.next())
@@ -237,5 +234,13 @@ extension Variable {
     }
     scalarType == .float64 ? go(Double.self) : go(Float.self)
     return try self * mask
+  }
+
+  /// Throws unless `probability` is from 0 to 1.
+  static func checkDropout(_ probability: Double) throws {
+    guard (0...1).contains(probability) else {
+      throw TrainingError.badArgument(
+        operation: "dropout", problem: "\(probability) is no probability")
+    }
   }
 }
