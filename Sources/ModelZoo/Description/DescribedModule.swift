@@ -154,7 +154,8 @@ final class DescribedModule: Module {
       throw failure(origin.line, key, LayerError("there is no such part"))
     }
     switch part {
-    case .module(let module): return try module.run(values)
+    case .module(let module):
+      return values.count == 1 ? try module(values[0]) : try module.run(values)
     case .layer(let layer):
       do {
         if let attention = layer.module as? MultiheadAttention {

@@ -27,6 +27,13 @@ open class Module {
   /// for the modules inside as well.
   public internal(set) var isTraining = true
 
+  /// What is computed when the module is called, in place of ``forward(_:)``; nil for that alone.
+  ///
+  /// It serves to see what a module inside a model is called with: it is given the input and returns the output, which
+  /// it may have computed by ``forward(_:)``. Layers that are computed together with others, as a convolution with the
+  /// batch norm behind it, are not called one by one.
+  package final var interceptor: ((_ input: Variable) throws -> Variable)?
+
   /// A module without parts of its own.
   public init() {}
 
@@ -40,7 +47,10 @@ open class Module {
   /// Computes the module's output for one input.
   ///
   /// - Throws: what ``forward(_:)`` throws.
-  public final func callAsFunction(_ input: Variable) throws -> Variable { try forward(input) }
+  public final func callAsFunction(_ input: Variable) throws -> Variable {
+    guard let interceptor else { return try forward(input) }
+    return try interceptor(input)
+  }
 
   /// Keys of properties, by the properties' names, where they are not those names in snake case.
   open class var keyNames: [String: String] { [:] }
