@@ -13,6 +13,7 @@ struct Continue: ParsableCommand {
 
   enum SchedulerName: String, ExpressibleByArgument, CaseIterable {
     case step, multiStep = "multi-step", exponential, cosine, linear, constant, warmUp = "warm-up"
+    case oneCycle = "one-cycle"
   }
 
   @Argument(help: "The checkpoint: model, optimizer, scheduler, step.") var checkpoint: String
@@ -91,6 +92,7 @@ struct Continue: ParsableCommand {
     case .warmUp:
       try SequentialLR(
         [LinearLR(optimizer), CosineAnnealingLR(optimizer, tMax: 1)], milestones: [1])
+    case .oneCycle: try OneCycleLR(optimizer, maxLearningRates: [1], totalSteps: 1)
     }
   }
 }

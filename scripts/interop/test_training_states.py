@@ -128,6 +128,7 @@ SCHEDULERS = {
     "constant": lambda o: S.ConstantLR(o, factor=0.25, total_iters=4),
     "warm-up": lambda o: S.SequentialLR(
         o, [S.LinearLR(o, start_factor=0.1, total_iters=2), S.CosineAnnealingLR(o, T_max=5)], milestones=[2]),
+    "one-cycle": lambda o: S.OneCycleLR(o, [0.05, 0.1], total_steps=7, base_momentum=0.7),
 }
 
 
@@ -226,7 +227,8 @@ def rows():
 @pytest.mark.parametrize(
     "optimizer, scheduler",
     [("sgd", scheduler) for scheduler in SCHEDULERS]
-    + [("adam", "exponential"), ("adamw", "multi-step"), ("adamw", "cosine"), ("adamw", "warm-up")])
+    + [("adam", "exponential"), ("adamw", "multi-step"), ("adamw", "cosine"), ("adamw", "warm-up"),
+       ("adamw", "one-cycle")])
 def test_hands(folder, optimizer, scheduler):
     exchange(folder, mlp, "2.", "mlp", rows(), optimizer, scheduler)
 

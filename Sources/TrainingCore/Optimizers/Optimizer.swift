@@ -26,6 +26,8 @@ public struct ParameterGroup<Options: OptimizerOptions> {
   public var options: Options
   /// The learning rate before any scheduler changed it (PyTorch's `initial_lr`); nil until a scheduler is made.
   public var initialLearningRate: Double?
+  /// What ``OneCycleLR`` moves the options between; nil until such a scheduler is made.
+  var cycleBounds: CycleBounds?
 
   let change: (inout Options) -> Void
 

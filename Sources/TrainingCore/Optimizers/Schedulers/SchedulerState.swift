@@ -77,6 +77,7 @@ extension LRScheduler: Stateful {
         "total_iters": .int(it.totalIters),
       ]
     case let it as ConstantLR: ["factor": .float(it.factor), "total_iters": .int(it.totalIters)]
+    case let it as OneCycleLR: it.savedCycle
     default: [:]
     }
   }
@@ -126,6 +127,7 @@ extension LRScheduler: Stateful {
       let factor = try number("factor", in: Double.leastNonzeroMagnitude...1)
       let totalIters = try period("total_iters")
       return { (it.factor, it.totalIters) = (factor, totalIters) }
+    case let it as OneCycleLR: return try it.loadingCycle(state)
     default: return {}
     }
   }

@@ -18,7 +18,7 @@ extension Adam {
             "amsgrad": .bool(options.amsgrad), "maximize": .bool(options.maximize),
             "foreach": .none, "capturable": .bool(false), "differentiable": .bool(false),
             "fused": .none, "decoupled_weight_decay": .bool(options.decoupledWeightDecay),
-          ], initialLearningRate: group.initialLearningRate, count: group.parameters.count)
+          ], of: group)
       }
     ) { parameter in
       guard let state = states[ObjectIdentifier(parameter)] else { return [] }
@@ -53,7 +53,7 @@ extension Adam {
         // Before PyTorch 2.7 AdamW was a class of its own and its groups did not say so.
         decoupledWeightDecay: group["decoupled_weight_decay"]?.bool
           ?? groups[i].options.decoupledWeightDecay)
-      loaded[i].initialLearningRate = group["initial_lr"]?.number
+      loaded[i].takeKept(from: group)
     }
     var kept: [ObjectIdentifier: State] = [:]
     for (parameter, entry) in zip(

@@ -5,7 +5,46 @@ internal import CkptTensors
 struct SavedGroup {
   var options: KeyValuePairs<String, PlainValue>
   var initialLearningRate: Double?
+  var cycleBounds: CycleBounds?
   var count: Int
+
+  /// The group with the values that schedulers keep in it.
+  init<Options>(
+    options: KeyValuePairs<String, PlainValue>, of group: ParameterGroup<Options>
+  ) {
+    self.options = options
+    initialLearningRate = group.initialLearningRate
+    cycleBounds = group.cycleBounds
+    count = group.parameters.count
+  }
+
+  /// What schedulers keep in a group, under PyTorch's names.
+  fileprivate var kept: [(key: PlainValue, value: PlainValue)] {
+    var result: [(name: String, value: Double?)] = [("initial_lr", initialLearningRate)]
+    if let cycleBounds {
+      result += [("max_lr", cycleBounds.maxRate), ("min_lr", cycleBounds.minRate)]
+      if let momentum = cycleBounds.momentum {
+        result += [("max_momentum", momentum.max), ("base_momentum", momentum.base)]
+      }
+    }
+    return result.compactMap { name, value in value.map { (.string(name), .float($0)) } }
+  }
+}
+
+extension ParameterGroup {
+  /// Takes what schedulers keep in a group from a saved one; bounds that it lacks stay as they are.
+  mutating func takeKept(from saved: PlainValue) {
+    initialLearningRate = saved["initial_lr"]?.number
+    func number(_ name: String) -> Double? {
+      saved[name]?.number.flatMap { $0.isFinite ? $0 : nil }
+    }
+    guard let maxRate = number("max_lr"), let minRate = number("min_lr") else { return }
+    var momentum: (max: Double, base: Double)?
+    if let max = number("max_momentum"), let base = number("base_momentum") {
+      momentum = (max, base)
+    }
+    cycleBounds = CycleBounds(maxRate: maxRate, minRate: minRate, momentum: momentum)
+  }
 }
 
 /// Reads and writes `state_dict()` as optimizers in PyTorch have it: `state` by parameter number and `param_groups`.
@@ -22,13 +61,10 @@ enum OptimizerState {
     }
     var first = 0
     let saved = groups.map { group -> PlainValue in
-      var options = group.options.map { (key: PlainValue.string($0.key), value: $0.value) }
-      if let rate = group.initialLearningRate {
-        options.append((.string("initial_lr"), .float(rate)))
-      }
+      let options = group.options.map { (key: PlainValue.string($0.key), value: $0.value) }
       let numbers = (first..<first + group.count).map(PlainValue.int)
       first += group.count
-      return .dict(options + [(.string("params"), .list(numbers))])
+      return .dict(options + group.kept + [(.string("params"), .list(numbers))])
     }
     return .dict(["state": .dict(entries), "param_groups": .list(saved)])
   }

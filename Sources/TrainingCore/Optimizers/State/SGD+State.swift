@@ -16,7 +16,7 @@ extension SGD {
             "weight_decay": .float(group.options.weightDecay),
             "nesterov": .bool(group.options.nesterov), "maximize": .bool(group.options.maximize),
             "foreach": .none, "differentiable": .bool(false), "fused": .none,
-          ], initialLearningRate: group.initialLearningRate, count: group.parameters.count)
+          ], of: group)
       }
     ) { parameter in
       guard let momentum = momentumBuffers[ObjectIdentifier(parameter)] else { return [] }
@@ -38,7 +38,7 @@ extension SGD {
         dampening: try OptimizerState.number(group["dampening"], "dampening"),
         weightDecay: try OptimizerState.number(group["weight_decay"], "weight_decay"),
         nesterov: group["nesterov"]?.bool ?? false, maximize: group["maximize"]?.bool ?? false)
-      loaded[i].initialLearningRate = group["initial_lr"]?.number
+      loaded[i].takeKept(from: group)
     }
     var kept: [ObjectIdentifier: Variable] = [:]
     for (parameter, entry) in zip(
