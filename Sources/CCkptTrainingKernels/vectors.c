@@ -56,6 +56,9 @@ void ct_sgd(
     float keep, float share, int32_t nesterov) {
   DISPATCH(sgd(p, g, momentum, n, rate, sign, decay, keep, share, nesterov));
 }
+void ct_lerp(float *y, const float *x, int64_t n, float weight) {
+  DISPATCH(lerp(y, x, n, weight));
+}
 void ct_softmax(const float *x, float *y, int64_t n) { DISPATCH(softmax(x, y, n)); }
 void ct_softmax_gradient(const float *g, const float *y, float *d, int64_t n) {
   DISPATCH(softmax_gradient(g, y, d, n));

@@ -302,6 +302,16 @@ static void VARIANT(sgd)(
   }
 }
 
+static void VARIANT(lerp)(float *y, const float *first, int64_t n, float weight) {
+  const float *second = y;
+  if (weight < 0.5f) {
+    MAP2(b + weight * (a - b))
+  } else {
+    float rest = 1.0f - weight;
+    MAP2(a - rest * (a - b))
+  }
+}
+
 static void VARIANT(softmax)(const float *x, float *y, int64_t n) {
   float largest = -__builtin_inff();
   for (int64_t i = 0; i < n; i++)

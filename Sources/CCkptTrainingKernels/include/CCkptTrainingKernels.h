@@ -171,6 +171,8 @@ void ct_silu_gradient(const float *g, const float *x, float *y, int64_t n);
 void ct_sgd(
     float *p, const float *g, float *momentum, int64_t n, float rate, float sign, float decay,
     float keep, float share, int32_t nesterov);
+/// y = y + weight (x - y); for weights from 0.5 on y = x - (1 - weight) (x - y), which is exact at 1.
+void ct_lerp(float *y, const float *x, int64_t n, float weight);
 /// y = exp(x) / Σ exp(x).
 void ct_softmax(const float *x, float *y, int64_t n);
 /// d = (g - Σ g y) y.
