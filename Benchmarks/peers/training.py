@@ -99,6 +99,7 @@ def conv(*shape):
 
 CASES = {
     "resnet18": lambda: resnet("resnet18", 8),
+    "resnet18-32": lambda: resnet("resnet18", 32),
     "resnet18-head": lambda: resnet("resnet18", 8, frozen=True),
     "resnet50-forward-1": lambda: resnet("resnet50", 1, train=False),
     "resnet50-forward-8": lambda: resnet("resnet50", 8, train=False),

@@ -1,3 +1,4 @@
+import CkptPatterns
 import CkptStateDicts
 import TrainingCore
 
@@ -12,6 +13,7 @@ enum Cases {
     }
     switch name {
     case "resnet18": return try trainer(resnet(depth: 18), images(8), labels(8))
+    case "resnet18-32": return try trainer(resnet(depth: 18), images(32), labels(32))
     case "resnet18-head":
       let model = try resnet(depth: 18)
       try model.freeze(except: KeyPattern(.under, "fc"))

@@ -131,8 +131,8 @@ enum BenchmarkError: Error { case failed(String) }
 
 func table(_ python: String, _ wanted: [String]) throws {
   let all = [
-    "resnet18", "resnet18-head", "resnet50-forward-1", "resnet50-forward-8", "vit_b_16", "mlp",
-    "encoder", "start",
+    "resnet18", "resnet18-32", "resnet18-head", "resnet50-forward-1", "resnet50-forward-8",
+    "vit_b_16", "mlp", "encoder", "start",
   ]
   let peers = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "peers/training.py").path(percentEncoded: false)
