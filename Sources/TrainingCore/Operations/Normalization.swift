@@ -115,30 +115,34 @@ extension Variable {
       let slopes = try Variable(empty: [channels], gradient.scalarType)
       let shifts = try Variable(empty: [channels], gradient.scalarType)
       func backward<T: Scalar>(_: T.Type) {
+        // Pointers are taken before the loops: taking one counts references, on which threads wait for each other.
         let (x, g) = (saved.pointer(T.self), gradient.pointer(T.self))
+        let (centers, factors) = (center.pointer(T.self), inverses.pointer(T.self))
+        let scales = weight?.pointer(T.self)
+        let (sums, products) = (shifts.pointer(T.self), slopes.pointer(T.self))
+        let (outputs, kept) = (output?.pointer(T.self), passed?.pointer(T.self))
+        let to = wants.0 ? input?.pointer(T.self) : nil
         ComputeThreads.split(channels, grain: max(1, elementGrain / max(perChannel, 1))) { range in
           for channel in range {
-            let m = center.pointer(T.self)[channel]
-            let inverse = inverses.pointer(T.self)[channel]
+            let (m, inverse) = (centers[channel], factors[channel])
             var (sum, product) = (0.0, 0.0)
             for image in 0..<batch {
               let start = (image * channels + channel) * area
               let (total, dot) =
-                if let output, let passed {
+                if let outputs, let kept {
                   reluSums(
-                    g + start, output.pointer(T.self) + start, x + start,
-                    into: passed.pointer(T.self) + start, area, from: m)
+                    g + start, outputs + start, x + start, into: kept + start, area, from: m)
                 } else {
                   sumAndProduct(g + start, x + start, area, from: m)
                 }
               sum += total
               product += dot
             }
-            shifts.pointer(T.self)[channel] = T(sum)
-            slopes.pointer(T.self)[channel] = T(product * Double(inverse))
-            guard wants.0, let input else { continue }
-            let (through, to) = (passed?.pointer(T.self) ?? g, input.pointer(T.self))
-            let factor = inverse * (weight.map { $0.pointer(T.self)[channel] } ?? 1)
+            sums[channel] = T(sum)
+            products[channel] = T(product * Double(inverse))
+            guard let to else { continue }
+            let through = kept ?? g
+            let factor = inverse * (scales?[channel] ?? 1)
             let average = usesBatch ? T(sum / Double(perChannel)) : 0
             let pull =
               usesBatch ? T(product / Double(perChannel)) * inverse * inverse : 0
@@ -152,7 +156,8 @@ extension Variable {
         }
       }
       gradient.scalarType == .float64 ? backward(Double.self) : backward(Float.self)
-      keepAlive(gradient, saved, output, passed, center, inverses, weight)
+      keepAlive(
+        gradient, saved, output, passed, center, inverses, weight, input, slopes, shifts)
       return [wants.0 ? input : nil] + (hasWeight ? [wants.1 ? slopes : nil] : [])
         + (hasBias ? [wants.2 ? shifts : nil] : [])
         + (hasAddend ? [wantsAddend ? passed ?? gradient : nil] : [])
