@@ -117,6 +117,7 @@ let package = Package(
       "FineTuning",
       base + [
         "CkptTensors", "CkptStateDicts", "StateDictKit", "TrainingCore", "ModelZoo", "ImageData",
+        "Yams",
       ]),
 
     target(

@@ -73,6 +73,16 @@ public struct Remedy: Sendable, Hashable, CustomStringConvertible {
     case rebuildIndex
     /// Names the models whose keys fit a file.
     case nameModels
+    /// Tells what a model lacks of a file's keys, and what they could be called.
+    case checkAgainstModel
+    /// Splits validation images off.
+    case splitValidation
+    /// Leaves out images that cannot be read or split.
+    case skipBadImages
+    /// Names a model's head.
+    case nameHead
+    /// Lets less of a backbone be loaded.
+    case lowerMinimumLoaded
 
     /// What a user of the library knows it by.
     public var description: String {
@@ -109,6 +119,11 @@ public struct Remedy: Sendable, Hashable, CustomStringConvertible {
       case .shard: "a sharded output"
       case .rebuildIndex: "ShardIndex"
       case .nameModels: "ModelZoo.matches(_:)"
+      case .checkAgainstModel: "StateDict.suggestedRenames(toFit:)"
+      case .splitValidation: "TrainingImages(_:share:)"
+      case .skipBadImages: "FineTuningOptions.skipsBad"
+      case .nameHead: "FineTuningOptions.head"
+      case .lowerMinimumLoaded: "a lower minimum"
       }
     }
   }

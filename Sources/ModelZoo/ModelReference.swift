@@ -1,5 +1,5 @@
 public import CkptStateDicts
-internal import TrainingCore
+public import TrainingCore
 
 /// A model against whose keys, shapes and types a state dict is checked. It is not run, and its weights are never
 /// drawn.
@@ -31,10 +31,12 @@ extension ModelZoo {
   /// - Parameters:
   ///   - spec: the model.
   ///   - stateDict: the state dict that will be checked.
+  ///   - random: the source of the model's weights.
   /// - Throws: `ZooError` if there is no such model or its sizes cannot be determined; `TrainingError`.
-  public func reference(_ spec: ModelSpec, for stateDict: StateDict) throws -> ModelReference {
+  public func reference(
+    _ spec: ModelSpec, for stateDict: StateDict, from random: RandomSource = RandomSource(seed: 0)
+  ) throws -> ModelReference {
     let family = try family(for: spec)
-    let random = RandomSource(seed: 0)
     func make(_ shapes: StateShapes, _ sizes: ModelReference.Sizes) throws -> ModelReference {
       let model = try family.makeModel(fitting: shapes, spec.options, from: random)
       return ModelReference(model: model, sizes: sizes, stateDict: try model.module.stateDict())

@@ -32,6 +32,11 @@ struct ck_image_result {
 struct ck_image_result ck_jpeg_decode(
     const uint8_t *bytes, size_t count, uint32_t width, uint32_t height, uint8_t *pixels);
 
+/// Encodes `pixels` as a JPEG file in `bytes`, which has room for `*count`; then `*count` is what the file takes.
+/// `quality` is from 1 to 100.
+struct ck_image_result ck_jpeg_encode(
+    const uint8_t *pixels, uint32_t width, uint32_t height, int quality, uint8_t *bytes, size_t *count);
+
 /// Decodes a PNG file of `width` x `height` pixels, as its header must say, to `pixels`. Alpha is dropped, 16 bits of
 /// grey are clipped to 255, 16 bits of color are cut to the upper 8.
 struct ck_image_result ck_png_decode(

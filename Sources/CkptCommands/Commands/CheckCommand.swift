@@ -46,14 +46,8 @@ struct CheckCommand: ParsableCommand {
     _ = try minimum()
   }
 
-  /// `95%` or `0.95`.
   private func minimum() throws -> Double? {
-    guard let minLoaded else { return nil }
-    let isPercent = minLoaded.hasSuffix("%")
-    guard let number = Double(isPercent ? String(minLoaded.dropLast()) : minLoaded),
-      (0...(isPercent ? 100 : 1)).contains(number)
-    else { throw ValidationError("--min-loaded takes a share, as in 95% or 0.95") }
-    return isPercent ? number / 100 : number
+    try minLoaded.map { try shareValue($0, of: "--min-loaded") }
   }
 
   func run() throws {

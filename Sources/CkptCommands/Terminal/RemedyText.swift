@@ -41,6 +41,11 @@ extension Remedy.Action {
     case .shard: "\"ckpt shard\""
     case .rebuildIndex: "\"ckpt join --index-only\""
     case .nameModels: "\"ckpt verify FILE\""
+    case .checkAgainstModel: "\"ckpt check FILE --model NAME\""
+    case .splitValidation: "--val"
+    case .skipBadImages: "--skip-bad"
+    case .nameHead: "--head"
+    case .lowerMinimumLoaded: "--min-loaded"
     }
   }
 }

@@ -13,7 +13,7 @@ extension StateDictDifference {
   /// - Throws: what `write` throws.
   public func writeHTML(a: String, b: String, to write: (String) throws -> Void) rethrows {
     let changed = changed
-    try write(HTMLText.head(title: "\(a) → \(b)"))
+    try write(HTMLPage.head(title: "\(a) → \(b)", style: PageStyle.rules))
     try write("<h1>\(HTMLText.escaped(a)) → \(HTMLText.escaped(b))</h1>\n")
     let same = entries.count - changed.count
     try write(
@@ -39,7 +39,7 @@ extension StateDictDifference {
     try writeList("Only in the first", onlyInA, to: write)
     try writeList("Only in the second", onlyInB, to: write)
     try writeList("Not compared, since they are no tensors", notCompared, to: write)
-    try write(HTMLText.foot)
+    try write(HTMLPage.foot)
   }
 
   private static func text(_ mismatch: ShapeMismatch) -> String {

@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptBytes
 internal import Foundation
 

@@ -1,3 +1,4 @@
+internal import CkptText
 internal import CkptTensors
 
 extension StateDictStatistics {
@@ -9,7 +10,7 @@ extension StateDictStatistics {
   ///   - write: is given the text piece by piece.
   /// - Throws: what `write` throws.
   public func writeHTML(title: String, to write: (String) throws -> Void) rethrows {
-    try write(HTMLText.head(title: "\(title): statistics"))
+    try write(HTMLPage.head(title: "\(title): statistics", style: PageStyle.rules))
     let elements = entries.reduce(0) { $0 + $1.tensor.elementCount }
     let nans = entries.reduce(0) { $0 + ($1.statistics?.nanCount ?? 0) }
     let infinite = entries.reduce(0) { $0 + ($1.statistics?.infiniteCount ?? 0) }
@@ -26,7 +27,7 @@ extension StateDictStatistics {
         + "<th class=n>std<th class=n>zeros<th class=n>NaN<th class=n>Inf<th>distribution</tr></thead><tbody>\n"
     )
     for (row, entry) in entries.enumerated() { try write(Self.row(row, entry)) }
-    try write("</tbody></table>\n" + HTMLText.foot)
+    try write("</tbody></table>\n" + HTMLPage.foot)
   }
 
   private func writeStrips(to write: (String) throws -> Void) rethrows {

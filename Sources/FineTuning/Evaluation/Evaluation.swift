@@ -92,4 +92,28 @@ public struct Evaluation: Sendable, Hashable {
   public var mistakes: [Prediction] {
     predictions.filter { $0.label != $0.predicted }.sorted { $0.loss > $1.loss }
   }
+
+  /// Two classes of which images of one were taken for the other.
+  public struct ConfusedPair: Sendable, Hashable {
+    /// The name of the images' class.
+    public var truth: String
+    /// The name of the class that they were taken for.
+    public var predicted: String
+    /// The number of the images.
+    public var count: Int
+  }
+
+  /// The pairs of classes that are confused, the most frequent first.
+  public var confusedPairs: [ConfusedPair] {
+    var counts: [[Int]: Int] = [:]
+    for mistake in mistakes { counts[[mistake.label, mistake.predicted], default: 0] += 1 }
+    return counts.sorted { ($0.value, $1.key[0], $1.key[1]) > ($1.value, $0.key[0], $0.key[1]) }
+      .compactMap { pair, count in
+        guard classes.indices.contains(pair[0]), classes.indices.contains(pair[1]) else {
+          return nil
+        }
+        return ConfusedPair(
+          truth: classes[pair[0]], predicted: classes[pair[1]], count: count)
+      }
+  }
 }

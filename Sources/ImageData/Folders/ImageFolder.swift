@@ -59,7 +59,7 @@ public struct ImageFolder: Sendable, Hashable {
     for (label, name) in wanted.enumerated() {
       let before = samples.count
       if found.contains(name) {
-        for file in try Self.pictures(in: path + "/" + name) {
+        for file in try Self.images(below: path + "/" + name) {
           samples.append(Sample(path: file, label: label))
         }
       }
@@ -86,8 +86,10 @@ public struct ImageFolder: Sendable, Hashable {
     }
   }
 
-  /// The pictures below a folder: all folders by path, the files of each by name.
-  private static func pictures(in folder: String) throws(ImageError) -> [String] {
+  /// The images below a folder: all folders by path, the files of each by name.
+  ///
+  /// - Throws: `ImageError.unreadable` for a folder that cannot be listed.
+  public static func images(below folder: String) throws(ImageError) -> [String] {
     var waiting = [[folder]]
     var visited: [(path: String, files: [String])] = []
     while let way = waiting.popLast() {

@@ -33,15 +33,17 @@ final class BatchQueue: @unchecked Sendable {
   // Everything below is read and written while `condition` is locked.
   private let condition = NSCondition()
   private var slots: [Int: Slot] = [:]
-  private var nextSample = 0
-  private var taken = 0
+  private var nextSample: Int
+  private var taken: Int
   private var isStopped = false
 
-  init(_ loader: DataLoader, epoch: Int, plan: EpochPlan) {
+  init(_ loader: DataLoader, epoch: Int, plan: EpochPlan, firstBatch: Int) {
     self.loader = loader
     self.epoch = epoch
     self.plan = plan
     batchCount = loader.batchCount(of: plan.order.count)
+    taken = firstBatch
+    nextSample = min(firstBatch * loader.batchSize, plan.order.count)
     sampleSize = 3 * loader.transform.size.height * loader.transform.size.width
   }
 

@@ -52,12 +52,15 @@ public struct DataLoader: Sendable {
     return dropsLast ? samples / batchSize : (samples + batchSize - 1) / batchSize
   }
 
+  /// The indices of an epoch's samples in their folder, in the order in which they are shown; reads nothing.
+  public func order(epoch: Int) -> [Int] { order.places(in: folder, seed: seed, epoch: epoch) }
+
   /// What an epoch shows, with all that chance decides; reads the headers of the files alone.
   ///
   /// - Throws: `ImageError` for the first file whose header cannot be read.
   public func plan(epoch: Int) throws(ImageError) -> EpochPlan {
     try transform.check()
-    let places = order.places(in: folder, seed: seed, epoch: epoch)
+    let places = order(epoch: epoch)
     var decisions: [ImageTransform.Decisions] = []
     for (number, place) in places.enumerated() {
       let found = try decoder.describe(folder.samples[place].path)
@@ -77,20 +80,26 @@ public struct DataLoader: Sendable {
   /// - Parameters:
   ///   - epoch: The number of the epoch.
   ///   - plan: The order and the decisions; nil for those that the seed and the epoch decide.
+  ///   - firstBatch: The index of the batch to begin with; the batches are those of the whole epoch from there on.
   ///   - cancellation: Ends the epoch early.
   /// - Throws: `ImageError` where the loader or the plan makes no sense.
   public func epoch(
-    _ epoch: Int, plan: EpochPlan? = nil, cancellation: Cancellation? = nil
+    _ epoch: Int, plan: EpochPlan? = nil, startingAt firstBatch: Int = 0,
+    cancellation: Cancellation? = nil
   ) throws(ImageError) -> EpochBatches {
     try transform.check()
     guard batchSize > 0, batchSize <= 1 << 20 else {
       throw .badRequest("batches of \(batchSize) samples")
     }
-    let plan = plan ?? EpochPlan(order: order.places(in: folder, seed: seed, epoch: epoch))
+    let plan = plan ?? EpochPlan(order: order(epoch: epoch))
     guard plan.order.allSatisfy(folder.samples.indices.contains),
       plan.decisions.map({ $0.count == plan.order.count }) ?? true
     else { throw .badRequest("a plan that does not fit the folder") }
-    return EpochBatches(self, epoch: epoch, plan: plan, cancellation: cancellation)
+    guard firstBatch >= 0, firstBatch <= batchCount(of: plan.order.count) else {
+      throw .badRequest("no batch \(firstBatch) in an epoch of \(batchCount(of: plan.order.count))")
+    }
+    return EpochBatches(
+      self, epoch: epoch, plan: plan, firstBatch: firstBatch, cancellation: cancellation)
   }
 
   /// The samples of a batch, by their numbers in the epoch.

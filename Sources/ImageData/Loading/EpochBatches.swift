@@ -15,13 +15,21 @@ public final class EpochBatches: Sequence, IteratorProtocol {
     public let path: String
     /// Why it was left out.
     public let error: ImageError
+
+    /// An image that was left out.
+    public init(path: String, error: ImageError) {
+      self.path = path
+      self.error = error
+    }
   }
 
   /// The pictures that were left out of the batches so far, in the order of the epoch.
   public private(set) var omissions: [Omission] = []
 
-  init(_ loader: DataLoader, epoch: Int, plan: EpochPlan, cancellation: Cancellation?) {
-    queue = BatchQueue(loader, epoch: epoch, plan: plan)
+  init(
+    _ loader: DataLoader, epoch: Int, plan: EpochPlan, firstBatch: Int, cancellation: Cancellation?
+  ) {
+    queue = BatchQueue(loader, epoch: epoch, plan: plan, firstBatch: firstBatch)
     self.cancellation = cancellation
     let queue = queue
     for _ in 0..<Swift.max(1, Swift.min(loader.threads, 256)) {

@@ -140,7 +140,7 @@ public final class ExponentialMovingAverage {
       throw TrainingError.badArgument(
         operation: "average", problem: "\(averagedCount) updates")
     }
-    try withAveragedWeights { try model.load(stateDict) }
+    _ = try withAveragedWeights { try model.load(stateDict) }
     self.averagedCount = averagedCount
   }
 }

@@ -75,6 +75,9 @@ struct OptionInputs {
       ["verify", a, "--model", "resnet18"],
       ["verify", a, "--model", "resnet18", "--dump", folder.file("out.pt")],
       ["stats", a], ["diff", a, b], ["diff", a, b, "--json"], ["hash", a],
+      ["finetune", adapters, "--model", "resnet18", "--weights", a, "--dry-run"],
+      ["finetune", adapters, "--model", "resnet18", "--weights", a, "--find-lr"],
+      ["finetune", "--resume", adapters], ["predict", a, b], ["evaluate", a, adapters],
       ["join", shards, "--index-only", "--force", "-o", shards + "/model.safetensors.index.json"],
     ]
     func add(_ call: [String], _ ending: String = ".pt") {

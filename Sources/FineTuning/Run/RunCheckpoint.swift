@@ -1,0 +1,150 @@
+internal import ModelZoo
+internal import CkptBytes
+internal import CkptPlatform
+internal import CkptStateDicts
+internal import CkptTensors
+internal import Foundation
+internal import ImageData
+internal import StateDictKit
+internal import TrainingCore
+
+/// A fine-tuning as `last.pt` and `best.pt` hold it: plain values and tensors, which PyTorch loads with
+/// `weights_only=True`.
+enum RunCheckpoint {
+  /// The version of this layout.
+  static let version = 1
+
+  /// Everything from which a training goes on.
+  ///
+  /// - Throws: `TensorError` if a tensor cannot be described.
+  static func value(of tuner: FineTuner, description: String?) throws -> PlainValue {
+    var entries: [(String, PlainValue)] = [
+      ("model", PlainValue(try tuner.start.model.module.stateDict())),
+      ("optimizer", try tuner.optimizer.stateDict()),
+      ("scheduler", tuner.schedule.scheduler.stateDict()),
+      ("epoch", .int(tuner.progress.epoch)),
+      ("classes", .list(tuner.images.classes.map(PlainValue.string))),
+      ("preprocessing", Preprocessing(tuner.options).plainValue),
+      ("args", tuner.options.arguments),
+      ("metrics", tuner.progress.metricsValue),
+      ("rng", .dict(["dropout": .int(Int(bitPattern: UInt(tuner.random.state)))])),
+      ("progress", tuner.progress.plainValue),
+      ("head", .list(tuner.start.head.map(PlainValue.string))),
+      ("images", imagesValue(tuner.images)),
+      ("version", .int(version)),
+    ]
+    if let ema = tuner.ema {
+      entries.append(("ema", PlainValue(try ema.stateDict())))
+      entries.append(("ema_updates", .int(ema.averagedCount)))
+    }
+    if let description { entries.append(("model_description", .string(description))) }
+    if let evaluation = tuner.bestEvaluation {
+      entries.append(("best_evaluation", try value(of: evaluation)))
+    }
+    return .dict(entries.map { (.string($0.0), $0.1) })
+  }
+
+  /// The images by which a continued training recognizes its own.
+  static func imagesValue(_ images: TrainingImages) -> PlainValue {
+    .dict([
+      "train": .int(images.training.samples.count),
+      "val": .int(images.validation.samples.count),
+      "crc32": .int(Int(checksum(images.training, checksum(images.validation, 0)))),
+    ])
+  }
+
+  /// The CRC-32 of the images' paths inside their folder and their classes, after another one.
+  private static func checksum(_ folder: ImageFolder, _ start: UInt32) -> UInt32 {
+    var bytes: [UInt8] = []
+    for sample in folder.samples {
+      bytes += sample.path.utf8.dropFirst(folder.path.utf8.count)
+      bytes += [0] + "\(sample.label)".utf8 + [0]
+    }
+    return bytes.withUnsafeBytes { Checksum.crc32($0, from: start) }
+  }
+
+  /// Lets a tuner go on from a checkpoint that ``value(of:description:)`` gave.
+  ///
+  /// - Throws: ``FineTuningError/notFineTuned(file:problem:)`` where something is missing or does not fit; what loading
+  ///   the states throws.
+  static func restore(_ tuner: FineTuner, from checkpoint: Checkpoint, file: String) throws {
+    let saved = FineTunedFile(checkpoint, file: file)
+    let value = try saved.value
+    func entry(_ name: String) throws -> PlainValue {
+      guard let entry = value[name] else {
+        throw FineTuningError.notFineTuned(file: file, problem: "it lacks \(name)")
+      }
+      return entry
+    }
+    let before = try entry("images")
+    let now = imagesValue(tuner.images)
+    for name in ["train", "val", "crc32"] where before[name]?.int != now[name]?.int {
+      let counts = [before, now].map {
+        "\($0["train"]?.int ?? 0) + \($0["val"]?.int ?? 0)"
+      }
+      throw FineTuningError.notFineTuned(
+        file: file,
+        problem: "the images are others than when the run began (\(counts[0]) then, "
+          + "\(counts[1]) now)")
+    }
+    try tuner.start.model.module.load(checkpoint.stateDict(at: "model"))
+    try tuner.optimizer.load(entry("optimizer"))
+    tuner.progress = try RunProgress(entry("progress"), metrics: entry("metrics"), from: file)
+    let length = try FineTuningOptions(arguments: entry("args"), from: file).epochs
+    let progress = tuner.progress
+    try tuner.schedule.restore(
+      entry("scheduler"),
+      hasSameLength: length == tuner.options.epochs
+        || !tuner.options.schedule.dependsOnLength,
+      epochs: progress.epoch, steps: progress.epoch * tuner.stepsPerEpoch + progress.step)
+    guard let random = try entry("rng")["dropout"]?.int else {
+      throw FineTuningError.notFineTuned(file: file, problem: "it lacks the state of chance")
+    }
+    tuner.random.state = UInt64(UInt(bitPattern: random))
+    if let ema = tuner.ema {
+      try ema.load(
+        checkpoint.stateDict(at: "ema"), averagedCount: entry("ema_updates").int ?? 0)
+    }
+    if let evaluation = value["best_evaluation"] {
+      tuner.bestEvaluation = try Self.evaluation(evaluation, of: tuner.images.validation)
+    }
+  }
+
+  // MARK: - The evaluation of the best epoch
+
+  private static func value(of evaluation: Evaluation) throws -> PlainValue {
+    let rows = evaluation.predictions
+    let figures = rows.flatMap { [$0.probability, $0.loss] }
+    return .dict([
+      "loss": .float(evaluation.loss), "top5": .float(evaluation.top5),
+      "paths": .list(rows.map { .string($0.path) }),
+      "predicted": .list(rows.map { .int($0.predicted) }),
+      "figures": .list(figures.map(PlainValue.float)),
+    ])
+  }
+
+  /// Reads it back; nil if it is not of these images.
+  private static func evaluation(_ value: PlainValue, of folder: ImageFolder) throws
+    -> Evaluation?
+  {
+    guard let loss = value["loss"]?.number, let top5 = value["top5"]?.number,
+      let paths = value["paths"]?.items?.compactMap(\.string),
+      let predicted = value["predicted"]?.items?.compactMap(\.int),
+      let figures = value["figures"]?.items?.compactMap(\.number),
+      predicted.count == paths.count, figures.count == 2 * paths.count
+    else { return nil }
+    let labels = Dictionary(folder.samples.map { ($0.path, $0.label) }) { first, _ in first }
+    var predictions: [Evaluation.Prediction] = []
+    for (number, path) in paths.enumerated() {
+      guard let label = labels[path], folder.classes.indices.contains(predicted[number]) else {
+        return nil
+      }
+      predictions.append(
+        Evaluation.Prediction(
+          path: path, label: label, predicted: predicted[number],
+          probability: figures[2 * number], loss: figures[2 * number + 1]))
+    }
+    return Evaluation(
+      classes: folder.classes, loss: loss, top5: top5, predictions: predictions)
+  }
+}
