@@ -1,7 +1,7 @@
 /// Turns `count` blocks into the floats that they stand for.
 typealias BlockKernel =
   @Sendable (
-    _ blocks: UnsafeRawBufferPointer, _ numbers: UnsafeMutableBufferPointer<Float>, _ count: Int
+    _ blocks: RawSpan, _ numbers: inout MutableSpan<Float>, _ count: Int
   ) -> Void
 
 /// What the bits of each kind of block stand for.
@@ -11,16 +11,16 @@ typealias BlockKernel =
 enum BlockKernels {
   static func kernel(for type: GGUFType) -> BlockKernel? {
     switch type {
-    case .q4_0: { run($0, $1, $2, 18, 32, q4_0) }
-    case .q4_1: { run($0, $1, $2, 20, 32, q4_1) }
-    case .q5_0: { run($0, $1, $2, 22, 32, q5_0) }
-    case .q5_1: { run($0, $1, $2, 24, 32, q5_1) }
-    case .q8_0: { run($0, $1, $2, 34, 32, q8_0) }
-    case .q2_K: { run($0, $1, $2, 84, 256, q2_K) }
-    case .q3_K: { run($0, $1, $2, 110, 256, q3_K) }
-    case .q4_K: { run($0, $1, $2, 144, 256, q4_K) }
-    case .q5_K: { run($0, $1, $2, 176, 256, q5_K) }
-    case .q6_K: { run($0, $1, $2, 210, 256, q6_K) }
+    case .q4_0: { run($0, &$1, $2, 18, 32, q4_0) }
+    case .q4_1: { run($0, &$1, $2, 20, 32, q4_1) }
+    case .q5_0: { run($0, &$1, $2, 22, 32, q5_0) }
+    case .q5_1: { run($0, &$1, $2, 24, 32, q5_1) }
+    case .q8_0: { run($0, &$1, $2, 34, 32, q8_0) }
+    case .q2_K: { run($0, &$1, $2, 84, 256, q2_K) }
+    case .q3_K: { run($0, &$1, $2, 110, 256, q3_K) }
+    case .q4_K: { run($0, &$1, $2, 144, 256, q4_K) }
+    case .q5_K: { run($0, &$1, $2, 176, 256, q5_K) }
+    case .q6_K: { run($0, &$1, $2, 210, 256, q6_K) }
     default: nil
     }
   }
@@ -31,15 +31,19 @@ enum BlockKernels {
   /// The only place where the buffers' bounds matter: each kernel stays inside its block.
   @inline(__always)
   private static func run(
-    _ blocks: UnsafeRawBufferPointer, _ numbers: UnsafeMutableBufferPointer<Float>, _ count: Int,
-    _ byteCount: Int, _ elementCount: Int, _ kernel: (Block, Output) -> Void
+    _ blocks: RawSpan, _ numbers: inout MutableSpan<Float>, _ count: Int, _ byteCount: Int,
+    _ elementCount: Int, _ kernel: (Block, Output) -> Void
   ) {
-    precondition(blocks.count >= count * byteCount && numbers.count >= count * elementCount)
-    guard count > 0, let input = blocks.bindMemory(to: UInt8.self).baseAddress,
-      let output = numbers.baseAddress
-    else { return }
-    for index in 0..<count {
-      kernel(input + index * byteCount, output + index * elementCount)
+    precondition(blocks.byteCount >= count * byteCount && numbers.count >= count * elementCount)
+    blocks.withUnsafeBytes { blocks in
+      numbers.withUnsafeMutableBufferPointer { numbers in
+        guard count > 0, let input = blocks.bindMemory(to: UInt8.self).baseAddress,
+          let output = numbers.baseAddress
+        else { return }
+        for index in 0..<count {
+          kernel(input + index * byteCount, output + index * elementCount)
+        }
+      }
     }
   }
 

@@ -40,9 +40,8 @@ package struct DequantizedBytes: ComputedBytes {
     private var skip: Int
     private let block: (elementCount: Int, byteCount: Int)
     private let kernel: BlockKernel
-    private let blocks: AlignedBytes
-    private let numbers: AlignedBuffer<Float>
-    var staging: UnsafeMutableRawBufferPointer { numbers.bytes }
+    private var blocks: AlignedBytes
+    private var numbers: AlignedBuffer<Float>
     /// The bytes of `numbers` that were made and not yet taken.
     var pending = 0..<0
 
@@ -67,13 +66,17 @@ package struct DequantizedBytes: ComputedBytes {
       let size = block.elementCount * 4
       let count = min(
         (wanted + skip + size - 1) / size, numbers.count / block.elementCount, blocksLeft)
-      let input = UnsafeMutableRawBufferPointer(
-        rebasing: blocks.bytes[..<(count * block.byteCount)])
-      try source.read(into: input)
-      kernel(UnsafeRawBufferPointer(input), numbers.elements, count)
+      try blocks.withMutableBytes(first: count * block.byteCount) { input in
+        try source.read(into: &input)
+        numbers.withMutableSpan(first: numbers.count) { kernel(input.bytes, &$0, count) }
+      }
       blocksLeft -= count
       pending = skip..<count * size
       skip = 0
+    }
+
+    func copyBlock(_ part: Range<Int>, to target: inout MutableRawSpan) {
+      numbers.copyBytes(in: part, to: &target)
     }
   }
 }

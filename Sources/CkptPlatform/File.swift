@@ -96,15 +96,17 @@ package final class File: Sendable {
 
   deinit { _ = close(descriptor) }
 
-  /// Fills `buffer` with the bytes from `offset` on.
+  /// Fills `bytes` with those from `offset` on.
   ///
   /// - Throws: `FileError` of kind `.inputOutput` where the file is shorter or cannot be read.
-  package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(FileError) {
+  package func read(into bytes: inout MutableRawSpan, at offset: Int) throws(FileError) {
     guard offset >= 0 else { throw endsEarly(at: offset) }
     var done = 0
-    while done < buffer.count {
-      let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
-      let count = pread(descriptor, rest.baseAddress, rest.count, off_t(offset + done))
+    while done < bytes.byteCount {
+      var rest = bytes._mutatingExtracting(done...)
+      let count = rest.withUnsafeMutableBytes {
+        pread(descriptor, $0.baseAddress, $0.count, off_t(offset + done))
+      }
       if count > 0 {
         done += count
         readCount.add(count, ordering: .relaxed)
@@ -125,10 +127,7 @@ package final class File: Sendable {
       throw endsEarly(at: offset)
     }
     do {
-      return try [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-        try read(into: UnsafeMutableRawBufferPointer(buffer), at: offset)
-        initialized = count
-      }
+      return try [UInt8](byteCount: count) { try read(into: &$0, at: offset) }
     } catch let error as FileError {
       throw error
     } catch {
@@ -136,12 +135,22 @@ package final class File: Sendable {
     }
   }
 
-  /// Writes the whole of `buffer` at `offset`.
-  package func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {
+  /// Writes all of `bytes` at `offset`.
+  ///
+  /// - Throws: `FileError` of kind `.inputOutput` where they cannot be written.
+  package func write(_ bytes: [UInt8], at offset: Int) throws(FileError) {
+    try bytes.withRawSpan { (bytes) throws(FileError) in try write(bytes, at: offset) }
+  }
+
+  /// Writes all of `bytes` at `offset`.
+  ///
+  /// - Throws: `FileError` of kind `.inputOutput` where they cannot be written.
+  package func write(_ bytes: RawSpan, at offset: Int) throws(FileError) {
     var done = 0
-    while done < buffer.count {
-      let rest = UnsafeRawBufferPointer(rebasing: buffer[done...])
-      let count = pwrite(descriptor, rest.baseAddress, rest.count, off_t(offset + done))
+    while done < bytes.byteCount {
+      let count = bytes.extracting(done...).withUnsafeBytes {
+        pwrite(descriptor, $0.baseAddress, $0.count, off_t(offset + done))
+      }
       if count >= 0 {
         done += count
         writtenCount.add(count, ordering: .relaxed)

@@ -21,7 +21,7 @@ package enum Parallel {
   package static func forEach<Item: Sendable, Room: ~Copyable>(
     of items: [Item], workers: Int, cancellation: Cancellation? = nil,
     room makeRoom: @Sendable () throws -> Room,
-    _ body: @Sendable (_ item: Item, _ room: borrowing Room) throws -> Void
+    _ body: @Sendable (_ item: Item, _ room: inout Room) throws -> Void
   ) throws {
     let next = Atomic(0)
     let failure = Mutex<(index: Int, error: any Error)?>(nil)
@@ -29,12 +29,12 @@ package enum Parallel {
     run(workers: min(workers, items.count)) {
       var index = 0
       do {
-        let room = try makeRoom()
+        var room = try makeRoom()
         while !isStopped.load(ordering: .relaxed) {
           index = next.wrappingAdd(1, ordering: .relaxed).oldValue
           guard index < items.count else { return }
           try cancellation?.check()
-          try body(items[index], room)
+          try body(items[index], &room)
         }
       } catch {
         isStopped.store(true, ordering: .relaxed)

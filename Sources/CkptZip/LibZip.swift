@@ -124,10 +124,11 @@ final class LibZip: @unchecked Sendable {
       }
     }
 
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws {
+    func read(into bytes: inout MutableRawSpan) throws {
       var done = 0
-      while done < buffer.count {
-        let count = fill(UnsafeMutableRawBufferPointer(rebasing: buffer[done...]))
+      while done < bytes.byteCount {
+        var rest = bytes._mutatingExtracting(done...)
+        let count = rest.withUnsafeMutableBytes { fill($0) }
         guard count > 0 else { throw problem("its compressed bytes are damaged") }
         done += count
       }

@@ -45,10 +45,10 @@ extension ZipReader {
       do {
         let reader = try source(of: entries[job.record]).makeReader(at: job.range.lowerBound)
         var sum: UInt32 = 0
-        try reader.forEachBlock(in: job.range, by: room) { block, _ in
+        try reader.forEachBlock(in: job.range, by: &room) { block, _ in
           try cancellation.check()
           sum = Checksum.crc32(block, from: sum)
-          progress?(block.count)
+          progress?(block.byteCount)
         }
         let part = (job.range.lowerBound, job.range.count, sum)
         found.withLock { $0.parts[job.record, default: []].append(part) }

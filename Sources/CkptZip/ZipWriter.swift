@@ -108,11 +108,8 @@ package struct ZipWriter: Sendable {
       sums[index] = Checksum.crc32(summary)
       let slot = layout.slots[index]
       let bytes = layout.header(slot) + summary + layout.descriptor(slot, crc32: sums[index])
-      try bytes.withUnsafeBytes { try file.write($0, at: archive.start + slot.headerOffset) }
+      try file.write(bytes, at: archive.start + slot.headerOffset)
     }
-    let directory = layout.directory(crc32: sums)
-    try directory.withUnsafeBytes {
-      try file.write($0, at: archive.start + layout.directoryOffset)
-    }
+    try file.write(layout.directory(crc32: sums), at: archive.start + layout.directoryOffset)
   }
 }

@@ -27,9 +27,11 @@ struct BlocksTests {
       var found: [UInt8] = []
       try source.forEachBlock(of: size) { block, offset in
         #expect(offset == found.count)
-        #expect(block.count == min(size, 1000 - offset))
-        #expect(Int(bitPattern: block.baseAddress) % 64 == 0)
-        found += block
+        #expect(block.byteCount == min(size, 1000 - offset))
+        block.withUnsafeBytes { bytes in
+          #expect(Int(bitPattern: bytes.baseAddress) % 64 == 0)
+          found += bytes
+        }
       }
       #expect(found == Self.bytes)
     }
@@ -58,23 +60,28 @@ struct BlocksTests {
     for source in try sources(folder) {
       let reader = try source.makeReader(at: 0)
       try reader.skip(start)
-      var next: UInt8 = 0
-      try withUnsafeMutableBytes(of: &next) { try reader.read(into: $0) }
-      #expect(next == Self.bytes[start])
-      try withUnsafeMutableBytes(of: &next) { try source.read(into: $0, at: start) }
-      #expect(next == Self.bytes[start])
+      let expected = [Self.bytes[start]]
+      #expect(try [UInt8](byteCount: 1) { try reader.read(into: &$0) } == expected)
+      #expect(try [UInt8](byteCount: 1) { try source.read(into: &$0, at: start) } == expected)
     }
   }
 
   @Test func `Aligned memory has the size asked for, also none`() {
-    let buffer = AlignedBuffer<Double>(count: 3)
+    var buffer = AlignedBuffer<Double>(count: 3)
     #expect(buffer.count == 3)
     #expect(buffer.bytes.count == 24)
-    buffer.withElements { elements in
-      #expect(Int(bitPattern: elements.baseAddress) % 64 == 0)
-      for index in 0..<3 { elements[index] = Double(index) }
-      #expect(Array(elements) == [0, 1, 2])
+    #expect(Int(bitPattern: buffer.elements.baseAddress) % 64 == 0)
+    buffer.withMutableSpan(first: 3) { elements in
+      for index in elements.indices { elements[index] = Double(index) }
     }
+    #expect(Array(buffer.elements) == [0, 1, 2])
+    buffer.withMutableSpan(in: 1..<3) { elements in
+      #expect(elements.count == 2)
+      #expect(elements[0] == 1)
+    }
+    buffer.withMutableBytes(first: 8) { $0.fill(with: 0xFF) }
+    let bytes = [UInt8](byteCount: 16) { buffer.copyBytes(in: 0..<16, to: &$0) }
+    #expect(bytes == [UInt8](repeating: 0xFF, count: 8) + [0, 0, 0, 0, 0, 0, 0xF0, 0x3F])
     #expect(AlignedBytes(count: 0).count == 0)
   }
 }

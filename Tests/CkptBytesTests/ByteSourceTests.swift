@@ -13,9 +13,10 @@ struct ByteSourceTests {
     final class Reader: ByteReader {
       var position: Int
       init(_ position: Int) { self.position = position }
-      func read(into buffer: UnsafeMutableRawBufferPointer) throws {
-        for index in buffer.indices { buffer[index] = UInt8(truncatingIfNeeded: position + index) }
-        position += buffer.count
+      func read(into bytes: inout MutableRawSpan) throws {
+        bytes.copy(
+          (position..<position + bytes.byteCount).map { UInt8(truncatingIfNeeded: $0) }[...])
+        position += bytes.byteCount
       }
     }
 

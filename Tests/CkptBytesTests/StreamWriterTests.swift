@@ -137,9 +137,9 @@ struct StreamWriterTests {
         owner.log.open.withLock { $0 = ($0.now + 1, max($0.most, $0.now + 1)) }
       }
       deinit { owner.log.open.withLock { $0.now -= 1 } }
-      func read(into buffer: UnsafeMutableRawBufferPointer) throws {
-        #expect(buffer.count <= StreamWriter.blockSize)
-        buffer.initializeMemory(as: UInt8.self, repeating: 9)
+      func read(into bytes: inout MutableRawSpan) throws {
+        #expect(bytes.byteCount <= StreamWriter.blockSize)
+        bytes.fill(with: 9)
       }
     }
   }

@@ -87,7 +87,7 @@ struct VerifyModelTests {
         let tensor = try #require(tensor)
         var values = [Double](repeating: 0, count: tensor.elementCount)
         let reader = try tensor.makeElementReader()
-        try values.withUnsafeMutableBufferPointer { try reader.read(into: $0) }
+        try values.withMutableSpan { try reader.read(into: &$0) }
         numbers.append(values)
       }
       #expect(numbers[0].count == numbers[1].count)
@@ -108,7 +108,7 @@ struct VerifyModelTests {
     let input = try #require(try source.stateDict(at: "/")["input"])
     let reader = try input.makeElementReader()
     var values = [Double](repeating: 0, count: input.elementCount)
-    try values.withUnsafeMutableBufferPointer { try reader.read(into: $0) }
+    try values.withMutableSpan { try reader.read(into: &$0) }
     let (path, out) = (folder.file("wide.pt"), folder.file("wide-out.pt"))
     try Checkpoint(
       .dict([

@@ -138,7 +138,7 @@ struct KeptValueTests {
       let real = try Tensor(
         storage: Storage(source), dtype: type == .complex64 ? .float32 : .float64,
         shape: [values.count])
-      try values.withUnsafeMutableBufferPointer { try real.makeElementReader().read(into: $0) }
+      try values.withMutableSpan { try real.makeElementReader().read(into: &$0) }
       return values
     }
     let values = try [numbers([1, 2, 3, -4]), numbers([5, -6, 0.5, 8])]

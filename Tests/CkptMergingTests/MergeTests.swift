@@ -60,9 +60,7 @@ struct MergeTests {
     let reader = try tensor.storage.source.makeReader(at: 0)
     var pieces: [UInt8] = []
     for count in [1, 2, 8189, 3, 10_001, 8804] {
-      var piece = [UInt8](repeating: 0, count: count)
-      try piece.withUnsafeMutableBytes { try reader.read(into: $0) }
-      pieces += piece
+      pieces += try [UInt8](byteCount: count) { try reader.read(into: &$0) }
     }
     #expect(pieces == whole)
   }
@@ -402,8 +400,6 @@ struct Zeros: ComputedBytes {
   func makeReader(at offset: Int) throws -> any ByteReader { Reader() }
 
   final class Reader: ByteReader {
-    func read(into buffer: UnsafeMutableRawBufferPointer) {
-      buffer.initializeMemory(as: UInt8.self, repeating: 0)
-    }
+    func read(into bytes: inout MutableRawSpan) { bytes.fill(with: 0) }
   }
 }

@@ -10,7 +10,7 @@ struct AtomicOutputTests {
   init() throws { folder = try TemporaryFolder() }
 
   private func put(_ bytes: [UInt8], into output: AtomicOutput) throws {
-    try bytes.withUnsafeBytes { try output.file.write($0, at: 0) }
+    try output.file.write(bytes, at: 0)
   }
 
   @Test("Nothing is seen before the commit, everything after it")

@@ -22,7 +22,7 @@ struct FolderTests {
   private func write(_ output: AtomicFolder, _ files: [(String, [UInt8])]) throws {
     for (name, bytes) in files {
       let file = try output.makeFile(name)
-      try bytes.withUnsafeBytes { try file.write($0, at: 0) }
+      try file.write(bytes, at: 0)
     }
   }
 

@@ -1,3 +1,4 @@
+import CkptPlatform
 import Foundation
 import CkptBytes
 import CkptTensors
@@ -51,13 +52,9 @@ struct ConversionTests {
 
   static func convert(_ bytes: [UInt8], _ conversion: ElementConversion) -> [UInt8] {
     let count = bytes.count / conversion.source.byteCount
-    return bytes.withUnsafeBytes { source in
-      [UInt8](unsafeUninitializedCapacity: count * conversion.target.byteCount) {
-        conversion.convert(
-          from: source,
-          to: UnsafeMutableRawBufferPointer(
-            rebasing: UnsafeMutableRawBufferPointer($0)[..<(count * conversion.target.byteCount)]))
-        $1 = count * conversion.target.byteCount
+    return bytes.withRawSpan { source in
+      [UInt8](byteCount: count * conversion.target.byteCount) {
+        conversion.convert(from: source, to: &$0)
       }
     }
   }
@@ -77,12 +74,10 @@ struct ConversionTests {
       let conversion = try ElementConversion(from: source, to: target)
       let input = Array((Self.inputs[source] ?? [])[..<8000])
       let expected = Self.convert(input, conversion)
-      var output = [UInt8](repeating: 0, count: expected.count + 1)
-      ([0] + input).withUnsafeBytes { from in
-        output.withUnsafeMutableBytes { to in
-          conversion.convert(
-            from: UnsafeRawBufferPointer(rebasing: from[1...]),
-            to: UnsafeMutableRawBufferPointer(rebasing: to[1...]))
+      let output = ([0] + input).withRawSpan { from in
+        [UInt8](byteCount: expected.count + 1) { to in
+          var part = to._mutatingExtracting(1...)
+          conversion.convert(from: from.extracting(1...), to: &part)
         }
       }
       #expect(Array(output[1...]) == expected)

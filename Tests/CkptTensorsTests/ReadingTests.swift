@@ -96,8 +96,9 @@ struct ReadingTests {
     var values = [Float](repeating: 0, count: 100_000)
     while position < rows * columns {
       let count = min(values.count, rows * columns - position)
-      try values.withUnsafeMutableBufferPointer {
-        try reader.read(into: UnsafeMutableBufferPointer(rebasing: $0[..<count]))
+      try values.withMutableSpan {
+        var part = $0._mutatingExtracting(..<count)
+        try reader.read(into: &part)
       }
       for step in stride(from: 0, to: count, by: 1997) {
         let (column, row) = ((position + step) / rows, (position + step) % rows)
@@ -118,16 +119,14 @@ struct ReadingTests {
         var floats: [Float] = []
         for start in stride(from: 0, to: min(20_000, 10 * piece), by: piece) {
           var block = [Float](repeating: 0, count: min(piece, 20_000 - start))
-          try block.withUnsafeMutableBufferPointer { try reader.read(into: $0) }
+          try block.withMutableSpan { try reader.read(into: &$0) }
           floats += block
         }
         #expect(floats == Array(expected[..<floats.count]))
       }
       tensor.isNegative = true
       var doubles = [Double](repeating: 0, count: 10)
-      try doubles.withUnsafeMutableBufferPointer {
-        try tensor.makeElementReader(from: 19_990).read(into: $0)
-      }
+      try tensor.makeElementReader(from: 19_990).read(into: &doubles)
       #expect(doubles == expected[19_990...].map { -Double($0) })
     }
   }
@@ -140,13 +139,13 @@ struct ReadingTests {
     var five = [Float](repeating: 0, count: 5)
     #expect(
       message(of: TensorError.self) {
-        try five.withUnsafeMutableBufferPointer { try strided.makeElementReader().read(into: $0) }
+        try five.withMutableSpan { try strided.makeElementReader().read(into: &$0) }
       }
         == "the tensor needs 17 bytes of its storage, which has 16")
     let converted = try strided.converting(to: .float16)
     #expect(
       message(of: TensorError.self) {
-        try five.withUnsafeMutableBufferPointer { try converted.makeElementReader().read(into: $0) }
+        try five.withMutableSpan { try converted.makeElementReader().read(into: &$0) }
       }
         == "the tensor needs 9 bytes of its storage, which has 8")
     let meta = try Tensor(

@@ -1,3 +1,4 @@
+import CkptPlatform
 import CkptBytes
 import CkptTensors
 import CkptTestSupport
@@ -77,7 +78,7 @@ struct TensorViewTests {
         storage: Storage(bytes: [1, 128, 255]), dtype: type, shape: [3])
       tensor.isNegative = true
       var numbers = [Double](repeating: 0, count: 3)
-      try numbers.withUnsafeMutableBufferPointer { try tensor.makeElementReader().read(into: $0) }
+      try numbers.withMutableSpan { try tensor.makeElementReader().read(into: &$0) }
       #expect(numbers == expected)
     }
   }

@@ -92,11 +92,11 @@ extension ComputedBytes {
 
 /// Goes through bytes from front to back; used by one thread at a time.
 package protocol ByteReader: AnyObject {
-  /// Fills the whole of `buffer` with the bytes that come next.
+  /// Fills the whole of `bytes` with those that come next.
   ///
   /// Throws where the bytes end early or turn out to be damaged. A reader that reaches the end of
   /// its source must have checked whatever checksum the container recorded before it returns.
-  func read(into buffer: UnsafeMutableRawBufferPointer) throws
+  func read(into bytes: inout MutableRawSpan) throws
 }
 
 extension ByteSource {
@@ -114,21 +114,18 @@ extension ByteSource {
     case .region(let region):
       return try region.file.bytes(at: region.offset + range.lowerBound, count: range.count)
     case .computed:
-      return try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
-        try read(into: UnsafeMutableRawBufferPointer(buffer), at: range.lowerBound)
-        count = range.count
-      }
+      return try [UInt8](byteCount: range.count) { try read(into: &$0, at: range.lowerBound) }
     }
   }
 
-  /// Fills `buffer` with the bytes from `offset` on.
+  /// Fills `target` with the bytes from `offset` on.
   ///
   /// A source without random access is read from its start.
-  package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws {
+  package func read(into target: inout MutableRawSpan, at offset: Int) throws {
     switch self {
-    case .bytes(let bytes): buffer.copyBytes(from: bytes[offset..<offset + buffer.count])
-    case .region(let region): try region.file.read(into: buffer, at: region.offset + offset)
-    case .computed: try makeReader(skippingTo: offset).read(into: buffer)
+    case .bytes(let bytes): target.copy(bytes[offset..<offset + target.byteCount])
+    case .region(let region): try region.file.read(into: &target, at: region.offset + offset)
+    case .computed: try makeReader(skippingTo: offset).read(into: &target)
     }
   }
 }
@@ -159,8 +156,8 @@ private final class DirectReader: ByteReader {
     self.position = position
   }
 
-  func read(into buffer: UnsafeMutableRawBufferPointer) throws {
-    try source.read(into: buffer, at: position)
-    position += buffer.count
+  func read(into bytes: inout MutableRawSpan) throws {
+    try source.read(into: &bytes, at: position)
+    position += bytes.byteCount
   }
 }

@@ -57,16 +57,16 @@ package struct JoinedBytes: ComputedBytes {
       position = skip
     }
 
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws {
+    func read(into bytes: inout MutableRawSpan) throws {
       var done = 0
-      while done < buffer.count {
+      while done < bytes.byteCount {
         let source = joined.pieces[piece]
-        let count = min(source.byteCount - position, buffer.count - done)
+        let count = min(source.byteCount - position, bytes.byteCount - done)
         if count > 0 {
           let reader = try reader ?? source.makeReader(at: position)
           self.reader = reader
-          try reader.read(
-            into: UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count]))
+          var part = bytes._mutatingExtracting(done..<done + count)
+          try reader.read(into: &part)
           done += count
           position += count
         }

@@ -6,7 +6,7 @@ final class StreamWorker {
   private let segments: [StreamSegment]
   private let framing: (any StreamFraming)?
   private let file: File
-  private let block = AlignedBytes(count: StreamWriter.blockSize)
+  private var block = AlignedBytes(count: StreamWriter.blockSize)
 
   init(
     _ writer: StreamWriter, _ segments: [StreamSegment], _ framing: (any StreamFraming)?,
@@ -28,46 +28,33 @@ final class StreamWorker {
     let size = segments[last].end - start
     var sums: [UInt32] = []
     sums.reserveCapacity(range.count)
-    let bytes = try [UInt8](unsafeUninitializedCapacity: size) { target, count in
-      let target = UnsafeMutableRawBufferPointer(target)
-      count = 0
+    let bytes = try [UInt8](byteCount: size) { target in
       var read = 0..<0
       for index in range {
         let segment = segments[index]
         if !read.contains(index) { read = try readRun(from: index, before: range.upperBound) }
         let header = framing?.header(of: index) ?? []
-        position(header, in: target, at: segment.start - start)
-        let data = UnsafeMutableRawBufferPointer(
-          rebasing: target[
-            (segment.offset - start)..<(segment.offset - start)
-              + segment.source.byteCount])
+        target.copy(header[...], at: segment.start - start)
+        let place = segment.offset - start
+        let end = place + segment.source.byteCount
+        var data = target._mutatingExtracting(place..<end)
         if read.isEmpty {
-          if !data.isEmpty { try segment.source.read(into: data, at: 0) }
+          if !data.isEmpty { try segment.source.read(into: &data, at: 0) }
         } else if case .region(let region) = segment.source {
-          data.copyMemory(
-            from: UnsafeRawBufferPointer(
-              rebasing: block.bytes[
-                (region.offset - runStart)..<(region.offset - runStart) + data.count]))
+          let from = region.offset - runStart
+          block.copyBytes(in: from..<from + data.byteCount, to: &data)
         }
-        let sum = trustedChecksum(segment.source) ?? Checksum.crc32(UnsafeRawBufferPointer(data))
+        let sum = trustedChecksum(segment.source) ?? Checksum.crc32(data.bytes)
         try compare(segment.source, sum)
         sums.append(sum)
         let trailer = framing?.trailer(of: index, crc32: sum) ?? []
-        position(trailer, in: target, at: segment.offset - start + data.count)
+        target.copy(trailer[...], at: end)
       }
-      count = size
     }
-    try bytes.withUnsafeBytes { try file.write($0, at: start) }
+    try file.write(bytes, at: start)
     file.beginSync(at: start, count: size)
     writer.progress?(size)
     return sums
-  }
-
-  private func position(
-    _ bytes: [UInt8], in target: UnsafeMutableRawBufferPointer, at offset: Int
-  ) {
-    UnsafeMutableRawBufferPointer(rebasing: target[offset..<offset + bytes.count])
-      .copyBytes(from: bytes)
   }
 
   private var runStart = 0
@@ -88,9 +75,9 @@ final class StreamWorker {
     }
     guard next > first + 1, wanted >= (end - region.offset) / 4 else { return first..<first }
     runStart = region.offset
-    try region.file.read(
-      into: UnsafeMutableRawBufferPointer(rebasing: block.bytes[..<(end - region.offset)]),
-      at: region.offset)
+    try block.withMutableBytes(first: end - region.offset) {
+      try region.file.read(into: &$0, at: region.offset)
+    }
     return first..<next
   }
 
@@ -100,8 +87,7 @@ final class StreamWorker {
   func writePart(_ index: Int, _ range: Range<Int>) throws -> UInt32 {
     let segment = segments[index]
     if range.lowerBound == 0, let framing {
-      let header = framing.header(of: index)
-      try header.withUnsafeBytes { try file.write($0, at: segment.start) }
+      try file.write(framing.header(of: index), at: segment.start)
     }
     let sum = try copy(segment, range)
     file.beginSync(at: segment.offset + range.lowerBound, count: range.count)
@@ -114,10 +100,8 @@ final class StreamWorker {
     if let recorded = trustedChecksum(segment.source) { sum = recorded }
     try compare(segment.source, sum)
     guard let framing else { return }
-    let trailer = framing.trailer(of: index, crc32: sum)
-    try trailer.withUnsafeBytes {
-      try file.write($0, at: segment.offset + segment.source.byteCount)
-    }
+    try file.write(
+      framing.trailer(of: index, crc32: sum), at: segment.offset + segment.source.byteCount)
   }
 
   /// The checksum that is taken over unseen.
@@ -129,19 +113,17 @@ final class StreamWorker {
   private func copy(_ segment: StreamSegment, _ range: Range<Int>) throws -> UInt32 {
     var sum: UInt32 = 0
     let isTrusted = trustedChecksum(segment.source) != nil
-    func put(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws {
+    func put(_ bytes: RawSpan, at offset: Int) throws {
       try writer.cancellation.check()
       if !isTrusted { sum = Checksum.crc32(bytes, from: sum) }
       try file.write(bytes, at: segment.offset + offset)
-      writer.progress?(bytes.count)
+      writer.progress?(bytes.byteCount)
     }
     if case .bytes(let bytes) = segment.source {
-      try bytes.withUnsafeBytes {
-        try put(UnsafeRawBufferPointer(rebasing: $0[range]), at: range.lowerBound)
-      }
+      try bytes.withRawSpan { try put($0.extracting(range), at: range.lowerBound) }
     } else {
       let reader = try segment.source.makeReader(at: range.lowerBound)
-      try reader.forEachBlock(in: range, by: block, put)
+      try reader.forEachBlock(in: range, by: &block, put)
     }
     return sum
   }

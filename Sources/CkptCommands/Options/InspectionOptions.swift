@@ -17,7 +17,7 @@ struct PageOptions: ParsableArguments {
     var place = 0
     var pending: [UInt8] = []
     func flush() throws {
-      try pending.withUnsafeBytes { try output.file.write($0, at: place) }
+      try output.file.write(pending, at: place)
       place += pending.count
       pending.removeAll(keepingCapacity: true)
     }

@@ -132,7 +132,7 @@ private struct ValueWriter {
     }
     let reader = try tensor.makeElementReader()
     var values = [Double](repeating: 0, count: tensor.elementCount)
-    try values.withUnsafeMutableBufferPointer { try reader.read(into: $0) }
+    try reader.read(into: &values)
     return values.map { value in
       switch tensor.dtype {
       case .bool: .bool(value != 0)

@@ -136,7 +136,7 @@ public struct IntegrityReport: Sendable {
       }
       try tensor.storage.source.forEachBlock { block, _ in
         try cancellation.check()
-        progress?(block.count)
+        progress?(block.byteCount)
       }
       recordCount += 1
       byteCount += tensor.storage.byteCount

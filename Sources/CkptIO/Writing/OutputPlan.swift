@@ -58,7 +58,7 @@ public struct OutputPlan: Sendable {
     /// A file of those bytes.
     init(name: String, bytes: [UInt8]) {
       self.init(name: name, byteCount: bytes.count, beginning: { bytes }) { file, context in
-        try bytes.withUnsafeBytes { try file.write($0, at: 0) }
+        try file.write(bytes, at: 0)
         context.stream.progress?(bytes.count)
       }
     }

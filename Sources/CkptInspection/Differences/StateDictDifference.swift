@@ -246,8 +246,8 @@ private final class TensorComparer {
   private let isComplex: Bool
   private let tolerance: Tolerance
   /// Room for a block of either side, and of both as integers.
-  private let left, right: AlignedBuffer<Double>
-  private let wide: AlignedBuffer<UInt64>
+  private var left, right: AlignedBuffer<Double>
+  private var wide: AlignedBuffer<UInt64>
 
   init(_ a: Tensor, _ b: Tensor, from start: Int, _ tolerance: Tolerance) throws {
     self.a = try NumberReader(a, from: start)
@@ -274,34 +274,41 @@ private final class TensorComparer {
     let parts = isComplex ? 2 : 1
     for start in stride(from: 0, to: count, by: size) {
       let step = min(size, count - start)
-      let (x, y) = (
-        UnsafeMutableBufferPointer(rebasing: left.elements[..<(parts * step)]),
-        UnsafeMutableBufferPointer(rebasing: right.elements[..<(parts * step)])
-      )
-      if isComplex {
-        try a.readComplex(into: x)
-        try b.readComplex(into: y)
-        found.addComplex(x, y, tolerance)
-        continue
-      }
-      try a.read(into: x)
-      try b.read(into: y)
-      if let integers {
-        let (p, q) = (
-          UnsafeMutableBufferPointer(rebasing: wide.elements[..<step]),
-          UnsafeMutableBufferPointer(rebasing: wide.elements[size..<size + step])
-        )
-        try integers.a.read(into: UnsafeMutableRawBufferPointer(p))
-        try integers.b.read(into: UnsafeMutableRawBufferPointer(q))
-        // Those that 64-bit floats do not tell apart.
-        for index in 0..<step where p[index] != q[index] && x[index] == y[index] {
-          found.addIntegers(
-            UInt64(littleEndian: p[index]), UInt64(littleEndian: q[index]), signed: isSigned,
-            tolerance)
+      try left.withMutableSpan(first: parts * step) { x in
+        try right.withMutableSpan(first: parts * step) { y in
+          if isComplex {
+            try a.readComplex(into: &x)
+            try b.readComplex(into: &y)
+            found.addComplex(&x, y.span, tolerance)
+          } else {
+            try a.read(into: &x)
+            try b.read(into: &y)
+            try compareIntegers(x.span, y.span, &found)
+            found.add(&x, y.span, tolerance)
+          }
         }
       }
-      found.add(x, y, tolerance)
     }
     return found
+  }
+
+  /// Compares, of 64-bit integers, those that 64-bit floats do not tell apart.
+  private func compareIntegers(
+    _ x: Span<Double>, _ y: Span<Double>, _ found: inout TensorDifference
+  ) throws {
+    guard let integers else { return }
+    let count = x.count
+    try wide.withMutableSpan(first: 2 * count) { wide in
+      var bytes = wide.mutableBytes
+      var part = bytes._mutatingExtracting(..<(8 * count))
+      try integers.a.read(into: &part)
+      part = bytes._mutatingExtracting((8 * count)...)
+      try integers.b.read(into: &part)
+      for index in 0..<count where x[index] == y[index] && wide[index] != wide[count + index] {
+        found.addIntegers(
+          UInt64(littleEndian: wide[index]), UInt64(littleEndian: wide[count + index]),
+          signed: isSigned, tolerance)
+      }
+    }
   }
 }

@@ -75,9 +75,9 @@ public struct TensorDifference: Sendable {
 
   /// Compares numbers; `a` is working space afterwards.
   mutating func add(
-    _ a: UnsafeMutableBufferPointer<Double>, _ b: UnsafeMutableBufferPointer<Double>,
-    _ tolerance: Tolerance
+    _ a: inout MutableSpan<Double>, _ b: Span<Double>, _ tolerance: Tolerance
   ) {
+    precondition(a.count == b.count)
     count += a.count
     var (aa, bb, ab, dd) = (0.0, 0.0, 0.0, 0.0)
     var reach = 0.0
@@ -108,16 +108,14 @@ public struct TensorDifference: Sendable {
     squaredB += bb
     product += ab
     squaredChange += dd
-    if reach.isFinite {
-      tally?.add(UnsafeBufferPointer(rebasing: a[..<kept]), reach: reach)
-    }
+    if reach.isFinite { tally?.add(a.span.extracting(..<kept), reach: reach) }
   }
 
   /// Compares complex numbers, two parts each, by their distance in the plane; `a` is working space afterwards.
   mutating func addComplex(
-    _ a: UnsafeMutableBufferPointer<Double>, _ b: UnsafeMutableBufferPointer<Double>,
-    _ tolerance: Tolerance
+    _ a: inout MutableSpan<Double>, _ b: Span<Double>, _ tolerance: Tolerance
   ) {
+    precondition(a.count == b.count)
     let total = a.count / 2
     count += total
     var reach = 0.0
@@ -145,9 +143,7 @@ public struct TensorDifference: Sendable {
       kept += 1
     }
     maxAbsolute = max(maxAbsolute, reach)
-    if reach.isFinite {
-      tally?.add(UnsafeBufferPointer(rebasing: a[..<kept]), reach: reach)
-    }
+    if reach.isFinite { tally?.add(a.span.extracting(..<kept), reach: reach) }
   }
 
   /// The magnitude of a complex number without overflow or underflow on the way; NaN if a part is.

@@ -29,8 +29,8 @@ public struct TensorDigest: Sendable, Hashable, CustomStringConvertible {
     if !tensor.isMeta, tensor.elementCount > 0 {
       try tensor.resolvedSource().forEachBlock { block, _ in
         try cancellation.check()
-        hash.update(bufferPointer: block)
-        progress?(block.count)
+        block.withUnsafeBytes { hash.update(bufferPointer: $0) }
+        progress?(block.byteCount)
       }
     }
     bytes = Array(hash.finalize())

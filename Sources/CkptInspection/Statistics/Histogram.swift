@@ -1,3 +1,5 @@
+internal import CkptPlatform
+
 /// How often finite numbers fall between neighboring multiples of a power of two.
 public struct Histogram: Sendable, Hashable {
   /// Where the first bin begins.
@@ -41,12 +43,13 @@ struct HistogramTally: Sendable {
   }
 
   /// Counts finite numbers, none of which lies farther from 0 than `reach`.
-  mutating func add(_ numbers: UnsafeBufferPointer<Double>, reach: Double) {
+  mutating func add(_ numbers: Span<Double>, reach: Double) {
     guard !numbers.isEmpty else { return }
     widen(to: reach == 0 ? Self.leastExponent : max(Int(reach.exponent) - 10, Self.leastExponent))
     let scale = Double(sign: .plus, exponent: -(exponent ?? 0), significand: 1)
-    counts.withUnsafeMutableBufferPointer { counts in
-      for number in numbers {
+    counts.withMutableSpan { counts in
+      for index in numbers.indices {
+        let number = numbers[index]
         var bin = Int((number * scale).rounded(.down))
         // A negative number that is too small for its quotient is still below 0.
         if number < 0, bin == 0 { bin = -1 }

@@ -1,3 +1,4 @@
+internal import CkptPlatform
 internal import CkptTensors
 
 /// Goes through a tensor's elements as real numbers, whatever its type.
@@ -71,46 +72,50 @@ final class NumberReader {
     }
   }
 
-  /// Fills `buffer` with the next numbers.
-  func read(into buffer: UnsafeMutableBufferPointer<Double>) throws {
+  /// Fills `numbers` with the next ones.
+  func read(into numbers: inout MutableSpan<Double>) throws {
     switch meaning {
-    case .itself: try reader.read(into: buffer)
-    case .magnitude: try readMagnitudes(into: buffer)
+    case .itself: try reader.read(into: &numbers)
+    case .magnitude: try readMagnitudes(into: &numbers)
     case .scaled(let scale, let zeroPoint):
-      try reader.read(into: buffer)
-      for index in buffer.indices { buffer[index] = (buffer[index] - zeroPoint) * scale }
+      try reader.read(into: &numbers)
+      for index in numbers.indices { numbers[index] = (numbers[index] - zeroPoint) * scale }
     case .scaledPerChannel(let scales, let zeroPoints, let inner):
-      try reader.read(into: buffer)
-      for index in buffer.indices {
+      try reader.read(into: &numbers)
+      for index in numbers.indices {
         let channel = (position + index) / inner % scales.count
-        buffer[index] = (buffer[index] - zeroPoints[channel]) * scales[channel]
+        numbers[index] = (numbers[index] - zeroPoints[channel]) * scales[channel]
       }
     }
-    position += buffer.count
+    position += numbers.count
   }
 
-  /// Fills `buffer` with the next complex numbers, two parts each; a real number's second part is 0.
-  func readComplex(into buffer: UnsafeMutableBufferPointer<Double>) throws {
-    let count = buffer.count / 2
+  /// Fills `numbers` with the next complex numbers, two parts each; a real number's second part is 0.
+  func readComplex(into numbers: inout MutableSpan<Double>) throws {
+    let count = numbers.count / 2
     guard case .magnitude = meaning else {
-      try read(into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
+      var half = numbers._mutatingExtracting(..<count)
+      try read(into: &half)
       for index in (0..<count).reversed() {
-        (buffer[2 * index], buffer[2 * index + 1]) = (buffer[index], 0)
+        numbers[2 * index] = numbers[index]
+        numbers[2 * index + 1] = 0
       }
       return
     }
-    try reader.read(into: buffer)
+    try reader.read(into: &numbers)
     position += count
   }
 
-  private func readMagnitudes(into buffer: UnsafeMutableBufferPointer<Double>) throws {
-    if pairs.count < 2 * buffer.count { pairs = [Double](repeating: 0, count: 2 * buffer.count) }
-    try pairs.withUnsafeMutableBufferPointer { pairs in
-      try reader.read(into: UnsafeMutableBufferPointer(rebasing: pairs[..<(2 * buffer.count)]))
-      for index in buffer.indices {
+  private func readMagnitudes(into numbers: inout MutableSpan<Double>) throws {
+    let count = 2 * numbers.count
+    if pairs.count < count { pairs = [Double](repeating: 0, count: count) }
+    try pairs.withMutableSpan { pairs in
+      var part = pairs._mutatingExtracting(..<count)
+      try reader.read(into: &part)
+      for index in numbers.indices {
         let (real, imaginary) = (pairs[2 * index], pairs[2 * index + 1])
         // As hypot: an infinite part makes it infinite, whatever the other is.
-        buffer[index] =
+        numbers[index] =
           real.isInfinite || imaginary.isInfinite
           ? .infinity : (real * real + imaginary * imaginary).squareRoot()
       }

@@ -43,19 +43,20 @@ public struct StateDictStatistics: Sendable {
       finish: \.finished
     ) { item, ranges -> [TensorStatistics] in
       let reader = try NumberReader(tensors[item], from: ranges.first?.lowerBound ?? 0)
-      return try AlignedBuffer<Double>(count: NumberReader.blockSize).withElements { buffer in
-        try ranges.map { range in
-          var found = TensorStatistics(withHistogram: withHistograms)
-          for start in stride(from: range.lowerBound, to: range.upperBound, by: buffer.count) {
-            let count = min(buffer.count, range.upperBound - start)
-            let block = UnsafeMutableBufferPointer(rebasing: buffer[..<count])
-            try reader.read(into: block)
-            found.add(block)
+      var buffer = AlignedBuffer<Double>(count: NumberReader.blockSize)
+      var results: [TensorStatistics] = []
+      for range in ranges {
+        var found = TensorStatistics(withHistogram: withHistograms)
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: buffer.count) {
+          try buffer.withMutableSpan(first: min(buffer.count, range.upperBound - start)) { block in
+            try reader.read(into: &block)
+            found.add(&block)
           }
-          progress?(range.count * tensors[item].dtype.byteCount)
-          return found
         }
+        progress?(range.count * tensors[item].dtype.byteCount)
+        results.append(found)
       }
+      return results
     }
     var next = 0
     entries = all.map { key, tensor in

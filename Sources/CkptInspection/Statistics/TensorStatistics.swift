@@ -52,13 +52,16 @@ public struct TensorStatistics: Sendable {
   }
 
   /// Adds numbers; `numbers` is working space afterwards.
-  mutating func add(_ numbers: UnsafeMutableBufferPointer<Double>) {
-    var finite = numbers
-    var sums = BlockSums(numbers)
-    if !sums.isFinite {
-      finite = UnsafeMutableBufferPointer(rebasing: numbers[..<setAside(numbers)])
-      sums = BlockSums(finite)
-    }
+  mutating func add(_ numbers: inout MutableSpan<Double>) {
+    let sums = BlockSums(numbers.span)
+    if sums.isFinite { return add(numbers.span, sums) }
+    let kept = setAside(&numbers)
+    let finite = numbers.span.extracting(..<kept)
+    add(finite, BlockSums(finite))
+  }
+
+  /// Adds finite numbers and their sums.
+  private mutating func add(_ finite: Span<Double>, _ sums: BlockSums) {
     count += finite.count
     zeroCount += sums.zeroCount
     guard !finite.isEmpty else { return }
@@ -68,7 +71,7 @@ public struct TensorStatistics: Sendable {
     join(
       count: finite.count, mean: mean, squares: BlockSums.squares(finite, around: mean),
       before: finiteCount - finite.count)
-    tally?.add(UnsafeBufferPointer(finite), reach: Swift.max(-sums.min, sums.max))
+    tally?.add(finite, reach: Swift.max(-sums.min, sums.max))
   }
 
   /// Adds what another one has found.
@@ -94,9 +97,10 @@ public struct TensorStatistics: Sendable {
   }
 
   /// Counts what is not finite, and moves the rest to the front; gives how many these are.
-  private mutating func setAside(_ numbers: UnsafeMutableBufferPointer<Double>) -> Int {
+  private mutating func setAside(_ numbers: inout MutableSpan<Double>) -> Int {
     var kept = 0
-    for number in numbers {
+    for index in numbers.indices {
+      let number = numbers[index]
       if number.isFinite {
         numbers[kept] = number
         kept += 1
@@ -126,7 +130,7 @@ private struct BlockSums {
   /// Whether every number was finite; else the others mean nothing.
   private(set) var isFinite = true
 
-  init(_ numbers: UnsafeMutableBufferPointer<Double>) {
+  init(_ numbers: Span<Double>) {
     var (sums, zeros, spoilt) = (Lanes.zero, Lanes.zero, Lanes.zero)
     var lows = Lanes(repeating: .infinity)
     var highs = Lanes(repeating: -.infinity)
@@ -153,8 +157,7 @@ private struct BlockSums {
     }
   }
 
-  static func squares(_ numbers: UnsafeMutableBufferPointer<Double>, around mean: Double) -> Double
-  {
+  static func squares(_ numbers: Span<Double>, around mean: Double) -> Double {
     var sums = Lanes.zero
     var sum = 0.0
     eachLanes(numbers) { lanes in
@@ -169,13 +172,13 @@ private struct BlockSums {
 
   @inline(__always)
   private static func eachLanes(
-    _ numbers: UnsafeMutableBufferPointer<Double>, _ body: (Lanes) -> Void,
-    rest: (Double) -> Void
+    _ numbers: Span<Double>, _ body: (Lanes) -> Void, rest: (Double) -> Void
   ) {
-    guard let base = numbers.baseAddress else { return }
     let whole = numbers.count / Lanes.scalarCount * Lanes.scalarCount
-    for index in stride(from: 0, to: whole, by: Lanes.scalarCount) {
-      body(UnsafeRawPointer(base + index).loadUnaligned(as: Lanes.self))
+    numbers.withUnsafeBytes { bytes in
+      for index in stride(from: 0, to: whole, by: Lanes.scalarCount) {
+        body(bytes.loadUnaligned(fromByteOffset: index * 8, as: Lanes.self))
+      }
     }
     for index in whole..<numbers.count { rest(numbers[index]) }
   }

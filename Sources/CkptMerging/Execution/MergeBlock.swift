@@ -1,4 +1,3 @@
-internal import CCkptKernels
 internal import CkptBytes
 internal import CkptPlatform
 internal import CkptTensors
@@ -19,6 +18,11 @@ struct MergeBlock {
   let rows: [UnsafePointer<Double>?]
   /// Working memory: as many rows of 32-bit words as there are inputs.
   let words: [UnsafeMutablePointer<UInt32>]
+
+  /// Calls `body` with the bytes of the merged elements.
+  func withOutputBytes<Result>(_ body: (RawSpan) -> Result) -> Result {
+    body(UnsafeRawBufferPointer(UnsafeBufferPointer(start: output, count: count)).bytes)
+  }
 }
 
 /// The memory of one reader's blocks, allocated once and reused for each block.
@@ -50,7 +54,8 @@ final class BlockBuffers {
   /// the readers must be positioned there.
   func read(_ readers: [ElementReader], start: Int, count: Int) throws {
     for (reader, target) in zip(readers, block.inputs) {
-      try reader.read(into: UnsafeMutableBufferPointer(start: target, count: count))
+      var numbers = UnsafeMutableBufferPointer(start: target, count: count).mutableSpan
+      try reader.read(into: &numbers)
     }
     block.start = start
     block.count = count

@@ -44,9 +44,9 @@ public final class MergeTally: Sendable {
     var notNumbers = 0
     var infinite = 0
 
-    init(_ values: UnsafeMutableBufferPointer<Double>) {
-      for value in values where !value.isFinite {
-        if value.isNaN { notNumbers += 1 } else { infinite += 1 }
+    init(_ values: Span<Double>) {
+      for index in values.indices where !values[index].isFinite {
+        if values[index].isNaN { notNumbers += 1 } else { infinite += 1 }
       }
     }
   }

@@ -54,8 +54,7 @@ private final class MergingReader: StagedReader {
   private let readers: [ElementReader]
   private let buffers: BlockBuffers
   private let conversion: ElementConversion
-  private let after: AlignedBytes
-  var staging: UnsafeMutableRawBufferPointer { after.bytes }
+  private var after: AlignedBytes
   /// The index of the first element that is not merged yet.
   private var next: Int
   /// The range of staged bytes that are not handed out yet.
@@ -104,12 +103,16 @@ private final class MergingReader: StagedReader {
     }
     bytes.tally.addSpecial(of: block)
     bytes.tally.add(
-      conversion.convertCountingLosses(
-        from: UnsafeRawBufferPointer(start: block.output, count: count * 8),
-        to: UnsafeMutableRawBufferPointer(rebasing: staging[..<(count * width)])))
+      after.withMutableBytes(first: count * width) { target in
+        block.withOutputBytes { conversion.convertCountingLosses(from: $0, to: &target) }
+      })
     next += count
     pending = skip..<count * width
     skip = 0
+  }
+
+  func copyBlock(_ part: Range<Int>, to target: inout MutableRawSpan) {
+    after.copyBytes(in: part, to: &target)
   }
 }
 

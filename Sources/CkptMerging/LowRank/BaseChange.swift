@@ -86,13 +86,14 @@ struct MatrixRows: Sendable {
   }
 
   /// Calls `body` with each row, in order.
-  func each(_ body: (_ index: Int, _ row: UnsafeBufferPointer<Double>) throws -> Void) throws {
+  func each(_ body: (_ index: Int, _ row: Span<Double>) throws -> Void) throws {
     let reader = try tensor.makeElementReader()
-    try AlignedBuffer<Double>(count: columns).withElements { row in
+    var block = AlignedBuffer<Double>(count: columns)
+    try block.withMutableSpan(first: columns) { row in
       for index in 0..<rows {
         try cancellation.check()
-        try reader.read(into: row)
-        try body(index, UnsafeBufferPointer(row))
+        try reader.read(into: &row)
+        try body(index, row.span)
       }
     }
   }

@@ -271,7 +271,7 @@ extension LowRankAdapter {
         throw Misfit(text: "alpha is no number")
       }
       var value = [Double](repeating: 0, count: 1)
-      try value.withUnsafeMutableBufferPointer { try tensor.makeElementReader().read(into: $0) }
+      try tensor.makeElementReader().read(into: &value)
       if let configured, configured != value[0] {
         throw Misfit(text: "alpha is \(value[0]) in the file, and lora_alpha \(configured)")
       }

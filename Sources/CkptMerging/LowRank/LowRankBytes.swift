@@ -1,4 +1,3 @@
-internal import CCkptKernels
 internal import CkptBytes
 internal import CkptPlatform
 internal import CkptTensors
@@ -71,9 +70,8 @@ final class LowRankBytes: ComputedBytes {
     private let conversion: ElementConversion
     /// The shape of a block; if a row is longer than a block, a block is a part of one row.
     private let blockRows, blockColumns: Int
-    private let sum, left, right: AlignedBuffer<Double>
-    private let after: AlignedBytes
-    var staging: UnsafeMutableRawBufferPointer { after.bytes }
+    private var sum, left, right: AlignedBuffer<Double>
+    private var after: AlignedBytes
     /// The index of the first element that is not computed yet.
     private var next: Int
     var pending = 0..<0
@@ -107,10 +105,15 @@ final class LowRankBytes: ComputedBytes {
 
     func didHandOut(_ byteCount: Int) { delivered += byteCount }
 
-    /// Throws if the values contain NaN and NaN is not kept.
-    private func check(_ values: UnsafeMutableBufferPointer<Double>) throws {
-      guard !bytes.context.keepsNaN, let base = values.baseAddress else { return }
-      if ck_count_nan(base, values.count) > 0 { throw try bytes.context.errorAboutNaN() }
+    func copyBlock(_ part: Range<Int>, to target: inout MutableRawSpan) {
+      after.copyBytes(in: part, to: &target)
+    }
+
+    /// Fills `values` with the next elements; throws if they contain NaN and NaN is not kept.
+    private func read(_ reader: ElementReader, into values: inout MutableSpan<Double>) throws {
+      try reader.read(into: &values)
+      guard !bytes.context.keepsNaN, VectorKernels.countNaN(values.span) > 0 else { return }
+      throw try bytes.context.errorAboutNaN()
     }
 
     /// Computes the next rows, or the next part of a long row.
@@ -124,34 +127,32 @@ final class LowRankBytes: ComputedBytes {
       try bytes.context.cancellation.check()
       let rows = min(blockRows, bytes.rows - row)
       let columns = min(blockColumns, bytes.columns - column)
-      let block = UnsafeMutableBufferPointer(rebasing: sum.elements[..<(rows * columns)])
-      try baseReader.read(into: block)
-      try check(block)
-      let before = MergeTally.Special(block)
-      var start = 0
-      for (product, reader) in zip(products, leftReaders) {
-        let factors = UnsafeMutableBufferPointer(
-          rebasing: left.elements[start..<start + blockRows * product.rank])
-        start += blockRows * product.rank
-        // All parts of a long row have the same factors.
-        if column == 0 || needsFactors {
-          let part = UnsafeMutableBufferPointer(rebasing: factors[..<(rows * product.rank)])
-          try reader.read(into: part)
-          try check(part)
+      let count = rows * columns
+      try sum.withMutableSpan(first: count) { block in
+        try read(baseReader, into: &block)
+        let special = MergeTally.Special(block.span)
+        var start = 0
+        for (product, reader) in zip(products, leftReaders) {
+          let range = start..<start + rows * product.rank
+          start += blockRows * product.rank
+          try left.withMutableSpan(in: range) { factors in
+            // All parts of a long row have the same factors.
+            if column == 0 || needsFactors { try read(reader, into: &factors) }
+            try add(
+              product, factors.span, rows: rows, columns: columns, from: column, to: &block)
+          }
         }
-        try add(product, factors, rows: rows, columns: columns, from: column, to: block)
+        let found = MergeTally.Special(block.span)
+        if !bytes.context.keepsNaN, found.notNumbers > 0 {
+          throw MergeError.madeNaN(key: bytes.tally.key)
+        }
+        bytes.tally.add(found, since: special)
+        bytes.tally.add(
+          after.withMutableBytes(first: count * width) {
+            conversion.convertCountingLosses(from: block.span.bytes, to: &$0)
+          })
       }
       needsFactors = false
-      let count = rows * columns
-      let after = MergeTally.Special(block)
-      if !bytes.context.keepsNaN, after.notNumbers > 0 {
-        throw MergeError.madeNaN(key: bytes.tally.key)
-      }
-      bytes.tally.add(after, since: before)
-      bytes.tally.add(
-        conversion.convertCountingLosses(
-          from: UnsafeRawBufferPointer(block),
-          to: UnsafeMutableRawBufferPointer(rebasing: staging[..<(count * width)])))
       next += count
       pending = skip..<count * width
       skip = 0
@@ -162,8 +163,8 @@ final class LowRankBytes: ComputedBytes {
 
     /// Adds a product's part to a block, reading a few rows of the right matrix at a time.
     private func add(
-      _ product: LowRankProduct, _ factors: UnsafeMutableBufferPointer<Double>, rows: Int,
-      columns: Int, from column: Int, to block: UnsafeMutableBufferPointer<Double>
+      _ product: LowRankProduct, _ factors: Span<Double>, rows: Int, columns: Int,
+      from column: Int, to block: inout MutableSpan<Double>
     ) throws {
       let rank = product.rank
       let chunk = max(1, right.count / columns)
@@ -171,26 +172,24 @@ final class LowRankBytes: ComputedBytes {
       var reader = try product.right.makeElementReader(from: column)
       for first in stride(from: 0, to: rank, by: chunk) {
         let count = min(chunk, rank - first)
-        if isWhole {
-          let part = UnsafeMutableBufferPointer(rebasing: right.elements[..<(count * columns)])
-          try reader.read(into: part)
-          try check(part)
-        } else {
-          for index in 0..<count {
-            reader = try product.right.makeElementReader(
-              from: (first + index) * bytes.columns + column)
-            let part = UnsafeMutableBufferPointer(
-              rebasing: right.elements[index * columns..<(index + 1) * columns])
-            try reader.read(into: part)
-            try check(part)
+        try right.withMutableSpan(first: count * columns) { values in
+          if isWhole {
+            try read(reader, into: &values)
+          } else {
+            for index in 0..<count {
+              reader = try product.right.makeElementReader(
+                from: (first + index) * bytes.columns + column)
+              var part = values._mutatingExtracting(index * columns..<(index + 1) * columns)
+              try read(reader, into: &part)
+            }
           }
-        }
-        guard let sums = block.baseAddress, let values = right.elements.baseAddress else { return }
-        for row in 0..<rows {
-          for index in 0..<count {
-            ck_add_scaled(
-              sums + row * columns, values + index * columns,
-              factors[row * rank + first + index] * product.scale, columns)
+          for row in 0..<rows {
+            var sums = block._mutatingExtracting(row * columns..<(row + 1) * columns)
+            for index in 0..<count {
+              VectorKernels.add(
+                values.span.extracting(index * columns..<(index + 1) * columns),
+                times: factors[row * rank + first + index] * product.scale, to: &sums)
+            }
           }
         }
       }

@@ -1,4 +1,4 @@
-internal import CCkptKernels
+internal import CkptPlatform
 
 /// A list of vectors of the same length, stored one after the other.
 struct VectorBlock {
@@ -37,23 +37,18 @@ struct VectorBlock {
     elements[vector * length + index] = value
   }
 
-  subscript(vector: Int) -> ArraySlice<Double> {
-    elements[vector * length..<(vector + 1) * length]
-  }
+  subscript(vector: Int) -> ArraySlice<Double> { elements[range(of: vector)] }
+
+  private func range(of vector: Int) -> Range<Int> { vector * length..<(vector + 1) * length }
 
   /// The inner product of a vector and `values`, which have the same length.
-  func dot(_ vector: Int, _ values: UnsafeBufferPointer<Double>) -> Double {
-    elements.withUnsafeBufferPointer { all in
-      guard let all = all.baseAddress, let values = values.baseAddress else { return 0 }
-      return ck_dot(all + vector * length, values, length)
-    }
+  func dot(_ vector: Int, _ values: Span<Double>) -> Double {
+    elements.withSpan { VectorKernels.dot($0.extracting(range(of: vector)), values) }
   }
 
   /// The inner product of a vector and a vector of another block.
   func dot(_ vector: Int, _ other: VectorBlock, _ index: Int) -> Double {
-    other.elements.withUnsafeBufferPointer { all in
-      dot(vector, UnsafeBufferPointer(rebasing: all[index * length..<(index + 1) * length]))
-    }
+    other.elements.withSpan { dot(vector, $0.extracting(other.range(of: index))) }
   }
 
   /// The inner product of two vectors of the block.
@@ -61,36 +56,32 @@ struct VectorBlock {
 
   /// Adds `factor` times another vector of the block to a vector.
   mutating func add(_ other: Int, times factor: Double, to vector: Int) {
-    let length = length
-    elements.withUnsafeMutableBufferPointer { all in
-      guard let all = all.baseAddress, other != vector else { return }
-      ck_add_scaled(all + vector * length, all + other * length, factor, length)
-    }
+    guard other != vector else { return }
+    let (source, target) = (range(of: other), range(of: vector))
+    elements.withMutableSpan { VectorKernels.add(source, times: factor, to: target, of: &$0) }
   }
 
   /// Adds `factor` times `values` to a vector.
-  mutating func add(_ values: UnsafeBufferPointer<Double>, times factor: Double, to vector: Int) {
-    let length = length
-    elements.withUnsafeMutableBufferPointer { all in
-      guard let all = all.baseAddress, let values = values.baseAddress else { return }
-      ck_add_scaled(all + vector * length, values, factor, length)
+  mutating func add(_ values: Span<Double>, times factor: Double, to vector: Int) {
+    let target = range(of: vector)
+    elements.withMutableSpan { all in
+      var sums = all._mutatingExtracting(target)
+      VectorKernels.add(values, times: factor, to: &sums)
     }
   }
 
   /// Adds `factor` times a vector of another block to a vector.
   mutating func add(_ other: VectorBlock, _ index: Int, times factor: Double, to vector: Int) {
-    other.elements.withUnsafeBufferPointer { all in
-      let values = UnsafeBufferPointer(rebasing: all[index * length..<(index + 1) * length])
-      add(values, times: factor, to: vector)
+    other.elements.withSpan { all in
+      add(all.extracting(other.range(of: index)), times: factor, to: vector)
     }
   }
 
   /// The Euclidean norm of a vector, or of its elements from `start` on.
   func norm(of vector: Int, from start: Int = 0) -> Double {
-    elements.withUnsafeBufferPointer { all in
-      guard start < length, let all = all.baseAddress else { return 0 }
-      let values = all + (vector * length + start)
-      return ck_dot(values, values, length - start).squareRoot()
+    elements.withSpan { all in
+      let values = all.extracting(range(of: vector)).extracting(min(start, length)...)
+      return VectorKernels.dot(values, values).squareRoot()
     }
   }
 

@@ -53,9 +53,8 @@ final class FoldedBytes: ComputedBytes {
     private let maskReader: ElementReader?
     private let factors: [Double]
     private let conversion: ElementConversion
-    private let block, mask: AlignedBuffer<Double>
-    private let after: AlignedBytes
-    var staging: UnsafeMutableRawBufferPointer { after.bytes }
+    private var block, mask: AlignedBuffer<Double>
+    private var after: AlignedBytes
     var pending = 0..<0
     private var next, skip: Int
     private var delivered = 0
@@ -86,29 +85,40 @@ final class FoldedBytes: ComputedBytes {
         throw TensorError.outsideStorage(
           storage: "", needed: bytes.byteCount + 1, available: bytes.byteCount)
       }
-      let part = UnsafeMutableBufferPointer(rebasing: block.elements[..<count])
-      try baseReader.read(into: part)
+      try block.withMutableSpan(first: count) { part in
+        try baseReader.read(into: &part)
+        try fold(&part)
+        after.withMutableBytes(first: count * width) {
+          conversion.convert(from: part.span.bytes, to: &$0)
+        }
+      }
+      next += count
+      pending = skip..<count * width
+      skip = 0
+    }
+
+    /// Applies the rule to the next elements.
+    private func fold(_ part: inout MutableSpan<Double>) throws {
       switch bytes.rule {
       case .mask:
-        let ones = UnsafeMutableBufferPointer(rebasing: mask.elements[..<count])
-        try maskReader?.read(into: ones)
-        for index in 0..<count { part[index] *= ones[index] }
+        try mask.withMutableSpan(first: part.count) { ones in
+          try maskReader?.read(into: &ones)
+          for index in part.indices { part[index] *= ones[index] }
+        }
       case .divided:
-        if let divisor = factors.first { for index in 0..<count { part[index] /= divisor } }
+        if let divisor = factors.first { for index in part.indices { part[index] /= divisor } }
       case .scaled(_, let size, let inner):
         var (row, left) = (next / inner % size, inner - next % inner)
-        for index in 0..<count {
+        for index in part.indices {
           part[index] *= factors[row]
           left -= 1
           if left == 0 { (row, left) = (row + 1 == size ? 0 : row + 1, inner) }
         }
       }
-      conversion.convert(
-        from: UnsafeRawBufferPointer(part),
-        to: UnsafeMutableRawBufferPointer(rebasing: staging[..<(count * width)]))
-      next += count
-      pending = skip..<count * width
-      skip = 0
+    }
+
+    func copyBlock(_ part: Range<Int>, to target: inout MutableRawSpan) {
+      after.copyBytes(in: part, to: &target)
     }
   }
 }

@@ -14,7 +14,7 @@ struct SpectralNorm: Sendable {
     let left = try u.makeElementReader()
     func add() throws {
       var factors = [Double](repeating: 0, count: products.count)
-      try factors.withUnsafeMutableBufferPointer { try left.read(into: $0) }
+      try left.read(into: &factors)
       for (factor, product) in zip(factors, try weight.dtype.rounded(products)) {
         sum += factor * product
       }
@@ -53,7 +53,7 @@ struct SpectralNorm: Sendable {
     var (dot, square, own) = (0.0, 0.0, 0.0)
     var factor = [0.0]
     try WeightRows(weight, along: dimension).eachProduct(with: v) { product in
-      try factor.withUnsafeMutableBufferPointer { try left.read(into: $0) }
+      try left.read(into: &factor)
       dot += factor[0] * product
       square += product * product
       own += factor[0] * factor[0]

@@ -1,3 +1,5 @@
+internal import CkptBytes
+internal import CkptPlatform
 internal import CkptTensors
 
 /// A weight taken for a matrix: a row for each index of one dimension, as `weight.permute(dim, …).flatten(1)` in
@@ -28,17 +30,16 @@ struct WeightRows {
     let reader = try turned.makeElementReader()
     var lengths: [Double] = []
     lengths.reserveCapacity(count)
-    try withBlocks(1) { block in
-      for _ in 0..<count {
-        var sum = 0.0
-        for start in stride(from: 0, to: length, by: Self.blockCount) {
-          let part = UnsafeMutableBufferPointer(
-            rebasing: block[..<min(Self.blockCount, length - start)])
-          try reader.read(into: part)
-          for value in part { sum += value * value }
+    var block = AlignedBuffer<Double>(count: Self.blockCount)
+    for _ in 0..<count {
+      var sum = 0.0
+      for start in stride(from: 0, to: length, by: Self.blockCount) {
+        try block.withMutableSpan(first: min(Self.blockCount, length - start)) { part in
+          try reader.read(into: &part)
+          for index in part.indices { sum += part[index] * part[index] }
         }
-        lengths.append(sum.squareRoot())
       }
+      lengths.append(sum.squareRoot())
     }
     return lengths
   }
@@ -47,34 +48,26 @@ struct WeightRows {
   func eachProduct(with vector: Tensor, _ body: (Double) throws -> Void) throws {
     let reader = try turned.makeElementReader()
     let held: [Double]? = length <= Self.heldCount ? try vector.numbers() : nil
-    try withBlocks(2) { block in
-      for _ in 0..<count {
-        let vectorReader = held == nil ? try vector.makeElementReader() : nil
-        var sum = 0.0
-        for start in stride(from: 0, to: length, by: Self.blockCount) {
-          let size = min(Self.blockCount, length - start)
-          let part = UnsafeMutableBufferPointer(rebasing: block[..<size])
-          try reader.read(into: part)
+    var block = AlignedBuffer<Double>(count: Self.blockCount)
+    var other = AlignedBuffer<Double>(count: held == nil ? Self.blockCount : 0)
+    for _ in 0..<count {
+      let vectorReader = held == nil ? try vector.makeElementReader() : nil
+      var sum = 0.0
+      for start in stride(from: 0, to: length, by: Self.blockCount) {
+        let size = min(Self.blockCount, length - start)
+        try block.withMutableSpan(first: size) { part in
+          try reader.read(into: &part)
           if let held {
             for index in 0..<size { sum += part[index] * held[start + index] }
           } else {
-            let other = UnsafeMutableBufferPointer(
-              rebasing: block[Self.blockCount..<Self.blockCount + size])
-            try vectorReader?.read(into: other)
-            for index in 0..<size { sum += part[index] * other[index] }
+            try other.withMutableSpan(first: size) { other in
+              try vectorReader?.read(into: &other)
+              for index in 0..<size { sum += part[index] * other[index] }
+            }
           }
         }
-        try body(sum)
       }
-    }
-  }
-
-  private func withBlocks(
-    _ number: Int, _ body: (UnsafeMutableBufferPointer<Double>) throws -> Void
-  ) throws {
-    try withUnsafeTemporaryAllocation(of: Double.self, capacity: number * Self.blockCount) {
-      $0.initialize(repeating: 0)
-      try body($0)
+      try body(sum)
     }
   }
 }
@@ -82,9 +75,7 @@ struct WeightRows {
 extension Tensor {
   /// The elements as 64-bit numbers, in memory: for what is known to be small.
   func numbers() throws -> [Double] {
-    var values = [Double](repeating: 0, count: elementCount)
-    try values.withUnsafeMutableBufferPointer { try makeElementReader().read(into: $0) }
-    return values
+    try [Double](count: elementCount) { try makeElementReader().read(into: &$0) }
   }
 }
 
@@ -94,13 +85,14 @@ extension DType {
     guard self != .float64 else { return values }
     let narrow = try ElementConversion(from: .float64, to: self)
     let wide = try ElementConversion(from: self, to: .float64)
-    var (between, result) = ([UInt8](repeating: 0, count: values.count * byteCount), values)
-    values.withUnsafeBytes { source in
-      between.withUnsafeMutableBytes { narrow.convert(from: source, to: $0) }
+    let between = values.withRawSpan { values in
+      [UInt8](byteCount: values.byteCount / 8 * byteCount) { narrow.convert(from: values, to: &$0) }
     }
-    between.withUnsafeBytes { source in
-      result.withUnsafeMutableBytes { wide.convert(from: source, to: $0) }
+    return between.withRawSpan { between in
+      [Double](count: values.count) { numbers in
+        var bytes = numbers.mutableBytes
+        wide.convert(from: between, to: &bytes)
+      }
     }
-    return result
   }
 }

@@ -1,3 +1,4 @@
+internal import CkptPlatform
 internal import CkptPatterns
 internal import CkptText
 internal import CkptBytes
@@ -137,10 +138,7 @@ extension Tensor {
   /// All elements as 32-bit floats, of a tensor that is known to be small.
   private func allFloats() throws -> [Float] {
     let reader = try makeElementReader()
-    return try [Float](unsafeUninitializedCapacity: elementCount) { buffer, count in
-      try reader.read(into: UnsafeMutableBufferPointer(rebasing: buffer[..<elementCount]))
-      count = elementCount
-    }
+    return try [Float](count: elementCount) { try reader.read(into: &$0) }
   }
 
   /// These numbers as elements of this tensor's type.
@@ -249,8 +247,6 @@ private struct Zeros: ComputedBytes {
   func makeReader(at offset: Int) throws -> any ByteReader { Reader() }
 
   private final class Reader: ByteReader {
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws {
-      buffer.initializeMemory(as: UInt8.self, repeating: 0)
-    }
+    func read(into bytes: inout MutableRawSpan) throws { bytes.fill(with: 0) }
   }
 }

@@ -93,13 +93,15 @@ private struct UniformFloats: ComputedBytes {
       self.bound = bound
     }
 
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws {
-      for index in buffer.indices {
+    func read(into bytes: inout MutableRawSpan) throws {
+      for offset in bytes.byteOffsets {
         if used == 4 {
           bits = random.uniform(-bound, bound).bitPattern
           used = 0
         }
-        buffer[index] = UInt8(truncatingIfNeeded: bits >> (8 * UInt32(used)))
+        bytes.storeBytes(
+          of: UInt8(truncatingIfNeeded: bits >> (8 * UInt32(used))), toByteOffset: offset,
+          as: UInt8.self)
         used += 1
       }
     }

@@ -1,3 +1,4 @@
+internal import CkptPlatform
 internal import CkptBytes
 public import CkptTensors
 
@@ -15,17 +16,20 @@ extension Tensor {
     var rest = left.byteCount
     guard rest == right.byteCount else { return false }
     let block = min(rest, 256 << 10)
-    return try withUnsafeTemporaryAllocation(byteCount: max(block * 2, 1), alignment: 16) { space in
-      while rest > 0 {
-        let count = min(rest, block)
-        let first = UnsafeMutableRawBufferPointer(rebasing: space[..<count])
-        let second = UnsafeMutableRawBufferPointer(rebasing: space[block..<block + count])
-        try own.read(into: first)
-        try others.read(into: second)
-        guard first.elementsEqual(second) else { return false }
-        rest -= count
+    var first = AlignedBytes(count: block)
+    var second = AlignedBytes(count: block)
+    while rest > 0 {
+      let count = min(rest, block)
+      let isSame = try first.withMutableBytes(first: count) { first in
+        try own.read(into: &first)
+        return try second.withMutableBytes(first: count) { second in
+          try others.read(into: &second)
+          return first.bytes.hasSameBytes(as: second.bytes)
+        }
       }
-      return true
+      guard isSame else { return false }
+      rest -= count
     }
+    return true
   }
 }

@@ -156,9 +156,9 @@ package struct ChunkedBytes: ComputedBytes {
       self.position = position
     }
 
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws {
+    func read(into bytes: inout MutableRawSpan) throws {
       var done = 0
-      while done < buffer.count {
+      while done < bytes.byteCount {
         if left == 0 {
           guard let run = whole.run(at: position, hint: last) else {
             throw TensorError.badGeometry("no chunk holds the element at byte \(position)")
@@ -168,9 +168,9 @@ package struct ChunkedBytes: ComputedBytes {
           // In a row of boxes the next run lies in the next one.
           last = run.chunk + 1
         }
-        let count = min(left, buffer.count - done)
-        try reader?.read(
-          into: UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count]))
+        let count = min(left, bytes.byteCount - done)
+        var part = bytes._mutatingExtracting(done..<done + count)
+        try reader?.read(into: &part)
         done += count
         position += count
         left -= count

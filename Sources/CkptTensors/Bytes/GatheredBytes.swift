@@ -69,10 +69,10 @@ struct GatheredBytes: ComputedBytes {
 private final class GatheringReader: ByteReader {
   private let layout: GatheredBytes
   private var position: Int
-  private let box: AlignedBytes
+  private var box: AlignedBytes
   /// Which bytes of the whole the box holds now.
   private var held = 0..<0
-  private let span = AlignedBytes(count: 256 << 10)
+  private var span = AlignedBytes(count: 256 << 10)
   /// A source without random access is read by a reader that only goes forward.
   private var forward: (reader: any ByteReader, position: Int)?
 
@@ -86,18 +86,18 @@ private final class GatheringReader: ByteReader {
       count: min(layout.byteCount, layout.boxLength * layout.innerCount * layout.width))
   }
 
-  func read(into buffer: UnsafeMutableRawBufferPointer) throws {
+  func read(into bytes: inout MutableRawSpan) throws {
     var done = 0
-    while done < buffer.count {
+    while done < bytes.byteCount {
       guard position < layout.byteCount else {
         throw TensorError.outsideStorage(
           storage: "", needed: position + 1, available: layout.byteCount)
       }
       if !held.contains(position) { try fillBox(around: position) }
-      let count = min(held.upperBound - position, buffer.count - done)
+      let count = min(held.upperBound - position, bytes.byteCount - done)
       let start = position - held.lowerBound
-      UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + count])
-        .copyMemory(from: UnsafeRawBufferPointer(rebasing: box.bytes[start..<start + count]))
+      var part = bytes._mutatingExtracting(done..<done + count)
+      box.copyBytes(in: start..<start + count, to: &part)
       position += count
       done += count
     }
@@ -208,9 +208,9 @@ private final class GatheringReader: ByteReader {
         let at = place.source + done * innermost.stride
         if at >= piece.upperBound || at < piece.lowerBound {
           piece = at..<min(at + perPiece, reach)
-          try fetch(
-            (start + at) * width,
-            UnsafeMutableRawBufferPointer(rebasing: span.bytes[..<(piece.count * width)]))
+          try span.withMutableBytes(first: piece.count * width) {
+            try fetch((start + at) * width, &$0)
+          }
         }
         let count = min(
           innermost.size - done, (piece.upperBound - 1 - at) / innermost.stride + 1)
@@ -254,16 +254,16 @@ private final class GatheringReader: ByteReader {
     }
   }
 
-  private func fetch(_ offset: Int, _ buffer: UnsafeMutableRawBufferPointer) throws {
+  private func fetch(_ offset: Int, _ bytes: inout MutableRawSpan) throws {
     guard !layout.source.isRandomAccess else {
-      return try layout.source.read(into: buffer, at: offset)
+      return try layout.source.read(into: &bytes, at: offset)
     }
     let (reader, position) =
       if let forward, forward.position <= offset { forward } else {
         (try layout.source.makeReader(at: 0), 0)
       }
     try reader.skip(offset - position)
-    try reader.read(into: buffer)
-    forward = (reader, offset + buffer.count)
+    try reader.read(into: &bytes)
+    forward = (reader, offset + bytes.byteCount)
   }
 }

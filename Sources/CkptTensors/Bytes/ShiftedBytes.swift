@@ -1,3 +1,4 @@
+internal import CkptPlatform
 internal import CkptBytes
 
 /// The elements of a tensor of which several lie in a byte, where the first one does not begin a byte.
@@ -51,28 +52,30 @@ struct ShiftedBytes: ComputedBytes {
       left = layout.source.byteCount - layout.start - position
     }
 
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws {
-      guard let base = buffer.baseAddress, buffer.count > 0 else { return }
+    func read(into bytes: inout MutableRawSpan) throws {
+      guard !bytes.isEmpty else { return }
       if held == nil { held = try next() }
       // The bytes after those that are held; behind the storage's last one there is none.
-      let count = min(buffer.count, left)
-      try reader.read(into: UnsafeMutableRawBufferPointer(start: base, count: count))
+      let count = min(bytes.byteCount, left)
+      var part = bytes._mutatingExtracting(..<count)
+      try reader.read(into: &part)
       left -= count
-      for index in 0..<buffer.count {
-        let low = held ?? 0
-        let high: UInt8 = index < count ? buffer[index] : 0
-        buffer[index] = low >> UInt8(layout.shift) | high << UInt8(8 - layout.shift)
-        held = high
-        position += 1
-        if position == layout.byteCount { buffer[index] &= layout.lastMask }
+      bytes.withUnsafeMutableBytes { buffer in
+        for index in buffer.indices {
+          let low = held ?? 0
+          let high: UInt8 = index < count ? buffer[index] : 0
+          buffer[index] = low >> UInt8(layout.shift) | high << UInt8(8 - layout.shift)
+          held = high
+          position += 1
+          if position == layout.byteCount { buffer[index] &= layout.lastMask }
+        }
       }
     }
 
     private func next() throws -> UInt8 {
-      var byte: UInt8 = 0
-      try withUnsafeMutableBytes(of: &byte) { try reader.read(into: $0) }
+      let byte = try [UInt8](byteCount: 1) { try reader.read(into: &$0) }
       left -= 1
-      return byte
+      return byte[0]
     }
   }
 }

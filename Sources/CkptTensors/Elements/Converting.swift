@@ -138,9 +138,8 @@ private final class ConvertingReader: StagedReader {
   private let source: any ByteReader
   /// How many bytes of the target were not converted yet.
   private var rest: Int
-  private let before, after: AlignedBytes
-  var staging: UnsafeMutableRawBufferPointer { after.bytes }
-  /// What of the staging room was not handed out yet.
+  private var before, after: AlignedBytes
+  /// What of `after` was not handed out yet.
   var pending: Range<Int>
 
   private static let blockCount = 4096
@@ -165,48 +164,55 @@ private final class ConvertingReader: StagedReader {
       throw TensorError.outsideStorage(
         storage: "", needed: layout.byteCount + 1, available: layout.byteCount)
     }
-    let block = UnsafeMutableRawBufferPointer(rebasing: before.bytes[..<(count * from)])
-    let target = UnsafeMutableRawBufferPointer(rebasing: staging[..<(count * to)])
-    try source.read(into: block)
-    resolveView(
-      of: layout.conversion.source, isConjugate: layout.isConjugate, isNegative: layout.isNegative,
-      in: block)
-    if let tally = layout.tally {
-      tally.add(
-        layout.conversion.convertCountingLosses(from: UnsafeRawBufferPointer(block), to: target))
-    } else {
-      layout.conversion.convert(from: UnsafeRawBufferPointer(block), to: target)
+    try before.withMutableBytes(first: count * from) { block in
+      try source.read(into: &block)
+      resolveView(
+        of: layout.conversion.source, isConjugate: layout.isConjugate,
+        isNegative: layout.isNegative, in: &block)
+      after.withMutableBytes(first: count * to) { target in
+        if let tally = layout.tally {
+          tally.add(layout.conversion.convertCountingLosses(from: block.bytes, to: &target))
+        } else {
+          layout.conversion.convert(from: block.bytes, to: &target)
+        }
+      }
     }
-    rest -= target.count
-    pending = skip..<target.count
+    rest -= count * to
+    pending = skip..<count * to
     skip = 0
+  }
+
+  func copyBlock(_ part: Range<Int>, to target: inout MutableRawSpan) {
+    after.copyBytes(in: part, to: &target)
   }
 }
 
 /// Negates what a negative or conjugate view negates, in place.
 private func resolveView(
   of type: DType, isConjugate: Bool, isNegative: Bool,
-  in bytes: UnsafeMutableRawBufferPointer
+  in bytes: inout MutableRawSpan
 ) {
   guard isNegative || (isConjugate && type.isComplex) else { return }
   let width = type.componentByteCount
-  guard type.isFloat else {
-    // Two's complement, from the lowest byte up.
-    for start in stride(from: 0, to: bytes.count, by: width) {
-      var carry = true
-      for index in start..<start + width {
-        let (sum, overflow) = (~bytes[index]).addingReportingOverflow(carry ? 1 : 0)
-        bytes[index] = sum
-        carry = overflow
+  bytes.withUnsafeMutableBytes { bytes in
+    guard type.isFloat else {
+      // Two's complement, from the lowest byte up.
+      for start in stride(from: 0, to: bytes.count, by: width) {
+        var carry = true
+        for index in start..<start + width {
+          let (sum, overflow) = (~bytes[index]).addingReportingOverflow(carry ? 1 : 0)
+          bytes[index] = sum
+          carry = overflow
+        }
       }
+      return
     }
-    return
-  }
-  // Of a complex number's two parts the conjugate negates the second.
-  let isOdd = { (component: Int) in type.isComplex && component % 2 == 1 }
-  for component in 0..<bytes.count / width {
-    if isNegative != (isConjugate && isOdd(component)) {
-      bytes[(component + 1) * width - 1] ^= 0x80
+    // Of a complex number's two parts the conjugate negates the second.
+    let isOdd = { (component: Int) in type.isComplex && component % 2 == 1 }
+    for component in 0..<bytes.count / width {
+      if isNegative != (isConjugate && isOdd(component)) {
+        bytes[(component + 1) * width - 1] ^= 0x80
+      }
     }
   }
 }

@@ -82,17 +82,19 @@ package struct ElementConversion: Sendable, Hashable {
   /// Converts as many elements as `target` has room for.
   ///
   /// Both need no alignment. They must not overlap.
-  package func convert(
-    from source: UnsafeRawBufferPointer, to target: UnsafeMutableRawBufferPointer
-  ) {
-    _ = run(source, target, counting: false)
+  package func convert(from source: RawSpan, to target: inout MutableRawSpan) {
+    source.withUnsafeBytes { source in
+      target.withUnsafeMutableBytes { _ = run(source, $0, counting: false) }
+    }
   }
 
   /// Converts as many elements as `target` has room for, and counts what is lost.
   package func convertCountingLosses(
-    from source: UnsafeRawBufferPointer, to target: UnsafeMutableRawBufferPointer
+    from source: RawSpan, to target: inout MutableRawSpan
   ) -> Losses {
-    run(source, target, counting: true)
+    source.withUnsafeBytes { source in
+      target.withUnsafeMutableBytes { run(source, $0, counting: true) }
+    }
   }
 
   private func run(

@@ -1,5 +1,5 @@
-internal import CCkptKernels
 internal import CkptBytes
+internal import CkptPlatform
 
 extension Tensor {
   /// Starts to read the elements as numbers, in row-major order from the element `start` on.
@@ -18,7 +18,7 @@ package final class ElementReader {
   private let type: DType
   private let code: Int32
   private let isNegative: Bool
-  private let staging = AlignedBytes(count: blockSize)
+  private var staging = AlignedBytes(count: blockSize)
 
   private static let blockSize = 32 << 10
 
@@ -36,43 +36,54 @@ package final class ElementReader {
     isNegative = tensor.isNegative && type.isFloat
   }
 
-  /// Fills `buffer` with the next elements: exact, or rounded to nearest even where 32 bits are too few.
+  /// Fills `numbers` with the next elements: exact, or rounded to nearest even where 32 bits are too few.
   ///
   /// - Throws: what reading throws.
-  package func read(into buffer: UnsafeMutableBufferPointer<Float>) throws {
-    guard let target = buffer.baseAddress else { return }
+  package func read(into numbers: inout MutableSpan<Float>) throws {
     if type == .float32 {
-      try source.read(into: UnsafeMutableRawBufferPointer(buffer))
+      var bytes = numbers.mutableBytes
+      try source.read(into: &bytes)
     } else {
-      try eachBlock(of: buffer.count) { ck_load_float32(code, $0, target + $1, $2) }
+      try eachBlock(of: numbers.count) { bytes, range in
+        var part = numbers._mutatingExtracting(range)
+        ElementKernels.load(bytes, code, to: &part)
+      }
     }
-    if isNegative { ck_negate_float32(target, buffer.count) }
+    if isNegative { ElementKernels.negate(&numbers) }
   }
 
-  /// Fills `buffer` with the next elements: exact, but for 64-bit integers, which are rounded to nearest even.
+  /// Fills `numbers` with the next elements: exact, but for 64-bit integers, which are rounded to nearest even.
   ///
   /// - Throws: what reading throws.
-  package func read(into buffer: UnsafeMutableBufferPointer<Double>) throws {
-    guard let target = buffer.baseAddress else { return }
+  package func read(into numbers: inout MutableSpan<Double>) throws {
     if type == .float64 {
-      try source.read(into: UnsafeMutableRawBufferPointer(buffer))
+      var bytes = numbers.mutableBytes
+      try source.read(into: &bytes)
     } else {
-      try eachBlock(of: buffer.count) { ck_load_float64(code, $0, target + $1, $2) }
+      try eachBlock(of: numbers.count) { bytes, range in
+        var part = numbers._mutatingExtracting(range)
+        ElementKernels.load(bytes, code, to: &part)
+      }
     }
-    if isNegative { ck_negate_float64(target, buffer.count) }
+    if isNegative { ElementKernels.negate(&numbers) }
   }
 
-  /// Reads the bytes of `count` elements, block by block, and passes each block with its position and count on.
-  private func eachBlock(
-    of count: Int, _ body: (UnsafeRawPointer, _ position: Int, _ count: Int) -> Void
-  ) throws {
-    guard let base = staging.bytes.baseAddress else { return }
+  /// Replaces all of `numbers` by the next elements: exact, but for 64-bit integers, which are rounded to nearest even.
+  ///
+  /// - Throws: what reading throws.
+  package func read(into numbers: inout [Double]) throws {
+    try numbers.withMutableSpan { try read(into: &$0) }
+  }
+
+  /// Reads the bytes of `count` elements, block by block, and passes each block with its elements' range on.
+  private func eachBlock(of count: Int, _ body: (RawSpan, Range<Int>) -> Void) throws {
     let perBlock = Self.blockSize / type.byteCount
     for start in stride(from: 0, to: count, by: perBlock) {
       let part = min(perBlock, count - start)
-      try source.read(
-        into: UnsafeMutableRawBufferPointer(start: base, count: part * type.byteCount))
-      body(UnsafeRawPointer(base), start, part)
+      try staging.withMutableBytes(first: part * type.byteCount) { bytes in
+        try source.read(into: &bytes)
+        body(bytes.bytes, start..<start + part)
+      }
     }
   }
 }

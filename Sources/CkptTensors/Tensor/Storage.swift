@@ -86,7 +86,6 @@ package struct ByteSwapped: ComputedBytes {
     let width: Int
     let end: Int
     private var room = AlignedBytes(count: 0)
-    var staging: UnsafeMutableRawBufferPointer { room.bytes }
     var pending = 0..<0
     var skip: Int
 
@@ -105,17 +104,21 @@ package struct ByteSwapped: ComputedBytes {
         throw TensorError.outsideStorage(storage: "", needed: end + 1, available: end)
       }
       if room.count < count { room = AlignedBytes(count: count) }
-      let block = UnsafeMutableRawBufferPointer(rebasing: room.bytes[..<count])
-      try source.read(into: block)
-      for start in stride(from: 0, through: count - width, by: width) {
-        for step in 0..<width / 2 {
-          let other = start + width - 1 - step
-          (block[start + step], block[other]) = (block[other], block[start + step])
+      try room.withMutableBytes(first: count) { block in
+        try source.read(into: &block)
+        block.withUnsafeMutableBytes { block in
+          for start in stride(from: 0, through: count - width, by: width) {
+            for step in 0..<width / 2 { block.swapAt(start + step, start + width - 1 - step) }
+          }
         }
       }
       position += count
       pending = skip..<count
       skip = 0
+    }
+
+    func copyBlock(_ part: Range<Int>, to target: inout MutableRawSpan) {
+      room.copyBytes(in: part, to: &target)
     }
   }
 }

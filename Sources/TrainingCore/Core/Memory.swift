@@ -1,3 +1,4 @@
+internal import CkptPlatform
 internal import Foundation
 internal import CkptBytes
 internal import Synchronization
@@ -105,11 +106,10 @@ private struct MemoryBytes: ComputedBytes {
       self.offset = offset
     }
 
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws {
-      precondition(offset + buffer.count <= memory.byteCount)
-      buffer.copyMemory(
-        from: UnsafeRawBufferPointer(start: memory.pointer + offset, count: buffer.count))
-      offset += buffer.count
+    func read(into bytes: inout MutableRawSpan) throws {
+      let all = UnsafeRawBufferPointer(start: memory.pointer, count: memory.byteCount).bytes
+      bytes.copy(all.extracting(offset..<offset + bytes.byteCount))
+      offset += bytes.byteCount
     }
   }
 }

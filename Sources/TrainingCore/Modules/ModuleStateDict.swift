@@ -1,3 +1,4 @@
+internal import CkptPlatform
 internal import CkptBytes
 public import CkptStateDicts
 public import CkptTensors
@@ -109,23 +110,20 @@ extension Variable {
     if tensor.dtype == scalarType.dtype, tensor.isContiguous, isContiguous, offset == 0,
       byteCount == memory.byteCount
     {
-      let target = UnsafeMutableRawBufferPointer(
-        start: memory.pointerToOverwrite, count: byteCount)
+      var target = UnsafeMutableRawBufferPointer(
+        start: memory.pointerToOverwrite, count: byteCount
+      ).mutableBytes
       let start = tensor.offset * scalarType.byteCount
       let source = tensor.storage.source
-      if byteCount > 0 { try source.read(into: target, at: start) }
+      if byteCount > 0 { try source.read(into: &target, at: start) }
       return
     }
     if isContiguous, scalarType == .float32 {
       _ = memory.pointerToOverwrite
-      return try tensor.makeElementReader().read(
-        into: UnsafeMutableBufferPointer(start: pointer(Float.self), count: count))
+      var numbers = UnsafeMutableBufferPointer(start: pointer(Float.self), count: count).mutableSpan
+      return try tensor.makeElementReader().read(into: &numbers)
     }
-    let values = try [Double](unsafeUninitializedCapacity: count) { buffer, filled in
-      try tensor.makeElementReader().read(
-        into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
-      filled = count
-    }
+    let values = try [Double](count: count) { try tensor.makeElementReader().read(into: &$0) }
     try assign(Variable(doubles: values, shape: shape).converted(to: scalarType))
   }
 }

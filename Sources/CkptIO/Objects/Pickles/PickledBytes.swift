@@ -13,15 +13,8 @@ struct HeldBytes: ComputedBytes {
   /// How many bytes the text stands for, if these bytes are UTF-8 and every character is one of Latin-1.
   var latin1Count: Int? {
     var decoder = Latin1Decoder()
-    var count = 0
-    for byte in bytes {
-      switch decoder.decode(byte) {
-      case .character: count += 1
-      case .half: break
-      case .wrong: return nil
-      }
-    }
-    return decoder.isComplete ? count : nil
+    guard let count = decoder.count(bytes), decoder.isComplete else { return nil }
+    return count
   }
 
   func makeReader(at offset: Int) throws -> any ByteReader {
@@ -33,10 +26,10 @@ struct HeldBytes: ComputedBytes {
 
     init(rest: ArraySlice<UInt8>) { self.rest = rest }
 
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws {
-      guard buffer.count <= rest.count else { throw BytesEndEarly() }
-      buffer.copyBytes(from: rest.prefix(buffer.count))
-      rest = rest.dropFirst(buffer.count)
+    func read(into target: inout MutableRawSpan) throws {
+      guard target.byteCount <= rest.count else { throw BytesEndEarly() }
+      target.copy(rest.prefix(target.byteCount))
+      rest = rest.dropFirst(target.byteCount)
     }
   }
 }
@@ -65,13 +58,8 @@ struct Latin1Bytes: ComputedBytes {
   static func count(_ text: ByteSource) throws -> Int {
     var (decoder, count) = (Latin1Decoder(), 0)
     try text.forEachBlock(of: 64 << 10) { block, _ in
-      for byte in block {
-        switch decoder.decode(byte) {
-        case .character: count += 1
-        case .half: break
-        case .wrong: throw Latin1Error()
-        }
-      }
+      guard let part = block.withUnsafeBytes({ decoder.count($0) }) else { throw Latin1Error() }
+      count += part
     }
     guard decoder.isComplete else { throw Latin1Error() }
     return count
@@ -91,16 +79,16 @@ struct Latin1Bytes: ComputedBytes {
       wanted = byteCount
     }
 
-    func read(into buffer: UnsafeMutableRawBufferPointer) throws {
-      guard buffer.count <= wanted else { throw BytesEndEarly() }
+    func read(into target: inout MutableRawSpan) throws {
+      guard target.byteCount <= wanted else { throw BytesEndEarly() }
       var done = 0
-      while done < buffer.count {
+      while done < target.byteCount {
         if unread.isEmpty { try refill() }
         var index = unread.lowerBound
-        while index < unread.upperBound, done < buffer.count {
+        while index < unread.upperBound, done < target.byteCount {
           switch decoder.decode(block[index]) {
           case .character(let byte):
-            buffer[done] = byte
+            target.storeBytes(of: byte, toByteOffset: done, as: UInt8.self)
             done += 1
           case .half: break
           case .wrong: throw Latin1Error()
@@ -109,7 +97,7 @@ struct Latin1Bytes: ComputedBytes {
         }
         unread = index..<unread.upperBound
       }
-      wanted -= buffer.count
+      wanted -= target.byteCount
       // All that was wanted must be all that there is.
       if wanted == 0, !unread.isEmpty || left > 0 || !decoder.isComplete { throw Latin1Error() }
     }
@@ -117,8 +105,10 @@ struct Latin1Bytes: ComputedBytes {
     private func refill() throws {
       let size = min(block.count, left)
       guard size > 0 else { throw Latin1Error() }
-      try block.withUnsafeMutableBytes {
-        try text.read(into: UnsafeMutableRawBufferPointer(rebasing: $0[..<size]))
+      try block.withMutableSpan { block in
+        var bytes = block.mutableBytes
+        var part = bytes._mutatingExtracting(..<size)
+        try text.read(into: &part)
       }
       left -= size
       unread = 0..<size
@@ -152,6 +142,19 @@ private struct Latin1Decoder {
       return .half
     default: return .wrong
     }
+  }
+
+  /// How many characters `bytes` complete; nil if one is none of Latin-1.
+  mutating func count(_ bytes: some Sequence<UInt8>) -> Int? {
+    var count = 0
+    for byte in bytes {
+      switch decode(byte) {
+      case .character: count += 1
+      case .half: break
+      case .wrong: return nil
+      }
+    }
+    return count
   }
 }
 
