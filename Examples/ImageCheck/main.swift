@@ -52,7 +52,7 @@ struct Epoch: Encodable {
     let made = try loader.epoch(epoch)
     while let batch = try made.nextBatch() {
       labels.append(batch.labels)
-      batches.append(batch.values.withValues { digest(UnsafeRawBufferPointer($0)) })
+      batches.append(batch.values.withValues { $0.withUnsafeBytes { digest($0) } })
     }
   }
 }

@@ -1,3 +1,4 @@
+internal import CkptPlatform
 package import CkptBytes
 
 /// The numbers that quantized blocks stand for, as little-endian 32-bit floats, made on demand.

@@ -65,23 +65,4 @@ struct BlocksTests {
       #expect(try [UInt8](byteCount: 1) { try source.read(into: &$0, at: start) } == expected)
     }
   }
-
-  @Test func `Aligned memory has the size asked for, also none`() {
-    var buffer = AlignedBuffer<Double>(count: 3)
-    #expect(buffer.count == 3)
-    #expect(buffer.bytes.count == 24)
-    #expect(Int(bitPattern: buffer.elements.baseAddress) % 64 == 0)
-    buffer.withMutableSpan(first: 3) { elements in
-      for index in elements.indices { elements[index] = Double(index) }
-    }
-    #expect(Array(buffer.elements) == [0, 1, 2])
-    buffer.withMutableSpan(in: 1..<3) { elements in
-      #expect(elements.count == 2)
-      #expect(elements[0] == 1)
-    }
-    buffer.withMutableBytes(first: 8) { $0.fill(with: 0xFF) }
-    let bytes = [UInt8](byteCount: 16) { buffer.copyBytes(in: 0..<16, to: &$0) }
-    #expect(bytes == [UInt8](repeating: 0xFF, count: 8) + [0, 0, 0, 0, 0, 0, 0xF0, 0x3F])
-    #expect(AlignedBytes(count: 0).count == 0)
-  }
 }

@@ -1,3 +1,5 @@
+package import CkptPlatform
+
 extension ByteSource {
   /// How many bytes are read at a time where nothing asks for more or fewer: as many as fit a cache.
   package static var blockSize: Int { 256 << 10 }

@@ -1,4 +1,3 @@
-internal import CkptBytes
 internal import CkptPlatform
 internal import CkptTensors
 

@@ -1,3 +1,4 @@
+internal import CkptPlatform
 internal import CkptBytes
 internal import Synchronization
 

@@ -63,8 +63,9 @@ final class BatchQueue: @unchecked Sendable {
       var error: ImageError?
       var decided = ImageTransform.Decisions()
       do throws(ImageError) {
-        let target = slot.values.part(place, size: sampleSize)
-        decided = try make(number, &workshop, target)
+        decided = try slot.values.withSample(place, size: sampleSize) {
+          target throws(ImageError) in try make(number, &workshop, &target)
+        }
       } catch let failure {
         error = failure
       }
@@ -78,7 +79,7 @@ final class BatchQueue: @unchecked Sendable {
   }
 
   private func make(
-    _ number: Int, _ workshop: inout SampleWorkshop, _ target: UnsafeMutableBufferPointer<Float>
+    _ number: Int, _ workshop: inout SampleWorkshop, _ target: inout MutableSpan<Float>
   ) throws(ImageError) -> ImageTransform.Decisions {
     let path = loader.folder.samples[plan.order[number]].path
     let image = try loader.decoder.decode(path)
@@ -87,7 +88,7 @@ final class BatchQueue: @unchecked Sendable {
       plan.decisions.map { $0[number] }
       ?? loader.transform.decisions(width: image.width, height: image.height, random: &random)
     do throws(ImageError) {
-      try workshop.write(image, decisions, to: target)
+      try workshop.write(image, decisions, to: &target)
     } catch .badRequest(let problem) {
       throw .damaged(file: path, problem)
     }

@@ -32,16 +32,18 @@ public struct Mixup: Sendable, Hashable, Codable {
     var targets = [Float](repeating: 0, count: count * classCount)
     let size = count > 0 ? batch.values.count / count : 0
     let rest = 1 - share
-    let mixed: [Float] = batch.values.withValues { values in
-      [Float](unsafeUninitializedCapacity: values.count) { target, initialized in
-        for sample in 0..<count {
-          let before = (sample + count - 1) % count
-          for i in 0..<size {
-            target[sample * size + i] =
-              values[before * size + i] * rest + values[sample * size + i] * share
+    let mixed: [Float] = batch.values.withValues {
+      $0.withUnsafeBufferPointer { values in
+        [Float](unsafeUninitializedCapacity: values.count) { target, initialized in
+          for sample in 0..<count {
+            let before = (sample + count - 1) % count
+            for i in 0..<size {
+              target[sample * size + i] =
+                values[before * size + i] * rest + values[sample * size + i] * share
+            }
           }
+          initialized = values.count
         }
-        initialized = values.count
       }
     }
     for sample in 0..<count {

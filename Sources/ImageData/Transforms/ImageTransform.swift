@@ -1,3 +1,4 @@
+internal import CkptPlatform
 internal import CCkptImages
 
 /// What becomes of a picture before a model sees it.
@@ -126,15 +127,9 @@ public struct ImageTransform: Sendable, Hashable, Codable {
     try check()
     var workshop = SampleWorkshop(self)
     var values = [Float](repeating: 0, count: 3 * size.height * size.width)
-    var failure: ImageError?
-    values.withUnsafeMutableBufferPointer { target in
-      do throws(ImageError) {
-        try workshop.write(image, decisions, to: target)
-      } catch {
-        failure = error
-      }
+    try values.withMutableSpan { target throws(ImageError) in
+      try workshop.write(image, decisions, to: &target)
     }
-    if let failure { throw failure }
     return values
   }
 }
@@ -177,7 +172,7 @@ struct SampleWorkshop {
   /// Writes the numbers of a sample: three planes.
   mutating func write(
     _ image: RGBImage, _ decisions: ImageTransform.Decisions,
-    to target: UnsafeMutableBufferPointer<Float>
+    to target: inout MutableSpan<Float>
   ) throws(ImageError) {
     var framed = try framed(image, decisions)
     var isFlipped = decisions.isFlipped
@@ -188,9 +183,11 @@ struct SampleWorkshop {
     }
     framed.pixels.withUnsafeBufferPointer { pixels in
       table.withUnsafeBufferPointer { table in
-        ck_pixels_to_planes(
-          pixels.baseAddress, Int32(framed.width), Int32(framed.height), table.baseAddress,
-          isFlipped ? 1 : 0, target.baseAddress)
+        target.withUnsafeMutableBufferPointer { target in
+          ck_pixels_to_planes(
+            pixels.baseAddress, Int32(framed.width), Int32(framed.height), table.baseAddress,
+            isFlipped ? 1 : 0, target.baseAddress)
+        }
       }
     }
     if let erasure = decisions.erasure, let erasing = transform.erasing {
@@ -198,7 +195,7 @@ struct SampleWorkshop {
       guard box.top >= 0, box.left >= 0, box.height >= 0, box.width >= 0,
         box.top <= transform.size.height - box.height, box.left <= transform.size.width - box.width
       else { throw .badRequest("a rectangle to erase that is not inside the sample") }
-      erasing.erase(erasure, in: target, size: transform.size)
+      erasing.erase(erasure, in: &target, size: transform.size)
     }
   }
 }

@@ -57,7 +57,7 @@ public struct RandomErasing: Sendable, Hashable, Codable {
 
   /// Overwrites the rectangle in the three planes of a sample.
   func erase(
-    _ erasure: Erasure, in planes: UnsafeMutableBufferPointer<Float>, size: PixelSize
+    _ erasure: Erasure, in planes: inout MutableSpan<Float>, size: PixelSize
   ) {
     var random = ImageRandom(seed: erasure.seed, epoch: 0, index: 0)
     let box = erasure.box

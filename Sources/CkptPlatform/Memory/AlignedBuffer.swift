@@ -1,5 +1,3 @@
-internal import CkptPlatform
-
 /// The owner of memory for elements that are not initialized, aligned to 64 bytes, a cache line.
 ///
 /// The memory is given back when the owner is destroyed. One thread at a time uses it. Swift code reads and writes the
@@ -51,6 +49,15 @@ package struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Se
   ) throws(Failure) -> Result {
     var span = UnsafeMutableRawBufferPointer(rebasing: bytes[..<byteCount]).mutableBytes
     return try body(&span)
+  }
+
+  /// Calls `body` with the first `count` elements.
+  ///
+  /// - Throws: what `body` throws.
+  package func withSpan<Result, Failure: Error>(
+    first count: Int, _ body: (Span<Element>) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    try body(UnsafeBufferPointer(rebasing: elements[..<count]).span)
   }
 
   /// Copies the bytes in `range` to the front of `target`.
