@@ -60,7 +60,7 @@ enum RunCheckpoint {
       bytes += sample.path.utf8.dropFirst(folder.path.utf8.count)
       bytes += [0] + "\(sample.label)".utf8 + [0]
     }
-    return bytes.withUnsafeBytes { Checksum.crc32($0, from: start) }
+    return bytes.withRawSpan { Checksum.crc32($0, from: start) }
   }
 
   /// Lets a tuner go on from a checkpoint that ``value(of:description:)`` gave.

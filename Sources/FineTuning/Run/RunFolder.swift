@@ -109,7 +109,7 @@ public struct RunFolder {
 
   private func write(_ name: String, bytes: [UInt8]) throws {
     let output = try AtomicOutput(path: file(name), replacingExisting: true)
-    try bytes.withUnsafeBytes { try output.file.write($0, at: 0) }
+    try output.file.write(bytes, at: 0)
     try output.commit()
   }
 
@@ -119,7 +119,7 @@ public struct RunFolder {
     var position = 0
     try body { text in
       let bytes = Array(text.utf8)
-      try bytes.withUnsafeBytes { try output.file.write($0, at: position) }
+      try output.file.write(bytes, at: position)
       position += bytes.count
     }
     try output.commit()
