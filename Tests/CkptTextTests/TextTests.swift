@@ -19,6 +19,19 @@ struct TextTests {
     #expect(Text.quoted("a") == "\"a\"")
   }
 
+  @Test func `A time stands in the units that people say`() {
+    #expect([0, 4.24, 59.94].map(Text.duration) == ["0.0 s", "4.2 s", "59.9 s"])
+    #expect(
+      [59.96, 200, 3599.4].map(Text.duration) == ["1 min 00 s", "3 min 20 s", "59 min 59 s"])
+    #expect(
+      [3599.6, 7500, 360_000].map(Text.duration) == ["1 h 00 min", "2 h 05 min", "100 h 00 min"])
+    #expect([-1, .nan, .infinity].map(Text.duration) == ["–", "–", "–"])
+  }
+
+  @Test func `A share stands in percent with one decimal place`() {
+    #expect(HTMLText.percent(0.9137) == "91.4\u{202F}%" && HTMLText.percent(.nan) == "–")
+  }
+
   @Test func `A shell takes a line apart into the words that were quoted`() throws {
     let words = [
       "plain-_./=:,+@%", "", "two words", "it's", "'", "$HOME `id` \"q\" \\", "é", "a\nb", "*",

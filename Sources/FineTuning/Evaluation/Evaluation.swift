@@ -76,11 +76,18 @@ public struct Evaluation: Sendable, Hashable {
 
   /// Precision and recall of each class.
   public var classFigures: [ClassFigures] {
-    let confusion = confusion
+    var right = [Int](repeating: 0, count: classes.count)
+    var (counts, taken) = (right, right)
+    for prediction in predictions
+    where classes.indices.contains(prediction.label)
+      && classes.indices.contains(prediction.predicted)
+    {
+      counts[prediction.label] += 1
+      taken[prediction.predicted] += 1
+      if prediction.label == prediction.predicted { right[prediction.label] += 1 }
+    }
     return classes.indices.map { label in
-      let right = confusion[label][label]
-      let count = confusion[label].reduce(0, +)
-      let taken = confusion.reduce(0) { $0 + $1[label] }
+      let (right, count, taken) = (right[label], counts[label], taken[label])
       return ClassFigures(
         name: classes[label], imageCount: count,
         precision: taken > 0 ? Double(right) / Double(taken) : nil,

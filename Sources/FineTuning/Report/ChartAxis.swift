@@ -25,7 +25,7 @@ struct ChartAxis {
     return min(max((value - low) / (high - low), 0), 1)
   }
 
-  /// An axis on which equal differences are equally long, with about four steps of 1, 2 or 5 times a power of ten.
+  /// An axis on which equal differences are equally long, with about four steps of 1, 2, 2.5 or 5 times a power of ten.
   /// It begins at 0 where that is near enough to the values.
   static func linear(
     _ values: [Double], most: Double = .infinity, label: ((Double) -> String)? = nil
@@ -34,21 +34,26 @@ struct ChartAxis {
     let finite = values.filter(\.isFinite).map { min(max($0, -1e300), 1e300) }
     var (low, high) = (finite.min() ?? 0, finite.max() ?? 1)
     if low > 0, low < 0.5 * high { low = 0 }
-    let least = max(abs(low), abs(high), 1e-12) * 1e-3
+    if low == 0, high == 0 { high = 1 }
+    let least = max(abs(low), abs(high)) * 0.05
     if high - low < least { (low, high) = (low - least, high + least) }
     let rough = (high - low) / 4
     let power = pow(10, floor(log10(rough)))
-    let step = power * ([1, 2, 5, 10].first { $0 * power >= rough * 0.99 } ?? 10)
+    let step = power * ([1, 2, 2.5, 5, 10].first { $0 * power >= rough * 0.99 } ?? 10)
     low = floor(low / step + 1e-9) * step
     high = min(ceil(high / step - 1e-9) * step, max(most, low + step))
-    let places = max(0, Int(saturating: -floor(log10(step) + 1e-9)))
+    // As many as the step needs.
+    let places = (0...5).first { place in
+      let scaled = step * pow(10, Double(place))
+      return abs(scaled - scaled.rounded()) < 1e-6 * scaled
+    }
     let count = min(Int(saturating: ((high - low) / step + 1e-9)), 12)
     let ticks = (0...max(count, 1)).map { number in
       let value = low + Double(number) * step
-      let isPlain = places <= 5 && abs(value) < 1e5
+      let plain = abs(value) < 1e5 ? places : nil
       let text =
-        isPlain
-        ? String(format: "%.\(places)f", value).replacing("-", with: "−") : HTMLText.number(value)
+        plain.map { String(format: "%.\($0)f", value).replacing("-", with: "−") }
+        ?? HTMLText.number(value)
       return Tick(value: value, label: label?(value) ?? text)
     }
     return ChartAxis(low: low, high: high, isLogarithmic: false, ticks: ticks)
@@ -56,7 +61,9 @@ struct ChartAxis {
 
   /// An axis of whole decades on which equal ratios are equally long; what is not positive has no place there.
   static func logarithmic(_ values: [Double]) -> ChartAxis {
-    let logarithms = values.filter { $0.isFinite && $0 > 0 }.map { log10($0) }
+    let logarithms = values.filter { $0.isFinite && $0 > 0 }.map {
+      min(max(log10($0), -300), 300)
+    }
     // A value that is a decade lies on the axis' end; rounding must not add one more.
     var low = floor((logarithms.min() ?? -1) + 1e-9)
     var high = ceil((logarithms.max() ?? 0) - 1e-9)
@@ -76,7 +83,9 @@ struct ChartAxis {
 
   /// An axis of whole numbers from the first to the last, with at most seven of them along it.
   static func whole(_ numbers: [Int]) -> ChartAxis {
-    let (first, last) = (numbers.min() ?? 1, numbers.max() ?? 1)
+    // Sums of what lies beyond would be too large.
+    let near = numbers.map { min(max($0, -(1 << 53)), 1 << 53) }
+    let (first, last) = (near.min() ?? 1, near.max() ?? 1)
     let (low, high) = first == last ? (first - 1, first + 1) : (first, last)
     let rough = max(1, (high - low) / 6)
     let step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].first { $0 >= rough } ?? rough

@@ -30,7 +30,7 @@ struct ConfusionSection {
         + cells.joined() + "</tr>\n"
     }
     return "<p class=\"soft\">A row holds the images of a class, a column those taken for a class; "
-      + "the darker, the larger its share of the row.</p>\n"
+      + "the stronger the color, the larger its share of the row.</p>\n"
       + "<div class=\"scroll\"><table class=\"plain confusion\"><thead><tr><td></td>\(head.joined())"
       + "</tr></thead><tbody>\n\(rows.joined())</tbody></table></div>\n"
   }
@@ -41,7 +41,7 @@ struct ConfusionSection {
     guard count > 0, total > 0 else { return "<td></td>" }
     let share = Double(count) / Double(total)
     // What is there is seen, however small its share.
-    let shade = (10 + share * 80).rounded() / 100
+    let shade = (16 + share * 76).rounded() / 100
     return
       "<td class=\"\(isRight ? "right" : "wrong")\(shade > 0.6 ? " dark" : "")\" style=\"--s:\(shade)\" "
       + "title=\"\(truth) taken for \(said): \(HTMLText.count(count)) of \(HTMLText.count(total)) "
@@ -71,9 +71,11 @@ struct ConfusionSection {
         + HTMLText.cell(Double(count), HTMLText.count(count))
         + HTMLText.cell(share, HTMLText.percent(share)) + "</tr>\n"
     }
-    return "<p class=\"soft\">The pairs of classes that are confused most often.</p>\n"
+    return
+      "<p class=\"soft\">The pairs of classes that are confused most often, and the share of the class that is "
+      + "taken for the other.</p>\n"
       + "<div class=\"scroll\"><table><thead><tr><th>class</th><th>taken for</th><th class=\"n\">images</th>"
-      + "<th class=\"n\">share of the class</th></tr></thead><tbody>\n\(rows.joined())</tbody></table></div>\n"
+      + "<th class=\"n\">share</th></tr></thead><tbody>\n\(rows.joined())</tbody></table></div>\n"
   }
 }
 

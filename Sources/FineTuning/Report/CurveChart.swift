@@ -136,7 +136,7 @@ struct CurveChart {
       curves.count > Self.distinctCount
       ? [0, curves.count / 2, curves.count - 1] : Array(curves.indices)
     let entries = shown.map { index in
-      let last = curves[index].values.last.map { " \(text($0))" } ?? ""
+      let last = curves[index].values.last.map { ": \(text($0))" } ?? ""
       return "<span><span class=\"swatch\" style=\"background:\(color(index))\"></span>"
         + "\(HTMLText.escaped(curves[index].name))\(last)</span>"
     }

@@ -29,7 +29,7 @@ struct RunCurves {
       curves.append(.init(name: "top-5", values: metrics.map(\.top5)))
     }
     let axis = ChartAxis.linear(curves.flatMap(\.values), most: 1) {
-      HTMLText.number(($0 * 1e6).rounded() / 1e4) + "\u{202F}%"
+      HTMLText.number($0 * 100) + "\u{202F}%"
     }
     return chart(
       "accuracy", "Accuracy on the validation images", curves, axis, text: HTMLText.percent)
