@@ -2,14 +2,14 @@ public import CkptPlatform
 public import CkptStateDicts
 
 extension StateDict {
-  /// Minimum, maximum, mean, deviation and more of every tensor, each read once, on several threads; the result does
-  /// not depend on their number.
+  /// Computes the minimum, maximum, mean, standard deviation, and more of every tensor. Each is
+  /// read once, on several threads; the result does not depend on their number.
   ///
   /// - Parameters:
-  ///   - withHistograms: whether the numbers are also counted by size.
-  ///   - workers: how many threads; nil for as many as are useful.
-  ///   - cancellation: stops the reading.
-  ///   - progress: told how far it is, from any thread.
+  ///   - withHistograms: whether histograms are computed, too.
+  ///   - workers: the number of threads; nil chooses it.
+  ///   - cancellation: cancels the reading.
+  ///   - progress: called with the progress, from any thread.
   /// - Throws: what reading throws; `CancelledError`.
   public func statistics(
     withHistograms: Bool = false, workers: Int? = nil,
@@ -21,9 +21,9 @@ extension StateDict {
       progress: ProgressMeter.counter(.reading, of: totalByteCount, progress))
   }
 
-  /// The same from a task; if the task is cancelled, the reading stops.
+  /// Computes the statistics asynchronously; canceling the task stops the reading.
   ///
-  /// - Throws: as the form that waits.
+  /// - Throws: as the synchronous form.
   public func statistics(
     withHistograms: Bool = false, workers: Int? = nil,
     progress: (@Sendable (WorkProgress) -> Void)? = nil
@@ -35,8 +35,13 @@ extension StateDict {
     }
   }
 
-  /// SHA-256 of every tensor's dtype, shape and elements, and of all of them.
+  /// Computes the SHA-256 of every tensor's dtype, shape, and elements, and of the whole state
+  /// dict.
   ///
+  /// - Parameters:
+  ///   - workers: the number of threads; nil chooses it.
+  ///   - cancellation: cancels the reading.
+  ///   - progress: called with the progress, from any thread.
   /// - Throws: what reading throws; `CancelledError`.
   public func digest(
     workers: Int? = nil, cancellation: Cancellation = Cancellation(),
@@ -47,9 +52,9 @@ extension StateDict {
       progress: ProgressMeter.counter(.reading, of: totalByteCount, progress))
   }
 
-  /// The same from a task; if the task is cancelled, the reading stops.
+  /// Computes the digest asynchronously; canceling the task stops the reading.
   ///
-  /// - Throws: as the form that waits.
+  /// - Throws: as the synchronous form.
   public func digest(
     workers: Int? = nil, progress: (@Sendable (WorkProgress) -> Void)? = nil
   ) async throws -> StateDictDigest {
@@ -58,8 +63,14 @@ extension StateDict {
     }
   }
 
-  /// What is different in `other`: keys, shapes, numbers. Every tensor is read once.
+  /// Compares this state dict with `other`: keys, shapes, dtypes, and values. Tensors that both
+  /// have are read once; tensors on one side only are read if they may have been renamed.
   ///
+  /// - Parameters:
+  ///   - other: the second side.
+  ///   - options: when numbers are equal, and what is computed.
+  ///   - cancellation: cancels the reading.
+  ///   - progress: called with the progress, from any thread.
   /// - Throws: what reading throws; `CancelledError`.
   public func difference(
     to other: StateDict, options: StateDictDifference.Options = .init(),
@@ -71,9 +82,9 @@ extension StateDict {
       progress: ProgressMeter.counter(.reading, of: totalByteCount, progress))
   }
 
-  /// The same from a task; if the task is cancelled, the reading stops.
+  /// Compares the state dicts asynchronously; canceling the task stops the reading.
   ///
-  /// - Throws: as the form that waits.
+  /// - Throws: as the synchronous form.
   public func difference(
     to other: StateDict, options: StateDictDifference.Options = .init(),
     progress: (@Sendable (WorkProgress) -> Void)? = nil

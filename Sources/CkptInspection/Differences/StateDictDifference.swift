@@ -4,71 +4,73 @@ package import CkptPlatform
 public import CkptStateDicts
 public import CkptTensors
 
-/// How two state dicts differ: keys, shapes, dtypes, values.
+/// The differences between two state dicts: keys, shapes, dtypes, and values.
 ///
-/// Tensors are compared by key. Of those whose key is on one side only, the ones with the same dtype, shape and
-/// values (by SHA-256) are renamed.
+/// Tensors are compared by key. Tensors whose key is on one side only are reported as renamed if
+/// dtype, shape, and values (by SHA-256) are equal.
 public struct StateDictDifference: Sendable {
-  /// A tensor that is on both sides with one shape.
+  /// A tensor that both sides have, with the same shape.
   public struct Entry: Sendable {
-    /// Its key.
+    /// The tensor's key.
     public let key: String
     /// The tensor of the first side.
     public let a: Tensor
     /// The tensor of the second side.
     public let b: Tensor
-    /// How its numbers differ; nil where they could not be compared: one is on the meta device, or its elements
-    /// are no numbers and their bits differ.
+    /// The difference of the elements; nil if they cannot be compared: one is on the meta device,
+    /// or the elements are not numbers and their bits differ.
     public let difference: TensorDifference?
 
     /// Whether the dtypes differ.
     public var changesType: Bool { a.dtype != b.dtype }
   }
 
-  /// A tensor whose key changed and nothing else.
+  /// A tensor that has different keys on both sides and is otherwise equal.
   public struct Renamed: Sendable, Hashable {
-    /// Its key on the first side.
+    /// The key on the first side.
     public let old: String
-    /// Its key on the second side.
+    /// The key on the second side.
     public let new: String
   }
 
-  /// What is compared, and when numbers count as equal.
+  /// Options of a comparison.
   public struct Options: Sendable {
-    /// When numbers count as equal.
+    /// When numbers are treated as equal.
     public var tolerance = Tolerance.exact
-    /// Whether another dtype with equal numbers counts as equal.
+    /// Whether tensors with equal numbers but different dtypes are treated as equal.
     public var ignoresType = false
-    /// Whether the changes are counted by size.
+    /// Whether histograms of the changes are computed.
     public var withHistograms = false
-    /// How many threads work; nil for as many as are useful.
+    /// The number of threads; nil chooses it.
     public var workers: Int?
 
-    /// Exact comparison.
+    /// Creates options for an exact comparison.
     public init() {}
   }
 
-  /// The tensors that are on both sides with one shape, in the first one's order.
+  /// The tensors that both sides have with the same shape, in the first side's order.
   public private(set) var entries: [Entry] = []
-  /// Tensors that only the first side has, in its order.
+  /// The keys that only the first side has, in its order.
   public private(set) var onlyInA: [String] = []
-  /// Tensors that only the second side has, in its order.
+  /// The keys that only the second side has, in its order.
   public private(set) var onlyInB: [String] = []
-  /// Tensors whose keys differ and nothing else.
+  /// Tensors that have different keys and are otherwise equal.
   public private(set) var renamed: [Renamed] = []
-  /// Keys whose tensors have different shapes, or stand for a tensor on one side only.
+  /// Keys whose tensors have different shapes, or whose value is a tensor on one side only.
   public private(set) var mismatched: [ShapeMismatch] = []
-  /// Keys on both sides that stand for something else than a plain tensor, and not for the same: their classes,
-  /// attributes or the tensors' shapes in them differ. Where only numbers of tensors in them differ, ``entries``
-  /// has these, by the key, a `/` and the path inside.
+  /// Keys whose values are objects on both sides that differ in their classes, attributes, or the
+  /// shapes of the tensors inside. If only the numbers of inner tensors differ, these are in
+  /// ``entries``, with the key, a `/`, and the path inside.
   public private(set) var changedObjects: [String] = []
-  /// Keys on both sides that stand for something too large to be compared: nobody can say that it is equal.
+  /// Keys whose values are objects that are too large to compare, so that they may differ.
   public private(set) var notCompared: [String] = []
   private let options: Options
 
-  /// Reads every tensor once, on several threads; the result does not depend on their number.
+  /// Compares two state dicts, reading every tensor once, on several threads; the result does not
+  /// depend on their number.
   ///
-  /// - Parameter progress: told how many bytes of the first side were compared since last time, from any thread.
+  /// - Parameter progress: called from any thread with the number of bytes of the first side
+  ///   compared since the last call.
   /// - Throws: what reading throws; `CancelledError`.
   package init(
     from a: StateDict, to b: StateDict, options: Options = Options(),
@@ -97,7 +99,7 @@ public struct StateDictDifference: Sendable {
     try findRenamed(a, b, work, progress)
   }
 
-  /// Compares what is no plain tensor on either side; the tensors in it are compared with all others.
+  /// Compares objects; the tensors inside them are added to `pairs`.
   private mutating func addObjects(
     _ key: String, _ a: StateDict.Value, _ b: StateDict.Value,
     to pairs: inout [(key: String, a: Tensor, b: Tensor)]
@@ -111,14 +113,15 @@ public struct StateDictDifference: Sendable {
       changedObjects.append(key)
       return
     }
-    // Equal descriptions tell of equally many tensors of equal shapes.
+    // Equal descriptions imply the same number of tensors and the same shapes.
     for (a, b) in zip(old.tensors, new.tensors) {
       pairs.append((a.name == "/" ? key : "\(key)/\(a.name)", a.tensor, b.tensor))
     }
   }
 
-  /// The entries whose numbers differ by more than the tolerance, or whose dtypes do, those first that changed
-  /// most: what is NaN or infinite on one side only, then by ``TensorDifference/relativeChange``.
+  /// The entries whose numbers differ by more than the tolerance, or whose dtypes differ, most
+  /// changed first: those with NaN or infinity on one side only, then by
+  /// ``TensorDifference/relativeChange``.
   public var changed: [Entry] {
     func rank(_ entry: Entry) -> Double {
       guard let difference = entry.difference else { return .infinity }
@@ -133,13 +136,14 @@ public struct StateDictDifference: Sendable {
       .map(\.element)
   }
 
-  /// Whether nothing differs, by the options given.
+  /// Whether nothing differs, according to the options.
   public var isEqual: Bool {
     onlyInA.isEmpty && onlyInB.isEmpty && renamed.isEmpty && mismatched.isEmpty
       && changedObjects.isEmpty && notCompared.isEmpty
       && !entries.contains(where: isChanged)
   }
 
+  /// Whether an entry differs, according to the options.
   private func isChanged(_ entry: Entry) -> Bool {
     if entry.changesType, !options.ignoresType { return true }
     return entry.difference?.isWithinTolerance != true
@@ -147,6 +151,7 @@ public struct StateDictDifference: Sendable {
 
   // MARK: - Comparing
 
+  /// Compares the tensors of `pairs` and fills `entries`.
   private mutating func compare(
     _ pairs: [(key: String, a: Tensor, b: Tensor)], _ work: BlockWork,
     _ progress: (@Sendable (Int) -> Void)?
@@ -175,7 +180,7 @@ public struct StateDictDifference: Sendable {
     }
     var found: [Int: TensorDifference] = [:]
     for (index, result) in zip(comparable, results) { found[index] = result }
-    // Elements that are no numbers are the same or not.
+    // Elements that are not numbers are compared by digest.
     let others = pairs.indices.filter {
       found[$0] == nil && !pairs[$0].a.isMeta && !pairs[$0].b.isMeta
     }
@@ -194,7 +199,8 @@ public struct StateDictDifference: Sendable {
     }
   }
 
-  /// Pairs what is on one side only by its content; only what has a counterpart of its dtype and shape is read.
+  /// Finds renamed tensors among those on one side only, by their digest. Only tensors with a
+  /// counterpart of the same dtype and shape are read.
   private mutating func findRenamed(
     _ a: StateDict, _ b: StateDict, _ work: BlockWork, _ progress: (@Sendable (Int) -> Void)?
   ) throws {
@@ -206,7 +212,7 @@ public struct StateDictDifference: Sendable {
       key: String, kind: Kind, tensor: Tensor
     )] {
       keys.compactMap { key in
-        // Without elements all are the same.
+        // Tensors without elements would all be equal.
         guard let tensor = stateDict[key], !tensor.isMeta, tensor.elementCount > 0 else {
           return nil
         }
@@ -235,17 +241,18 @@ public struct StateDictDifference: Sendable {
   }
 }
 
-/// Goes through two tensors side by side.
+/// Reads two tensors in parallel and compares their elements.
 private final class TensorComparer {
   private let a: NumberReader
   private let b: NumberReader
-  /// Both once more, bit by bit, if they are integers of 64 bits.
+  /// Readers of the raw bits of both, if they are 64-bit integers, which float64 cannot represent
+  /// exactly.
   private let integers: (a: any ByteReader, b: any ByteReader)?
   private let isSigned: Bool
-  /// Whether one side's numbers are complex: then it is their distance in the plane that counts.
+  /// Whether either side is complex; then the distance in the complex plane is compared.
   private let isComplex: Bool
   private let tolerance: Tolerance
-  /// Room for a block of either side, and of both as integers.
+  /// Memory for a block of each side, and for both as integers.
   private var left, right: AlignedBuffer<Double>
   private var wide: AlignedBuffer<UInt64>
 
@@ -268,6 +275,7 @@ private final class TensorComparer {
     wide = AlignedBuffer(count: isWide ? 2 * size : 0)
   }
 
+  /// Compares the next `count` elements.
   func compare(_ count: Int, withHistogram: Bool) throws -> TensorDifference {
     var found = TensorDifference(withHistogram: withHistogram)
     let size = NumberReader.blockSize
@@ -292,7 +300,7 @@ private final class TensorComparer {
     return found
   }
 
-  /// Compares, of 64-bit integers, those that 64-bit floats do not tell apart.
+  /// Compares 64-bit integers that differ but are equal as float64.
   private func compareIntegers(
     _ x: Span<Double>, _ y: Span<Double>, _ found: inout TensorDifference
   ) throws {

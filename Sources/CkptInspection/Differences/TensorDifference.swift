@@ -1,23 +1,24 @@
-/// The rule by which two numbers count as equal: `torch.allclose`'s rule, `|a - b| <= atol + rtol * |b|`.
+/// The rule by which two numbers count as equal: that of `torch.allclose`,
+/// `|a - b| <= atol + rtol * |b|`.
 public struct Tolerance: Sendable, Hashable {
   /// The relative tolerance, `rtol`.
   public var relative: Double
   /// The absolute tolerance, `atol`.
   public var absolute: Double
-  /// Whether NaN is equal to NaN.
+  /// Whether two NaN are equal.
   public var equalNaN: Bool
 
-  /// A rule of these bounds.
+  /// Creates a tolerance; by default numbers must be equal, and NaN is not equal to NaN.
   public init(relative: Double = 0, absolute: Double = 0, equalNaN: Bool = false) {
     self.relative = relative
     self.absolute = absolute
     self.equalNaN = equalNaN
   }
 
-  /// The same numbers, NaN where NaN was: a state dict is equal to itself.
+  /// Requires equal numbers, with NaN equal to NaN, so that a state dict is equal to itself.
   public static let exact = Tolerance(equalNaN: true)
 
-  /// Whether `a` counts as equal to `b`.
+  /// Whether `a` is equal to `b` within the tolerance.
   public func accepts(_ a: Double, _ b: Double) -> Bool {
     if a == b { return true }
     if a.isNaN || b.isNaN { return equalNaN && a.isNaN && b.isNaN }
@@ -26,31 +27,32 @@ public struct Tolerance: Sendable, Hashable {
   }
 }
 
-/// How two tensors of one shape differ, element by element.
+/// The element-wise difference of two tensors, `a` and `b`, of the same shape.
 public struct TensorDifference: Sendable {
-  /// How many elements there are.
+  /// The number of elements.
   public private(set) var count = 0
-  /// How many lie farther apart than the tolerance allows.
+  /// The number of elements that differ by more than the tolerance.
   public private(set) var differingCount = 0
-  /// How many are NaN on one side only.
+  /// The number of elements that are NaN on one side only.
   public private(set) var nanMismatchCount = 0
-  /// The greatest `|a - b|`; NaN on both sides counts as none, on one side as none too.
+  /// The maximum of `|a - b|`; elements that are NaN on either side are ignored.
   public private(set) var maxAbsolute = 0.0
-  /// The greatest `|a - b| / |b|`; infinite where `b` is 0 and `a` is not.
+  /// The maximum of `|a - b| / |b|`; infinite where `b` is 0 and `a` is not.
   public private(set) var maxRelative = 0.0
   /// Sums over the elements that are finite on both sides.
   private var squaredChange = 0.0
   private var squaredA = 0.0
   private var squaredB = 0.0
   private var product = 0.0
-  /// The changes `b - a` by size, if that was asked for and there are any.
+  /// The histogram of `b - a` (for complex numbers, of `|b - a|`); nil if it was not requested or
+  /// there are no finite elements.
   public private(set) var histogram: Histogram?
   private var tally: HistogramTally?
 
-  /// Nothing compared yet.
+  /// Creates a difference of no elements.
   init(withHistogram: Bool = false) { tally = withHistogram ? HistogramTally() : nil }
 
-  /// The same, for keeping.
+  /// The final difference, with the histogram computed and working memory released.
   var finished: TensorDifference {
     var result = self
     result.histogram = tally?.histogram()
@@ -60,20 +62,20 @@ public struct TensorDifference: Sendable {
 
   /// Whether all elements are equal within the tolerance.
   public var isWithinTolerance: Bool { differingCount == 0 }
-  /// The length of the change, the square root of the sum of `(b - a)²` over what is finite.
+  /// The Euclidean norm of `b - a` over the elements that are finite on both sides.
   public var changeNorm: Double { squaredChange.squareRoot() }
-  /// That length as a part of the longer one of both, taken as vectors: 0 for no change, 1 where one is all 0, 2
-  /// where `b` is `-a`.
+  /// ``changeNorm`` divided by the larger norm of `a` and `b`: 0 for no change, 1 if one of them is
+  /// zero, 2 if `b` is `-a`.
   public var relativeChange: Double {
     squaredChange == 0 ? 0 : (squaredChange / max(squaredA, squaredB)).squareRoot()
   }
-  /// The cosine of the angle between both, taken as vectors; NaN if one is all 0.
+  /// The cosine similarity of `a` and `b`; NaN if either is zero.
   public var cosine: Double {
     let length = squaredA.squareRoot() * squaredB.squareRoot()
     return length > 0 ? max(-1, min(1, product / length)) : .nan
   }
 
-  /// Compares numbers; `a` is working space afterwards.
+  /// Compares real numbers; the contents of `a` are overwritten.
   mutating func add(
     _ a: inout MutableSpan<Double>, _ b: Span<Double>, _ tolerance: Tolerance
   ) {
@@ -97,7 +99,7 @@ public struct TensorDifference: Sendable {
       if distance > tolerance.absolute + tolerance.relative * abs(y) { differingCount += 1 }
       if distance > 0 {
         reach = max(reach, distance)
-        // 0 in b makes it infinite.
+        // Infinite if b is 0.
         maxRelative = max(maxRelative, distance / abs(y))
       }
       a[kept] = change
@@ -111,7 +113,8 @@ public struct TensorDifference: Sendable {
     if reach.isFinite { tally?.add(a.span.extracting(..<kept), reach: reach) }
   }
 
-  /// Compares complex numbers, two parts each, by their distance in the plane; `a` is working space afterwards.
+  /// Compares complex numbers, stored as pairs, by their distance in the plane; the contents of `a`
+  /// are overwritten.
   mutating func addComplex(
     _ a: inout MutableSpan<Double>, _ b: Span<Double>, _ tolerance: Tolerance
   ) {
@@ -124,7 +127,8 @@ public struct TensorDifference: Sendable {
       let (x, y) = ((a[2 * index], a[2 * index + 1]), (b[2 * index], b[2 * index + 1]))
       let (left, right) = (Self.magnitude(x), Self.magnitude(y))
       guard left.isFinite, right.isFinite else {
-        // Equal infinities have equal parts; otherwise one number stands for the whole.
+        // Infinite values are equal only if both parts are; otherwise they are compared as real
+        // numbers of different signs.
         let isSame = x == y
         addSpecial(left, isSame || right.isNaN || left.isNaN ? right : -right, tolerance)
         continue
@@ -146,7 +150,8 @@ public struct TensorDifference: Sendable {
     if reach.isFinite { tally?.add(a.span.extracting(..<kept), reach: reach) }
   }
 
-  /// The magnitude of a complex number without overflow or underflow on the way; NaN if a part is.
+  /// The magnitude of a complex number, computed without overflow or underflow in between; NaN if
+  /// either part is NaN.
   private static func magnitude(_ number: (Double, Double)) -> Double {
     if number.0.isNaN || number.1.isNaN { return .nan }
     let scale = max(abs(number.0), abs(number.1))
@@ -155,6 +160,7 @@ public struct TensorDifference: Sendable {
     return scale * (x * x + y * y).squareRoot()
   }
 
+  /// Compares two numbers of which one is NaN or infinite.
   private mutating func addSpecial(_ x: Double, _ y: Double, _ tolerance: Tolerance) {
     if x.isNaN != y.isNaN { nanMismatchCount += 1 }
     if !tolerance.accepts(x, y) { differingCount += 1 }
@@ -164,7 +170,7 @@ public struct TensorDifference: Sendable {
     }
   }
 
-  /// Compares integers of 64 bits, which need not be apart as 64-bit floats.
+  /// Adds the difference of two 64-bit integers that are equal as float64.
   mutating func addIntegers(_ a: UInt64, _ b: UInt64, signed: Bool, _ tolerance: Tolerance) {
     let (x, y) = (Int64(bitPattern: a), Int64(bitPattern: b))
     let isGreater = signed ? y > x : b > a
@@ -175,7 +181,7 @@ public struct TensorDifference: Sendable {
     if distance > tolerance.absolute + tolerance.relative * magnitude { differingCount += 1 }
   }
 
-  /// Adds what another one has found.
+  /// Adds the difference of other elements.
   mutating func add(_ other: TensorDifference) {
     count += other.count
     differingCount += other.differingCount

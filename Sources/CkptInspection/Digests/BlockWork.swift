@@ -2,49 +2,56 @@ internal import CkptBytes
 internal import CkptPlatform
 internal import Synchronization
 
-/// Work on elements, cut into parts of a fixed size that several threads take one after the other.
+/// Processes the elements of several items in parts of a fixed size, on several threads.
 ///
-/// What a part gives does not depend on who computes it, and parts are put together in their order: so the
-/// result is the same to the last bit for any number of threads.
+/// A part's result does not depend on the thread, and results are joined in the order of the parts,
+/// so the total is bit-for-bit the same for any number of threads.
 struct BlockWork: Sendable {
-  /// How many elements a part has; the last one of an item may have fewer.
+  /// The number of elements in a part; the last part of an item may have fewer.
   static let partSize = 1 << 18
 
-  /// A run of elements that is worked on as one.
+  /// A sequence of elements with one result.
   struct Item: Sendable {
-    /// How many elements it has.
+    /// The number of elements.
     var count: Int
-    /// Whether a part can be had without those before it.
+    /// Whether a part can be read without reading those before it.
     var isRandomAccess: Bool
   }
 
-  /// How many threads work.
+  /// The number of threads.
   var workers = min(Parallel.processorCount, 4)
-  /// Asks the work to stop.
+  /// Cancels the work.
   var cancellation = Cancellation()
 
+  /// Consecutive parts of an item that one thread processes.
   private struct Job {
     let item: Int
     let parts: Range<Int>
   }
 
   private struct State<Partial, Result> {
-    /// What the item's parts up to `done` came to; nil once it is finished.
+    /// For each unfinished item, the joined results of the first `done` parts.
     var sums: [Int: Partial] = [:]
     var done: [Int: Int] = [:]
-    /// Parts that came before those in front of them.
+    /// Results of parts that finished before an earlier part did.
     var early: [Int: [Int: Partial]] = [:]
     var results: [Result?]
   }
 
-  /// Runs `body` for every part of every item, joins what the parts come to in their order, and finishes it.
+  /// Calls `body` for every part of every item, joins the results in order, and finishes each
+  /// item's.
   ///
-  /// Only what is being worked on is held, so that memory does not grow with the number of parts.
+  /// Only unfinished results are kept, so that memory does not grow with the number of parts.
+  ///
   /// - Parameters:
-  ///   - empty: what no parts come to.
-  ///   - join: adds what the next part comes to.
-  ///   - finish: what is kept of an item.
-  ///   - body: gets an item and neighboring parts of it, as runs of elements, and gives what each comes to.
+  ///   - items: the items to process.
+  ///   - empty: the result of no parts.
+  ///   - join: adds the result of the next part.
+  ///   - finish: converts the joined result of an item.
+  ///   - body: receives an item's index and the element ranges of consecutive parts, and returns a
+  ///     result for each.
+  /// - Returns: the finished result of each item.
+  /// - Throws: what `body` throws; `CancelledError`.
   func run<Partial: Sendable, Result: Sendable>(
     _ items: [Item], empty: Partial, join: @Sendable (inout Partial, Partial) -> Void,
     finish: @Sendable (Partial) -> Result,

@@ -1,9 +1,9 @@
 internal import CkptTensors
 
-/// Tensors of which those that are the same view are worked on once.
+/// A list of tensors in which equal views occur once, so that each is processed once.
 struct DistinctTensors {
   private(set) var tensors: [Tensor] = []
-  /// For each tensor that was given, its place in ``tensors``.
+  /// For each of the given tensors, its index in ``tensors``.
   private(set) var positions: [Int] = []
 
   init(_ all: [Tensor]) {

@@ -5,40 +5,42 @@ package import CkptPlatform
 package import CkptStateDicts
 internal import CkptTensors
 
-/// A digest of a state dict's content: equal for two files, whatever their formats, names, orders of records and
-/// layouts of tensors, exactly if keys, dtypes, shapes and values are.
+/// A digest of a state dict's content. Two digests are equal exactly if keys, dtypes, shapes, and
+/// values are equal, whatever the formats, file names, order of records, and tensor layouts.
 ///
-/// The bytes that are hashed, for each tensor, in the order of the keys' UTF-8 bytes: how many bytes the key has (64
-/// bits, little-endian), the key in UTF-8, the 32 bytes of the tensor's ``TensorDigest``. What is no plain tensor
-/// but made of some (a quantized tensor of torchao's, a sparse one) has a digest of its own: of `object `, its exact
-/// description, a line feed, and the 32 bytes of the digest of each tensor in it.
+/// The hashed bytes are, for each tensor in the order of the keys' UTF-8 bytes: the number of bytes
+/// of the key (64 bits, little-endian), the key in UTF-8, and the 32 bytes of the tensor's
+/// ``TensorDigest``. An object made of tensors (such as torchao's quantized tensors, or a sparse
+/// tensor) has a digest of `object `, its exact description, a line feed, and the 32-byte digest of
+/// each tensor inside.
 public struct StateDictDigest: Sendable {
-  /// One tensor.
+  /// The digest of one tensor or object.
   public struct Entry: Sendable, Hashable {
-    /// Its key.
+    /// The key.
     public let key: String
-    /// The digest of its dtype, shape and values.
+    /// The digest of the dtype, shape, and values.
     public let digest: TensorDigest
   }
 
-  /// The tensors in the state dict's order.
+  /// The digests in the state dict's order.
   public let entries: [Entry]
-  /// SHA-256 over all of them.
+  /// The SHA-256 of all entries.
   public let digest: TensorDigest
-  /// Keys that stand for nothing made of tensors, or for more than can be told: they have no part in the digest.
+  /// Keys that are not part of the digest, because their values contain no tensors or are too large
+  /// to describe.
   public let leftOut: [String]
 
-  /// Reads every tensor once, several at the same time.
+  /// Hashes every tensor, several at the same time.
   ///
   /// - Parameters:
-  ///   - workers: how many threads; nil for as many as are useful.
-  ///   - progress: told how many bytes were hashed since last time, from any thread.
+  ///   - workers: the number of threads; nil chooses it.
+  ///   - progress: called from any thread with the number of bytes hashed since the last call.
   /// - Throws: what reading throws; `CancelledError`.
   package init(
     _ stateDict: StateDict, workers: Int? = nil, cancellation: Cancellation = Cancellation(),
     progress: (@Sendable (Int) -> Void)? = nil
   ) throws {
-    // For each key its tensors, and of an object the description.
+    // For each key, its tensors, and for an object its description.
     var parts: [(key: String, description: String?, tensors: [Tensor])] = []
     var leftOut: [String] = []
     for (key, value) in stateDict {

@@ -7,15 +7,16 @@ internal import CkptTensors
 
 /// SHA-256 of a tensor's dtype, shape and values, whatever its strides and storage.
 ///
-/// The bytes that are hashed: the dtype's name, a blank, the sizes in decimals joined by commas, a line feed; then
-/// the elements in row-major order, little-endian, conjugate and negative views resolved. Of a quantized tensor
-/// the integers, and before them, as 64-bit floats, scale and zero point; per channel the axis (64-bit integer),
-/// all scales, all zero points. A meta tensor has `meta ` before the dtype and no elements.
+/// The hashed bytes are: the dtype's name, a space, the decimal sizes joined by commas, and a line
+/// feed; then the elements in row-major order, little-endian, with conjugate and negative views
+/// resolved. For a quantized tensor, the elements are the integers, preceded by the scale and the
+/// zero point as float64 or, per channel, by the axis (64-bit integer), all scales, and all zero
+/// points. A meta tensor has `meta ` before the dtype and no elements.
 public struct TensorDigest: Sendable, Hashable, CustomStringConvertible {
-  /// The 32 bytes.
+  /// The 32 bytes of the digest.
   public let bytes: [UInt8]
 
-  /// In hexadecimal digits.
+  /// The digest in hexadecimal digits.
   public var description: String {
     bytes.map { byte in
       String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
@@ -38,6 +39,7 @@ public struct TensorDigest: Sendable, Hashable, CustomStringConvertible {
 
   init(_ hash: SHA256) { bytes = Array(hash.finalize()) }
 
+  /// The hashed bytes before the elements.
   private static func header(of tensor: Tensor) -> [UInt8] {
     let sizes = tensor.shape.map(String.init).joined(separator: ",")
     let name = (tensor.isMeta ? "meta " : "") + tensor.dtype.name
@@ -54,14 +56,14 @@ public struct TensorDigest: Sendable, Hashable, CustomStringConvertible {
     return header
   }
 
-  /// The digests of tensors, in their order; tensors are hashed side by side, those that are one view once.
+  /// The digests of tensors, in their order. Tensors are hashed in parallel; equal views once.
   static func all(
     of tensors: [Tensor], workers: Int, cancellation: Cancellation,
     progress: (@Sendable (Int) -> Void)?
   ) throws -> [TensorDigest] {
     let distinct = DistinctTensors(tensors)
     let work = distinct.tensors
-    // The largest first, so that no thread is left with one at the end.
+    // Largest first, so that no large tensor is left for a single thread at the end.
     let order = work.indices.sorted { (-work[$0].byteCount, $0) < (-work[$1].byteCount, $1) }
     let found = Mutex([TensorDigest?](repeating: nil, count: work.count))
     try Parallel.forEach(of: order, workers: workers) { index in

@@ -3,13 +3,13 @@ internal import CkptStateDicts
 internal import CkptTensors
 
 extension StateDictDifference {
-  /// Writes the comparison as a page in HTML that needs nothing but itself: a heat strip over all tensors, and a
-  /// table of those that changed, with a histogram of the changes for each.
+  /// Writes the comparison as a self-contained HTML page: heat strips over all tensors, and a table
+  /// of the changed ones with a histogram of the changes for each.
   ///
   /// - Parameters:
-  ///   - a: what the first side is called.
-  ///   - b: what the second side is called.
-  ///   - write: is given the text piece by piece.
+  ///   - a: the name of the first side.
+  ///   - b: the name of the second side.
+  ///   - write: called with the text, piece by piece.
   /// - Throws: what `write` throws.
   public func writeHTML(a: String, b: String, to write: (String) throws -> Void) rethrows {
     let changed = changed
@@ -42,11 +42,13 @@ extension StateDictDifference {
     try write(HTMLPage.foot)
   }
 
+  /// A line that names a key and its shape on both sides.
   private static func text(_ mismatch: ShapeMismatch) -> String {
     func shape(_ shape: [Int]?) -> String { shape.map { "\($0)" } ?? "no tensor" }
     return "\(mismatch.key): \(shape(mismatch.expected)) → \(shape(mismatch.found))"
   }
 
+  /// Writes a heading and a list, unless it is empty.
   private func writeList(
     _ title: String, _ items: [String], to write: (String) throws -> Void
   ) rethrows {
@@ -56,6 +58,7 @@ extension StateDictDifference {
     try write("</ul>\n")
   }
 
+  /// Writes a heat strip for each measure, in the order of the tensors.
   private func writeStrips(_ changed: [Entry], to write: (String) throws -> Void) rethrows {
     guard !entries.isEmpty else { return }
     var rows: [ExactText: Int] = [:]
@@ -77,6 +80,7 @@ extension StateDictDifference {
     try write(HTMLPictures.groups(entries.map(\.key)))
   }
 
+  /// The table row of a changed tensor.
   private static func row(_ row: Int, _ entry: Entry) -> String {
     let type =
       entry.changesType

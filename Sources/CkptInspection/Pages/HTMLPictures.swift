@@ -2,13 +2,13 @@ internal import CkptText
 internal import CkptBytes
 internal import Foundation
 
-/// The pictures of a page, as SVG in its text.
+/// The pictures of a page, as inline SVG.
 enum HTMLPictures {
-  /// A histogram as bars; one bin that holds anything is seen.
+  /// A histogram as bars; a bin that is not empty is at least one pixel high.
   static func bars(_ histogram: Histogram?) -> String {
     let (width, height) = (176, 34)
     guard let histogram, let most = histogram.counts.max() else { return "" }
-    // One value is a line, not a wall.
+    // A single bin is drawn as a line.
     let step = histogram.counts.count == 1 ? 3 : max(1, width / histogram.counts.count)
     var path = "M\(histogram.counts.count == 1 ? width / 2 : 0) \(height)"
     for count in histogram.counts {
@@ -27,18 +27,19 @@ enum HTMLPictures {
 
   /// One cell of a heat strip.
   struct Cell {
-    /// What its color stands for: 0 is blank, NaN and infinite ones are red.
+    /// The value that decides the color: 0 is gray; NaN and infinite values are red.
     let value: Double
-    /// What it is called.
+    /// The tensor's key, shown as a tooltip.
     let key: String
-    /// The row that it leads to.
+    /// The number of the table row that the cell links to.
     let row: Int
   }
 
   /// A heat strip: a cell for each tensor in order, colored by the logarithm of its value.
   static func strip(_ name: String, _ cells: [Cell]) -> String {
     let positive = cells.map(\.value).filter { $0 > 0 && $0.isFinite }.map { log10($0) }
-    // Two decades at least, so that what is nearly alike looks alike.
+    // The scale covers at least two decades, so that small differences look small, and at most
+    // eight.
     let high = positive.max() ?? 0
     let low = min(max(positive.min() ?? 0, high - 8), high - 2)
     var svg = "<svg viewBox=\"0 0 \(cells.count) 1\" preserveAspectRatio=none>"
@@ -58,18 +59,18 @@ enum HTMLPictures {
     return "<div class=strip><b>\(name)</b>\(svg)<i>\(scale)</i></div>\n"
   }
 
-  /// The outermost modules below the strips, as wide as their tensors are many.
+  /// The labels below the strips: the outermost modules, each as wide as its number of tensors.
   static func groups(_ keys: [String]) -> String {
     var groups: [(name: String, count: Int)] = []
     let firsts = keys.map { key in key.split(separator: ".", omittingEmptySubsequences: false) }
-    // What all keys begin with tells nothing.
+    // Components that all keys start with are skipped.
     var depth = 0
     while let name = firsts.first.flatMap({ depth < $0.count ? $0[depth] : nil }), depth < 8,
       firsts.allSatisfy({ depth + 1 < $0.count && $0[depth] == name })
     {
       depth += 1
     }
-    // Where one name has nearly all, as `layers` does, the numbers below it are the groups.
+    // If most keys have a number after the name, as in `layers.0`, each number is a group.
     let numbered = firsts.count { depth + 1 < $0.count && Int($0[depth + 1]) != nil }
     for parts in firsts {
       var name = depth < parts.count ? String(parts[depth]) : String(parts.last ?? "")
@@ -88,10 +89,12 @@ enum HTMLPictures {
     return "<div class=groups>\(cells.joined())</div>\n"
   }
 
+  /// The red, green, and blue values of the color scale, from low to high.
   private static let anchors: [(Double, Double, Double)] = [
     (242, 233, 201), (143, 199, 160), (58, 147, 160), (45, 90, 154), (43, 31, 92),
   ]
 
+  /// The color of a value on a logarithmic scale from 10^`low` to 10^`high`.
   private static func color(_ value: Double, _ low: Double, _ high: Double) -> String {
     guard value.isFinite else { return "#d32f2f" }
     guard value > 0 else { return "#8883" }

@@ -1,4 +1,4 @@
-/// Rules in CSS for the parts that these pages have alone: heat strips, the scale beside them, the field to filter by.
+/// The CSS rules for the parts of these pages: heat strips, their scales, and the filter field.
 enum PageStyle {
   /// The rules.
   static let rules = """

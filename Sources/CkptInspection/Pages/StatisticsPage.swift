@@ -2,12 +2,12 @@ internal import CkptText
 internal import CkptTensors
 
 extension StateDictStatistics {
-  /// Writes the statistics as a page in HTML that needs nothing but itself: heat strips over all tensors, and a
-  /// table with a histogram for each.
+  /// Writes the statistics as a self-contained HTML page: heat strips over all tensors, and a table
+  /// with a histogram for each tensor.
   ///
   /// - Parameters:
-  ///   - title: what it is about, such as the file's name.
-  ///   - write: is given the text piece by piece.
+  ///   - title: the page's title, such as the file's name.
+  ///   - write: called with the text, piece by piece.
   /// - Throws: what `write` throws.
   public func writeHTML(title: String, to write: (String) throws -> Void) rethrows {
     try write(HTMLPage.head(title: "\(title): statistics", style: PageStyle.rules))
@@ -30,6 +30,7 @@ extension StateDictStatistics {
     try write("</tbody></table>\n" + HTMLPage.foot)
   }
 
+  /// Writes a heat strip for each statistic, in the order of the tensors.
   private func writeStrips(to write: (String) throws -> Void) rethrows {
     let shown = entries.enumerated().filter { $0.element.statistics != nil }
     guard !shown.isEmpty else { return }
@@ -52,6 +53,7 @@ extension StateDictStatistics {
     try write(HTMLPictures.groups(shown.map(\.element.key)))
   }
 
+  /// The table row of a tensor.
   private static func row(_ row: Int, _ entry: Entry) -> String {
     let tensor = entry.tensor
     let sizes = tensor.shape.map(String.init).joined(separator: " × ")

@@ -1,30 +1,31 @@
 internal import CkptPlatform
 
-/// How often finite numbers fall between neighboring multiples of a power of two.
+/// A histogram of finite numbers; the bin edges are multiples of a power of two.
 public struct Histogram: Sendable, Hashable {
-  /// Where the first bin begins.
+  /// The lower edge of the first bin.
   public let low: Double
-  /// How wide a bin is: a power of two.
+  /// The width of a bin, a power of two.
   public let width: Double
-  /// How many numbers each bin holds: those not below its begin, and below the next one's.
+  /// The number of values in each bin: at or above its lower edge, and below the next bin's.
   public let counts: [Int]
 }
 
-/// Counts numbers for a histogram.
+/// Collects numbers for a histogram.
 ///
-/// The width doubles when a number comes that lies too far out; widths nest, so the counts do not depend on the
-/// order in which numbers come.
+/// The bin width doubles when a number lies outside the range. Bins of a larger width consist of
+/// whole bins of a smaller one, so the counts do not depend on the order of the numbers.
 struct HistogramTally: Sendable {
-  /// A half of the bins: numbers that lie together far from 0 are still told apart.
+  /// Half of the number of bins; enough to separate numbers that lie close together and far from 0.
   private static let half = 2048
-  /// Widths below this are not needed: where numbers are so small, they are one bar.
+  /// The smallest exponent of the width; smaller numbers all fall into one bin.
   private static let leastExponent = -1000
 
-  /// The width's exponent; nil before the first number.
+  /// The exponent of the bin width; nil before the first number.
   private var exponent: Int?
   private var counts = [Int](repeating: 0, count: 2 * half)
 
-  /// The bins from the lowest to the highest that holds a number, joined so that there are at most `limit`.
+  /// The histogram from the lowest to the highest bin that is not empty, joined to at most `limit`
+  /// bins.
   ///
   /// - Returns: nil if no number was counted.
   func histogram(atMost limit: Int = 48) -> Histogram? {
@@ -42,7 +43,7 @@ struct HistogramTally: Sendable {
     return Histogram(low: Double(low >> shift) * width, width: width, counts: joined)
   }
 
-  /// Counts finite numbers, none of which lies farther from 0 than `reach`.
+  /// Counts finite numbers whose magnitude is at most `reach`.
   mutating func add(_ numbers: Span<Double>, reach: Double) {
     guard !numbers.isEmpty else { return }
     widen(to: reach == 0 ? Self.leastExponent : max(Int(reach.exponent) - 10, Self.leastExponent))
@@ -51,14 +52,14 @@ struct HistogramTally: Sendable {
       for index in numbers.indices {
         let number = numbers[index]
         var bin = Int((number * scale).rounded(.down))
-        // A negative number that is too small for its quotient is still below 0.
+        // A negative number whose quotient rounds to zero is still below 0.
         if number < 0, bin == 0 { bin = -1 }
         counts[bin + Self.half] += 1
       }
     }
   }
 
-  /// Adds what another one has counted.
+  /// Adds the counts of another tally.
   mutating func add(_ other: HistogramTally) {
     guard let exponent = other.exponent else { return }
     var other = other
@@ -67,13 +68,14 @@ struct HistogramTally: Sendable {
     for index in counts.indices { counts[index] += other.counts[index] }
   }
 
+  /// Increases the width to the exponent `wanted`, joining bins.
   private mutating func widen(to wanted: Int) {
     guard let current = exponent else {
       exponent = wanted
       return
     }
     guard wanted > current else { return }
-    // Beyond this, every bin is the one below or the one above 0.
+    // For larger shifts, every bin becomes the one just below or just above 0.
     let shift = min(wanted - current, 62)
     var joined = [Int](repeating: 0, count: 2 * Self.half)
     for (index, count) in counts.enumerated() where count > 0 {

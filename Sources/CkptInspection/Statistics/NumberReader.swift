@@ -1,16 +1,18 @@
 internal import CkptPlatform
 internal import CkptTensors
 
-/// Goes through a tensor's elements as real numbers, whatever its type.
+/// Reads a tensor's elements in row-major order as real numbers, whatever its type.
 ///
-/// A complex number counts by its magnitude, a quantized one by what it stands for.
+/// Complex numbers are read as their magnitude, quantized ones as their dequantized value.
 final class NumberReader {
   private let reader: ElementReader
   private let meaning: Meaning
-  /// How many elements were read so far.
+  /// The index of the next element.
   private var position: Int
+  /// Working memory for the parts of complex numbers.
   private var pairs: [Double] = []
 
+  /// How stored numbers are converted to real ones.
   private enum Meaning {
     case itself
     case magnitude
@@ -18,18 +20,19 @@ final class NumberReader {
     case scaledPerChannel(scales: [Double], zeroPoints: [Double], inner: Int)
   }
 
-  /// How many numbers `read` is best asked for at a time.
+  /// The recommended number of elements for each call of `read`.
   static let blockSize = 4096
 
-  /// Whether the tensor's elements are numbers that can be read.
+  /// Whether the tensor's elements can be read as numbers.
   static func canRead(_ tensor: Tensor) -> Bool {
     guard !tensor.isMeta, let plain = try? plain(tensor) else { return false }
     return ElementConversion.isSupported(from: plain.dtype, to: .float64)
   }
 
-  /// Starts at the element `start`, in row-major order.
+  /// Creates a reader that starts at the element `start`, in row-major order.
   ///
-  /// - Throws: `TensorError.noConversion` for types that are no numbers, `TensorError.noData`.
+  /// - Throws: `TensorError.noConversion` for types that are not numbers; `TensorError.badGeometry`
+  ///   for scales that do not fit; `TensorError.noData`.
   init(_ tensor: Tensor, from start: Int) throws {
     let plain = try Self.plain(tensor)
     position = start
@@ -56,7 +59,8 @@ final class NumberReader {
     reader = try plain.makeElementReader(from: start)
   }
 
-  /// The same bits as elements of a type whose numbers they are.
+  /// The same storage as a tensor of plain numbers: complex as pairs of reals, quantized as
+  /// integers.
   private static func plain(_ tensor: Tensor) throws -> Tensor {
     func view(_ type: DType) throws -> Tensor {
       try Tensor(
@@ -72,7 +76,9 @@ final class NumberReader {
     }
   }
 
-  /// Fills `numbers` with the next ones.
+  /// Fills `numbers` with the next elements.
+  ///
+  /// - Throws: what reading throws.
   func read(into numbers: inout MutableSpan<Double>) throws {
     switch meaning {
     case .itself: try reader.read(into: &numbers)
@@ -90,7 +96,10 @@ final class NumberReader {
     position += numbers.count
   }
 
-  /// Fills `numbers` with the next complex numbers, two parts each; a real number's second part is 0.
+  /// Fills `numbers` with the next elements as pairs of real and imaginary part; the imaginary part
+  /// of a real number is 0.
+  ///
+  /// - Throws: what reading throws.
   func readComplex(into numbers: inout MutableSpan<Double>) throws {
     let count = numbers.count / 2
     guard case .magnitude = meaning else {
@@ -114,7 +123,7 @@ final class NumberReader {
       try reader.read(into: &part)
       for index in numbers.indices {
         let (real, imaginary) = (pairs[2 * index], pairs[2 * index + 1])
-        // As hypot: an infinite part makes it infinite, whatever the other is.
+        // As hypot: an infinite part makes the magnitude infinite, even if the other part is NaN.
         numbers[index] =
           real.isInfinite || imaginary.isInfinite
           ? .infinity : (real * real + imaginary * imaginary).squareRoot()

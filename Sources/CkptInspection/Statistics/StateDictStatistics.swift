@@ -5,26 +5,27 @@ public import CkptTensors
 
 /// Statistics of every tensor of a state dict.
 public struct StateDictStatistics: Sendable {
-  /// One tensor.
+  /// The statistics of one tensor.
   public struct Entry: Sendable {
-    /// Its key.
+    /// The tensor's key.
     public let key: String
     /// The tensor.
     public let tensor: Tensor
-    /// The statistics of its elements; nil for a meta tensor and for types whose elements are no numbers.
+    /// The statistics of its elements; nil for a meta tensor and for types whose elements are no
+    /// numbers.
     public let statistics: TensorStatistics?
   }
 
-  /// The tensors in the state dict's order; those that a tensor of another class is made of by its key, a `/` and
-  /// the path inside.
+  /// The tensors in the state dict's order. Tensors inside a tensor subclass have the subclass's
+  /// key, a `/`, and the path inside it.
   public let entries: [Entry]
 
   /// Reads every tensor once, on several threads; the result does not depend on their number.
   ///
   /// - Parameters:
-  ///   - withHistograms: whether the numbers are also counted by size.
-  ///   - workers: how many threads; nil for as many as are useful.
-  ///   - progress: told how many bytes were read since last time, from any thread.
+  ///   - withHistograms: whether histograms are computed, too.
+  ///   - workers: the number of threads; nil chooses it.
+  ///   - progress: called from any thread with the number of bytes read since the last call.
   /// - Throws: what reading throws; `CancelledError`.
   package init(
     _ stateDict: StateDict, withHistograms: Bool = false, workers: Int? = nil,
@@ -70,7 +71,8 @@ public struct StateDictStatistics: Sendable {
 }
 
 extension StateDict {
-  /// The tensors, and those in tensors of other classes: by the key, a `/` and the path inside.
+  /// The plain tensors, and those inside tensor subclasses, whose key is the subclass's, a `/`, and
+  /// the path inside it.
   var withInnerTensors: [(key: String, tensor: Tensor)] {
     elements.flatMap { key, value -> [(key: String, tensor: Tensor)] in
       switch value {
@@ -87,7 +89,7 @@ extension StateDict {
 }
 
 extension BlockWork.Item {
-  /// The elements of a tensor.
+  /// Creates a work item for the elements of a tensor.
   init(_ tensor: Tensor) throws {
     self.init(
       count: tensor.elementCount, isRandomAccess: try tensor.contiguousSource().isRandomAccess)

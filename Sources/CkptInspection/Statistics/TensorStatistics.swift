@@ -1,31 +1,32 @@
 internal import CkptBytes
 
-/// Minimum, maximum, mean, standard deviation and norm of a tensor; NaN and infinite elements are counted apart.
+/// Minimum, maximum, mean, standard deviation and norm of a tensor; NaN and infinite elements are
+/// counted apart.
 ///
-/// Computed in 64 bits, block by block by Chan, Golub and LeVeque's formula for joined samples, so that it is as
-/// exact for large tensors as for small ones.
+/// Computed in float64, block by block, with the formula of Chan, Golub, and LeVeque for combining
+/// samples, so that precision does not decrease with the tensor's size.
 public struct TensorStatistics: Sendable {
-  /// How many elements there are.
+  /// The number of elements.
   public private(set) var count = 0
-  /// How many are NaN.
+  /// The number of NaN elements.
   public private(set) var nanCount = 0
-  /// How many are infinite, of either sign.
+  /// The number of infinite elements, of either sign.
   public private(set) var infiniteCount = 0
-  /// How many are 0, of either sign.
+  /// The number of zeros, of either sign.
   public private(set) var zeroCount = 0
   private var least = Double.infinity
   private var greatest = -Double.infinity
   private var finiteMean = 0.0
-  /// The sum of the squares of the finite numbers' distances from their mean.
+  /// The sum of the squared differences between the finite numbers and their mean.
   private var squares = 0.0
-  /// The finite numbers by size, if that was asked for and there are any.
+  /// The histogram of the finite numbers; nil if it was not requested or there are none.
   public private(set) var histogram: Histogram?
   private var tally: HistogramTally?
 
-  /// No numbers yet.
+  /// Creates statistics of no numbers.
   init(withHistogram: Bool = false) { tally = withHistogram ? HistogramTally() : nil }
 
-  /// The same, for keeping.
+  /// The final statistics, with the histogram computed and working memory released.
   var finished: TensorStatistics {
     var result = self
     result.histogram = tally?.histogram()
@@ -33,7 +34,7 @@ public struct TensorStatistics: Sendable {
     return result
   }
 
-  /// How many elements are neither NaN nor infinite.
+  /// The number of elements that are neither NaN nor infinite.
   public var finiteCount: Int { count - nanCount - infiniteCount }
   /// The minimum, infinite elements included; NaN if there is none.
   public var min: Double { count > nanCount ? least : .nan }
@@ -41,17 +42,17 @@ public struct TensorStatistics: Sendable {
   public var max: Double { count > nanCount ? greatest : .nan }
   /// The mean of the finite numbers; NaN if there are none.
   public var mean: Double { finiteCount > 0 ? finiteMean : .nan }
-  /// The standard deviation of the finite numbers as `torch.std` gives it: divided by their count less 1; NaN if
-  /// there are fewer than two.
+  /// The standard deviation of the finite numbers as `torch.std` gives it: divided by their count
+  /// less 1; NaN if there are fewer than two.
   public var standardDeviation: Double {
     finiteCount > 1 ? (squares / Double(finiteCount - 1)).squareRoot() : .nan
   }
-  /// The square root of the sum of the finite numbers' squares.
+  /// The Euclidean norm of the finite numbers.
   public var norm: Double {
     (squares + Double(finiteCount) * finiteMean * finiteMean).squareRoot()
   }
 
-  /// Adds numbers; `numbers` is working space afterwards.
+  /// Adds numbers; the contents of `numbers` are overwritten.
   mutating func add(_ numbers: inout MutableSpan<Double>) {
     let sums = BlockSums(numbers.span)
     if sums.isFinite { return add(numbers.span, sums) }
@@ -74,7 +75,7 @@ public struct TensorStatistics: Sendable {
     tally?.add(finite, reach: Swift.max(-sums.min, sums.max))
   }
 
-  /// Adds what another one has found.
+  /// Adds the statistics of other elements.
   mutating func add(_ other: TensorStatistics) {
     let before = finiteCount
     count += other.count
@@ -88,6 +89,8 @@ public struct TensorStatistics: Sendable {
     if let theirs = other.tally { tally?.add(theirs) }
   }
 
+  /// Combines the mean and the squared differences with those of `count` more numbers; `before` is
+  /// the previous finite count.
   private mutating func join(count: Int, mean: Double, squares: Double, before: Int) {
     guard count > 0 else { return }
     let (old, new) = (Double(before), Double(count))
@@ -96,7 +99,8 @@ public struct TensorStatistics: Sendable {
     self.squares += squares + distance * distance * old * new / (old + new)
   }
 
-  /// Counts what is not finite, and moves the rest to the front; gives how many these are.
+  /// Counts the numbers that are not finite, moves the finite ones to the front, and returns how
+  /// many there are.
   private mutating func setAside(_ numbers: inout MutableSpan<Double>) -> Int {
     var kept = 0
     for index in numbers.indices {
@@ -119,7 +123,7 @@ public struct TensorStatistics: Sendable {
   }
 }
 
-/// Sums over a block, eight lanes side by side and then these, always in the same order.
+/// Sums over a block, computed in eight lanes that are then added, always in the same order.
 private struct BlockSums {
   typealias Lanes = SIMD8<Double>
 
@@ -127,7 +131,7 @@ private struct BlockSums {
   private(set) var min = Double.infinity
   private(set) var max = -Double.infinity
   private(set) var zeroCount = 0
-  /// Whether every number was finite; else the others mean nothing.
+  /// Whether all numbers are finite; if not, the other results are meaningless.
   private(set) var isFinite = true
 
   init(_ numbers: Span<Double>) {
@@ -136,7 +140,7 @@ private struct BlockSums {
     var highs = Lanes(repeating: -.infinity)
     Self.eachLanes(numbers) { lanes in
       sums += lanes
-      // 0, unless a number is infinite or NaN.
+      // x - x is 0 unless x is infinite or NaN.
       spoilt += lanes - lanes
       lows.replace(with: lanes, where: lanes .< lows)
       highs.replace(with: lanes, where: lanes .> highs)
@@ -157,6 +161,7 @@ private struct BlockSums {
     }
   }
 
+  /// The sum of the squared differences between `numbers` and `mean`.
   static func squares(_ numbers: Span<Double>, around mean: Double) -> Double {
     var sums = Lanes.zero
     var sum = 0.0
