@@ -1,25 +1,25 @@
-/// What the header of a BMP file says.
+/// The header of a BMP file.
 struct BMPHeader {
-  /// How the pixels are stored.
+  /// How pixels are stored.
   enum Storage: Hashable {
-    /// Rows of whole pixels, each row filled up to four bytes.
+    /// Uncompressed rows, each padded to a multiple of four bytes.
     case rows
-    /// Run lengths of indices of 8 or of 4 bits.
+    /// Run-length encoded indices of 8 or 4 bits.
     case runs
   }
 
-  /// The sides in pixels.
+  /// The width and height in pixels.
   let width: Int, height: Int
-  /// Whether the first row is the upper one.
+  /// Whether the first stored row is the top one.
   let isTopDown: Bool
-  /// Bits of a pixel.
+  /// The number of bits per pixel.
   let bits: Int
   let storage: Storage
-  /// Where each color lies in a pixel of 16, 24 or 32 bits.
+  /// The bit masks of red, green, and blue in a pixel of 16, 24, or 32 bits.
   let masks: [Int]
-  /// Where the pixels begin.
+  /// The offset of the pixels.
   let pixels: Int
-  /// Red, green, blue of each index.
+  /// The red, green, and blue values of each index.
   let palette: [UInt8]
 
   init(_ bytes: FileBytes) throws(ImageError) {
@@ -67,7 +67,7 @@ struct BMPHeader {
     var colorCount = isOld ? 0 : bytes.little32(46) ?? 0
     if colorCount == 0 { colorCount = 1 << bits }
     let padding = isOld ? 3 : 4
-    // Some writers point at the palette.
+    // Some writers give the offset of the palette instead.
     pixels =
       offset == 14 + size && bits <= 8
       ? offset + padding * colorCount
@@ -101,7 +101,7 @@ struct BMPHeader {
         palette[index * 3 + color] = UInt8(value)
       }
     }
-    // Indices without a color are black, unless the palette is grey; Pillow does without such a one.
+    // Indices without a color are black, unless the palette is a gray ramp, which Pillow drops.
     let ramp = (0..<768).map { UInt8($0 / 3) }
     let given = min(count, 256) * 3
     return palette[..<given] == ramp[..<given] ? ramp : palette

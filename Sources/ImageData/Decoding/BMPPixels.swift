@@ -1,5 +1,7 @@
 extension BMPHeader {
-  /// The pixels of the file.
+  /// Decodes the pixels.
+  ///
+  /// - Throws: `ImageError.truncated`.
   func decode(_ bytes: FileBytes) throws(ImageError) -> RGBImage {
     switch storage {
     case .rows: try decodeRows(bytes)
@@ -10,7 +12,7 @@ extension BMPHeader {
   private func decodeRows(_ bytes: FileBytes) throws(ImageError) -> RGBImage {
     let stride = (width * bits + 31) / 32 * 4
     let used = (width * bits + 7) / 8
-    // The last row may lack what it is filled up with.
+    // The last row may lack its padding.
     guard pixels <= bytes.count, stride * (height - 1) + used <= bytes.count - pixels else {
       throw .truncated(file: bytes.file)
     }
@@ -55,7 +57,7 @@ extension BMPHeader {
     }
   }
 
-  /// The indices that run lengths stand for, lowest row first, as Pillow reads them.
+  /// Decodes run-length encoded indices, bottom row first, as Pillow does.
   private func indices(_ bytes: FileBytes) throws(ImageError) -> [UInt8] {
     let wanted = width * height
     var found: [UInt8] = []
@@ -74,7 +76,7 @@ extension BMPHeader {
         while found.count % width != 0 { found.append(0) }
         x = 0
       case 1:
-        // The rest must be there.
+        // At the end of the image, all pixels must have been read.
         guard found.count >= wanted else { throw .truncated(file: bytes.file) }
       case 2:
         guard let right = bytes.byte(place), let up = bytes.byte(place + 1) else {
@@ -93,7 +95,7 @@ extension BMPHeader {
         }
         place += byteCount
         x += value
-        // Runs begin at even places.
+        // Runs begin at even offsets.
         place += place & 1
       }
     }
@@ -101,7 +103,7 @@ extension BMPHeader {
     return found
   }
 
-  /// The index number `i` that a byte stands for; of two in a byte the upper one comes first.
+  /// The index number `i` in a byte; of two 4-bit indices, the upper one comes first.
   private func index(_ byte: Int, _ i: Int) -> UInt8 {
     UInt8(truncatingIfNeeded: bits == 8 ? byte : i % 2 == 0 ? byte >> 4 : byte & 15)
   }

@@ -1,26 +1,26 @@
-/// The bytes of a picture's file, read by place; nil beyond its end.
+/// The bytes of an image file, read by offset; reads beyond the end return nil.
 struct FileBytes {
-  /// All of them.
+  /// All bytes of the file.
   let all: [UInt8]
-  /// The file, for errors.
+  /// The file's name for error messages.
   let file: String
 
-  /// How many there are.
+  /// The number of bytes.
   var count: Int { all.count }
 
-  /// Whether the bytes at a place are these.
+  /// Whether `bytes` are found at an offset.
   func has(_ bytes: [UInt8], at place: Int = 0) -> Bool {
     place >= 0 && place <= count - bytes.count
       && all[place..<place + bytes.count].elementsEqual(bytes)
   }
 
-  /// Whether the bytes at a place are this text in ASCII.
+  /// Whether the ASCII text is found at an offset.
   func has(_ text: String, at place: Int = 0) -> Bool { has(Array(text.utf8), at: place) }
 
-  /// One byte.
+  /// The byte at an offset.
   func byte(_ place: Int) -> Int? { place >= 0 && place < count ? Int(all[place]) : nil }
 
-  /// The unsigned number of `size` bytes, at most seven.
+  /// The unsigned integer of `size` bytes, at most seven, at an offset.
   func number(_ place: Int, size: Int, isBigEndian: Bool) -> Int? {
     guard place >= 0, size <= 7, place <= count - size else { return nil }
     var value = 0
@@ -30,12 +30,12 @@ struct FileBytes {
     return value
   }
 
-  /// An unsigned number of 16 bits.
+  /// The unsigned 16-bit integer at an offset, big-endian.
   func big16(_ place: Int) -> Int? { number(place, size: 2, isBigEndian: true) }
-  /// An unsigned number of 32 bits.
+  /// The unsigned 32-bit integer at an offset, big-endian.
   func big32(_ place: Int) -> Int? { number(place, size: 4, isBigEndian: true) }
-  /// An unsigned number of 16 bits.
+  /// The unsigned 16-bit integer at an offset, little-endian.
   func little16(_ place: Int) -> Int? { number(place, size: 2, isBigEndian: false) }
-  /// An unsigned number of 32 bits.
+  /// The unsigned 32-bit integer at an offset, little-endian.
   func little32(_ place: Int) -> Int? { number(place, size: 4, isBigEndian: false) }
 }

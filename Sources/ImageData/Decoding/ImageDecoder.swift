@@ -1,25 +1,26 @@
 internal import CCkptImages
 internal import CkptPlatform
 
-/// Turns files into pictures, as Pillow's `Image.open(file).convert("RGB")` does.
+/// Decodes image files to RGB, with the same pixels as Pillow's `Image.open(file).convert("RGB")`.
 public struct ImageDecoder: Sendable, Hashable {
-  /// How large pictures may be.
+  /// The largest files and images that are decoded.
   public var limits: ImageLimits
-  /// Whether a picture is turned as its EXIF orientation says (Pillow's `ImageOps.exif_transpose`);
-  /// torchvision does not. TIFF files are turned always, as Pillow turns them.
+  /// Whether images are rotated and mirrored by their EXIF orientation (Pillow's
+  /// `ImageOps.exif_transpose`). torchvision does not do this. TIFF files are always transformed,
+  /// as in Pillow.
   public var appliesOrientation: Bool
 
-  /// A decoder.
+  /// Creates a decoder.
   public init(limits: ImageLimits = ImageLimits(), appliesOrientation: Bool = false) {
     self.limits = limits
     self.appliesOrientation = appliesOrientation
   }
 
-  /// What a file says of itself before it is decoded.
+  /// The properties in a file's header.
   public struct Description: Sendable, Hashable {
-    /// The format, by the first bytes.
+    /// The format, determined by the first bytes.
     public let format: ImageFormat
-    /// The sides as they are stored, in pixels.
+    /// The width and height in pixels as stored, before the orientation is applied.
     public let width: Int, height: Int
     /// The EXIF orientation, 1 to 8; 1 where there is none.
     public let orientation: Int
@@ -27,27 +28,27 @@ public struct ImageDecoder: Sendable, Hashable {
 
   /// Decodes a file.
   ///
-  /// - Throws: `ImageError`, which names the file.
+  /// - Throws: `ImageError` with the file's path.
   public func decode(_ path: String) throws(ImageError) -> RGBImage {
     try decode(try contents(of: path), name: path)
   }
 
-  /// Decodes the bytes of a file; `name` is what errors call it.
+  /// Decodes the bytes of a file; `name` is used in error messages.
   ///
   /// - Throws: `ImageError`.
   public func decode(_ bytes: [UInt8], name: String) throws(ImageError) -> RGBImage {
     let bytes = FileBytes(all: bytes, file: name)
     let header = try header(of: bytes)
     var image = try pixels(of: bytes, header: header)
-    // Where Pillow turns a TIFF file it does so once, whoever asks.
+    // Pillow applies a TIFF file's orientation once, whether or not it is asked to.
     let turns = header.format == .tiff || appliesOrientation
     if turns { image = image.oriented(header.orientation(in: bytes)) }
     return image
   }
 
-  /// What a file says of itself; nothing is decoded.
+  /// Reads a file's header without decoding the pixels.
   ///
-  /// - Throws: `ImageError`; also where it is larger than the limits allow.
+  /// - Throws: `ImageError`, also if the image exceeds the limits.
   public func describe(_ path: String) throws(ImageError) -> Description {
     let bytes = FileBytes(all: try contents(of: path), file: path)
     let header = try header(of: bytes)
@@ -56,6 +57,7 @@ public struct ImageDecoder: Sendable, Hashable {
       orientation: header.orientation(in: bytes))
   }
 
+  /// Reads the whole file, if its size is within the limits.
   private func contents(of path: String) throws(ImageError) -> [UInt8] {
     do {
       let file = try File(readingFrom: path)
@@ -73,6 +75,7 @@ public struct ImageDecoder: Sendable, Hashable {
     }
   }
 
+  /// Parses the header and checks it against the limits.
   private func header(of bytes: FileBytes) throws(ImageError) -> ImageHeader {
     guard bytes.count <= limits.fileBytes else {
       throw .tooLarge(
@@ -92,6 +95,7 @@ public struct ImageDecoder: Sendable, Hashable {
     return header
   }
 
+  /// Decodes the pixels, as stored.
   private func pixels(
     of bytes: FileBytes, header: ImageHeader
   ) throws(ImageError) -> RGBImage {
@@ -120,7 +124,7 @@ public struct ImageDecoder: Sendable, Hashable {
   }
 }
 
-/// The header of a file, by its format.
+/// The header of a file of any format.
 enum ImageHeader {
   case jpeg(JPEGHeader)
   case png(PNGHeader)
@@ -167,7 +171,7 @@ enum ImageHeader {
 }
 
 extension ck_image_result {
-  /// Throws what a decoder's library says.
+  /// Throws the error that a C decoder reported, if any.
   func check(_ format: ImageFormat, file: String) throws(ImageError) {
     let text = withUnsafeBytes(of: message) {
       String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)

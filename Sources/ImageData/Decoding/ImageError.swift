@@ -1,28 +1,28 @@
 public import CkptPlatform
 
-/// What is wrong with a picture or a folder of pictures, and where.
+/// An error about an image, or a folder of images.
 public enum ImageError: Diagnostic, Hashable {
   /// The file or folder cannot be opened or read.
   case unreadable(file: String, String)
-  /// The file begins as none of the formats that are decoded here.
+  /// The file's first bytes are of no supported format.
   case unknownFormat(file: String)
-  /// The file is of a known format, but of a kind that is not decoded here.
+  /// The file's format is supported, but not this variant.
   case unsupported(file: String, String)
-  /// The file contradicts itself.
+  /// The file's data is inconsistent.
   case damaged(file: String, String)
-  /// The file ends before its last pixel.
+  /// The file ends before the last pixel.
   case truncated(file: String)
-  /// The file's header asks for more than the limits allow; nothing was decoded.
+  /// The file or its image is larger than the limits allow; nothing was decoded.
   case tooLarge(file: String, String)
-  /// The folder holds no folders, which would be its classes.
+  /// The folder contains no subfolders, which would be the classes.
   case noClasses(folder: String)
-  /// The folders of these classes hold no picture.
+  /// The folders of these classes contain no image.
   case emptyClasses(folder: String, [String])
-  /// Two folders do not hold the same classes.
+  /// The folder's classes are not the expected ones.
   case differentClasses(folder: String, missing: [String], unknown: [String])
-  /// What was asked for makes no sense.
+  /// An argument is invalid.
   case badRequest(String)
-  /// More pictures could not be read than is allowed.
+  /// More images than allowed could not be read.
   case tooManyOmissions(folder: String, String)
 
   /// The category of the error, from which `ckpt` takes its exit status.
@@ -66,11 +66,12 @@ public enum ImageError: Diagnostic, Hashable {
     }
   }
 
-  /// A name on one line, whatever is in it.
+  /// Text with its control characters replaced by `?`, so that it fits on one line.
   static func shown(_ text: String) -> String {
     text.unicodeScalars.map { $0.value < 32 || $0.value == 127 ? "?" : String($0) }.joined()
   }
 
+  /// The first five names in quotes, and the number of the others.
   private static func list(_ names: [String]) -> String {
     let first = names.prefix(5).map { "\"\(shown($0))\"" }.joined(separator: ", ")
     return names.count > 5 ? first + " and \(names.count - 5) more" : first

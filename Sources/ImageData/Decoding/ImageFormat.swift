@@ -1,14 +1,15 @@
-/// The formats that are decoded; a file's first bytes tell which it is, whatever it is called.
+/// The image formats that can be decoded. A file's format is determined by its first bytes, not by
+/// its name.
 public enum ImageFormat: String, Sendable, CaseIterable {
   case jpeg = "JPEG"
   case png = "PNG"
   case webP = "WebP"
   case tiff = "TIFF"
   case bmp = "BMP"
-  /// PBM, PGM and PPM, as text and as bytes.
+  /// PBM, PGM, and PPM, in text and binary form.
   case portableMap = "PNM"
 
-  /// The format of a file that begins so, or nil.
+  /// The format of a file, by its first bytes; nil if it is not supported.
   init?(_ bytes: FileBytes) {
     if bytes.has([0xFF, 0xD8, 0xFF]) {
       self = .jpeg

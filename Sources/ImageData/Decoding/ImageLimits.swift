@@ -1,21 +1,24 @@
-/// How large a picture may be; its header is held against this before anything is decoded.
+/// The largest files and images that are decoded; checked against the header before any pixel is
+/// decoded.
 public struct ImageLimits: Sendable, Hashable {
-  /// The most bytes of a file.
+  /// The maximum file size in bytes.
   public var fileBytes: Int
-  /// The most pixels of a picture.
+  /// The maximum number of pixels.
   public var pixels: Int
-  /// The longest side.
+  /// The maximum width and height in pixels.
   public var side: Int
 
-  /// Limits; by default 1 GiB a file, twice 89,478,485 pixels, where Pillow's error begins, and sides of
-  /// a million pixels.
+  /// Creates limits; by default files of 1 GiB, twice 89,478,485 pixels (where Pillow raises an
+  /// error), and sides of a million pixels.
   public init(fileBytes: Int = 1 << 30, pixels: Int = 2 * 89_478_485, side: Int = 1_000_000) {
     self.fileBytes = fileBytes
     self.pixels = pixels
     self.side = side
   }
 
-  /// Checks the sides that a header names.
+  /// Checks the width and height of a header.
+  ///
+  /// - Throws: `ImageError.damaged` for a side that is not positive, `.tooLarge`.
   func check(width: Int, height: Int, file: String) throws(ImageError) {
     guard width > 0, height > 0 else {
       throw .damaged(file: file, "a side of \(min(width, height)) pixels")

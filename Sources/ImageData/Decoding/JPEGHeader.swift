@@ -1,10 +1,10 @@
-/// What the markers before the first scan of a JPEG file say.
+/// The markers of a JPEG file before the first scan.
 struct JPEGHeader {
-  /// The sides in pixels.
+  /// The width and height in pixels.
   let width: Int, height: Int
-  /// Where its EXIF data lies, if it has any.
+  /// The byte range of the EXIF data; nil if there is none.
   let exif: EXIFPlace?
-  /// Whether the data is coded by Huffman's codes, as nearly always, rather than arithmetically.
+  /// Whether the data is Huffman-coded, as in nearly all files, rather than arithmetically coded.
   private let isHuffman: Bool
 
   init(_ bytes: FileBytes) throws(ImageError) {
@@ -12,7 +12,7 @@ struct JPEGHeader {
     var frame: (width: Int, height: Int, isHuffman: Bool)?
     var place = 2
     while true {
-      // Bytes before a marker are skipped, as libjpeg and Pillow skip them.
+      // Bytes before a marker are skipped, as in libjpeg and Pillow.
       while let byte = bytes.byte(place), byte != 0xFF { place += 1 }
       while bytes.byte(place) == 0xFF { place += 1 }
       guard let marker = bytes.byte(place) else { throw .truncated(file: bytes.file) }
@@ -40,6 +40,7 @@ struct JPEGHeader {
     self.exif = exif
   }
 
+  /// Parses a frame header.
   private static func frame(
     _ bytes: FileBytes, at place: Int, length: Int, marker: Int
   ) throws(ImageError) -> (width: Int, height: Int, isHuffman: Bool) {
@@ -56,8 +57,8 @@ struct JPEGHeader {
     return (width, height, marker < 0xC8)
   }
 
-  /// Refuses files that are too short for their sides, before memory is taken: each block of 8 x 8
-  /// pixels takes one bit at least.
+  /// Throws `ImageError.truncated` if the file is too short for its width and height, before memory
+  /// is allocated: each block of 8 x 8 pixels takes at least one bit.
   func checkSize(of bytes: FileBytes) throws(ImageError) {
     let blocks = ((width + 7) / 8) * ((height + 7) / 8)
     guard !isHuffman || blocks / 8 <= bytes.count else { throw .truncated(file: bytes.file) }

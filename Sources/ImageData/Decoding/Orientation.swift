@@ -1,8 +1,8 @@
-/// Where in a file its EXIF data lies: a small TIFF file.
+/// The byte range of a file's EXIF data, which is in TIFF format.
 typealias EXIFPlace = Range<Int>
 
 extension FileBytes {
-  /// The orientation that EXIF data says, 1 to 8, or nil.
+  /// The orientation in EXIF data, from 1 to 8; nil if there is none or the data is invalid.
   func orientation(inEXIF place: EXIFPlace) -> Int? {
     var start = place.lowerBound
     if has("Exif\0\0", at: start) { start += 6 }
@@ -16,7 +16,7 @@ extension FileBytes {
       let at = directory + 2 + entry * 12
       guard at + 12 <= place.upperBound else { return nil }
       guard number(at, size: 2, isBigEndian: isBigEndian) == 0x0112 else { continue }
-      // A number of 16 or of 32 bits.
+      // The value is a 16-bit or 32-bit integer.
       let type = number(at + 2, size: 2, isBigEndian: isBigEndian)
       let value = number(at + 8, size: type == 4 ? 4 : 2, isBigEndian: isBigEndian)
       return value.flatMap { type == 3 || type == 4 ? $0 : nil }
@@ -27,7 +27,7 @@ extension FileBytes {
 }
 
 extension RGBImage {
-  /// The picture turned and mirrored as an EXIF orientation asks.
+  /// The image rotated and mirrored by an EXIF orientation.
   func oriented(_ orientation: Int) -> RGBImage {
     guard (2...8).contains(orientation) else { return self }
     let swapsSides = orientation >= 5

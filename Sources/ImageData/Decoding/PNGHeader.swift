@@ -1,8 +1,8 @@
-/// What the chunks of a PNG file before its pixels say.
+/// The chunks of a PNG file before the pixels.
 struct PNGHeader {
-  /// The sides in pixels.
+  /// The width and height in pixels.
   let width: Int, height: Int
-  /// Where its EXIF data lies, if it has any before its pixels.
+  /// The byte range of the EXIF data; nil if there is none before the pixels.
   let exif: EXIFPlace?
   private let bitsPerPixel: Int
 
@@ -41,8 +41,8 @@ struct PNGHeader {
     return nil
   }
 
-  /// Refuses files that are too short for their sides, before memory is taken: deflate packs at most
-  /// 1032 bytes into one.
+  /// Throws `ImageError.truncated` if the file is too short for its width and height, before memory
+  /// is allocated: deflate compresses at most 1032 bytes into one.
   func checkSize(of bytes: FileBytes) throws(ImageError) {
     let rowBytes = (width * bitsPerPixel + 7) / 8 + 1
     guard rowBytes / 1032 * height <= bytes.count, rowBytes * height / 1040 <= bytes.count else {

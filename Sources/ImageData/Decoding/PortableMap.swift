@@ -1,12 +1,13 @@
-/// PBM, PGM and PPM: what the header says, and the pixels, as Pillow reads them.
+/// The header of a PBM, PGM, or PPM file, and the decoding of its pixels, as Pillow reads them.
 struct PortableMapHeader {
-  /// The sides in pixels.
+  /// The width and height in pixels.
   let width: Int, height: Int
-  /// 1 for one bit, 2 for grey, 3 for color; plus 3 where bytes follow rather than text.
+  /// The digit of the signature: 1 for bitmaps, 2 for grayscale, 3 for color; plus 3 for binary
+  /// instead of text.
   private let kind: Int
-  /// The number that stands for white.
+  /// The sample value that stands for white.
   private let white: Int
-  /// Where the pixels begin.
+  /// The offset of the pixels.
   private let start: Int
 
   init(_ bytes: FileBytes) throws(ImageError) {
@@ -26,7 +27,7 @@ struct PortableMapHeader {
 
   private static func isSpace(_ byte: Int) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
 
-  /// The next number of a header, and the one space behind it.
+  /// Reads the next number of the header and the whitespace character after it.
   private static func number(_ bytes: FileBytes, _ place: inout Int) throws(ImageError) -> Int {
     var value: Int?
     while let byte = bytes.byte(place) {
@@ -47,10 +48,12 @@ struct PortableMapHeader {
     return value
   }
 
-  /// The pixels of the file.
+  /// Decodes the pixels.
+  ///
+  /// - Throws: `ImageError.truncated`, `.damaged`.
   func decode(_ bytes: FileBytes) throws(ImageError) -> RGBImage {
     let samples = width * height * (kind % 3 == 0 ? 3 : 1)
-    // Each sample takes a byte at least, or a bit.
+    // A sample takes at least one byte, or one bit in a binary bitmap.
     let least =
       kind == 4 ? (width + 7) / 8 * height : kind > 4 && white > 255 ? samples * 2 : samples
     guard bytes.count - start >= least else { throw .truncated(file: bytes.file) }
@@ -60,6 +63,7 @@ struct PortableMapHeader {
     }
   }
 
+  /// The samples of a binary file, scaled to 8 bits.
   private func raw(_ bytes: FileBytes, count: Int) -> [UInt8] {
     if kind == 4 {
       let rowBytes = (width + 7) / 8
@@ -78,13 +82,14 @@ struct PortableMapHeader {
     }
   }
 
-  /// A sample as a byte; grey of 16 bits is clipped, as Pillow does it.
+  /// A sample scaled to 8 bits; 16-bit grayscale is clipped to 255, as in Pillow.
   private func scaled(_ value: Int) -> UInt8 {
     let most = white > 255 && kind % 3 == 2 ? 65535 : 255
     let scaled = (Double(value) / Double(white) * Double(most)).rounded(.toNearestOrEven)
     return UInt8(min(255, scaled))
   }
 
+  /// The samples of a text file, scaled to 8 bits.
   private func text(_ bytes: FileBytes, count: Int) throws(ImageError) -> [UInt8] {
     var values: [UInt8] = []
     values.reserveCapacity(count)

@@ -1,20 +1,21 @@
-/// A picture in memory: rows from the top, pixels from the left, three bytes each (red, green, blue).
+/// An RGB image in memory: rows from top to bottom, pixels from left to right, three bytes per
+/// pixel (red, green, blue).
 public struct RGBImage: Sendable, Hashable {
-  /// How many pixels a row has.
+  /// The width in pixels.
   public private(set) var width: Int
-  /// How many rows there are.
+  /// The height in pixels.
   public private(set) var height: Int
-  /// Red, green and blue of each pixel; `3 * width * height` bytes.
+  /// The red, green, and blue values of each pixel; `3 * width * height` bytes.
   public private(set) var pixels: [UInt8]
 
-  /// A picture of no pixels.
+  /// Creates an image without pixels.
   public init() {
     width = 0
     height = 0
     pixels = []
   }
 
-  /// A picture of given pixels, or nil if their number is not that of the sides.
+  /// Creates an image from its pixels; nil if their number does not match the width and height.
   public init?(width: Int, height: Int, pixels: [UInt8]) {
     guard let count = Self.byteCount(width: width, height: height), count == pixels.count else {
       return nil
@@ -24,7 +25,9 @@ public struct RGBImage: Sendable, Hashable {
     self.pixels = pixels
   }
 
-  /// A picture of these sides whose bytes `fill` writes, each of them.
+  /// Creates an image whose bytes are written by `fill`, which must write all of them.
+  ///
+  /// - Throws: what `fill` throws.
   init(
     width: Int, height: Int,
     fill: (UnsafeMutableBufferPointer<UInt8>) throws(ImageError) -> Void
@@ -44,7 +47,7 @@ public struct RGBImage: Sendable, Hashable {
     if let failure { throw failure }
   }
 
-  /// A picture of these sides whose bytes `fill` writes, each of them.
+  /// Creates an image whose bytes are written by `fill`, which must write all of them.
   init(width: Int, height: Int, fill: (UnsafeMutableBufferPointer<UInt8>) -> Void) {
     let count = Self.byteCount(width: width, height: height) ?? 0
     self.width = width
@@ -55,7 +58,7 @@ public struct RGBImage: Sendable, Hashable {
     }
   }
 
-  /// The number of bytes of a picture, or nil if the sides make no sense.
+  /// The number of bytes of an image; nil if a side is negative or the number overflows.
   static func byteCount(width: Int, height: Int) -> Int? {
     guard width >= 0, height >= 0 else { return nil }
     let (area, isTooLarge) = width.multipliedReportingOverflow(by: height)
@@ -63,7 +66,8 @@ public struct RGBImage: Sendable, Hashable {
     return isTooLarge || isFarTooLarge ? nil : count
   }
 
-  /// The picture with each byte replaced by what a table of 3 x 256 values says of its color and value.
+  /// The image with each byte replaced through a table of 3 x 256 entries, indexed by channel and
+  /// value.
   func mapped(_ table: [UInt8]) -> RGBImage {
     guard table.count == 768 else { return self }
     var mapped = self

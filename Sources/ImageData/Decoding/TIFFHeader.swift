@@ -1,41 +1,41 @@
-/// What the first directory of a TIFF file says.
+/// The first directory of a TIFF file.
 struct TIFFHeader {
-  /// How samples become colors; the names are Pillow's modes.
+  /// How samples are converted to colors; named like Pillow's modes.
   enum Mode: Hashable {
-    /// One sample of 1, 2, 4 or 8 bits; inverted where 0 is white.
+    /// One sample of 1, 2, 4, or 8 bits; inverted if 0 is white.
     case gray(bits: Int, isInverted: Bool)
-    /// One sample of 16 bits, clipped to 255; signed or not.
+    /// One 16-bit integer, signed or unsigned, clipped to the range from 0 to 255.
     case gray16(isSigned: Bool)
-    /// One sample of 32 bits, clipped to 0 to 255.
+    /// One 32-bit integer, clipped to the range from 0 to 255.
     case gray32
-    /// One float32, clipped to 0 to 255.
+    /// One float32, clipped to the range from 0 to 255.
     case float
-    /// Samples of 8 or 16 bits, of which the first three count.
+    /// Samples of 8 or 16 bits; the first three are red, green, and blue.
     case rgb(samples: Int, bits: Int)
-    /// Red, green, blue times alpha, and alpha; 8 or 16 bits.
+    /// Red, green, and blue, multiplied by alpha, and alpha; 8 or 16 bits.
     case premultiplied(bits: Int)
-    /// The first of several samples of 8 bits.
+    /// Gray in the first of several 8-bit samples.
     case grayWithMore(samples: Int)
-    /// Indices of 1, 2, 4 or 8 bits, perhaps with alpha.
+    /// Palette indices of 1, 2, 4, or 8 bits, possibly followed by alpha.
     case palette(bits: Int, samples: Int)
     case cmyk(samples: Int)
     case yCbCr
   }
 
-  /// The sides as they are stored, in pixels.
+  /// The width and height in pixels as stored, before the orientation is applied.
   let width: Int, height: Int
-  /// The EXIF orientation, 1 to 8.
+  /// The orientation from 1 to 8.
   let orientation: Int
   let mode: Mode
-  /// Bits of each sample, and how many samples a pixel has.
+  /// The number of bits per sample, and of samples per pixel.
   let bits: Int, samples: Int
-  /// Whether each sample has a plane of its own.
+  /// Whether each sample is stored in a separate plane.
   let isPlanar: Bool
-  /// Whether the data is compressed as JPEG.
+  /// Whether the data is JPEG-compressed.
   let isJPEG: Bool
-  /// The most bytes that a tile or a strip should take; tiles may be larger than the picture.
+  /// The size of a tile in bytes, which may exceed the image; 0 for strips.
   let blockBytes: Int
-  /// Red, then green, then blue of all colors, 16 bits each.
+  /// The palette: all red values, then green, then blue, 16 bits each.
   let colors: [Int]
 
   init(_ bytes: FileBytes) throws(ImageError) {
@@ -83,7 +83,7 @@ struct TIFFHeader {
     blockBytes = tileArea * samples * bits / 8
   }
 
-  /// What decides the mode, as in Pillow's `TiffImagePlugin.OPEN_INFO`.
+  /// The tags that decide the mode, as in Pillow's `TiffImagePlugin.OPEN_INFO`.
   private struct Key {
     let isBigEndian: Bool
     let photometric: Int
@@ -115,9 +115,9 @@ struct TIFFHeader {
   }
 }
 
-/// The numbers of a TIFF file's first directory that matter here.
+/// The integer tags of a TIFF file's first directory that are used here.
 struct TIFFTags {
-  /// Whether numbers begin with their highest byte.
+  /// Whether the file is big-endian.
   let isBigEndian: Bool
   private var values: [Int: [Int]] = [:]
 
@@ -155,6 +155,6 @@ struct TIFFTags {
     }
   }
 
-  /// The numbers of a tag; none if it is not there.
+  /// The values of a tag; empty if it is missing.
   subscript(tag: Int) -> [Int] { values[tag] ?? [] }
 }

@@ -1,7 +1,9 @@
 internal import CCkptImages
 
 extension TIFFHeader {
-  /// The samples of the file, as red, green and blue.
+  /// Decodes the samples and converts them to RGB.
+  ///
+  /// - Throws: `ImageError`.
   func decode(_ bytes: FileBytes, limits: ImageLimits) throws(ImageError) -> RGBImage {
     let isRGBFromJPEG = isJPEG && mode == .yCbCr && !isPlanar
     let isRGBA = mode == .yCbCr && !isRGBFromJPEG
@@ -40,6 +42,7 @@ extension TIFFHeader {
     }
   }
 
+  /// The color of a pixel.
   private func color(
     _ mode: Mode, _ rows: TIFFSamples, _ x: Int, _ y: Int
   ) -> (UInt8, UInt8, UInt8) {
@@ -89,18 +92,19 @@ extension TIFFHeader {
   }
 }
 
-/// Samples as libtiff gives them: plane by plane, row by row; several bytes in the machine's order.
+/// Samples as libtiff returns them: plane by plane, row by row; multi-byte samples in native byte
+/// order.
 struct TIFFSamples {
   let bytes: [UInt8]
   let rowBytes: Int
   let height: Int
   let planes: Int
-  /// Bits of a sample.
+  /// The number of bits per sample.
   let bits: Int
-  /// Samples that lie together.
+  /// The number of interleaved samples.
   let samples: Int
 
-  /// The bits of one sample.
+  /// The bits of one sample, as an unsigned integer.
   func sample(_ x: Int, _ y: Int, _ sample: Int) -> Int {
     let plane = planes > 1 ? sample : 0
     let start = (plane * height + y) * rowBytes

@@ -1,8 +1,8 @@
-/// What a WebP file's first chunk says.
+/// The first chunk of a WebP file.
 struct WebPHeader {
-  /// The sides of the canvas in pixels.
+  /// The width and height of the canvas in pixels.
   let width: Int, height: Int
-  /// Where its EXIF data lies, if it has any.
+  /// The byte range of the EXIF data; nil if there is none.
   let exif: EXIFPlace?
 
   init(_ bytes: FileBytes) throws(ImageError) {

@@ -1,45 +1,46 @@
 internal import CkptPlatform
 
-/// Pictures in one folder a class, found as torchvision's `ImageFolder` finds them.
+/// A folder of images with one subfolder per class, read as torchvision's `ImageFolder` reads it.
 ///
-/// Classes are the folders in the folder (links are followed, hidden ones count) in the order of their names' code
-/// points. The pictures of a class are the files whose names end, in whatever case, in `.jpg`, `.jpeg`, `.png`, `.ppm`,
-/// `.bmp`, `.pgm`, `.tif`, `.tiff` or `.webp`, also in folders within; folders in the order of their paths, then files in
-/// that of their names.
+/// The classes are the subfolders (links are followed, hidden ones are included), sorted by the
+/// code points of their names. The images of a class are all files in its folder, at any depth,
+/// with the ending `.jpg`, `.jpeg`, `.png`, `.ppm`, `.bmp`, `.pgm`, `.tif`, `.tiff`, or `.webp`, in
+/// any case; sorted by the path of their folder, then by name.
 public struct ImageFolder: Sendable, Hashable {
-  /// A picture and the number of its class.
+  /// An image and its class.
   public struct Sample: Sendable, Hashable {
-    /// The file.
+    /// The path of the file.
     public let path: String
-    /// The number of its class.
+    /// The index of the class.
     public let label: Int
 
-    /// A picture of a class.
+    /// Creates a sample.
     public init(path: String, label: Int) {
       self.path = path
       self.label = label
     }
   }
 
-  /// The endings of names of pictures.
+  /// The file name endings of images.
   public static let endings = [
     ".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp",
   ]
 
-  /// The folder.
+  /// The path of the folder.
   public let path: String
-  /// The names of the classes; a label is a place in them.
+  /// The names of the classes; a label is an index in them.
   public let classes: [String]
-  /// The pictures, class by class.
+  /// The images, class by class.
   public let samples: [Sample]
 
-  /// Finds the pictures of a folder.
+  /// Finds the images in a folder.
   ///
   /// - Parameters:
-  ///   - path: The folder.
-  ///   - classes: The classes that it must have, such as those of the training's folder; nil for those that are there.
-  ///   - allowsEmptyClasses: Whether a class may have no picture.
-  /// - Throws: `ImageError` where there is no class, a class without a picture, or other classes than asked for.
+  ///   - path: the folder.
+  ///   - classes: the expected classes, such as those of the training folder; nil: those that are
+  ///     found.
+  ///   - allowsEmptyClasses: whether a class may have no images.
+  /// - Throws: `ImageError.noClasses`, `.differentClasses`, `.emptyClasses`, or `.unreadable`.
   public init(
     _ path: String, classes: [String]? = nil, allowsEmptyClasses: Bool = false
   ) throws(ImageError) {
@@ -71,7 +72,7 @@ public struct ImageFolder: Sendable, Hashable {
     self.init(path: path, classes: wanted, samples: samples)
   }
 
-  /// Pictures that are known already.
+  /// Creates a folder from known samples; nothing is read.
   public init(path: String, classes: [String], samples: [Sample]) {
     self.path = path
     self.classes = classes
@@ -101,7 +102,7 @@ public struct ImageFolder: Sendable, Hashable {
           if isPicture(name) { files.append(inside) }
           continue
         }
-        // A link that leads back to a folder above it is not followed again.
+        // A link to a parent folder is not followed again.
         guard !way.contains(where: { Folder.isSame($0, inside) }) else { continue }
         waiting.append(way + [inside])
       }
@@ -116,24 +117,25 @@ public struct ImageFolder: Sendable, Hashable {
     return endings.contains { name.hasSuffix($0) }
   }
 
-  /// How many pictures each class has.
+  /// The number of images in each class.
   public var counts: [Int] {
     samples.reduce(into: [Int](repeating: 0, count: classes.count)) { counts, sample in
       if counts.indices.contains(sample.label) { counts[sample.label] += 1 }
     }
   }
 
-  /// Some of the pictures, by their places.
+  /// A folder with the images at the given indices; invalid indices are ignored.
   public func subset(_ places: [Int]) -> ImageFolder {
     ImageFolder(
       path: path, classes: classes,
       samples: places.filter { samples.indices.contains($0) }.map { samples[$0] })
   }
 
-  /// Divides the pictures in two, by class and by chance: of each class with two pictures or more a part, rounded half
-  /// to even, but at least one and not all, goes to the second; a class of one stays in the first.
+  /// Splits the images at random into two folders, class by class: of each class with at least two
+  /// images, the fraction `secondPart`, rounded half to even, but at least one and not all, goes to
+  /// the second. A class with one image stays in the first.
   ///
-  /// Both keep the order that the pictures have here.
+  /// Both keep the order of the images.
   public func split(secondPart: Double, seed: UInt64) -> (first: ImageFolder, second: ImageFolder) {
     var isSecond = [Bool](repeating: false, count: samples.count)
     for label in classes.indices {

@@ -1,17 +1,19 @@
 internal import CkptPlatform
 internal import Foundation
 
-/// What the threads of an epoch share: which sample is next, and the batches that are being made.
+/// The state that the threads of an epoch share: the next sample, and the batches in progress.
 final class BatchQueue: @unchecked Sendable {
-  /// A batch, and what was left out of it.
+  /// A finished batch, and the images left out of it; no batch if all were left out.
   struct Made {
     var batch: ImageBatch?
     var omissions: [EpochBatches.Omission] = []
   }
 
-  /// A batch of which samples are still missing.
+  /// A batch in progress.
   private final class Slot {
+    /// The memory of the batch's samples.
     let values: BatchValues
+    /// The number of samples that are not finished yet.
     var missing: Int
     var decisions: [ImageTransform.Decisions?]
     var errors: [ImageError?]
@@ -30,7 +32,7 @@ final class BatchQueue: @unchecked Sendable {
   private let batchCount: Int
   private let sampleSize: Int
 
-  // Everything below is read and written while `condition` is locked.
+  // The properties below are accessed only while `condition` is locked.
   private let condition = NSCondition()
   private var slots: [Int: Slot] = [:]
   private var nextSample: Int
@@ -47,7 +49,7 @@ final class BatchQueue: @unchecked Sendable {
     sampleSize = 3 * loader.transform.size.height * loader.transform.size.width
   }
 
-  /// Lets the threads end.
+  /// Stops the threads.
   func stop() {
     condition.lock()
     isStopped = true
@@ -56,7 +58,7 @@ final class BatchQueue: @unchecked Sendable {
     condition.unlock()
   }
 
-  /// What one thread does: sample after sample, until there is none.
+  /// The work of one thread: decodes and transforms samples until none are left.
   func work() {
     var workshop = SampleWorkshop(loader.transform)
     while let (number, slot, place) = claim() {
@@ -78,6 +80,7 @@ final class BatchQueue: @unchecked Sendable {
     }
   }
 
+  /// Decodes and transforms one sample.
   private func make(
     _ number: Int, _ workshop: inout SampleWorkshop, _ target: inout MutableSpan<Float>
   ) throws(ImageError) -> ImageTransform.Decisions {
@@ -95,7 +98,7 @@ final class BatchQueue: @unchecked Sendable {
     return decisions
   }
 
-  /// Waits until a sample may be begun, and begins it; nil where there is none left.
+  /// Waits until the next sample may be started, and claims it; nil if there are none left.
   private func claim() -> (number: Int, slot: Slot, place: Int)? {
     condition.lock()
     defer { condition.unlock() }
@@ -115,6 +118,8 @@ final class BatchQueue: @unchecked Sendable {
   }
 
   /// Waits for the next batch; nil after the last one.
+  ///
+  /// - Throws: the error of a bad image, unless those are skipped; `CancelledError`.
   func take(_ cancellation: Cancellation?) throws -> Made? {
     condition.lock()
     defer { condition.unlock() }
@@ -126,11 +131,12 @@ final class BatchQueue: @unchecked Sendable {
       }
       guard taken < batchCount, !isStopped else { return nil }
       if let slot = slots[taken], slot.missing == 0 { return try finish(slot) }
-      // Nobody signals a cancellation.
+      // A cancellation does not signal the condition, so it is polled.
       _ = condition.wait(until: Date(timeIntervalSinceNow: 0.05))
     }
   }
 
+  /// Removes the next batch from the queue and compacts it if images were left out.
   private func finish(_ slot: Slot) throws -> Made {
     let samples = loader.samples(of: taken, in: plan)
     slots[taken] = nil

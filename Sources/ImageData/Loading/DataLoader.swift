@@ -1,31 +1,32 @@
 public import CkptPlatform
 
-/// Batches of a folder's pictures, decoded and transformed on threads of their own, ahead of whoever uses them.
+/// Loads a folder's images in batches, decoded and transformed in advance by background threads.
 ///
-/// What an epoch gives depends on the folder, the seed and the epoch alone, never on the number of threads.
+/// The content of an epoch depends on the folder, the settings, the seed, and the epoch only, never
+/// on the number of threads.
 public struct DataLoader: Sendable {
-  /// The pictures.
+  /// The images.
   public var folder: ImageFolder
-  /// What becomes of them.
+  /// The transform applied to each image.
   public var transform: ImageTransform
-  /// How many samples a batch has; the last one may have fewer.
+  /// The number of samples in a batch; the last one may have fewer.
   public var batchSize: Int
-  /// In which order they come.
+  /// The order of the samples.
   public var order: SampleOrder
-  /// Whether a last batch of fewer samples is left out.
+  /// Whether a last batch with fewer samples is dropped.
   public var dropsLast: Bool
-  /// What chance begins with.
+  /// The seed of all random choices.
   public var seed: UInt64
-  /// How many threads decode.
+  /// The number of decoding threads.
   public var threads: Int
-  /// How many batches may be finished or begun before they are asked for.
+  /// The maximum number of batches that are started before they are requested.
   public var lookAhead: Int
-  /// How files are decoded.
+  /// The decoder of the image files.
   public var decoder: ImageDecoder
-  /// Whether a picture that cannot be read is left out and listed, rather than an error.
+  /// Whether images that cannot be read are skipped and listed, rather than being an error.
   public var skipsBad: Bool
 
-  /// A loader; without `threads` it uses as many as the machine runs at once.
+  /// Creates a loader; by default with as many threads as the machine has processors.
   public init(
     _ folder: ImageFolder, transform: ImageTransform, batchSize: Int = 32,
     order: SampleOrder = .asFound, dropsLast: Bool = false, seed: UInt64 = 0,
@@ -44,7 +45,7 @@ public struct DataLoader: Sendable {
     self.skipsBad = skipsBad
   }
 
-  /// How many batches an epoch has, where no picture is left out.
+  /// The number of batches in an epoch, if no image is skipped.
   public var batchCount: Int { batchCount(of: folder.samples.count) }
 
   func batchCount(of samples: Int) -> Int {
@@ -52,12 +53,14 @@ public struct DataLoader: Sendable {
     return dropsLast ? samples / batchSize : (samples + batchSize - 1) / batchSize
   }
 
-  /// The indices of an epoch's samples in their folder, in the order in which they are shown; reads nothing.
+  /// The indices of an epoch's samples in their folder, in the order in which they are shown; reads
+  /// nothing.
   public func order(epoch: Int) -> [Int] { order.places(in: folder, seed: seed, epoch: epoch) }
 
-  /// What an epoch shows, with all that chance decides; reads the headers of the files alone.
+  /// Computes the order and all random decisions of an epoch; reads only the headers of the files.
   ///
-  /// - Throws: `ImageError` for the first file whose header cannot be read.
+  /// - Throws: `ImageError` for the first file whose header cannot be read, or if the transform is
+  ///   invalid.
   public func plan(epoch: Int) throws(ImageError) -> EpochPlan {
     try transform.check()
     let places = order(epoch: epoch)
@@ -75,14 +78,14 @@ public struct DataLoader: Sendable {
     return EpochPlan(order: places, decisions: decisions)
   }
 
-  /// The batches of an epoch.
+  /// Starts an epoch and returns its batches.
   ///
   /// - Parameters:
-  ///   - epoch: The number of the epoch.
-  ///   - plan: The order and the decisions; nil for those that the seed and the epoch decide.
-  ///   - firstBatch: The index of the batch to begin with; the batches are those of the whole epoch from there on.
-  ///   - cancellation: Ends the epoch early.
-  /// - Throws: `ImageError` where the loader or the plan makes no sense.
+  ///   - epoch: the number of the epoch.
+  ///   - plan: the order and the decisions; nil for those that the seed and the epoch determine.
+  ///   - firstBatch: the index of the first batch; preceding batches of the epoch are skipped.
+  ///   - cancellation: ends the epoch early.
+  /// - Throws: `ImageError.badRequest` if the transform, the batch size, or the plan is invalid.
   public func epoch(
     _ epoch: Int, plan: EpochPlan? = nil, startingAt firstBatch: Int = 0,
     cancellation: Cancellation? = nil
@@ -102,7 +105,7 @@ public struct DataLoader: Sendable {
       self, epoch: epoch, plan: plan, firstBatch: firstBatch, cancellation: cancellation)
   }
 
-  /// The samples of a batch, by their numbers in the epoch.
+  /// The positions of a batch's samples in the epoch.
   func samples(of batch: Int, in plan: EpochPlan) -> Range<Int> {
     batch * batchSize..<min(plan.order.count, (batch + 1) * batchSize)
   }

@@ -1,19 +1,19 @@
 internal import CkptPlatform
 internal import Foundation
 
-/// The batches of one epoch, one after the other.
+/// The batches of one epoch, in order.
 ///
-/// Threads decode ahead as far as the loader allows; they end when the last batch was made, when an error was thrown,
-/// or when nobody holds this object any more.
+/// Background threads decode as far ahead as the loader allows. They end after the last batch,
+/// after an error, or when this object is released.
 public final class EpochBatches: Sequence, IteratorProtocol {
   private let queue: BatchQueue
   private let cancellation: Cancellation?
 
-  /// A picture that was left out, and why.
+  /// An image that was skipped, and the reason.
   public struct Omission: Sendable, Hashable {
-    /// The file.
+    /// The path of the file.
     public let path: String
-    /// Why it was left out.
+    /// The error that the image caused.
     public let error: ImageError
 
     /// An image that was left out.
@@ -23,7 +23,7 @@ public final class EpochBatches: Sequence, IteratorProtocol {
     }
   }
 
-  /// The pictures that were left out of the batches so far, in the order of the epoch.
+  /// The images that were skipped in the batches so far, in the order of the epoch.
   public private(set) var omissions: [Omission] = []
 
   init(
@@ -41,19 +41,20 @@ public final class EpochBatches: Sequence, IteratorProtocol {
 
   deinit { queue.stop() }
 
-  /// The next batch, or nil after the last one.
+  /// The next batch; nil after the last one.
   ///
-  /// - Throws: `ImageError` for the first picture of the batch that cannot be read; `CancelledError`.
+  /// - Throws: `ImageError` for the first image of the batch that cannot be read, unless those are
+  ///   skipped; `CancelledError`.
   public func nextBatch() throws -> ImageBatch? {
     while let made = try queue.take(cancellation) {
       omissions += made.omissions
-      // All pictures of a batch may be left out.
+      // A batch may be empty because all of its images were skipped.
       if let batch = made.batch { return batch }
     }
     return nil
   }
 
-  /// The next batch; nil after the last one, and after an error, which `failure` then is.
+  /// The next batch; nil after the last one, or after an error, which is then stored in `failure`.
   public func next() -> ImageBatch? {
     guard failure == nil else { return nil }
     do {
@@ -64,6 +65,6 @@ public final class EpochBatches: Sequence, IteratorProtocol {
     }
   }
 
-  /// What ended the sequence early, if anything did.
+  /// The error that ended the sequence early; nil if there was none.
   public private(set) var failure: (any Error)?
 }

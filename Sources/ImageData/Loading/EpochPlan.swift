@@ -1,13 +1,13 @@
-/// What an epoch shows: which pictures in which order, and what chance decides for each.
+/// The order of an epoch's samples, and the random decisions for each.
 ///
-/// Written down, it lets another program train on the same samples.
+/// It can be encoded, so that another program can train on the same samples.
 public struct EpochPlan: Sendable, Hashable, Codable {
-  /// The places of the samples in their folder.
+  /// The indices of the samples in the folder, in the order of the epoch.
   public var order: [Int]
-  /// What chance decides for each; none where it is drawn when the picture is decoded.
+  /// The random decisions for each sample; nil if they are drawn when an image is decoded.
   public var decisions: [ImageTransform.Decisions]?
 
-  /// A plan.
+  /// Creates a plan.
   public init(order: [Int], decisions: [ImageTransform.Decisions]? = nil) {
     self.order = order
     self.decisions = decisions

@@ -1,42 +1,42 @@
 internal import CkptPlatform
 
-/// Samples that a model sees at once.
+/// A batch of samples.
 public struct ImageBatch: Sendable {
-  /// Numbers of all samples: sample by sample, plane by plane, row by row.
+  /// The values of all samples, row-major with the shape in `shape`.
   public let values: BatchValues
-  /// How many samples, colors, rows and columns there are.
+  /// The shape [samples, 3, height, width].
   public let shape: [Int]
-  /// The class of each sample.
+  /// The class index of each sample.
   public let labels: [Int]
-  /// The place of each sample in its folder.
+  /// The index of each sample in the folder.
   public let places: [Int]
-  /// What chance decided for each sample.
+  /// The random decisions for each sample.
   public let decisions: [ImageTransform.Decisions]
 
-  /// How many samples there are.
+  /// The number of samples.
   public var count: Int { labels.count }
 }
 
-/// Numbers that were written once, by several threads.
+/// Float32 values that are written once, by several threads, and then only read.
 public final class BatchValues: @unchecked Sendable {
-  // Written before anybody else gets the object, and never after.
+  // Written before the object is shared, and never afterwards.
   private let storage: AlignedBuffer<Float>
-  /// How many there are.
+  /// The number of values.
   public private(set) var count: Int
 
-  /// Room for `count` numbers, each of which must be written, or dropped by `keep`, before anybody reads.
+  /// Allocates `count` values; each must be written, or dropped by `keep`, before any is read.
   init(count: Int) {
     storage = AlignedBuffer(count: count)
     self.count = count
   }
 
-  /// Numbers.
+  /// Creates a copy of `values`.
   public convenience init(_ values: [Float]) {
     self.init(count: values.count)
     _ = storage.elements.initialize(fromContentsOf: values)
   }
 
-  /// Calls `body` with the numbers.
+  /// Calls `body` with the values.
   ///
   /// - Throws: what `body` throws.
   public func withValues<Result, Failure: Error>(
@@ -45,12 +45,14 @@ public final class BatchValues: @unchecked Sendable {
     try storage.withSpan(first: count, body)
   }
 
-  /// A copy of the numbers.
+  /// A copy of the values.
   public var array: [Float] { Array(storage.elements[..<count]) }
 
-  /// Calls `body` with the numbers of one of the samples, which have `size` each; before anybody else has the object.
+  /// Calls `body` with the values of one sample, where each sample has `size` values; used before
+  /// the object is shared.
   ///
-  /// Several threads write at the same time, each another sample.
+  /// Several threads may write different samples at the same time.
+  ///
   /// - Throws: what `body` throws.
   func withSample<Result, Failure: Error>(
     _ number: Int, size: Int, _ body: (inout MutableSpan<Float>) throws(Failure) -> Result
@@ -63,7 +65,8 @@ public final class BatchValues: @unchecked Sendable {
     UnsafeMutableBufferPointer(rebasing: storage.elements[number * size..<(number + 1) * size])
   }
 
-  /// Moves the numbers of some samples together and forgets the others; before anybody else has the object.
+  /// Keeps only the samples with the given numbers, moving them together; used before the object is
+  /// shared.
   func keep(_ numbers: [Int], size: Int) {
     for (to, from) in numbers.enumerated() where to != from {
       _ = part(to, size: size).update(fromContentsOf: part(from, size: size))

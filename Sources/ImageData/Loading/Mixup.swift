@@ -1,22 +1,23 @@
-/// Mixes each sample of a batch with the one before it, as torchvision's `MixUp` does.
+/// Mixup: blends each sample of a batch with the one before it, as torchvision's `MixUp` does.
 public struct Mixup: Sendable, Hashable, Codable {
-  /// Both parameters of the Beta distribution that the share is drawn from.
+  /// Both parameters of the Beta distribution that the mixing factor is drawn from.
   public var alpha: Double
 
-  /// A way of mixing.
+  /// Creates a mixup with the parameter of the Beta distribution.
   public init(alpha: Double = 0.2) { self.alpha = alpha }
 
-  /// Draws the share of the samples themselves.
+  /// Draws the mixing factor: the weight of a sample itself, from 0 to 1.
   public func share(random: inout ImageRandom) -> Double {
     guard alpha > 0 else { return 1 }
     let (one, other) = (random.gamma(alpha), random.gamma(alpha))
     return one + other > 0 ? one / (one + other) : 0.5
   }
 
-  /// A batch mixed with itself, moved on by one sample: the numbers, and how much of each class a sample is.
+  /// Blends a batch with itself shifted by one sample, and returns the values and the targets: the
+  /// weight of each class for each sample, of shape [samples, classCount].
   ///
-  /// The share of batch `number` of an epoch is that of `ImageRandom(seed:epoch:index:)` with the index
-  /// `-3 - number`.
+  /// The factor for batch `number` of an epoch is drawn from `ImageRandom(seed:epoch:index:)` with
+  /// the index `-3 - number`.
   public func mixed(
     _ batch: ImageBatch, classCount: Int, seed: UInt64, epoch: Int, number: Int
   ) -> (values: BatchValues, targets: [Float]) {
@@ -24,7 +25,8 @@ public struct Mixup: Sendable, Hashable, Codable {
     return Self.mixed(batch, classCount: classCount, share: Float(share(random: &random)))
   }
 
-  /// The same with a known share.
+  /// Blends a batch with itself shifted by one sample, with a given factor `share`, and returns the
+  /// values and the targets of shape [samples, classCount].
   public static func mixed(
     _ batch: ImageBatch, classCount: Int, share: Float
   ) -> (values: BatchValues, targets: [Float]) {
@@ -58,9 +60,10 @@ public struct Mixup: Sendable, Hashable, Codable {
 }
 
 extension ImageRandom {
-  /// A number from the Gamma distribution with a shape and the scale 1 (Marsaglia and Tsang 2000).
+  /// Draws a number from the Gamma distribution with the given shape and scale 1 (Marsaglia and
+  /// Tsang, 2000).
   mutating func gamma(_ shape: Double) -> Double {
-    // Shapes below 1 through the one above.
+    // Shapes below 1 are drawn with the shape plus 1, and scaled.
     let boost = shape < 1 ? Logarithm.exponential(Logarithm.natural(1 - unit()) / shape) : 1
     let d = (shape < 1 ? shape + 1 : shape) - 1.0 / 3
     let c = 1 / (9 * d).squareRoot()

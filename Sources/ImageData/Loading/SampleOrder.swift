@@ -1,13 +1,14 @@
-/// In which order an epoch shows the pictures of a folder.
+/// The order of the samples in an epoch.
 public enum SampleOrder: Sendable, Hashable {
-  /// As they are in the folder.
+  /// The order of the folder.
   case asFound
-  /// Each once, in an order that the seed and the epoch decide.
+  /// Each sample once, in a random order given by the seed and the epoch.
   case shuffled
-  /// As many as there are pictures, each drawn anew: first a class, all as likely, then one of its pictures.
+  /// As many samples as the folder has, drawn with replacement: first a class, with equal
+  /// probability, then one of its samples.
   case balanced
 
-  /// The places of an epoch's samples in a folder.
+  /// The indices in the folder of an epoch's samples.
   func places(in folder: ImageFolder, seed: UInt64, epoch: Int) -> [Int] {
     var random = ImageRandom(seed: seed, epoch: epoch, index: -1)
     switch self {

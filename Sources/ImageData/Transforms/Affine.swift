@@ -6,13 +6,13 @@
   internal import Musl
 #endif
 
-/// Where each pixel of a result comes from: column `a x + b y + c`, row `d x + e y + f`.
+/// An affine map from output to input pixels: column `a x + b y + c`, row `d x + e y + f`.
 struct AffineMap {
   var a: Double, b: Double, c: Double
   var d: Double, e: Double, f: Double
 
-  /// The inverse of a shear by angles (x, y) in radians about `center` and a translation, by the steps of
-  /// torchvision's `_get_inverse_affine_matrix`.
+  /// The inverse of a shear by angles (x, y) in radians about `center` and a translation, computed
+  /// like torchvision's `_get_inverse_affine_matrix`.
   static func inverse(
     center: (Double, Double), translation: (Double, Double), shear: (Double, Double)
   ) -> AffineMap {
@@ -31,13 +31,14 @@ struct AffineMap {
     return map
   }
 
-  /// A shear whose tangent is given, through degrees and back as torchvision goes.
+  /// A shear by the angles with the given tangents, converted to degrees and back as in
+  /// torchvision.
   static func sheared(x: Double = 0, y: Double = 0) -> AffineMap {
     func angle(_ tangent: Double) -> Double { atan(tangent) * (180 / .pi) * (.pi / 180) }
     return inverse(center: (0, 0), translation: (0, 0), shear: (angle(x), angle(y)))
   }
 
-  /// Whether all coordinates of a picture of these sides fit in 16 bits before the point.
+  /// Whether all coordinates of an image of this size fit in 16 integer bits.
   func isFixed(width: Int, height: Int) -> Bool {
     [(0, 0), (width, height), (0, height), (width, 0)].allSatisfy { x, y in
       abs(Double(x) * a + Double(y) * b + c) < 32768
@@ -47,8 +48,9 @@ struct AffineMap {
 }
 
 extension RGBImage {
-  /// The picture under a map, by the nearest pixel; black where there is none. Pillow's arithmetic: fixed
-  /// point numbers with 16 bits, or sums of float64 where nothing is turned or the picture is too large.
+  /// Transforms the image, with nearest-neighbor sampling and black outside. Uses Pillow's
+  /// arithmetic: fixed-point numbers with 16 fractional bits, or float64 if the map does not rotate
+  /// or shear or the image is too large.
   func affine(_ map: AffineMap) -> RGBImage {
     let isScaling = map.b == 0 && map.d == 0
     let isFixed = !isScaling && map.isFixed(width: width, height: height)
@@ -113,7 +115,7 @@ extension RGBImage {
     }
   }
 
-  /// The picture turned about its middle, counter-clockwise, as Pillow's `rotate` turns it.
+  /// Rotates the image counter-clockwise about its center, like Pillow's `rotate`.
   func rotated(degrees: Double) -> RGBImage {
     var turn = degrees.truncatingRemainder(dividingBy: 360)
     if turn < 0 { turn += 360 }

@@ -1,6 +1,6 @@
-/// A change of a picture's colors or shape, and how strong it is: RandAugment's operations, and ColorJitter's.
+/// One operation of RandAugment or ColorJitter, with its magnitude.
 public struct Augmentation: Sendable, Hashable, Codable {
-  /// What is done; the names are torchvision's.
+  /// The operations; the names are torchvision's.
   public enum Operation: String, Sendable, Codable, CaseIterable {
     case identity = "Identity"
     case shearX = "ShearX"
@@ -18,10 +18,10 @@ public struct Augmentation: Sendable, Hashable, Codable {
     case equalize = "Equalize"
     case hue = "Hue"
 
-    /// Those that RandAugment draws from, in torchvision's order.
+    /// The operations that RandAugment draws from, in torchvision's order.
     static let randAugment = allCases.filter { $0 != .hue }
 
-    /// Whether the sign of the magnitude is drawn, too.
+    /// Whether the sign of the magnitude is drawn at random.
     var isSigned: Bool {
       switch self {
       case .shearX, .shearY, .translateX, .translateY, .rotate, .brightness, .color, .contrast,
@@ -31,7 +31,7 @@ public struct Augmentation: Sendable, Hashable, Codable {
       }
     }
 
-    /// The magnitude number `bin` of `bins`, for a picture of these sides, as torchvision counts them.
+    /// The magnitude number `bin` of `bins` for an image of the given size, as in torchvision.
     func magnitude(bin: Int, of bins: Int, height: Int, width: Int) -> Double {
       let (from, to): (Double, Double) =
         switch self {
@@ -49,25 +49,26 @@ public struct Augmentation: Sendable, Hashable, Codable {
       if self == .posterize {
         return 8 - Double((Float(bin) / Float(Double(bins - 1) / 4)).rounded(.toNearestOrEven))
       }
-      // In float32 from the nearer end, as PyTorch's linspace.
+      // Computed in float32 from the nearer end, like PyTorch's `linspace`.
       let step = (Float(to) - Float(from)) / Float(bins - 1)
       return Double(
         bin < bins / 2 ? Float(from) + step * Float(bin) : Float(to) - step * Float(bins - 1 - bin))
     }
   }
 
-  /// What is done.
+  /// The operation.
   public var operation: Operation
-  /// How strongly: degrees, pixels, levels or factors, as the operation has it.
+  /// The magnitude, in the operation's unit: a tangent for shears, pixels, degrees, factors (minus
+  /// 1), bits, a threshold, or a fraction of the color circle.
   public var magnitude: Double
 
-  /// An operation.
+  /// Creates an operation with a magnitude.
   public init(_ operation: Operation, magnitude: Double = 0) {
     self.operation = operation
     self.magnitude = magnitude
   }
 
-  /// The picture after the operation, byte for byte as torchvision makes it of a Pillow image.
+  /// The transformed image, byte for byte like torchvision's result for a Pillow image.
   public func applied(to image: RGBImage) -> RGBImage {
     guard magnitude.isFinite, image.width > 0, image.height > 0 else { return image }
     let factor = Float(1 + magnitude)

@@ -1,11 +1,12 @@
-/// Draws changes of brightness, contrast, saturation and hue as torchvision's `ColorJitter` draws them.
+/// ColorJitter: draws random changes of brightness, contrast, saturation, and hue as torchvision's
+/// `ColorJitter` does.
 public struct ColorJitter: Sendable, Hashable, Codable {
-  /// How far the factors may lie from 1.
+  /// The maximum difference of each factor from 1.
   public var brightness: Double, contrast: Double, saturation: Double
-  /// How far the hue may move, as a part of the circle up to 0.5.
+  /// The maximum rotation of the hue, as a fraction of the color circle, up to 0.5.
   public var hue: Double
 
-  /// A way of drawing changes; those of 0 are left out.
+  /// Creates a ColorJitter; operations with strength 0 are left out.
   public init(
     brightness: Double = 0, contrast: Double = 0, saturation: Double = 0, hue: Double = 0
   ) {
@@ -15,7 +16,7 @@ public struct ColorJitter: Sendable, Hashable, Codable {
     self.hue = hue
   }
 
-  /// Draws changes: their order first, then the strength of each.
+  /// Draws the operations: first their order, then the magnitude of each.
   public func draw(random: inout ImageRandom) -> [Augmentation] {
     let order = random.permutation(4)
     let ranges: [(operation: Augmentation.Operation, most: Double)] = [
@@ -23,7 +24,7 @@ public struct ColorJitter: Sendable, Hashable, Codable {
     ]
     let drawn: [Augmentation?] = ranges.map { range in
       guard range.most > 0 else { return nil }
-      // A factor is not negative.
+      // Factors are at least 0, so magnitudes are at least -1.
       let least = range.operation == .hue ? -range.most : max(-1, -range.most)
       return Augmentation(range.operation, magnitude: random.uniform(least, range.most))
     }

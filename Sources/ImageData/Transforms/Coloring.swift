@@ -1,12 +1,12 @@
 extension RGBImage {
-  /// The brightness of a pixel, Pillow's "L".
+  /// The luminance of a pixel, Pillow's mode "L".
   private static func gray(_ red: UInt8, _ green: UInt8, _ blue: UInt8) -> UInt8 {
     UInt8(
       truncatingIfNeeded: (Int(red) * 19595 + Int(green) * 38470 + Int(blue) * 7471 + 0x8000) >> 16)
   }
 
-  /// `factor` parts of the picture and the rest of another, which `other` gives by a pixel's place; by the
-  /// arithmetic of Pillow's `Blend.c`.
+  /// Blends another image with this one: other + `factor` * (this - other), with the arithmetic of
+  /// Pillow's `Blend.c`. `other` returns the color at a pixel's byte offset.
   func blended(
     _ factor: Float, with other: (Int) -> (UInt8, UInt8, UInt8)
   ) -> RGBImage {
@@ -26,7 +26,7 @@ extension RGBImage {
     return value <= 0 ? 0 : value >= 255 ? 255 : UInt8(value)
   }
 
-  /// More or less color; without any at 0.
+  /// Changes the saturation; 0 gives grayscale, 1 the original.
   func withColor(_ factor: Float) -> RGBImage {
     blended(factor) { place in
       let gray = Self.gray(pixels[place], pixels[place + 1], pixels[place + 2])
@@ -34,7 +34,7 @@ extension RGBImage {
     }
   }
 
-  /// More or less contrast; all as bright as the mean at 0.
+  /// Changes the contrast; 0 gives uniform gray of the mean luminance, 1 the original.
   func withContrast(_ factor: Float) -> RGBImage {
     var sum = 0
     for place in stride(from: 0, to: pixels.count, by: 3) {
@@ -44,7 +44,7 @@ extension RGBImage {
     return blended(factor) { _ in (mean, mean, mean) }
   }
 
-  /// Sharper or smoother; Pillow's `SMOOTH` filter at 0.
+  /// Changes the sharpness; 0 gives Pillow's `SMOOTH` filter, 1 the original.
   func withSharpness(_ factor: Float) -> RGBImage {
     let smooth = smoothed()
     return blended(factor) { place in
@@ -52,7 +52,7 @@ extension RGBImage {
     }
   }
 
-  /// Each pixel mixed with its eight neighbors in float32; those at the edges stay.
+  /// Blurs the image with a 3 x 3 filter in float32; pixels at the border are unchanged.
   private func smoothed() -> RGBImage {
     guard width >= 3, height >= 3 else { return self }
     let (one, five) = (Float(1) / 13, Float(5) / 13)
@@ -74,7 +74,7 @@ extension RGBImage {
     }
   }
 
-  /// How often each value of each color occurs: 3 x 256 numbers.
+  /// The number of pixels for each channel and value: 3 x 256 counts.
   private func histogram() -> [Int] {
     var counts = [Int](repeating: 0, count: 768)
     for place in stride(from: 0, to: pixels.count, by: 3) {
@@ -83,7 +83,7 @@ extension RGBImage {
     return counts
   }
 
-  /// Each color stretched so that its darkest value is 0 and its brightest 255.
+  /// Stretches each channel so that its minimum is 0 and its maximum is 255.
   func withFullContrast() -> RGBImage {
     let counts = histogram()
     var table: [UInt8] = []
@@ -100,7 +100,7 @@ extension RGBImage {
     return mapped(table)
   }
 
-  /// Each color spread so that its values occur equally often.
+  /// Equalizes the histogram of each channel.
   func equalized() -> RGBImage {
     let counts = histogram()
     var table: [UInt8] = []

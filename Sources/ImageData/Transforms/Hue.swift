@@ -1,5 +1,6 @@
 extension RGBImage {
-  /// The picture with its hues moved on, by a part of the circle from -0.5 to 0.5; through Pillow's HSV of 8 bits each.
+  /// The image with its hues rotated by a fraction of the color circle from -0.5 to 0.5. Computed
+  /// in 8-bit HSV, like Pillow's.
   func withHue(_ part: Double) -> RGBImage {
     let shift = UInt8(truncatingIfNeeded: Int(max(-0.5, min(0.5, part)) * 255))
     return RGBImage(width: width, height: height) { target in
@@ -12,7 +13,8 @@ extension RGBImage {
   }
 }
 
-/// Hue, saturation and value in 8 bits each, by the arithmetic of Pillow's `Convert.c`: float32 and float64 in turn.
+/// Hue, saturation, and value with 8 bits each, converted with the arithmetic of Pillow's
+/// `Convert.c`, a mix of float32 and float64.
 private struct HSV {
   var hue: UInt8
   var saturation: UInt8

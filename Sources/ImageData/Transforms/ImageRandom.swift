@@ -1,12 +1,13 @@
-/// Random numbers that a seed, an epoch and the number of a sample decide, whichever thread asks for them.
+/// Random numbers that depend on a seed, an epoch, and a sample's index only, not on the thread.
 ///
-/// The generator is SplitMix64 (Steele, Lea, Flood 2014). Its state begins as
-/// `mix(mix(mix(seed) + epoch) + index)`, where `mix` is one step of the generator from that state and all
-/// sums are modulo 2^64; `index` is -1 for the order of an epoch and -2 for a split.
+/// The generator is SplitMix64 (Steele, Lea, Flood, 2014). Its initial state is
+/// `mix(mix(mix(seed) + epoch) + index)`, where `mix` is one step of the generator from that state
+/// and sums are modulo 2^64. `index` is -1 for the order of an epoch, -2 for a split, and -3 and
+/// below for mixup.
 public struct ImageRandom: RandomNumberGenerator, Sendable {
   private var state: UInt64
 
-  /// The numbers of one sample in one epoch.
+  /// Creates the generator for one sample in one epoch.
   public init(seed: UInt64, epoch: Int, index: Int) {
     var state = seed
     for value in [epoch, index] {
@@ -26,16 +27,16 @@ public struct ImageRandom: RandomNumberGenerator, Sendable {
   /// The next 64 bits.
   public mutating func next() -> UInt64 { Self.step(&state) }
 
-  /// A number from 0 on and below 1: the upper 53 bits of the next 64.
+  /// A uniform number in [0, 1): the upper 53 bits of the next 64.
   public mutating func unit() -> Double { Double(next() >> 11) * 0x1p-53 }
 
-  /// A number from `low` on, evenly spread up to `high`.
+  /// A uniform number in [`low`, `high`).
   public mutating func uniform(_ low: Double, _ high: Double) -> Double {
     low + (high - low) * unit()
   }
 
-  /// A whole number from 0 on and below `count`, each as likely: the upper half of the product of the next
-  /// 64 bits and `count`, drawn anew where the lower half is below `2^64 mod count`.
+  /// A uniform integer in [0, `count`): the upper half of the product of the next 64 bits and
+  /// `count`, redrawn if the lower half is below `2^64 mod count`.
   public mutating func below(_ count: Int) -> Int {
     guard count > 1 else { return 0 }
     let bound = UInt64(count)
@@ -46,13 +47,14 @@ public struct ImageRandom: RandomNumberGenerator, Sendable {
     }
   }
 
-  /// A number from the standard normal distribution (Box and Muller's, of two even numbers).
+  /// A number from the standard normal distribution (the cosine branch of the Box-Muller
+  /// transform).
   mutating func normal() -> Double {
     let radius = (-2 * Logarithm.natural(1 - unit())).squareRoot()
     return radius * Logarithm.cosineOfTurn(unit())
   }
 
-  /// The numbers from 0 on and below `count` in a random order (Fisher and Yates, from the end).
+  /// The integers in [0, `count`) in a random order (Fisher-Yates shuffle, from the end).
   public mutating func permutation(_ count: Int) -> [Int] {
     var order = Array(0..<max(0, count))
     guard count > 1 else { return order }

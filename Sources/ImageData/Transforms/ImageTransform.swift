@@ -1,39 +1,39 @@
 internal import CkptPlatform
 internal import CCkptImages
 
-/// What becomes of a picture before a model sees it.
+/// The transform from an image to a model's input.
 ///
-/// In this order: a part of it is resized (or it is resized and its middle cut out), mirrored, changed by
-/// ColorJitter and RandAugment, made numbers, normalized, and partly erased; as torchvision's reference presets do it.
+/// The steps, in this order: crop and resize, mirror, ColorJitter, RandAugment, convert to float32
+/// and normalize, erase; as in torchvision's reference presets.
 public struct ImageTransform: Sendable, Hashable, Codable {
-  /// How a picture gets the sides of a sample.
+  /// How an image is brought to the size of a sample.
   public enum Framing: Sendable, Hashable, Codable {
-    /// A random part, resized.
+    /// A random crop is resized.
     case randomResizedCrop(RandomResizedCrop)
-    /// Resized so that the shorter side is this long, then the middle.
+    /// The image is resized so that the shorter side has this length, then its center is cropped.
     case resizeAndCenterCrop(shorterSide: Int)
-    /// Resized to the sides of the sample, whatever its own.
+    /// The image is resized to the sample's size, ignoring its aspect ratio.
     case resize
   }
 
-  /// The sides of a sample.
+  /// The size of a sample.
   public var size: PixelSize
-  /// How a picture gets them.
+  /// How images are brought to that size.
   public var framing: Framing
-  /// How pixels are mixed when it is resized.
+  /// The interpolation filter for resizing.
   public var filter: ResizeFilter
-  /// How likely left and right are exchanged.
+  /// The probability of mirroring horizontally.
   public var flipProbability: Double
-  /// Changes of colors.
+  /// The random changes of brightness, contrast, saturation, and hue; nil for none.
   public var jitter: ColorJitter?
-  /// Changes of colors and shape.
+  /// The random color and shape operations; nil for none.
   public var augment: RandAugment?
-  /// Bytes to numbers.
+  /// The conversion of bytes to float32.
   public var normalization: Normalization
-  /// What is overwritten.
+  /// The random erasing; nil for none.
   public var erasing: RandomErasing?
 
-  /// A transform.
+  /// Creates a transform.
   public init(
     size: PixelSize, framing: Framing, filter: ResizeFilter = .bilinear,
     flipProbability: Double = 0,
@@ -51,29 +51,30 @@ public struct ImageTransform: Sendable, Hashable, Codable {
     self.erasing = erasing
   }
 
-  /// torchvision's training preset: RandomResizedCrop, flip, normalize.
+  /// torchvision's training preset: RandomResizedCrop, random horizontal flip, normalization.
   public static func training(size: Int = 224) -> ImageTransform {
     ImageTransform(
       size: PixelSize(size), framing: .randomResizedCrop(RandomResizedCrop()), flipProbability: 0.5)
   }
 
-  /// torchvision's evaluation preset: Resize, CenterCrop, normalize.
+  /// torchvision's evaluation preset: Resize, CenterCrop, normalization.
   public static func evaluation(resize: Int = 256, size: Int = 224) -> ImageTransform {
     ImageTransform(size: PixelSize(size), framing: .resizeAndCenterCrop(shorterSide: resize))
   }
 
-  /// What chance decided for one sample; it can be written down and used again, here and elsewhere.
+  /// The random decisions for one sample; they can be encoded and reused, here or in another
+  /// program.
   public struct Decisions: Sendable, Hashable, Codable {
-    /// The part of the picture that is resized, where it is random.
+    /// The crop that is resized; nil if the transform does not crop at random.
     public var crop: PixelRectangle?
-    /// Whether left and right are exchanged.
+    /// Whether the image is mirrored horizontally.
     public var isFlipped: Bool
-    /// Changes of colors and shape.
+    /// The color and shape operations.
     public var augmentations: [Augmentation]
-    /// What is overwritten.
+    /// The rectangle that is erased; nil for none.
     public var erasure: RandomErasing.Erasure?
 
-    /// Decisions; by default nothing is changed.
+    /// Creates decisions; by default the image is not changed at random.
     public init(
       crop: PixelRectangle? = nil, isFlipped: Bool = false, augmentations: [Augmentation] = [],
       erasure: RandomErasing.Erasure? = nil
@@ -85,7 +86,7 @@ public struct ImageTransform: Sendable, Hashable, Codable {
     }
   }
 
-  /// Draws what chance decides for a picture of these sides.
+  /// Draws the decisions for an image of the given size.
   public func decisions(width: Int, height: Int, random: inout ImageRandom) -> Decisions {
     var made = Decisions()
     if case .randomResizedCrop(let crop) = framing {
@@ -100,7 +101,7 @@ public struct ImageTransform: Sendable, Hashable, Codable {
     return made
   }
 
-  /// Refuses what makes no sense.
+  /// Throws `ImageError.badRequest` if a setting is invalid.
   func check() throws(ImageError) {
     try size.check()
     try normalization.check()
@@ -109,9 +110,9 @@ public struct ImageTransform: Sendable, Hashable, Codable {
     }
   }
 
-  /// The sample as a picture, before it becomes numbers.
+  /// The sample as an image: all steps before the conversion to float32.
   ///
-  /// - Throws: `ImageError` where the decisions do not fit the picture.
+  /// - Throws: `ImageError.badRequest` if the decisions do not fit the image.
   public func picture(_ image: RGBImage, _ decisions: Decisions) throws(ImageError) -> RGBImage {
     var workshop = SampleWorkshop(self)
     let framed = try workshop.framed(image, decisions)
@@ -120,9 +121,10 @@ public struct ImageTransform: Sendable, Hashable, Codable {
     ) { $1.applied(to: $0) }
   }
 
-  /// The sample as numbers: three planes of float32.
+  /// The sample as float32 values of shape [3, height, width].
   ///
-  /// - Throws: `ImageError` where the decisions do not fit the picture.
+  /// - Throws: `ImageError.badRequest` if the decisions do not fit the image, or a setting is
+  ///   invalid.
   public func values(_ image: RGBImage, _ decisions: Decisions) throws(ImageError) -> [Float] {
     try check()
     var workshop = SampleWorkshop(self)
@@ -134,7 +136,7 @@ public struct ImageTransform: Sendable, Hashable, Codable {
   }
 }
 
-/// Makes samples, one after the other, in memory that is used again.
+/// Computes samples, one after the other, reusing memory.
 struct SampleWorkshop {
   private let transform: ImageTransform
   private let table: [Float]
@@ -145,7 +147,7 @@ struct SampleWorkshop {
     table = transform.normalization.table
   }
 
-  /// The picture with the sides of a sample.
+  /// The image cropped and resized to the size of a sample.
   mutating func framed(
     _ image: RGBImage, _ decisions: ImageTransform.Decisions
   ) throws(ImageError) -> RGBImage {
@@ -169,7 +171,7 @@ struct SampleWorkshop {
     }
   }
 
-  /// Writes the numbers of a sample: three planes.
+  /// Writes the float32 values of a sample, of shape [3, height, width].
   mutating func write(
     _ image: RGBImage, _ decisions: ImageTransform.Decisions,
     to target: inout MutableSpan<Float>

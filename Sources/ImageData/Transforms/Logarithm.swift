@@ -6,10 +6,10 @@
   internal import Musl
 #endif
 
-/// The few functions of the C library that random transforms use.
+/// The C library's functions that random transforms use.
 enum Logarithm {
   static func natural(_ value: Double) -> Double { log(value) }
   static func exponential(_ value: Double) -> Double { exp(value) }
-  /// The cosine of a part of a full turn.
+  /// The cosine of a fraction of a full turn.
   static func cosineOfTurn(_ part: Double) -> Double { cos(2 * .pi * part) }
 }

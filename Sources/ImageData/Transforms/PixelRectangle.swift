@@ -1,11 +1,11 @@
-/// A part of a picture, in whole pixels.
+/// A rectangle in an image, in whole pixels.
 public struct PixelRectangle: Sendable, Hashable, Codable {
-  /// The first row and the first column.
+  /// The first row, and the first column.
   public var top: Int, left: Int
-  /// How many rows and columns.
+  /// The number of rows, and of columns.
   public var height: Int, width: Int
 
-  /// A part of a picture.
+  /// Creates a rectangle.
   public init(top: Int, left: Int, height: Int, width: Int) {
     self.top = top
     self.left = left
@@ -13,29 +13,29 @@ public struct PixelRectangle: Sendable, Hashable, Codable {
     self.width = width
   }
 
-  /// All of a picture.
+  /// Creates the rectangle of a whole image.
   init(of image: RGBImage) {
     self.init(top: 0, left: 0, height: image.height, width: image.width)
   }
 
-  /// Whether it has pixels, and all of them lie in a picture.
+  /// Whether the rectangle is not empty and lies within an image.
   func isInside(_ image: RGBImage) -> Bool {
     top >= 0 && left >= 0 && height > 0 && width > 0 && top <= image.height - height
       && left <= image.width - width
   }
 }
 
-/// Sides in pixels.
+/// A height and a width in pixels.
 public struct PixelSize: Sendable, Hashable, Codable {
-  /// How many rows and columns.
+  /// The number of rows, and of columns.
   public var height: Int, width: Int
 
-  /// Sides.
+  /// Creates a size from a height and a width.
   public init(height: Int, width: Int) {
     self.height = height
     self.width = width
   }
 
-  /// A square.
+  /// Creates a square size.
   public init(_ side: Int) { self.init(height: side, width: side) }
 }

@@ -1,20 +1,20 @@
-/// Draws operations on a picture as torchvision's `RandAugment` draws them.
+/// RandAugment: draws random operations as torchvision's `RandAugment` does.
 public struct RandAugment: Sendable, Hashable, Codable {
-  /// How many operations, one after the other.
+  /// The number of operations, applied one after the other.
   public var count: Int
-  /// How strong they are, as the number of a magnitude.
+  /// The index of the magnitude, below `magnitudes`.
   public var magnitude: Int
-  /// How many magnitudes there are.
+  /// The number of magnitudes.
   public var magnitudes: Int
 
-  /// A way of drawing operations.
+  /// Creates a RandAugment with torchvision's defaults.
   public init(count: Int = 2, magnitude: Int = 9, magnitudes: Int = 31) {
     self.count = count
     self.magnitude = magnitude
     self.magnitudes = magnitudes
   }
 
-  /// Draws operations for a picture of these sides.
+  /// Draws operations for an image of the given size.
   public func draw(width: Int, height: Int, random: inout ImageRandom) -> [Augmentation] {
     let all = Augmentation.Operation.randAugment
     return (0..<max(0, count)).map { _ in

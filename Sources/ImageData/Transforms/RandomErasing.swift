@@ -1,15 +1,16 @@
-/// Draws a rectangle of the finished sample that is overwritten, as torchvision's `RandomErasing` draws it.
+/// Random erasing: overwrites a random rectangle of a normalized sample, drawn as torchvision's
+/// `RandomErasing` does.
 public struct RandomErasing: Sendable, Hashable, Codable {
-  /// How likely it is.
+  /// The probability of erasing.
   public var probability: Double
-  /// The least and the greatest part of the area.
+  /// The range of the rectangle's area, as a fraction of the sample's.
   public var scale: ClosedRange<Double>
-  /// The least and the greatest height by width.
+  /// The range of the rectangle's height divided by its width.
   public var ratio: ClosedRange<Double>
-  /// What is written: a number for each color, or nil for numbers from the standard normal distribution.
+  /// The value written for each channel; nil for numbers from the standard normal distribution.
   public var values: [Float]?
 
-  /// A way of drawing rectangles; zeros by default.
+  /// Creates a random erasing with torchvision's defaults; zeros are written.
   public init(
     probability: Double = 0.5, scale: ClosedRange<Double> = 0.02...0.33,
     ratio: ClosedRange<Double> = 0.3...3.3, values: [Float]? = [0, 0, 0]
@@ -20,21 +21,21 @@ public struct RandomErasing: Sendable, Hashable, Codable {
     self.values = values
   }
 
-  /// A rectangle, and the seed of what is written where that is random.
+  /// A rectangle to erase, and the seed of random values.
   public struct Erasure: Sendable, Hashable, Codable {
-    /// The part of the sample.
+    /// The rectangle in the sample.
     public var box: PixelRectangle
-    /// The seed of the numbers.
+    /// The seed of the values, if they are random.
     public var seed: UInt64
 
-    /// A rectangle.
+    /// Creates an erasure.
     public init(box: PixelRectangle, seed: UInt64 = 0) {
       self.box = box
       self.seed = seed
     }
   }
 
-  /// Draws a rectangle, or nil.
+  /// Draws a rectangle; nil if nothing is erased, by chance or because ten attempts did not fit.
   public func draw(size: PixelSize, random: inout ImageRandom) -> Erasure? {
     guard random.unit() < probability else { return nil }
     let area = Double(size.height) * Double(size.width)
@@ -55,7 +56,7 @@ public struct RandomErasing: Sendable, Hashable, Codable {
     return nil
   }
 
-  /// Overwrites the rectangle in the three planes of a sample.
+  /// Overwrites the rectangle in a sample of shape [3, height, width].
   func erase(
     _ erasure: Erasure, in planes: inout MutableSpan<Float>, size: PixelSize
   ) {

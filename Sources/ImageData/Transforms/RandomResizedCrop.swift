@@ -1,19 +1,20 @@
-/// Which part of a picture a training sample shows, drawn as torchvision's `RandomResizedCrop` draws it.
+/// A random crop, drawn as torchvision's `RandomResizedCrop` does.
 public struct RandomResizedCrop: Sendable, Hashable, Codable {
-  /// The least and the greatest part of the picture's area.
+  /// The range of the crop's area, as a fraction of the image's.
   public var scale: ClosedRange<Double>
-  /// The least and the greatest width by height.
+  /// The range of the crop's width divided by its height.
   public var ratio: ClosedRange<Double>
 
-  /// A way of drawing parts.
+  /// Creates a random crop with torchvision's defaults.
   public init(scale: ClosedRange<Double> = 0.08...1, ratio: ClosedRange<Double> = 3.0 / 4...4.0 / 3)
   {
     self.scale = scale
     self.ratio = ratio
   }
 
-  /// Draws a part: ten tries of an area and of a ratio (evenly by its logarithm), then of a place; else the
-  /// middle of the picture, with the nearest ratio that is allowed.
+  /// Draws a crop: up to ten attempts with a random area and a random aspect ratio (uniform in the
+  /// logarithm), then a random position; otherwise the center of the image with the nearest allowed
+  /// ratio.
   public func draw(
     width: Int, height: Int, random: inout ImageRandom
   ) -> PixelRectangle {

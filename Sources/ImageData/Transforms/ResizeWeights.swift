@@ -1,17 +1,19 @@
 internal import CCkptImages
 
-/// How pixels are mixed when a picture is resized.
+/// The interpolation filter for resizing.
 public enum ResizeFilter: String, Sendable, Hashable, Codable, CaseIterable {
-  /// The pixel that lies nearest, by truncation, as Pillow takes it.
+  /// The nearest pixel, by truncation, as in Pillow.
   case nearest
-  /// Two pixels each way, more when a picture shrinks.
+  /// Linear interpolation between two pixels in each direction; over more when an image shrinks.
   case bilinear
-  /// Four pixels each way with a = -0.5, more when a picture shrinks.
+  /// Cubic interpolation over four pixels in each direction, with a = -0.5; over more when an image
+  /// shrinks.
   case bicubic
 
-  /// How far the filter reaches, in output pixels.
+  /// The radius of the filter, in pixels (of the output when an image shrinks).
   fileprivate var support: Double { self == .bicubic ? 2 : 1 }
 
+  /// The weight at a distance from the center.
   fileprivate func weight(_ distance: Double) -> Double {
     let x = abs(distance)
     if self == .bilinear { return x < 1 ? 1 - x : 0 }
@@ -22,15 +24,15 @@ public enum ResizeFilter: String, Sendable, Hashable, Codable, CaseIterable {
   }
 }
 
-/// The weights of one direction of a resize, by the arithmetic of Pillow's `precompute_coeffs`.
+/// The weights for resizing in one direction, with the arithmetic of Pillow's `precompute_coeffs`.
 struct ResizeWeights {
   private(set) var starts: [Int32] = []
   private(set) var counts: [Int32] = []
-  /// Fixed point numbers with 22 bits, `stride` for each output.
+  /// Fixed-point weights with 22 fractional bits, `stride` for each output pixel.
   private(set) var weights: [Int32] = []
   private(set) var stride = 0
 
-  /// Where the inputs of the first output begin, and where those of the last one end.
+  /// The range of input pixels that are used.
   var inputs: Range<Int> {
     guard let first = starts.first, let last = starts.last, let count = counts.last else {
       return 0..<0
@@ -38,7 +40,7 @@ struct ResizeWeights {
     return Int(first)..<Int(last + count)
   }
 
-  /// Computes the weights from `size` inputs to `outputs`, in the memory of the ones before.
+  /// Computes the weights for resizing from `size` to `outputs` pixels, reusing memory.
   mutating func compute(from size: Int, to outputs: Int, filter: ResizeFilter) {
     let scale = Double(Float(size)) / Double(outputs)
     let filterScale = max(scale, 1)
@@ -73,7 +75,7 @@ struct ResizeWeights {
     }
   }
 
-  /// Calls `body` with the weights, whose inputs are counted from `first` on.
+  /// Calls `body` with the weights, with input pixels counted from `first`.
   func withWeights(from first: Int = 0, _ body: (ck_resize_weights) -> Void) {
     let shifted = first == 0 ? starts : starts.map { $0 - Int32(first) }
     shifted.withUnsafeBufferPointer { starts in

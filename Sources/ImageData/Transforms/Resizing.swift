@@ -1,13 +1,13 @@
 internal import CCkptImages
 
-/// Resizes parts of pictures, byte for byte as Pillow does; keeps its memory from picture to picture.
+/// Resizes parts of images, byte for byte like Pillow; reuses its memory for each image.
 struct Resizer {
   private var horizontal = ResizeWeights()
   private var vertical = ResizeWeights()
   private var between: [UInt8] = []
   private var row: [UInt8] = []
 
-  /// The part `box` of a picture, cut out first, then resized.
+  /// Crops an image to `box`, then resizes it to `size`.
   mutating func resized(
     _ image: RGBImage, box: PixelRectangle, to size: PixelSize, filter: ResizeFilter
   ) -> RGBImage {
@@ -23,7 +23,7 @@ struct Resizer {
       image.pixels.withUnsafeBufferPointer { pixels in
         guard let first = pixels.baseAddress.map({ $0 + start }), let out = target.baseAddress
         else { return }
-        // Pillow's order of the passes.
+        // The order of the passes, as in Pillow.
         let columnsFirst =
           box.height > size.height && box.height - size.height > (box.width - size.width) * 2
         if !needsColumns {
@@ -36,7 +36,7 @@ struct Resizer {
             resizer.resizeRows(between, box.width * 3, box.width, size.height, out, size.width)
           }
         } else {
-          // Only rows that the second pass needs.
+          // Only the rows that the second pass needs are computed.
           let used = vertical.inputs
           withBetween(size.width * used.count * 3) { resizer, between in
             resizer.resizeRows(
@@ -49,7 +49,7 @@ struct Resizer {
     }
   }
 
-  /// Lends the memory between the passes.
+  /// Calls `body` with memory for the image between the two passes.
   private mutating func withBetween(
     _ count: Int, _ body: (inout Resizer, UnsafeMutablePointer<UInt8>) -> Void
   ) {
@@ -101,7 +101,7 @@ struct Resizer {
     }
   }
 
-  /// Which inputs are nearest, by Pillow's sums of steps.
+  /// The nearest input pixel for each output pixel, computed by adding steps as in Pillow.
   private func nearestPlaces(_ size: Int, _ outputs: Int) -> [Int] {
     let step = Double(size) / Double(outputs)
     var place = step * 0.5
@@ -113,7 +113,7 @@ struct Resizer {
 }
 
 extension RGBImage {
-  /// A part of the picture.
+  /// The part of the image in `box`.
   func cropped(to box: PixelRectangle) -> RGBImage {
     if box == PixelRectangle(of: self) { return self }
     return RGBImage(width: box.width, height: box.height) { target in
@@ -128,9 +128,9 @@ extension RGBImage {
     }
   }
 
-  /// The picture resized, byte for byte as Pillow resizes it.
+  /// The image resized to `size`, byte for byte like Pillow.
   ///
-  /// - Throws: `ImageError` where a side is not positive, or the result too large.
+  /// - Throws: `ImageError.badRequest` if a side is not positive, or the result is too large.
   public func resized(
     to size: PixelSize, filter: ResizeFilter = .bilinear
   ) throws(ImageError) -> RGBImage {
@@ -139,16 +139,17 @@ extension RGBImage {
     return resizer.resized(self, box: PixelRectangle(of: self), to: size, filter: filter)
   }
 
-  /// Resizes so that the shorter side becomes `side`, by torchvision's rounding.
+  /// The image resized so that the shorter side is `side` pixels long, with torchvision's rounding.
   ///
-  /// - Throws: `ImageError` where the result would be too large.
+  /// - Throws: `ImageError.badRequest` if `side` is not positive, or the result is too large.
   public func resized(
     shorterSide side: Int, filter: ResizeFilter = .bilinear
   ) throws(ImageError) -> RGBImage {
     try resized(to: try shortened(to: side), filter: filter)
   }
 
-  /// The sides of which the shorter one is `side`; the longer one is cut to a whole number.
+  /// The size with the same aspect ratio whose shorter side is `side`; the longer side is truncated
+  /// to an integer.
   func shortened(to side: Int) throws(ImageError) -> PixelSize {
     guard width > 0, height > 0, side > 0 else {
       throw .badRequest("a shorter side of \(side) pixels")
@@ -156,7 +157,7 @@ extension RGBImage {
     let (short, long) = (min(width, height), max(width, height))
     let (product, isTooLarge) = side.multipliedReportingOverflow(by: long)
     guard !isTooLarge else { throw .badRequest("a shorter side of \(side) pixels") }
-    // As torchvision divides: a quotient of float64, cut.
+    // As in torchvision: a float64 quotient, truncated.
     let other = Int(Double(product) / Double(short))
     let size =
       width <= height
@@ -165,9 +166,10 @@ extension RGBImage {
     return size
   }
 
-  /// The middle of the picture; black around it where it is smaller, as torchvision's `CenterCrop`.
+  /// The center of the image, padded with black if it is smaller than `size`, like torchvision's
+  /// `CenterCrop`.
   ///
-  /// - Throws: `ImageError` where a side is not positive, or the result too large.
+  /// - Throws: `ImageError.badRequest` if a side is not positive, or the result is too large.
   public func centerCropped(to size: PixelSize) throws(ImageError) -> RGBImage {
     try size.check()
     let padded = padded(atLeast: size)
@@ -194,15 +196,15 @@ extension RGBImage {
     }
   }
 
-  /// The picture with left and right exchanged.
+  /// The image mirrored horizontally.
   public func flippedHorizontally() -> RGBImage { oriented(2) }
 }
 
 extension PixelSize {
-  /// The most pixels of a resized picture.
+  /// The maximum number of pixels in a resized image.
   static let mostPixels = 1 << 28
 
-  /// Refuses sides that are not positive, or too large.
+  /// Throws `ImageError.badRequest` if a side is not positive, or the size is too large.
   func check() throws(ImageError) {
     guard height > 0, width > 0 else { throw .badRequest("a picture of \(width) x \(height)") }
     let (area, isTooLarge) = height.multipliedReportingOverflow(by: width)
