@@ -1,12 +1,13 @@
 internal import CkptBytes
 internal import CkptPlatform
 
-/// Ints of any size between Python's two forms: two's complement bytes and decimal digits.
+/// Conversions of integers of any size between two's complement bytes and decimal digits.
 enum BigInt {
-  /// Digits beyond this are refused, as Python's own limit does by default, at 4300.
+  /// The maximum number of decimal digits, 4300, as in Python by default.
   static let digitLimit = 4300
 
-  /// Two's complement, little-endian, without bytes that only repeat the sign.
+  /// The same integer (two's complement, little-endian) without superfluous sign bytes; empty for
+  /// 0.
   static func minimal(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
     var bytes = bytes
     while let last = bytes.last, bytes.count > 1 {
@@ -17,13 +18,14 @@ enum BigInt {
     return bytes.count == 1 && bytes.first == 0 ? bytes.dropLast() : bytes
   }
 
-  /// The value of two's complement bytes, if it fits 64 bits; `bytes` must be minimal.
+  /// The integer with the given two's complement bytes, which must be minimal; nil if it exceeds 64
+  /// bits.
   static func int64(_ bytes: ArraySlice<UInt8>) -> Int64? {
     guard bytes.count <= 8 else { return nil }
     return Int64(twosComplement: bytes)
   }
 
-  /// An int's two's complement bytes, minimal; none for 0.
+  /// The minimal two's complement bytes of an integer; empty for 0.
   static func bytes(_ value: Int64) -> [UInt8] {
     var rest = value
     var bytes: [UInt8] = []
@@ -34,8 +36,8 @@ enum BigInt {
     return Array(minimal(bytes[...]))
   }
 
-  /// Decimal digits with an optional sign, as minimal two's complement; nil if they are none or too
-  /// many.
+  /// Parses decimal digits with an optional sign to minimal two's complement bytes; nil if `text`
+  /// is not an integer or has too many digits.
   static func parse(decimal text: String) -> [UInt8]? {
     var digits = Array(text.utf8)[...]
     let isNegative = digits.first == 0x2D
@@ -57,7 +59,7 @@ enum BigInt {
     return Array(minimal(magnitude[...]))
   }
 
-  /// Two's complement bytes as decimal digits; nil if there would be more than the limit.
+  /// The decimal digits of a two's complement integer; nil if there are more than the limit.
   static func decimal(_ bytes: ArraySlice<UInt8>) -> String? {
     guard bytes.count <= digitLimit * 10 / 24 else { return nil }
     let isNegative = bytes.last.map { $0 & 0x80 != 0 } == true
@@ -92,7 +94,7 @@ enum BigInt {
 }
 
 extension PickleGraph {
-  /// The decimal digits of an int, nil if `ref` is none or has more than 4300 digits.
+  /// The decimal digits of an int; nil if `ref` is not an int, or has more than 4300 digits.
   package func decimal(_ ref: Ref) -> String? {
     switch nodes[ref.slot] {
     case .int(let value): String(value)
@@ -100,7 +102,7 @@ extension PickleGraph {
     default: nil
     }
   }
-  /// Adds an int of any size; nil if the text is none, or has more than 4300 digits.
+  /// Adds an int of any size; nil if `text` is not an integer, or has more than 4300 digits.
   package mutating func addInt(decimal text: String) -> Ref? {
     guard let bytes = BigInt.parse(decimal: text) else { return nil }
     if let value = BigInt.int64(bytes[...]) { return add(.int(value)) }

@@ -1,8 +1,8 @@
-/// An array in blocks of 4096: a copy that is edited shares all blocks but those that were touched, and
-/// growing copies nothing.
+/// An array stored in blocks of 4096 elements. A copy shares all blocks that are not modified, and
+/// appending does not move elements.
 package struct ChunkedArray<Element: Sendable>: RandomAccessCollection, Sendable {
   private var chunks: [ContiguousArray<Element>] = []
-  /// How many elements there are.
+  /// The number of elements.
   package private(set) var count = 0
 
   private static var shift: Int { 12 }
@@ -12,7 +12,7 @@ package struct ChunkedArray<Element: Sendable>: RandomAccessCollection, Sendable
 
   /// The first index.
   package var startIndex: Int { 0 }
-  /// One more than the last index.
+  /// The index after the last element.
   package var endIndex: Int { count }
 
   /// The element at `index`, which must be less than `count`.
@@ -32,7 +32,8 @@ package struct ChunkedArray<Element: Sendable>: RandomAccessCollection, Sendable
   }
 }
 
-/// Values of which those that came first never change: a copy that grows shares them.
+/// An append-only array in two parts, a sealed one and an appended one. Copies share the sealed
+/// part, even when values are appended to them.
 struct SealedRuns<Element: Sendable>: Sendable {
   private var first: [Element]
   private var added: [Element] = []
@@ -41,7 +42,7 @@ struct SealedRuns<Element: Sendable>: Sendable {
 
   var count: Int { first.count + added.count }
 
-  /// The run in a range that was given out by `append`, or lies in the first values.
+  /// The values in a range that `append` returned, or that lies in the sealed part.
   subscript(range: Range<Int>) -> ArraySlice<Element> {
     range.lowerBound < first.count
       ? first[range]
@@ -52,14 +53,14 @@ struct SealedRuns<Element: Sendable>: Sendable {
     index < first.count ? first[index] : added[index - first.count]
   }
 
-  /// Appends a run and gives its place.
+  /// Appends values and returns their range.
   mutating func append(_ run: some Sequence<Element>) -> Range<Int> {
     let start = count
     added.append(contentsOf: run)
     return start..<count
   }
 
-  /// From now on all values are first ones.
+  /// Makes the values appended so far the sealed part, if that is empty.
   mutating func seal() {
     guard first.isEmpty else { return }
     first = added

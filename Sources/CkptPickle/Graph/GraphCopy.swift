@@ -1,5 +1,6 @@
 extension PickleGraph {
-  /// What an object holds or is made from, in no particular order; nothing for plain values.
+  /// The objects that an object contains or is constructed from; empty for plain values. The order
+  /// is unspecified.
   package func parts(of ref: Ref) -> [Ref] {
     switch self[ref] {
     case .tuple: return items(of: ref).map(Array.init) ?? []
@@ -27,9 +28,10 @@ extension PickleGraph {
     }
   }
 
-  /// Lets the object `new` be what `ref` is in another graph.
+  /// Replaces the object `new` by a copy of the object `ref` of another graph.
   ///
-  /// - Parameter translate: gives, for an object of the other graph, the object here.
+  /// - Parameter translate: returns the object in this graph that corresponds to an object of the
+  ///   other graph.
   package mutating func copy(
     _ ref: Ref, of other: PickleGraph, to new: Ref, _ translate: (Ref) -> Ref
   ) {

@@ -1,7 +1,7 @@
 extension PickleGraph {
-  /// The object that `ref` holds at `slot`; slots count from 0, some are empty.
+  /// The child of `ref` in the given slot. Slots count from 0; some are empty.
   ///
-  /// The order is the one in which a pickler meets the objects.
+  /// The slots are in the order in which Python's pickler visits the children.
   private func child(of ref: Ref, at slot: Int) -> Child {
     switch nodes[ref.slot] {
     case .tuple(let first, let count):
@@ -41,16 +41,18 @@ extension PickleGraph {
     case end
   }
 
-  /// Goes through everything that `start` leads to, each object once, in the order in which a pickler
-  /// would first meet it.
+  /// Visits every object that can be reached from `start`, each once, in the order of Python's
+  /// pickler.
   ///
-  /// The walk needs no recursion, so that the input's depth costs heap only; where objects nest deeper
-  /// than `depthLimit` it throws ``PickleError/nestingTooDeep(limit:)``.
+  /// The walk is iterative, so deep nesting needs heap memory only, no stack.
   ///
   /// - Parameters:
-  ///   - mention: called with each object that holds another, and that one, as often as it does.
-  ///   - visit: called with each object before what it holds; gives false for an object whose content is not
-  ///     wanted.
+  ///   - start: the object to begin with.
+  ///   - depthLimit: the maximum nesting depth.
+  ///   - mention: called with an object and one of its children, once for each occurrence.
+  ///   - visit: called with each object before its children; returns false to skip the children.
+  /// - Throws: ``PickleError/nestingTooDeep(limit:)`` where the nesting exceeds `depthLimit`; what
+  ///   `visit` throws.
   package func walk(
     from start: Ref, depthLimit: Int = .max, mention: ((Ref, Ref) -> Void)? = nil,
     _ visit: (Ref) throws -> Bool

@@ -1,19 +1,20 @@
 package import CkptBytes
 internal import CkptPlatform
 
-// Runs of bytes that a graph does not hold but knows where to find: a pickle of arrays is nearly all such runs.
+// Long strings and byte arrays can be left in the file when a pickle is decoded; the graph then
+// stores their byte ranges. A pickle of NumPy arrays consists almost entirely of such data.
 extension PickleGraph {
-  /// How many bytes are brought in for a pickle that is to be written.
+  /// The maximum number of bytes that are read from files to encode a pickle: 256 MiB.
   package static let outsideLimit = 256 << 20
 
-  /// Whether any run was left in a file.
+  /// Whether the data of any object was left in a file.
   package var hasOutsideRuns: Bool { !outside.isEmpty }
 
-  /// Where the bytes of a str, bytes or bytearray lie that were left in a file (of a str its UTF-8); nil for all
-  /// others. In the graph's own pool something else stands for them.
+  /// The byte range of a str (as UTF-8), bytes, or bytearray that was left in a file; nil for other
+  /// objects. The graph's pool contains a placeholder for it.
   package func outside(_ ref: Ref) -> FileRegion? { run(of: ref).flatMap { outside[$0.start] } }
 
-  /// The run of bytes that an object is; nil if it is none.
+  /// The pool range of a str, bytes, or bytearray; nil for other objects.
   package func run(of ref: Ref) -> Bytes? {
     switch self[ref] {
     case .string(let run), .byteString(let run), .bytes(let run), .byteArray(let run): run
@@ -21,9 +22,11 @@ extension PickleGraph {
     }
   }
 
-  /// Reads a run that was left in a file, so that the object is as any other.
+  /// Reads the data of an object that was left in a file into the pool; other objects are
+  /// unchanged.
   ///
-  /// - Throws: `FileError`; ``PickleError/malformed(what:offset:)`` for a str that is none.
+  /// - Throws: `FileError`; ``PickleError/malformed(what:offset:)`` for a str that is not valid
+  ///   UTF-8.
   package mutating func bringIn(_ ref: Ref) throws {
     guard let region = outside(ref) else { return }
     let bytes = try region.file.bytes(at: region.offset, count: region.byteCount)
@@ -41,7 +44,9 @@ extension PickleGraph {
     }
   }
 
-  /// Reads all runs that the root leads to.
+  /// Reads the data of all objects that can be reached from the root and were left in a file.
+  ///
+  /// - Throws: as ``bringIn(_:)``; ``PickleError/tooMuchOutside(byteCount:limit:)``.
   mutating func bringInAll() throws {
     guard hasOutsideRuns else { return }
     var found: [Ref] = []

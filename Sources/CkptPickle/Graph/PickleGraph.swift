@@ -1,72 +1,73 @@
 internal import CkptBytes
 
-/// The objects that a pickle describes, as data: nothing in it is ever imported or called.
+/// The objects that a pickle describes, as data. Nothing is imported or called.
 ///
-/// Every object has a number, its ``Ref``. An object that the pickle mentions twice has one number, so
-/// sharing and cycles are kept as Python's `is` sees them. The graph is a value: a copy can be edited
-/// without the original noticing.
+/// Every object has a number, its ``Ref``. An object that occurs more than once in the pickle has
+/// one number, so that shared references and cycles are preserved (`is` in Python). The graph is a
+/// value type: editing a copy does not change the original.
 package struct PickleGraph: Sendable {
   /// The number of an object in its graph.
   package struct Ref: Hashable, Sendable {
-    /// The object's place in ``PickleGraph/nodes``.
+    /// The object's index in ``PickleGraph/nodes``.
     package let index: UInt32
 
-    /// The object at `index`.
+    /// Creates a reference to the object at `index`.
     package init(index: UInt32) { self.index = index }
     init(_ index: Int) { self.index = UInt32(truncatingIfNeeded: index) }
     var slot: Int { Int(index) }
   }
 
-  /// A run of bytes in the graph's pool.
+  /// A range of bytes in the graph's pool.
   package struct Bytes: Sendable {
     let start: UInt32
     let byteCount: UInt32
     var range: Range<Int> { Int(start)..<Int(start) + Int(byteCount) }
-    /// How many bytes there are.
+    /// The number of bytes.
     package var count: Int { Int(byteCount) }
   }
 
-  /// What an object is.
+  /// The type and value of an object.
   package enum Node: Sendable {
     /// `None`.
     case none
     /// `True` or `False`.
     case bool(Bool)
-    /// An int that fits 64 bits.
+    /// An int that fits in 64 bits.
     case int(Int64)
-    /// An int that does not: two's complement, little-endian, no byte more than needed.
+    /// A larger int, in minimal two's complement, little-endian.
     case bigInt(Bytes)
-    /// A float's bit pattern, so that a NaN keeps its payload.
+    /// A float, as its bit pattern, which preserves the payload of a NaN.
     case float(UInt64)
-    /// A str: UTF-8 in which lone surrogates are encoded too (Python's `surrogatepass`).
+    /// A str, in UTF-8; lone surrogates are encoded like other code points (Python's
+    /// `surrogatepass`).
     case string(Bytes)
-    /// A str that Python 2 wrote: bytes whose encoding the pickle does not tell.
+    /// A str written by Python 2: bytes of unknown encoding.
     case byteString(Bytes)
     /// A bytes object.
     case bytes(Bytes)
     /// A bytearray.
     case byteArray(Bytes)
-    /// A class or function, by its name's number; see ``PickleGraph/global(_:)``.
+    /// A class or function, by the number of its name; see ``PickleGraph/global(_:)``.
     case global(UInt32)
     /// A class or function by its number in `copyreg`'s registry.
     case extensionCode(Int32)
     /// A tuple; see ``PickleGraph/items(of:)``.
     case tuple(first: UInt32, count: UInt32)
-    /// What the loader's `persistent_load` makes of the object: for PyTorch, a storage.
+    /// The result of the loader's `persistent_load` for an ID; a storage in PyTorch's files.
     case persistentID(Ref)
-    /// An object that is first made, then filled; see ``PickleGraph/body(of:)``.
+    /// An object that is constructed and then edited; see ``PickleGraph/body(of:)``.
     case object(body: UInt32)
   }
 
-  /// How an object comes to be.
+  /// How an object is constructed.
   package enum Construction: Sendable {
     /// `[]`.
     case list
     /// `{}`.
     case dict
-    /// `set()`, as protocol 4 writes it.
+    /// `set()`, by protocol 4's opcode.
     case set
-    /// `frozenset(items)`, as protocol 4 writes it; the items are a tuple.
+    /// `frozenset(items)`, by protocol 4's opcode; `items` is a tuple.
     case frozenSet(items: Ref)
     /// `callable(*arguments)`.
     case reduce(callable: Ref, arguments: Ref)
@@ -76,7 +77,7 @@ package struct PickleGraph: Sendable {
     case newObjectWithKeywords(cls: Ref, arguments: Ref, keywords: Ref)
   }
 
-  /// What is done to an object after it has been made.
+  /// A change to an object after its construction.
   package enum Edit: Sendable {
     /// `object.append(item)`.
     case append(Ref)
@@ -84,49 +85,49 @@ package struct PickleGraph: Sendable {
     case setItem(key: Ref, value: Ref)
     /// `object.add(item)`.
     case add(Ref)
-    /// `object.__setstate__(state)`, or the attributes in `state` are set.
+    /// `object.__setstate__(state)`, or an assignment of the attributes in `state`.
     case build(Ref)
-    /// A call that takes the object as its first argument and whose result is dropped (a state
-    /// setter of `copyreg`); the call is an object of its own.
+    /// A call with the object as its first argument, whose result is discarded (a state setter of
+    /// `copyreg`). The call is a separate object.
     case call(Ref)
   }
 
-  /// An object's construction and the edits that follow, in order.
+  /// An object's construction and the edits that follow it, in order.
   package struct Body: Sendable {
-    /// How the object comes to be.
+    /// How the object is constructed.
     package var construction: Construction
-    /// What is done to it then.
+    /// The changes after the construction, in order.
     package var edits: [Edit]
 
-    /// An object of `construction`, filled by `edits`.
+    /// Creates the body of an object that is constructed and then edited.
     package init(_ construction: Construction, edits: [Edit] = []) {
       self.construction = construction
       self.edits = edits
     }
   }
 
-  /// All objects; those that nothing mentions any more included.
+  /// All objects, including those that are no longer referenced.
   package internal(set) var nodes = ChunkedArray<Node>()
-  /// The object that the pickle as a whole stands for.
+  /// The top-level object of the pickle.
   package var root = Ref(index: 0)
-  /// The protocol that the pickle declared, 0 if none.
+  /// The protocol number that the pickle declares; 0 if it declares none.
   package internal(set) var declaredProtocol = 0
 
-  /// Bytes of strings, names and big ints; the pickle itself to begin with, so that decoding copies
-  /// no text.
+  /// The bytes of strings, names, and large ints. Initially this is the pickle itself, so that
+  /// decoding does not copy text.
   var pool: SealedRuns<UInt8>
   var tupleItems = SealedRuns<Ref>()
   var bodies = ChunkedArray<Body>()
   var names: [(module: Bytes, name: Bytes)] = []
-  /// Runs that were left in a file, by the start of what stands for them in the pool.
+  /// The byte ranges of objects that were left in a file, by the pool offset of their placeholder.
   var outside: [UInt32: FileRegion] = [:]
 
-  /// An empty graph, to be filled by hand.
+  /// Creates an empty graph, to which objects can be added.
   package init() { pool = SealedRuns() }
 
   init(pool: [UInt8]) { self.pool = SealedRuns(pool) }
 
-  /// Makes copies cheap from now on: those that are edited share what is here now.
+  /// Seals the current content, so that copies of the graph share it when they are edited.
   package mutating func seal() {
     pool.seal()
     tupleItems.seal()
@@ -136,27 +137,28 @@ package struct PickleGraph: Sendable {
 // MARK: - Looking at objects
 
 extension PickleGraph {
-  /// What the object `ref` is; `ref` must come from this graph.
+  /// The type and value of the object `ref`, which must belong to this graph.
   package subscript(_ ref: Ref) -> Node { nodes[ref.slot] }
 
-  /// The items of a tuple; nil if `ref` is no tuple.
+  /// The items of a tuple; nil if `ref` is not a tuple.
   package func items(of ref: Ref) -> ArraySlice<Ref>? {
     guard case .tuple(let first, let count) = nodes[ref.slot] else { return nil }
     return tupleItems[Int(first)..<Int(first) + Int(count)]
   }
 
-  /// How an object was made and filled; nil if `ref` is a plain value, a tuple or a name.
+  /// The construction and the edits of an object; nil if `ref` is a plain value, a tuple, or a
+  /// global.
   package func body(of ref: Ref) -> Body? {
     guard case .object(let body) = nodes[ref.slot] else { return nil }
     return bodies[Int(body)]
   }
 
-  /// The bytes of a run.
+  /// The bytes in a range of the pool.
   package func bytes(_ run: Bytes) -> ArraySlice<UInt8> { pool[run.range] }
 
-  /// The text of a str, nil if `ref` is no str or holds lone surrogates.
+  /// The text of a str; nil if `ref` is not a str or contains lone surrogates.
   ///
-  /// A str that Python 2 wrote counts if it is UTF-8, as `torch.load` reads it.
+  /// A str written by Python 2 is accepted if it is UTF-8, as in `torch.load`.
   package func text(_ ref: Ref) -> String? {
     switch nodes[ref.slot] {
     case .string(let run), .byteString(let run): String(validating: pool[run.range], as: UTF8.self)
@@ -164,19 +166,19 @@ extension PickleGraph {
     }
   }
 
-  /// An int that fits `Int`, nil if `ref` is none (a bool is none).
+  /// The value of an int that fits in `Int`; nil for other objects, including bools.
   package func int(_ ref: Ref) -> Int? {
     guard case .int(let value) = nodes[ref.slot] else { return nil }
     return Int(exactly: value)
   }
 
-  /// A bool, nil if `ref` is none.
+  /// The value of a bool; nil for other objects.
   package func bool(_ ref: Ref) -> Bool? {
     guard case .bool(let value) = nodes[ref.slot] else { return nil }
     return value
   }
 
-  /// The module and name of a class or function, nil if `ref` is none.
+  /// The module and name of a class or function; nil for other objects.
   package func global(_ ref: Ref) -> (module: String, name: String)? {
     guard let (module, name) = nameBytes(ref) else { return nil }
     return (
@@ -184,13 +186,13 @@ extension PickleGraph {
     )
   }
 
-  /// The same as UTF-8, without a copy.
+  /// The module and name of a class or function as pool ranges (UTF-8); nil for other objects.
   package func nameBytes(_ ref: Ref) -> (module: Bytes, name: Bytes)? {
     guard case .global(let number) = nodes[ref.slot] else { return nil }
     return names[Int(number)]
   }
 
-  /// The ints of a tuple or a list, nil if `ref` is neither or holds others.
+  /// The values of a tuple or list of ints; nil for other objects, or if an item is not an int.
   package func ints(_ ref: Ref) -> [Int]? {
     var result: [Int] = []
     if let items = items(of: ref) {
@@ -212,7 +214,7 @@ extension PickleGraph {
 // MARK: - Making objects
 
 extension PickleGraph {
-  /// Adds an object and gives its number.
+  /// Adds an object and returns its number.
   @discardableResult
   package mutating func add(_ node: Node) -> Ref {
     nodes.append(node)
@@ -255,16 +257,17 @@ extension PickleGraph {
       count: UInt32(truncatingIfNeeded: run.count))
   }
 
-  /// Adds an object that is made and then filled.
+  /// Adds an object that is constructed and then edited.
   package mutating func addObject(_ construction: Construction, edits: [Edit] = []) -> Ref {
     bodies.append(Body(construction, edits: edits))
     return add(.object(body: UInt32(truncatingIfNeeded: bodies.count - 1)))
   }
 
-  /// Replaces what the object `ref` is; everything that mentions it sees the change.
+  /// Replaces the object `ref`; all references to it refer to the new object.
   package mutating func replace(_ ref: Ref, with node: Node) { nodes[ref.slot] = node }
 
-  /// Replaces how the object `ref` is made and filled; everything that mentions it sees the change.
+  /// Replaces the construction and the edits of the object `ref`; all references to it refer to the
+  /// new object.
   package mutating func replaceBody(of ref: Ref, with body: Body) {
     if case .object(let old) = nodes[ref.slot] {
       bodies[Int(old)] = body
@@ -274,7 +277,7 @@ extension PickleGraph {
     }
   }
 
-  /// Puts bytes into the pool.
+  /// Appends bytes to the pool and returns their range.
   package mutating func intern(_ bytes: some Sequence<UInt8>) -> Bytes {
     let run = pool.append(bytes)
     return Bytes(
@@ -282,7 +285,7 @@ extension PickleGraph {
       byteCount: UInt32(truncatingIfNeeded: run.count))
   }
 
-  /// Appends an edit to the body of `ref`; false if it is no object that can be edited.
+  /// Appends an edit to the body of `ref`; returns false if the object has no body.
   mutating func edit(_ ref: Ref, _ edit: Edit) -> Bool {
     guard case .object(let body) = nodes[ref.slot] else { return false }
     bodies[Int(body)].edits.append(edit)

@@ -1,7 +1,8 @@
 extension PickleGraph {
-  /// Puts what only later protocols have opcodes for the way Python's pickler puts it in protocol 2.
+  /// Replaces objects that only later protocols have opcodes for by the constructions that Python's
+  /// pickler uses in protocol 2.
   ///
-  /// Each object keeps its number, so that whatever mentions it still does.
+  /// Objects keep their numbers, so references to them stay valid.
   mutating func lowerToProtocol2() {
     var globals: [String: Ref] = [:]
     func named(_ module: String, _ name: String, _ graph: inout PickleGraph) -> Ref {
@@ -49,7 +50,7 @@ extension PickleGraph {
   ) {
     switch body.construction {
     case .set:
-      // The items are listed first; whatever else was done to the set follows.
+      // The items become a list argument; the other edits follow.
       let items = body.edits.compactMap { edit -> Edit? in
         if case .add(let item) = edit { .append(item) } else { nil }
       }
@@ -82,7 +83,8 @@ extension PickleGraph {
     }
   }
 
-  /// `Outer.Inner` is `getattr(Outer, 'Inner')`; a dot has no meaning in protocol 2's names.
+  /// Replaces a nested name `Outer.Inner` by `getattr(Outer, 'Inner')`, since protocol 2 does not
+  /// support dots in names.
   private mutating func lowerDottedGlobal(_ ref: Ref) {
     guard declaredProtocol >= 4, let (module, name) = nameBytes(ref),
       pool[name.range].contains(0x2E)

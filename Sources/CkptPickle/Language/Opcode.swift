@@ -1,4 +1,4 @@
-/// The pickle language's opcodes, protocols 0 to 5, under their names in CPython's `pickletools`.
+/// The opcodes of pickle protocols 0 to 5, with the names from CPython's `pickletools`.
 enum Opcode: UInt8 {
   case mark = 0x28  // (
   case stop = 0x2E  // .

@@ -1,6 +1,6 @@
 internal import CkptPlatform
 
-/// Reads a pickle of protocol 0 to 5 into a graph. Nothing that it names is imported or called.
+/// Decodes a pickle of protocol 0 to 5 to a graph. Nothing that it names is imported or called.
 struct PickleDecoder {
   typealias Ref = PickleGraph.Ref
 
@@ -9,11 +9,13 @@ struct PickleDecoder {
   private var stack: [Ref] = []
   private var marks: [Int] = []
   private var memo: [Ref?] = []
-  /// Memo numbers far beyond the count of those given so far, so that a large number costs nothing.
+  /// Memo entries whose number is far above the number of entries, so that a large number does not
+  /// allocate a large array.
   private var farMemo: [UInt64: Ref] = [:]
-  /// What Python has one object of: None, False, True, the empty tuple, and the ints below 256.
+  /// Objects that exist once in Python: the ints from 0 to 255, None, True, False, and the empty
+  /// tuple.
   private var singletons = [Ref?](repeating: nil, count: 260)
-  /// For each object, whether the memo holds it.
+  /// For each object, whether it is in the memo.
   private var isMemoized: [Bool] = []
   private let depthLimit: Int
 
@@ -23,7 +25,9 @@ struct PickleDecoder {
     self.depthLimit = depthLimit
   }
 
-  /// Goes through the opcodes up to STOP.
+  /// Executes the opcodes up to STOP.
+  ///
+  /// - Throws: ``PickleError``.
   mutating func decode() throws -> PickleGraph {
     try runToStop()
     graph.root = try pop()
@@ -44,8 +48,8 @@ struct PickleDecoder {
     }
   }
 
-  /// Goes as far as the opcodes make sense: whatever was met before is in the graph, and a Python that
-  /// loads the pickle would have run it by then.
+  /// Executes the opcodes up to STOP or the first error. The graph then has all objects up to
+  /// there, which are those that Python would have created before it failed.
   mutating func salvage() -> PickleGraph.Salvage {
     var problem: PickleError?
     do {
@@ -58,12 +62,12 @@ struct PickleDecoder {
 
   // MARK: The stack
 
-  /// What opcodes may take: what lies above the last mark.
+  /// The index of the first stack entry above the last mark; entries below it cannot be popped.
   private var floor: Int { marks.last ?? 0 }
 
   private mutating func push(_ node: PickleGraph.Node) { stack.append(graph.add(node)) }
 
-  /// Pushes a value of which there is one, by its position among them.
+  /// Pushes an object that exists once, by its index in `singletons`.
   private mutating func push(single position: Int, _ node: PickleGraph.Node) {
     let ref = singletons[position] ?? graph.add(node)
     singletons[position] = ref
@@ -250,7 +254,8 @@ struct PickleDecoder {
     }
   }
 
-  /// INST and OBJ, the instances of protocol 0 and 1: without arguments the class is not called.
+  /// Executes INST and OBJ, which create instances in protocols 0 and 1. Without arguments, the
+  /// class is instantiated but not called.
   private mutating func instantiate(_ cls: Ref, _ arguments: [Ref]) {
     let tuple = graph.addTuple(arguments)
     stack.append(
@@ -259,7 +264,8 @@ struct PickleDecoder {
           ? .newObject(cls: cls, arguments: tuple) : .reduce(callable: cls, arguments: tuple)))
   }
 
-  /// POP drops an object; a call that only serves to change the object below belongs to that one.
+  /// Executes POP, which drops an object. If the object is a call that modifies the object below
+  /// it, it is added to that object's edits.
   private mutating func runPop() throws {
     if let mark = marks.last, stack.count == mark {
       marks.removeLast()
@@ -377,17 +383,18 @@ struct PickleDecoder {
 }
 
 extension PickleGraph {
-  /// What could be read of a pickle that need not be whole.
+  /// The objects of a pickle that may be incomplete.
   package struct Salvage: Sendable {
-    /// All objects that were met, those that nothing mentions included; its root means nothing.
+    /// All objects up to the end or the first error, including unreferenced ones; the root is
+    /// meaningless.
     package let graph: PickleGraph
-    /// Where reading ended: behind STOP, if there is no problem.
+    /// The offset at which decoding ended: after STOP, if there is no problem.
     package let end: Int
-    /// Why it ended before STOP.
+    /// The error that ended decoding before STOP; nil if there was none.
     package let problem: PickleError?
   }
 
-  /// Reads as much of a pickle as makes sense, for those who want to know what it names, not what it is.
+  /// Decodes a pickle up to STOP or the first error, to find out which names it contains.
   package static func salvage(_ bytes: [UInt8]) -> Salvage {
     guard bytes.count <= Int(Int32.max) else {
       return Salvage(
@@ -397,15 +404,15 @@ extension PickleGraph {
     return decoder.salvage()
   }
 
-  /// Nesting deeper than this is refused; Python itself gives up at about a thousand levels.
+  /// The default limit of the nesting depth; Python itself fails at about 1000 levels.
   package static let defaultDepthLimit = 10_000
 
-  /// Reads a pickle; what follows its end is ignored, as Python does.
+  /// Decodes a pickle; bytes after STOP are ignored, as in Python.
   ///
   /// - Parameters:
   ///   - bytes: the pickle, of protocol 0 to 5.
-  ///   - depthLimit: how deep objects may nest.
-  /// - Throws: ``PickleError`` where the pickle is damaged.
+  ///   - depthLimit: the maximum nesting depth.
+  /// - Throws: ``PickleError`` if the pickle is invalid.
   package init(decoding bytes: [UInt8], depthLimit: Int = defaultDepthLimit) throws {
     WorkCounters.add(.pickleDecoded)
     guard bytes.count <= Int(Int32.max) else { throw PickleError.tooLarge(byteCount: bytes.count) }

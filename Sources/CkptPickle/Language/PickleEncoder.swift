@@ -1,12 +1,13 @@
-/// Writes a graph as a pickle of protocol 2, walking and memoising as CPython's C pickler does, so that
-/// a pickle that Python wrote comes out byte for byte.
+/// Encodes a graph as a pickle of protocol 2. The order of objects and memo entries is that of
+/// CPython's C pickler, so that a pickle written by Python is reproduced byte for byte.
 ///
-/// Protocol 2 is what `torch.load(weights_only=True)` reads; kinds of objects that it has no opcode for
-/// are put the way Python's own pickler puts them (see `PickleLowering.swift`).
+/// `torch.load(weights_only=True)` reads protocol 2. Objects without an opcode in it are encoded as
+/// Python's own pickler does (see `PickleLowering.swift`).
 struct PickleEncoder {
   typealias Ref = PickleGraph.Ref
 
-  /// What is still to be done, last first; the pickler's recursion, turned inside out.
+  /// A pending step of encoding; the last one is done first. The steps replace the recursion of
+  /// Python's pickler.
   private enum Task {
     case save(Ref)
     case opcode(Opcode)
@@ -19,18 +20,19 @@ struct PickleEncoder {
   private let graph: PickleGraph
   private var output: [UInt8] = []
   private var tasks: [Task] = []
-  /// The memo number of each object, plus one; 0 is none.
+  /// For each object, its memo number plus one; 0 if it is not in the memo.
   private var memo: [UInt32]
   private var memoCount: UInt32 = 0
-  /// How often an object was begun and not finished; only cycles through a tuple or arguments begin
-  /// one twice.
+  /// For each object, how many times its encoding was started and not finished. Only cycles through
+  /// a tuple or constructor arguments start one twice.
   private var begun: [UInt8]
 
   init(_ graph: PickleGraph) {
     self.graph = graph
     memo = [UInt32](repeating: 0, count: graph.nodes.count)
     begun = [UInt8](repeating: 0, count: graph.nodes.count)
-    // More than is needed, mostly; pages that are not touched cost nothing, and growing would cost both.
+    // Usually more than is needed. Untouched pages cost nothing, whereas growing the array would
+    // copy it.
     output.reserveCapacity(min(graph.pool.count + graph.nodes.count * 4, 1 << 30))
   }
 
@@ -177,7 +179,7 @@ struct PickleEncoder {
   private mutating func endTuple(_ ref: Ref) {
     guard case .tuple(_, let count) = graph.nodes[ref.slot] else { return }
     begun[ref.slot] -= 1
-    // A tuple that holds itself has been written, whole, by one of its items.
+    // A tuple that contains itself has already been written by one of its items.
     if memo[ref.slot] != 0 {
       if count > 3 {
         put(.popMark)
@@ -231,11 +233,12 @@ struct PickleEncoder {
 
   // MARK: Edits
 
-  /// Puts one opcode's worth of edits, then comes back for the rest.
+  /// Writes one batch of edits, and schedules the remaining ones.
   ///
-  /// The C pickler's batches: a plain dict or list of one item is put alone, a longer one in batches
-  /// of 1000, and a dict that ends with a full batch is followed by an empty one; the items of other
-  /// objects come from an iterator, and what is left for the last batch is put alone if it is one.
+  /// The batches are those of CPython's C pickler. In a plain dict or list, a single item is
+  /// written with SETITEM or APPEND, and more items in batches of 1000; a dict that ends with a
+  /// full batch is followed by an empty batch. The items of other objects come from an iterator; a
+  /// last batch of one item is written with SETITEM or APPEND.
   private mutating func edits(of ref: Ref, from start: Int) throws {
     guard case .object(let index) = graph.nodes[ref.slot] else { return }
     let body = graph.bodies[Int(index)]
@@ -297,11 +300,11 @@ struct PickleEncoder {
 }
 
 extension PickleGraph {
-  /// The graph as a pickle of protocol 2.
+  /// Encodes the graph as a pickle of protocol 2.
   ///
-  /// - Throws: ``PickleError/cannotEncode(what:)`` for what protocol 2 cannot say,
-  ///   ``PickleError/tooMuchOutside(byteCount:limit:)``; `FileError` where a file cannot be read that holds runs
-  ///   of its bytes.
+  /// - Throws: ``PickleError/cannotEncode(what:)`` for objects that protocol 2 cannot represent;
+  ///   ``PickleError/tooMuchOutside(byteCount:limit:)``; `FileError` if data that was left in a
+  ///   file cannot be read.
   package func encoded() throws -> [UInt8] {
     var lowered = self
     try lowered.bringInAll()

@@ -1,34 +1,34 @@
 public import CkptPlatform
 
-/// Why a pickle cannot be read or written. Offsets count bytes from the start of the pickle.
+/// An error in reading or writing a pickle. Offsets are in bytes from the start of the pickle.
 public enum PickleError: Diagnostic, Equatable {
-  /// The pickle ends where more was announced.
+  /// The pickle ends in the middle of an opcode or before STOP.
   case endsEarly(offset: Int)
-  /// A byte stands for no opcode.
+  /// A byte is not an opcode.
   case unknownOpcode(byte: UInt8, offset: Int)
-  /// An opcode that needs data from outside the pickle.
+  /// An opcode is not supported, because it needs data from outside the pickle.
   case unsupported(what: String, offset: Int)
-  /// An opcode takes more objects than there are.
+  /// An opcode pops more objects than the stack has.
   case stackUnderflow(offset: Int)
-  /// A length leads beyond the pickle's end.
+  /// A length exceeds the number of bytes left.
   case lengthTooLarge(length: UInt64, left: Int, offset: Int)
-  /// An object is mentioned by a memo number that was never given.
+  /// An opcode refers to a memo number that was not assigned.
   case unknownMemo(index: UInt64, offset: Int)
-  /// An opcode's data make no sense.
+  /// The data of an opcode is invalid.
   case malformed(what: String, offset: Int)
-  /// Objects nest deeper than `limit`.
+  /// Objects are nested more than `limit` levels deep.
   case nestingTooDeep(limit: Int)
-  /// The pickle is larger than the graph can number.
+  /// The pickle exceeds the limit of its size.
   case tooLarge(byteCount: Int)
-  /// More bytes were left in a file than a pickle can take in memory.
+  /// The data that was left in files exceeds the limit for encoding in memory.
   case tooMuchOutside(byteCount: Int, limit: Int)
-  /// An object cannot be written.
+  /// An object cannot be encoded.
   case cannotEncode(what: String)
 
-  /// All of these are faults of the input.
+  /// The category of the error: always bad input.
   public var kind: DiagnosticKind { .badInput }
 
-  /// What is wrong and where in the pickle.
+  /// One line that says what is wrong and where in the pickle.
   public var description: String {
     switch self {
     case .endsEarly(let offset): "the pickle ends early (byte \(offset))"

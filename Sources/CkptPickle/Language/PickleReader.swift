@@ -1,6 +1,6 @@
 internal import CkptBytes
 
-/// Takes the parts of opcodes from a pickle; every step is checked against the pickle's end.
+/// Reads the parts of opcodes from a pickle; every read is checked against the pickle's end.
 struct PickleReader {
   let bytes: [UInt8]
   private(set) var position = 0
@@ -15,14 +15,14 @@ struct PickleReader {
     return bytes[position]
   }
 
-  /// A little-endian unsigned number of `count` bytes, at most 8.
+  /// Reads a little-endian unsigned integer of `count` bytes, at most 8.
   mutating func number(_ count: Int) throws -> UInt64 {
     guard left >= count else { throw PickleError.endsEarly(offset: bytes.count) }
     defer { position += count }
     return UInt64(littleEndian: bytes[position..<position + count])
   }
 
-  /// The run of bytes of a length that the pickle gives in its next `lengthSize` bytes.
+  /// Reads a byte count of `lengthSize` bytes and then as many bytes; returns their range.
   mutating func run(lengthSize: Int) throws -> PickleGraph.Bytes {
     let offset = position
     let length = try number(lengthSize)
@@ -32,7 +32,7 @@ struct PickleReader {
     return take(Int(length))
   }
 
-  /// As `run(lengthSize:)` with 4 bytes that some opcodes read as a signed number.
+  /// Like `run(lengthSize:)` with a signed length of 4 bytes, which must not be negative.
   mutating func signedRun() throws -> PickleGraph.Bytes {
     let offset = position
     let length = Int32(truncatingIfNeeded: try number(4))
@@ -51,7 +51,7 @@ struct PickleReader {
       start: UInt32(truncatingIfNeeded: position), byteCount: UInt32(truncatingIfNeeded: count))
   }
 
-  /// The bytes up to the next newline, which is passed over.
+  /// Reads the bytes up to the next newline, and skips the newline.
   mutating func line() throws -> PickleGraph.Bytes {
     guard let end = bytes[position...].firstIndex(of: 0x0A) else {
       throw PickleError.endsEarly(offset: bytes.count)
@@ -61,7 +61,7 @@ struct PickleReader {
     return line
   }
 
-  /// The bytes up to the next newline, as ASCII text.
+  /// Reads a line of ASCII text.
   mutating func asciiLine() throws -> String {
     let offset = position
     let line = try line()

@@ -1,21 +1,21 @@
 internal import CkptBytes
 package import CkptPlatform
 
-/// Reads pickles that stand in a row in a file, with other bytes between or behind them.
+/// Reads consecutive pickles from a file, possibly with other data between them.
 ///
-/// A pickle does not say how long it is. So its opcodes are passed over first, in small blocks, up to
-/// STOP; then the bytes up to there are decoded, and no others are read.
+/// A pickle does not contain its length. Its opcodes are therefore scanned first, in small blocks,
+/// up to STOP; then the pickle is read and decoded.
 package struct PickleStream {
   /// The file.
   package let file: File
-  /// Where the next pickle begins, in bytes from the file's start; may be moved.
+  /// The file offset of the next pickle in bytes; may be changed.
   package var offset: Int
-  /// Where the bytes end that pickles may take.
+  /// The file offset at which pickles must end.
   package let end: Int
-  /// A pickle of more bytes is refused.
+  /// The maximum size of a pickle in bytes.
   package let limit: Int
 
-  /// The pickles of `file` in `range`.
+  /// Creates a stream over the pickles in a byte range of `file`; each has at most `limit` bytes.
   package init(_ file: File, in range: Range<Int>, limit: Int) {
     self.file = file
     offset = range.lowerBound
@@ -23,12 +23,12 @@ package struct PickleStream {
     self.limit = limit
   }
 
-  /// Whether a pickle can go on with this byte where an opcode is due.
+  /// Whether a byte is an opcode.
   package static func isOpcode(_ byte: UInt8) -> Bool { Opcode(rawValue: byte) != nil }
 
-  /// Decodes the next pickle and passes over it.
+  /// Decodes the next pickle and advances the offset past it.
   ///
-  /// - Throws: `PickleError`, whose offsets count from this pickle's start; `FileError`.
+  /// - Throws: `PickleError`, with offsets from the start of this pickle; `FileError`.
   package mutating func next() throws -> PickleGraph {
     let count = try length()
     let graph = try PickleGraph(decoding: file.bytes(at: offset, count: count))
@@ -36,8 +36,8 @@ package struct PickleStream {
     return graph
   }
 
-  /// Decodes the next pickle, but leaves runs of at least `threshold` bytes, or bytes of text, in the file: see
-  /// ``PickleGraph/outside(_:)``. What is left there does not count for ``limit``.
+  /// Decodes the next pickle, but leaves strings and byte arrays of at least `threshold` bytes in
+  /// the file; see ``PickleGraph/outside(_:)``. They do not count toward ``limit``.
   ///
   /// - Throws: as ``next()``.
   package mutating func next(leaving threshold: Int) throws -> PickleGraph {
@@ -46,7 +46,8 @@ package struct PickleStream {
     do {
       graph = try PickleGraph(decoding: bytes)
     } catch let error as PickleError {
-      // Bytes are counted from the start of the whole.
+      // Offsets in the error must refer to the whole pickle, so it is decoded again, if it is small
+      // enough.
       if length <= limit { return try next() }
       throw error
     }
@@ -55,8 +56,9 @@ package struct PickleStream {
     return graph
   }
 
-  /// The next pickle with a placeholder for each run that is left in the file, these runs by where their
-  /// placeholders are, and how many bytes the whole has.
+  /// Reads the next pickle, with placeholders for the data that is left in the file. Also returns
+  /// the byte ranges of that data by the offset of their placeholders, and the length of the whole
+  /// pickle.
   private func condensed(
     _ threshold: Int
   ) throws -> (bytes: [UInt8], outside: [UInt32: FileRegion], length: Int) {
@@ -76,7 +78,8 @@ package struct PickleStream {
       case .bytes(let count):
         for _ in 0..<count {
           let next = try window.byte()
-          // How long a frame is does not matter, and it may be shorter here.
+          // The decoder ignores the length of a frame; it is set to 0, since the frame may be
+          // shorter here.
           bytes.append(opcode == .frame ? 0 : next)
         }
       case .lines(let count):
@@ -114,10 +117,13 @@ package struct PickleStream {
     }
   }
 
-  /// What stands for a run that is left in the file: it is text, too.
+  /// The placeholder for data that is left in the file. It is valid UTF-8, so that it can stand for
+  /// a str.
   private static let placeholder = Array("in the file".utf8)
 
-  /// How many bytes the next pickle has.
+  /// The length of the next pickle in bytes.
+  ///
+  /// - Throws: `PickleError`; `FileError`.
   func length() throws -> Int {
     var window = Window(file: file, start: offset, count: max(0, end - offset))
     while true {
@@ -136,12 +142,12 @@ package struct PickleStream {
     }
   }
 
-  /// A part of the file of which a block is in memory.
+  /// A part of the file, read sequentially in blocks.
   private struct Window {
     let file: File
     let start: Int
     let count: Int
-    /// How far it was gone through.
+    /// The number of bytes read or skipped so far.
     var position = 0
     private var block: [UInt8] = []
     private var blockStart = 0
@@ -155,7 +161,7 @@ package struct PickleStream {
     mutating func byte() throws -> UInt8 {
       guard position < count else { throw PickleError.endsEarly(offset: count) }
       if position < blockStart || position >= blockStart + block.count {
-        // Small pickles are many; of a large one, more and more is read at once.
+        // The block size grows with the position, since most pickles are small.
         let size = min(max(512, position), 64 << 10, count - position)
         block = try file.bytes(at: start + position, count: size)
         blockStart = position
@@ -184,7 +190,7 @@ package struct PickleStream {
 }
 
 extension Opcode {
-  /// Whether it gives bytes or text with a length of at least four bytes before it.
+  /// Whether the opcode is one for a string or bytes with a length of at least four bytes.
   fileprivate var isRun: Bool {
     switch self {
     case .binBytes, .binBytes8, .byteArray8, .binString, .binUnicode, .binUnicode8: true
@@ -192,16 +198,16 @@ extension Opcode {
     }
   }
 
-  /// What follows an opcode in the pickle.
+  /// The argument of an opcode.
   enum Argument {
     case none
     case bytes(UInt64)
     case lines(Int)
-    /// A length of as many bytes, then that many bytes.
+    /// A length with this many bytes, then that many bytes of data.
     case counted(Int)
   }
 
-  /// What follows this opcode.
+  /// The argument that follows the opcode.
   var argument: Argument {
     switch self {
     case .binInt1, .binGet, .binPut, .proto, .ext1: .bytes(1)

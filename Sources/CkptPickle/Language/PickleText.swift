@@ -1,6 +1,7 @@
-/// Python's text forms: what is UTF-8 to it, and the escapes of protocol 0.
+/// Python's text encodings: its variant of UTF-8, and the escapes of protocol 0.
 enum PickleText {
-  /// Whether `bytes` are UTF-8, lone surrogates allowed (Python's error handler `surrogatepass`).
+  /// Whether `bytes` are valid UTF-8; lone surrogates are allowed (Python's error handler
+  /// `surrogatepass`).
   static func isPythonUTF8(_ bytes: ArraySlice<UInt8>) -> Bool {
     var index = bytes.startIndex
     let end = bytes.endIndex
@@ -50,7 +51,7 @@ enum PickleText {
     }
   }
 
-  /// Latin-1 bytes as UTF-8.
+  /// Converts Latin-1 to UTF-8.
   static func utf8(latin1 bytes: ArraySlice<UInt8>) -> [UInt8] {
     var output: [UInt8] = []
     output.reserveCapacity(bytes.count + bytes.count / 2)
@@ -58,12 +59,13 @@ enum PickleText {
     return output
   }
 
-  /// Undoes Python's `raw-unicode-escape`: Latin-1 with `\uXXXX` and `\UXXXXXXXX`.
+  /// Decodes Python's `raw-unicode-escape` to UTF-8: Latin-1 with `\uXXXX` and `\UXXXXXXXX`; nil if
+  /// an escape is invalid.
   static func decodeRawUnicodeEscape(_ bytes: ArraySlice<UInt8>) -> [UInt8]? {
     var output: [UInt8] = []
     var index = bytes.startIndex
     while index < bytes.endIndex {
-      // A backslash escapes only if it is the odd one of its run.
+      // A backslash starts an escape only at an odd position in a sequence of backslashes.
       guard bytes[index] == 0x5C else {
         append(UInt32(bytes[index]), to: &output)
         index += 1
@@ -90,7 +92,7 @@ enum PickleText {
     return output
   }
 
-  /// Undoes the quotes and escapes of a Python 2 string's `repr`.
+  /// Decodes the `repr` of a Python 2 string; nil if the quotes or an escape are invalid.
   static func decodeQuoted(_ line: ArraySlice<UInt8>) -> [UInt8]? {
     guard line.count >= 2, let quote = line.first, quote == 0x22 || quote == 0x27,
       line.last == quote
