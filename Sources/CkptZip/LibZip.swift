@@ -11,15 +11,16 @@ internal import Synchronization
   internal import Darwin
 #endif
 
-/// libzip's view of an archive: the first of the two readers that must agree, and the one that inflates.
+/// An archive opened with libzip. It is the first of two readers whose results must agree, and the
+/// one that inflates.
 ///
-/// libzip's handles belong to one thread at a time; every call here holds the lock.
+/// A libzip handle may be used by one thread at a time, so every call holds the lock.
 final class LibZip: @unchecked Sendable {
   private let handle: OpaquePointer
   private let lock = Mutex(())
   private let path: String
 
-  /// What libzip knows of a record.
+  /// A record's properties as read by libzip.
   struct Entry {
     var byteCount: UInt64
     var compressedByteCount: UInt64
@@ -28,6 +29,8 @@ final class LibZip: @unchecked Sendable {
   }
 
   /// Opens the archive in `file`, or in a part of it.
+  ///
+  /// - Throws: `FileError`; `ZipError.damaged` if libzip does not accept the archive.
   init(_ file: File, in part: Range<Int>? = nil) throws {
     path = file.path
     let copy = fcntl(file.descriptor, F_DUPFD_CLOEXEC, 0)
@@ -45,7 +48,7 @@ final class LibZip: @unchecked Sendable {
     self.handle = handle
   }
 
-  /// Takes over a descriptor.
+  /// Opens an archive from a descriptor, which it then owns; nil with `error` set if that fails.
   private static func open(
     _ descriptor: Int32, _ part: Range<Int>?, _ error: inout zip_error_t
   ) -> OpaquePointer? {
@@ -67,7 +70,7 @@ final class LibZip: @unchecked Sendable {
       fclose(stream)
       return nil
     }
-    // From here on the source closes the stream.
+    // From here on, the source owns and closes the stream.
     guard let handle = zip_open_from_source(source, ZIP_RDONLY, &error) else {
       zip_source_free(source)
       return nil
@@ -77,10 +80,11 @@ final class LibZip: @unchecked Sendable {
 
   deinit { zip_discard(handle) }
 
-  /// How many records libzip sees.
+  /// The number of records, according to libzip.
   var count: Int { lock.withLock { _ in Int(zip_get_num_entries(handle, 0)) } }
 
-  /// What libzip knows of the record at `index` of the directory; nil if it calls it something else.
+  /// The properties of the record at `index` in the directory; nil if libzip reads a different
+  /// name.
   func entry(at index: Int, ifNamed expected: String) -> Entry? {
     lock.withLock { _ in
       var found = zip_stat_t()
@@ -94,7 +98,7 @@ final class LibZip: @unchecked Sendable {
     }
   }
 
-  /// Goes through the inflated bytes of a record; libzip checks their CRC-32 at the end.
+  /// Reads the inflated bytes of a record sequentially; libzip checks their CRC-32 at the end.
   final class Stream: ByteReader {
     private let owner: LibZip
     private let stream: OpaquePointer
@@ -103,7 +107,7 @@ final class LibZip: @unchecked Sendable {
 
     init(_ owner: LibZip, index: Int, name: String, byteCount: Int) throws {
       let opened = owner.lock.withLock { _ in
-        // Passed on as a number: pointers do not leave a lock.
+        // Returned as an integer, since a lock's closure cannot return a pointer.
         UInt(bitPattern: zip_fopen_index(owner.handle, zip_uint64_t(index), 0))
       }
       guard let stream = OpaquePointer(bitPattern: opened) else {
@@ -134,7 +138,8 @@ final class LibZip: @unchecked Sendable {
       }
       left -= done
       if left == 0 {
-        // The end must be here, and only libzip's read beyond it compares the checksum.
+        // This must be the end of the record. Only reading beyond it makes libzip compare the
+        // checksum.
         let more = withUnsafeTemporaryAllocation(byteCount: 1, alignment: 1) { fill($0) }
         guard more == 0 else { throw problem("its compressed bytes are damaged, or too many") }
       }
@@ -146,7 +151,7 @@ final class LibZip: @unchecked Sendable {
   }
 }
 
-/// A deflated record.
+/// The bytes of a deflated record.
 struct InflatedBytes: ComputedBytes {
   let archive: LibZip
   let index: Int

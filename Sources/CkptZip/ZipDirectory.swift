@@ -2,30 +2,30 @@ internal import CkptText
 internal import CkptBytes
 internal import CkptPlatform
 
-/// One record of an archive, as its central directory describes it.
+/// A record of an archive, as described by its central directory.
 package struct ZipEntry: Sendable, Hashable {
-  /// The name, with the folders before it.
+  /// The name, including its path in the archive.
   package let name: String
-  /// The compression method: 0 is stored, 8 is deflated.
+  /// The compression method: 0 for stored, 8 for deflated.
   package let method: UInt16
-  /// How many bytes it takes in the archive.
+  /// The number of bytes in the archive.
   package let compressedByteCount: Int
-  /// How many bytes it holds.
+  /// The number of bytes after decompression.
   package let byteCount: Int
-  /// The CRC-32 field as it stands in the directory.
+  /// The CRC-32 field of the directory.
   package let crc32: UInt32
   let flags: UInt16
   let headerOffset: Int
-  /// Where the next record's header begins, or the directory.
+  /// The offset of the next record's header, or of the directory after the last record.
   fileprivate(set) var limit: Int
 
-  /// Whether the bytes lie in the archive as they are.
+  /// Whether the record is not compressed.
   package var isStored: Bool { method == 0 }
-  /// The CRC-32, if it was recorded: 0 for a record with bytes means that it was not.
+  /// The CRC-32; nil if none was recorded, which is indicated by 0 for a record that is not empty.
   package var recordedCRC32: UInt32? { crc32 == 0 && byteCount > 0 ? nil : crc32 }
 }
 
-/// Reads the central directory: the second of the two readers that must agree.
+/// Reads the central directory. It is the second of two readers whose results must agree.
 struct ZipDirectory {
   private static let endSize = 22
   private static let locatorSize = 20
@@ -33,7 +33,7 @@ struct ZipDirectory {
   private static let headerSize = 46
 
   private let file: File
-  /// The part of the file that the archive is; offsets count from its start.
+  /// The byte range of the archive in the file; offsets in the archive are relative to its start.
   private let part: Range<Int>
   private(set) var entries: [ZipEntry] = []
 
@@ -61,7 +61,7 @@ struct ZipDirectory {
     .damaged(file: file.path, problem, offset: part.lowerBound + offset)
   }
 
-  /// Where the directory lies; what stands behind the end record is tolerated, as PyTorch does.
+  /// Finds the directory by the end record. Data after the end record is tolerated, as in PyTorch.
   private func locate() throws -> (count: Int, start: Int, size: Int) {
     let tailSize = min(part.count, Self.endSize + 0xFFFF + Self.locatorSize)
     let tailStart = part.count - tailSize
@@ -146,7 +146,7 @@ struct ZipDirectory {
       flags: flags, headerOffset: headerOffset, limit: directory)
   }
 
-  /// Takes the 64-bit sizes from the extra field, where the 32-bit ones say so.
+  /// Replaces sizes and offsets of 0xFFFFFFFF by the 64-bit values in the extra field.
   private static func widen(
     _ size: inout Int, _ compressed: inout Int, _ offset: inout Int, with extra: ArraySlice<UInt8>,
     orElse fail: () throws -> Void
@@ -188,7 +188,7 @@ struct ZipDirectory {
   }
 
   private mutating func checkOverlaps() throws {
-    // Names are bytes: two forms of one character are two names.
+    // Names are compared by bytes: two Unicode forms of the same character differ.
     var names = Set<ExactText>(minimumCapacity: entries.count)
     for entry in entries where !names.insert(ExactText(entry.name)).inserted {
       throw ZipError.badEntry(file: file.path, entry: entry.name, "two records have this name")

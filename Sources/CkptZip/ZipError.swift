@@ -1,19 +1,19 @@
 internal import CkptText
 public import CkptPlatform
 
-/// What is wrong with an archive, and where.
+/// An error in reading or writing an archive.
 public enum ZipError: Diagnostic, Equatable {
-  /// The file has no end record, so it is no zip archive (or the end of one is cut off).
+  /// The file has no end record: it is not a zip archive, or is truncated.
   case notAnArchive(file: String)
-  /// A structure of the archive makes no sense.
+  /// A structure of the archive is invalid.
   case damaged(file: String, String, offset: Int)
-  /// An entry makes no sense, or is of a kind that is not supported.
+  /// An entry is invalid or not supported.
   case badEntry(file: String, entry: String, String)
-  /// Two readers of zip files see different things in this one.
+  /// Two zip readers interpret the archive differently.
   case readersDisagree(file: String, entry: String, String)
-  /// There is no entry of that name.
+  /// The archive has no entry of the given name.
   case missingEntry(file: String, entry: String)
-  /// The records cannot be laid out as an archive.
+  /// The records cannot be stored in an archive.
   case unwritable(String)
 
   /// The category of the error, from which `ckpt` takes its exit status.

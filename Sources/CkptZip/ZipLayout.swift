@@ -2,41 +2,42 @@ internal import CkptPlatform
 internal import CkptText
 package import CkptBytes
 
-/// A record that is to be written, stored.
+/// A record to be written, without compression.
 package struct ZipRecord: Sendable {
-  /// What it holds.
+  /// The content of the record.
   package enum Content: Sendable {
-    /// Bytes, wherever they are.
+    /// The bytes of a source.
     case source(ByteSource)
-    /// Bytes that depend on the checksums of the records before it, made when those are written.
+    /// Bytes that depend on the checksums of the preceding records; computed after those are
+    /// written.
     case summary(byteCount: Int, @Sendable (_ before: [Written]) -> [UInt8])
   }
 
   /// A record that has been written.
   package struct Written: Sendable {
-    /// Its name, with the folders before it.
+    /// The name, including its path in the archive.
     package let name: String
     /// The CRC-32 of its bytes.
     package let crc32: UInt32
-    /// How many bytes it holds.
+    /// The number of bytes of the content.
     package let byteCount: Int
   }
 
-  /// Its name, with the folders before it.
+  /// The name, including its path in the archive.
   package var name: String
-  /// What it holds.
+  /// The content of the record.
   package var content: Content
-  /// The key of the state dict that errors name beside the record.
+  /// The state dict key to be named in errors about the record.
   package var key: String?
 
-  /// A record called `name`.
+  /// Creates a record.
   package init(name: String, content: Content, key: String? = nil) {
     self.name = name
     self.content = content
     self.key = key
   }
 
-  /// How many bytes it holds.
+  /// The number of bytes of the content.
   package var byteCount: Int {
     switch content {
     case .source(let source): source.byteCount
@@ -45,16 +46,16 @@ package struct ZipRecord: Sendable {
   }
 }
 
-/// How records' bytes are aligned: by an extra field of the header in front of them, filled up.
+/// The alignment of the records' contents, by an extra field of suitable length in each header.
 package struct ZipPadding: Sendable {
-  /// A record's bytes begin at a multiple of so many bytes.
+  /// The alignment in bytes: contents begin at multiples of it.
   package let alignment: Int
-  /// The extra field's number (4.5 of the zip specification).
+  /// The ID of the extra field (section 4.5 of the zip specification).
   package let fieldID: UInt16
-  /// What the field is filled with.
+  /// The byte that the field is filled with.
   package let fill: UInt8
 
-  /// Bytes that begin at multiples of `alignment`, at least 1, behind a field `fieldID` that is filled with `fill`.
+  /// Creates a padding; an alignment below 1 is treated as 1.
   package init(alignment: Int, fieldID: UInt16, fill: UInt8) {
     self.alignment = max(alignment, 1)
     self.fieldID = fieldID
@@ -62,21 +63,22 @@ package struct ZipPadding: Sendable {
   }
 }
 
-/// Where everything in an archive of stored records goes: headers that say nothing of sizes, descriptors behind the
-/// bytes, 64-bit fields where numbers need them, a directory.
+/// The positions of all parts of an archive of uncompressed records. Sizes and checksums are stored
+/// in data descriptors after the contents and in the directory; 64-bit fields are used where 32
+/// bits do not suffice.
 ///
-/// Sizes are all that it takes; the checksums come later.
+/// The layout needs only the names and sizes; the checksums are supplied later.
 package struct ZipLayout: Sendable {
-  /// Where one record goes.
+  /// The position of one record.
   package struct Slot: Sendable {
     let name: String
-    /// How many bytes the record holds.
+    /// The number of bytes of the content.
     package let byteCount: Int
-    /// Where its header begins.
+    /// The offset of the header.
     package let headerOffset: Int
-    /// Where its bytes begin.
+    /// The offset of the content.
     package let dataOffset: Int
-    /// Where the next header begins.
+    /// The offset of the next header.
     package let end: Int
 
     var isLarge: Bool { byteCount >= ZipLayout.limit }
@@ -87,13 +89,14 @@ package struct ZipLayout: Sendable {
   static let limit = 0xFFFF_FFFF
   /// The records, in order.
   package let slots: [Slot]
-  /// Where the directory begins.
+  /// The offset of the directory.
   package let directoryOffset: Int
   private let padding: ZipPadding
 
-  /// Lays out records of these names and sizes.
+  /// Computes the layout of records with the given names and sizes.
   ///
-  /// - Throws: `ZipError.unwritable` if a name is too long or occurs twice, or the sum too large.
+  /// - Throws: `ZipError.unwritable` if a name is too long or occurs twice, or the total is too
+  ///   large.
   package init(
     _ records: some Sequence<(name: String, byteCount: Int)>, padding: ZipPadding
   ) throws {
@@ -125,10 +128,12 @@ package struct ZipLayout: Sendable {
     try checkNames()
   }
 
-  /// No name may occur twice.
+  /// Checks that no name occurs twice.
+  ///
+  /// - Throws: `ZipError.unwritable`.
   private func checkNames() throws {
     var hashes = slots.map { slot in
-      // FNV-1a; a collision only costs the exact comparison.
+      // FNV-1a. After a collision, the names are compared exactly.
       slot.name.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
     }
     hashes.sort()
@@ -139,7 +144,7 @@ package struct ZipLayout: Sendable {
     }
   }
 
-  /// How many bytes the archive has in all.
+  /// The size of the archive in bytes.
   package var byteCount: Int {
     directoryOffset + directoryByteCount
   }
@@ -151,11 +156,11 @@ package struct ZipLayout: Sendable {
     }
   }
 
-  /// What stands before a record's bytes: its header and the padding.
+  /// The bytes before a record's content: the header, including the padding.
   func header(_ slot: Slot) -> [UInt8] {
     var header: [UInt8] = [0x50, 0x4B, 3, 4, 0, 0]
     header.append(littleEndian: slot.flags)
-    // Method, time, date, checksum and sizes: the descriptor and the directory have them.
+    // Method, time, date, checksum, and sizes are 0: the descriptor and the directory have them.
     header += [UInt8](repeating: 0, count: 18)
     var wide: [UInt8] = []
     if slot.isLarge {
@@ -179,7 +184,7 @@ package struct ZipLayout: Sendable {
     return header
   }
 
-  /// What stands behind a record's bytes: its checksum and sizes.
+  /// The bytes after a record's content: the data descriptor with its checksum and sizes.
   func descriptor(_ slot: Slot, crc32: UInt32) -> [UInt8] {
     guard slot.byteCount > 0 else { return [] }
     var bytes: [UInt8] = [0x50, 0x4B, 7, 8]
@@ -194,7 +199,7 @@ package struct ZipLayout: Sendable {
     return bytes
   }
 
-  /// The directory and the end records.
+  /// The central directory and the end records.
   func directory(crc32 sums: [UInt32]) -> [UInt8] {
     func short(_ value: Int) -> UInt32 { UInt32(clamping: value) }
     var bytes: [UInt8] = []

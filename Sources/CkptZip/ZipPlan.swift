@@ -1,24 +1,26 @@
 internal import CkptBytes
 
-/// An archive that is laid out and not written yet.
+/// An archive with a computed layout, to be written.
 package struct ZipPlan: Sendable {
-  /// Its records, in order.
+  /// The records, in order.
   package let records: [ZipRecord]
-  /// Where they go.
+  /// The positions of the records.
   package let layout: ZipLayout
 
-  /// Lays out `records`, aligned by `padding`.
+  /// Computes the layout of `records`.
   ///
-  /// - Throws: `ZipError.unwritable` if a name is too long or occurs twice, or the sum too large.
+  /// - Throws: `ZipError.unwritable` if a name is too long or occurs twice, or the total is too
+  ///   large.
   package init(_ records: [ZipRecord], padding: ZipPadding) throws {
     self.records = records
     layout = try ZipLayout(records.map { ($0.name, $0.byteCount) }, padding: padding)
   }
 
-  /// How many bytes the archive has in all.
+  /// The size of the archive in bytes.
   package var byteCount: Int { layout.byteCount }
 
-  /// The bytes that the archive begins with: the first record and its header, if it is in memory.
+  /// The first bytes of the archive: the header and the content of the first record, if that is in
+  /// memory; otherwise empty.
   package var beginning: [UInt8] {
     guard let first = records.first, case .source(.bytes(let bytes)) = first.content else {
       return []

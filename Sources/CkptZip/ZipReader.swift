@@ -2,22 +2,23 @@ internal import CkptText
 package import CkptPlatform
 package import CkptBytes
 
-/// An open archive: which records it has and where their bytes lie.
+/// An open archive: its records and the positions of their bytes.
 package final class ZipReader: Sendable {
-  /// The file that it reads.
+  /// The file.
   package let file: File
   /// The records, in the directory's order.
   package let entries: [ZipEntry]
   private let indices: [ExactText: Int]
-  /// Inflates; nil if no record is compressed, since libzip's own directory takes memory.
+  /// libzip's reader, which inflates; nil if no record is compressed, to save the memory of its
+  /// directory.
   private let library: LibZip?
-  /// Where in the file the archive begins.
+  /// The file offset of the archive.
   private let start: Int
 
   /// Opens the archive in `file`, or in a part of it.
   ///
-  /// - Throws: `ZipError` for what is no archive, damaged, or seen differently by libzip and by the
-  ///   reader here; for names that occur twice or leave the archive's folder.
+  /// - Throws: `ZipError` if this is not an archive, it is damaged, libzip reads it differently, or
+  ///   a name occurs twice or is a path outside the archive's folder; `FileError`.
   package init(_ file: File, in part: Range<Int>? = nil) throws {
     self.file = file
     let whole = 0..<file.size
@@ -47,14 +48,19 @@ package final class ZipReader: Sendable {
   }
 
   /// Opens the archive at `path`.
+  ///
+  /// - Throws: as ``init(_:in:)``.
   package convenience init(path: String) throws { try self.init(File(readingFrom: path)) }
 
-  /// The record of that name, if there is one.
+  /// The record with the given name; nil if there is none.
   package func entry(named name: String) -> ZipEntry? {
     indices[ExactText(name)].map { entries[$0] }
   }
 
-  /// Where in the file a record's bytes begin, from its own header, which must match the directory.
+  /// The file offset of a record's bytes, read from its header, which must match the directory.
+  ///
+  /// - Throws: `ZipError` if the header is invalid or does not match, or the record is encrypted;
+  ///   `FileError`.
   package func dataOffset(of entry: ZipEntry) throws -> Int {
     let nameCount = entry.name.utf8.count
     let header = LittleEndianReader(
@@ -76,7 +82,8 @@ package final class ZipReader: Sendable {
       throw ZipError.readersDisagree(
         file: file.path, entry: entry.name, "its name or method: header and directory differ")
     }
-    // With bit 3 the sums and sizes stand behind the data; the directory has them.
+    // With flag bit 3, the checksum and the sizes are stored after the data and in the directory
+    // only.
     if flags & 8 == 0 {
       let sizes = [(18, entry.compressedByteCount), (22, entry.byteCount)]
       let agree = sizes.allSatisfy { position, size in
@@ -90,7 +97,9 @@ package final class ZipReader: Sendable {
     return self.start + start
   }
 
-  /// How a record's bytes can be had.
+  /// The content of a record, as a source that is read lazily.
+  ///
+  /// - Throws: `ZipError`, also for other compression methods; `FileError`.
   package func source(of entry: ZipEntry) throws -> ByteSource {
     let start = try dataOffset(of: entry)
     switch entry.method {
@@ -100,7 +109,8 @@ package final class ZipReader: Sendable {
           file: file, offset: start, byteCount: entry.byteCount,
           recordedCRC32: entry.recordedCRC32, name: entry.name))
     case 8:
-      // Deflate makes at most 1032 bytes of one; whoever claims more wants our memory.
+      // Deflate compresses at most 1032 bytes into one. A larger claimed size would allocate too
+      // much memory.
       guard entry.byteCount / 1100 <= entry.compressedByteCount else {
         throw bad(entry, "it claims more bytes than its compressed ones can hold")
       }
@@ -115,9 +125,10 @@ package final class ZipReader: Sendable {
     }
   }
 
-  /// The bytes of a small record, its checksum compared.
+  /// Reads the content of a small record and compares its checksum.
   ///
-  /// - Parameter limit: how many bytes are too many to be held in memory.
+  /// - Parameter limit: the maximum number of bytes.
+  /// - Throws: `ZipError`, also for larger records; `ChecksumError`; `FileError`.
   package func read(_ entry: ZipEntry, limit: Int) throws -> [UInt8] {
     guard entry.byteCount <= limit else {
       throw bad(entry, "it has \(entry.byteCount) bytes; at most \(limit) are supported")
@@ -132,7 +143,9 @@ package final class ZipReader: Sendable {
     return bytes
   }
 
-  /// The bytes of a small record that must be there.
+  /// Reads the content of a small record by name.
+  ///
+  /// - Throws: `ZipError.missingEntry` if there is none; what `read(_:limit:)` of an entry throws.
   package func read(named name: String, limit: Int) throws -> [UInt8] {
     guard let entry = entry(named: name) else { throw missing(name) }
     return try read(entry, limit: limit)

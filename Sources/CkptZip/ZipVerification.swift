@@ -3,11 +3,11 @@ internal import CkptBytes
 internal import Synchronization
 
 extension ZipReader {
-  /// What reading one record to its end has shown.
+  /// The result of checking one record.
   package struct RecordCheck: Sendable {
     /// The record.
     package let entry: ZipEntry
-    /// What is wrong with it; nil if nothing is.
+    /// The problem that was found; nil if there is none.
     package let problem: (any Diagnostic)?
   }
 
@@ -21,12 +21,13 @@ extension ZipReader {
     var problems: [Int: ZipError] = [:]
   }
 
-  /// Reads every record to its end, on several threads, and compares its checksum where one is recorded.
+  /// Reads the content of every record, on several threads, and compares its checksum if one is
+  /// recorded.
   ///
   /// - Parameters:
-  ///   - progress: told how many bytes were read since last time, from any thread.
-  /// - Returns: every record, in the directory's order.
-  /// - Throws: `FileError` where the file cannot be read; `CancelledError`.
+  ///   - progress: called from any thread with the number of bytes read since the last call.
+  /// - Returns: the result for every record, in the directory's order.
+  /// - Throws: `FileError` if the file cannot be read; `CancelledError`.
   package func checkRecords(
     workers: Int = min(Parallel.processorCount, 4), cancellation: Cancellation = Cancellation(),
     progress: (@Sendable (Int) -> Void)? = nil

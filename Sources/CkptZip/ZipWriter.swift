@@ -1,26 +1,28 @@
 package import CkptPlatform
 package import CkptBytes
 
-/// Writes an archive of stored, aligned records: the bytes go through a ``StreamWriter``.
+/// Writes archives of uncompressed, aligned records with a ``StreamWriter``.
 package struct ZipWriter: Sendable {
   private let stream: StreamWriter
 
-  /// A writer that uses `stream`.
+  /// Creates a writer that uses `stream`.
   package init(_ stream: StreamWriter = StreamWriter()) { self.stream = stream }
 
   /// Writes an archive to `file`, from its start.
   ///
-  /// - Throws: `ChecksumError` where a record's bytes are not those that its own archive recorded, with
-  ///   the key that the record names; `FileError`; `CancelledError`; whatever a computed source throws.
-  /// - Returns: the archive's size in bytes.
+  /// - Throws: `ChecksumError` with the record's key if the bytes of a source do not match the
+  ///   checksum that their container recorded; `FileError`; `CancelledError`; what a computed
+  ///   source throws.
+  /// - Returns: the size of the archive in bytes.
   @discardableResult
   package func write(_ archive: ZipPlan, to file: File) throws -> Int {
     try write(inARow: [archive], to: file)
   }
 
-  /// Writes archives one behind the other; each is laid out as if it stood alone.
+  /// Writes several archives consecutively; offsets in each are relative to its own start.
   ///
-  /// - Returns: the size of all of them in bytes.
+  /// - Returns: the total size in bytes.
+  /// - Throws: as ``write(_:to:)``.
   @discardableResult
   package func write(inARow archives: [ZipPlan], to file: File) throws -> Int {
     var placed: [PlacedArchive] = []
@@ -56,13 +58,13 @@ package struct ZipWriter: Sendable {
     return start
   }
 
-  /// Where an archive begins in its file, and how it is laid out from there.
+  /// The file offset of an archive, and its layout.
   private struct PlacedArchive {
     let start: Int
     let layout: ZipLayout
   }
 
-  /// The headers and descriptors around the records' bytes.
+  /// The headers and data descriptors around the contents.
   private struct Framing: StreamFraming {
     let archives: [PlacedArchive]
     let positions: [(archive: Int, record: Int)]
@@ -90,7 +92,7 @@ package struct ZipWriter: Sendable {
     return nil
   }
 
-  /// Writes what depends on the records' checksums: summaries and the directory.
+  /// Writes the parts that depend on the checksums: summaries and the directory.
   private func finish(
     _ records: [ZipRecord], _ archive: PlacedArchive, _ sums: inout [UInt32], to file: File
   ) throws {
