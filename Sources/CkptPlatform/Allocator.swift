@@ -1,11 +1,12 @@
 internal import CCkptLinux
 
-/// How the process's memory is handed out.
+/// Settings of the process's memory allocator.
 package enum Allocator {
-  /// Lets large arrays go back to the system as soon as nobody needs them.
+  /// Makes the allocator return large blocks to the system as soon as they are freed.
   ///
-  /// glibc else keeps more and more of them for later, up to 32 MB each; of the peak of a checkpoint with
-  /// 100,000 tensors that is a tenth. For a process to say at its start, not for a library.
+  /// By default, glibc keeps freed blocks of up to 32 MB for reuse, which is a tenth of the peak
+  /// memory for a checkpoint with 100,000 tensors. To be called by a program at its start, not by a
+  /// library.
   package static func returnsLargeBlocks() {
     #if os(Linux)
       _ = mallopt(M_MMAP_THRESHOLD, 1 << 20)

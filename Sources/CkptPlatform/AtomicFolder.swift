@@ -8,25 +8,26 @@ internal import Synchronization
   internal import Darwin
 #endif
 
-/// Several files that belong together, in one folder.
+/// Writes several files in one folder atomically.
 ///
-/// A folder that does not exist yet appears with all its files in it, or not at all. In a folder that
-/// exists, the files beside stay; those that are written have no name until all of them are complete, and
-/// then get theirs one after the other. The file that was made last, by which readers find the others (an
-/// index), goes first if it is replaced and comes last: whenever the power fails, readers find the old
-/// files, all the new ones, or no index, never an index to a mixture.
+/// A new folder appears with all of its files, or not at all. In an existing folder, other files
+/// are kept. New files are written without a name and get their names one after the other when all
+/// are complete. The file that was made last must be the one by which readers find the others (an
+/// index): an existing one is removed first, and the new one appears last. After a power failure,
+/// readers therefore find the old files, all new files, or no index, but never an index of a
+/// mixture.
 package final class AtomicFolder: Sendable {
   /// The folder's path.
   package let path: String
-  /// Whether the folder is made anew.
+  /// Whether the folder does not exist yet.
   package let isNew: Bool
   private let replacesExisting: Bool
   private let cancellation: Cancellation
   private let pending = Mutex<[(name: String, file: PendingFile)]>([])
 
-  /// Starts the files of the folder at `path`.
+  /// Begins to write files in the folder at `path`.
   ///
-  /// - Parameter replacingExisting: whether files of the same names may be replaced.
+  /// - Parameter replacingExisting: whether existing files may be replaced.
   /// - Throws: `FileError` of kind `.cannotCreate`.
   package init(
     path: String, replacingExisting: Bool, cancellation: Cancellation = Cancellation()
@@ -52,7 +53,11 @@ package final class AtomicFolder: Sendable {
     }
   }
 
-  /// A new file of the folder, to be written now; it comes after those that were made before.
+  /// Makes a file in the folder, to be written by the caller. It appears after the files made
+  /// before.
+  ///
+  /// - Throws: `FileError` of kind `.cannotCreate`, also if the file exists and must not be
+  ///   replaced.
   package func makeFile(_ name: String) throws(FileError) -> File {
     guard Folder.isPlain(name) else {
       throw FileError(.cannotCreate, "not the name of a file in a folder: \"\(name)\"", path: path)
@@ -65,15 +70,17 @@ package final class AtomicFolder: Sendable {
     return file.file
   }
 
-  /// Waits until the bytes of the file that was made last are on the disk.
+  /// Waits until the bytes of the file made last are on the disk.
+  ///
+  /// - Throws: `FileError`.
   package func sync() throws(FileError) {
     try pending.withLock { $0.last?.file }?.sync()
   }
 
-  /// Puts all files in place; their bytes are on the disk before.
+  /// Gives all files their names, after their bytes are on the disk.
   ///
-  /// - Parameter obsolete: names of files in the folder that go at the same time.
-  /// - Throws: `FileError`, or `CancelledError` if the work was cancelled before.
+  /// - Parameter obsolete: the names of files in the folder that are removed afterwards.
+  /// - Throws: `FileError`; `CancelledError` if the work was canceled before.
   package func commit(removing obsolete: [String] = []) throws {
     let files = pending.withLock { $0 }
     for (_, file) in files { try file.sync() }
@@ -93,7 +100,7 @@ package final class AtomicFolder: Sendable {
         try file.putInPlace(at: temporary + "/" + name, replacing: false)
       }
       PendingFile.syncFolder(temporary)
-      // Takes the place of a folder that has appeared meanwhile only if that one is empty.
+      // `rename` replaces a folder that was created in the meantime only if it is empty.
       guard rename(temporary, path) == 0 else {
         throw .fromErrno(.cannotCreate, "cannot put the folder in place", path: path)
       }

@@ -6,24 +6,26 @@
   internal import Darwin
 #endif
 
-/// A file that appears under its name when it is complete, or not at all.
+/// Writes a file atomically: it appears under its name when it is complete, or not at all.
 ///
-/// It is written beside its target: without a name where the system can do that, so that nothing stays
-/// even if the process is killed; else under a temporary name that goes when the object goes.
+/// The file is written in the target's folder. If the system supports it, the file has no name
+/// until it is complete, so that nothing is left behind even if the process is killed; otherwise it
+/// has a temporary name, and is removed when the object is released.
 package final class AtomicOutput: Sendable {
   /// The file to write to.
   package var file: File { pending.file }
-  /// The path that was asked for.
+  /// The path that was requested.
   package let path: String
   private let target: String
   private let pending: PendingFile
   private let replacesExisting: Bool
   private let cancellation: Cancellation
 
-  /// Starts a file that will stand at `path`.
+  /// Begins to write a file at `path`.
   ///
-  /// If `path` is a symbolic link, the file that it points to is replaced. A file that is replaced
-  /// leaves its permissions to the new one.
+  /// If `path` is a symbolic link, the file that it points to is replaced. A replaced file's
+  /// permissions are kept.
+  ///
   /// - Throws: `FileError` of kind `.cannotCreate`.
   package init(
     path: String, replacingExisting: Bool, cancellation: Cancellation = Cancellation()
@@ -62,15 +64,16 @@ package final class AtomicOutput: Sendable {
     if let mode { pending.setMode(UInt32(mode)) }
   }
 
-  /// Whether something stands at `path`, so that an output there would replace it.
+  /// Whether there is a file or folder at `path`, which an output would replace.
   package static func exists(at path: String) -> Bool {
     !path.utf8.contains(0) && access(path, F_OK) == 0
   }
 
-  /// Puts the file in place: its bytes are on the disk before its name is.
+  /// Gives the file its name, after its bytes are on the disk.
   ///
-  /// - Parameter isLast: whether it is the last output of the work that can be cancelled.
-  /// - Throws: `FileError`, or `CancelledError` if the work was cancelled before.
+  /// - Parameter isLast: whether this is the last output of the work, after which it cannot be
+  ///   canceled.
+  /// - Throws: `FileError`; `CancelledError` if the work was canceled before.
   package func commit(isLast: Bool = true) throws {
     try pending.sync()
     try cancellation.commit(isLast: isLast) { () throws(FileError) in

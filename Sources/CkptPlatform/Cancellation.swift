@@ -1,6 +1,7 @@
 internal import Synchronization
 
-/// A token that stops long work; a cancellation never falls between the last two steps of an output.
+/// A token by which long work can be canceled. Work is never canceled while its output is put in
+/// place.
 public final class Cancellation: Sendable {
   private struct State {
     var isCancelled = false
@@ -10,10 +11,11 @@ public final class Cancellation: Sendable {
 
   private let state = Mutex(State())
 
-  /// A token that is not cancelled.
+  /// Creates a token that is not canceled.
   public init() {}
 
-  /// Asks the work to stop; false if its output is already in place, so that there is nothing to stop.
+  /// Requests cancellation; returns false if the work's output is already in place, so that it
+  /// cannot be canceled.
   @discardableResult
   public func cancel() -> Bool {
     state.withLock {
@@ -22,19 +24,21 @@ public final class Cancellation: Sendable {
     }
   }
 
-  /// Whether the work was asked to stop.
+  /// Whether cancellation was requested.
   public var isCancelled: Bool { state.withLock { $0.isCancelled } }
 
-  /// Throws `CancelledError` if the work was asked to stop.
+  /// Throws an error if cancellation was requested.
   ///
   /// - Throws: ``CancelledError``.
   public func check() throws(CancelledError) {
     if isCancelled { throw CancelledError() }
   }
 
-  /// Runs the step that puts an output in place; a cancellation comes before it or has no effect.
+  /// Runs the step that puts an output in place, unless the work was canceled before. A
+  /// cancellation during the step has no effect.
   ///
-  /// - Parameter isLast: whether nothing is left to cancel then.
+  /// - Parameter isLast: whether the work cannot be canceled after the step.
+  /// - Throws: `CancelledError`; what `step` throws.
   func commit(isLast: Bool = true, _ step: () throws(FileError) -> Void) throws {
     let cancelled = try state.withLock { state in
       guard !state.isCancelled else { return true }
@@ -45,13 +49,14 @@ public final class Cancellation: Sendable {
     if cancelled { throw CancelledError() }
   }
 
-  /// Remembers the name of a temporary file that is being written, for `removeTemporaries`.
+  /// Records the path of a temporary file that is being written, for `removeTemporaries`.
   func addTemporary(_ path: String) { state.withLock { _ = $0.temporaryPaths.insert(path) } }
 
-  /// Forgets the name of a temporary file.
+  /// Discards the path of a temporary file.
   func dropTemporary(_ path: String) { state.withLock { _ = $0.temporaryPaths.remove(path) } }
 
-  /// Removes the temporary files, if there are any, before the process ends without unwinding.
+  /// Removes the recorded temporary files. Called before the process exits without unwinding the
+  /// stack.
   func removeTemporaries(_ remove: (String) -> Void) {
     state.withLock { state in
       for path in state.temporaryPaths { remove(path) }
@@ -60,9 +65,9 @@ public final class Cancellation: Sendable {
   }
 }
 
-/// The work was asked to stop.
+/// The error that canceled work throws.
 public struct CancelledError: Diagnostic, Hashable {
-  /// The error of cancelled work.
+  /// Creates the error.
   public init() {}
   /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind { .interrupted }

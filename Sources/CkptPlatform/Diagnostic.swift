@@ -1,6 +1,6 @@
-/// The category of an error, by which programs tell errors apart.
+/// The category of an error; programs can derive an exit status from it.
 public enum DiagnosticKind: Sendable, Hashable, CaseIterable {
-  /// The call itself makes no sense: an option, a pattern, a rename.
+  /// An argument is invalid, such as an option, a pattern, or a rename.
   case usage
   /// The input is damaged, unsupported, or empty after selection.
   case badInput
@@ -8,33 +8,33 @@ public enum DiagnosticKind: Sendable, Hashable, CaseIterable {
   case cannotOpen
   /// The output cannot be created.
   case cannotCreate
-  /// A read or a write failed half way.
+  /// A read or a write failed.
   case inputOutput
-  /// The work was cancelled, by a signal or by the caller.
+  /// The work was canceled, by a signal or by the caller.
   case interrupted
 }
 
-/// An error that people can act on.
+/// An error with a readable description and suggestions for how to fix it.
 ///
-/// `description` is one line that says what is wrong and where (file, record, key, byte offset);
-/// `remedies`, where there are any, say what to do about it; ``hint`` is their text.
+/// `description` is one line that says what is wrong and where (file, record, key, byte offset).
+/// `remedies` are suggestions, possibly empty; ``hint`` is their text.
 public protocol Diagnostic: Error, CustomStringConvertible, Sendable {
   /// The category of the error.
   var kind: DiagnosticKind { get }
   /// What the caller can do about the error.
   var remedies: [Remedy] { get }
-  /// The text that the caller wrote, and the position in it that is wrong, or nil.
+  /// The text that the caller wrote, with the position of the error in it; nil if there is none.
   var excerpt: Excerpt? { get }
 }
 
-/// A line of text with a position in it that is to be marked.
+/// A line of text and a position in it to be marked.
 public struct Excerpt: Sendable, Hashable {
   /// The text, as the caller wrote it.
   public let text: String
-  /// The position of the problem, counted in Unicode scalars; the text's count for its end.
+  /// The position of the problem in Unicode scalars; the number of scalars for the end of the text.
   public let position: Int
 
-  /// The text with the position `position`.
+  /// Creates an excerpt of `text` with a marked position.
   public init(_ text: String, at position: Int) {
     self.text = text
     self.position = position
@@ -42,12 +42,12 @@ public struct Excerpt: Sendable, Hashable {
 }
 
 extension Diagnostic {
-  /// No remedies, unless the error has some.
+  /// The default: no suggestions.
   public var remedies: [Remedy] { [] }
-  /// What to do about it, on one line and in the library's terms; nil if nothing is known.
+  /// The suggestions on one line, in the library's terms; nil if there are none.
   public var hint: String? {
     remedies.isEmpty ? nil : remedies.map(\.description).joined(separator: "; ")
   }
-  /// No excerpt, unless the error has one.
+  /// The default: no excerpt.
   public var excerpt: Excerpt? { nil }
 }

@@ -1,10 +1,10 @@
 internal import Foundation
 
-/// A shared library that is loaded when it is first needed, so that whoever never needs it starts fast.
+/// A shared library that is loaded on demand, so that programs that do not need it start faster.
 package struct DynamicLibrary: Sendable {
   private nonisolated(unsafe) let handle: UnsafeMutableRawPointer
 
-  /// Loads the first of `names` that the system's loader finds; nil if it finds none.
+  /// Loads the first of the named libraries that the system's loader finds; nil if it finds none.
   package init?(firstOf names: [String]) {
     for name in names {
       if let handle = dlopen(name, RTLD_NOW | RTLD_LOCAL) {
@@ -15,9 +15,10 @@ package struct DynamicLibrary: Sendable {
     return nil
   }
 
-  /// The C function called `name`; nil if the library has none.
+  /// The C function with the given name; nil if the library has none.
   ///
-  /// The caller vouches for the signature. The library is never unloaded, so the function stays valid.
+  /// The caller must supply the right signature. The library is never unloaded, so the function
+  /// stays valid.
   package func function<Signature>(_ name: String, as _: Signature.Type) -> Signature? {
     guard MemoryLayout<Signature>.size == MemoryLayout<UnsafeMutableRawPointer>.size else {
       return nil
@@ -25,7 +26,8 @@ package struct DynamicLibrary: Sendable {
     return dlsym(handle, name).map { unsafeBitCast($0, to: Signature.self) }
   }
 
-  /// What the system calls the library with OpenBLAS's or Accelerate's `cblas.h` functions.
+  /// The file names of the libraries with the functions of `cblas.h`: OpenBLAS, or Accelerate on
+  /// macOS.
   package static var blasNames: [String] {
     #if canImport(Darwin)
       ["/System/Library/Frameworks/Accelerate.framework/Accelerate"]

@@ -9,41 +9,41 @@ internal import Synchronization
   internal import Darwin
 #endif
 
-/// An open regular file, read and written by position, by any number of threads at once.
+/// An open regular file, read and written at given offsets, by several threads at the same time.
 ///
-/// The descriptor is closed when the last reference goes.
+/// The descriptor is closed when the object is released.
 package final class File: Sendable {
-  /// Which file it is, whatever it is called.
+  /// Identifies a file independently of its name.
   package struct Identity: Hashable, Sendable {
     let device: UInt64
     let inode: UInt64
   }
 
-  /// How it was opened; what errors call it.
+  /// The path it was opened by, used in error messages.
   package let path: String
-  /// Its size in bytes when it was opened.
+  /// The size in bytes when the file was opened.
   package let size: Int
-  /// Which file it is; equal for two names of one file.
+  /// The file's identity; equal for two names of the same file.
   package let identity: Identity
-  /// The descriptor, for the calls of this folder.
+  /// The file descriptor, for system calls in this module.
   package let descriptor: Int32
   private let readCount = Atomic(0)
   private let writtenCount = Atomic(0)
   private let counters = WorkCounters.current
 
-  /// How many bytes were read from it so far, through this object.
+  /// The number of bytes read through this object so far.
   package var bytesRead: Int { readCount.load(ordering: .relaxed) }
-  /// How many bytes were written to it so far, through this object.
+  /// The number of bytes written through this object so far.
   package var bytesWritten: Int { writtenCount.load(ordering: .relaxed) }
 
   /// Opens a regular file for reading.
   ///
-  /// - Throws: `FileError` of kind `.cannotOpen`; also for folders, pipes and devices.
+  /// - Throws: `FileError` of kind `.cannotOpen`, also for folders, pipes, and devices.
   package convenience init(readingFrom path: String) throws(FileError) {
     guard !path.utf8.contains(0) else {
       throw FileError(.cannotOpen, "a file's path cannot hold a NUL", path: "")
     }
-    // Without O_NONBLOCK, opening a pipe that nobody writes would wait for ever.
+    // Without O_NONBLOCK, opening a pipe without a writer would block.
     var descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     if descriptor < 0, errno == EMFILE, Self.allowManyOpenFiles() {
       descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
@@ -53,15 +53,15 @@ package final class File: Sendable {
     counters?.add(.open)
   }
 
-  /// Lets the process open as many files as the system lets it, for checkpoints of many shards; true if
-  /// that is more than before.
+  /// Raises the process's limit of open files to the system's maximum, for checkpoints with many
+  /// shards; returns whether the limit was raised.
   @discardableResult
   static func allowManyOpenFiles() -> Bool {
     var limit = rlimit()
     guard getrlimit(openFilesLimit, &limit) == 0, limit.rlim_cur < limit.rlim_max else {
       return false
     }
-    // What macOS takes at most, and enough everywhere.
+    // The maximum on macOS, and enough elsewhere.
     let wanted = min(limit.rlim_max, 10_240)
     guard wanted > limit.rlim_cur else { return false }
     limit.rlim_cur = wanted
@@ -74,7 +74,9 @@ package final class File: Sendable {
     private static let openFilesLimit = RLIMIT_NOFILE
   #endif
 
-  /// Takes over an open descriptor.
+  /// Creates an object that owns an open descriptor.
+  ///
+  /// - Throws: `FileError` of the given kind if it is not a regular file.
   init(adopting descriptor: Int32, path: String, kind: DiagnosticKind) throws(FileError) {
     var status = stat()
     let known = fstat(descriptor, &status)
@@ -83,7 +85,7 @@ package final class File: Sendable {
     self.path = path
     size = known == 0 ? Int(status.st_size) : 0
     identity = Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
-    // From here on deinit closes the descriptor.
+    // From here on, `deinit` closes the descriptor.
     guard known == 0 else { throw .fromErrno(kind, "cannot look at", path: path, code: code) }
     let type = status.st_mode & S_IFMT
     guard type != S_IFDIR else { throw FileError(kind, "is a folder, not a file", path: path) }
@@ -96,9 +98,9 @@ package final class File: Sendable {
 
   deinit { _ = close(descriptor) }
 
-  /// Fills `bytes` with those from `offset` on.
+  /// Reads bytes starting at `offset` until `bytes` is full.
   ///
-  /// - Throws: `FileError` of kind `.inputOutput` where the file is shorter or cannot be read.
+  /// - Throws: `FileError` of kind `.inputOutput` if the file ends before or cannot be read.
   package func read(into bytes: inout MutableRawSpan, at offset: Int) throws(FileError) {
     guard offset >= 0 else { throw endsEarly(at: offset) }
     var done = 0
@@ -119,9 +121,11 @@ package final class File: Sendable {
     }
   }
 
-  /// The `count` bytes from `offset` on.
+  /// Reads `count` bytes starting at `offset`.
   ///
-  /// Nothing is allocated for bytes that lie beyond the end that the file had at opening.
+  /// The range is checked against the file's size before memory is allocated.
+  ///
+  /// - Throws: `FileError` of kind `.inputOutput`.
   package func bytes(at offset: Int, count: Int) throws(FileError) -> [UInt8] {
     guard offset >= 0, count >= 0, offset <= size, count <= size - offset else {
       throw endsEarly(at: offset)
@@ -137,14 +141,14 @@ package final class File: Sendable {
 
   /// Writes all of `bytes` at `offset`.
   ///
-  /// - Throws: `FileError` of kind `.inputOutput` where they cannot be written.
+  /// - Throws: `FileError` of kind `.inputOutput`.
   package func write(_ bytes: [UInt8], at offset: Int) throws(FileError) {
     try bytes.withRawSpan { (bytes) throws(FileError) in try write(bytes, at: offset) }
   }
 
   /// Writes all of `bytes` at `offset`.
   ///
-  /// - Throws: `FileError` of kind `.inputOutput` where they cannot be written.
+  /// - Throws: `FileError` of kind `.inputOutput`.
   package func write(_ bytes: RawSpan, at offset: Int) throws(FileError) {
     var done = 0
     while done < bytes.byteCount {
@@ -160,24 +164,24 @@ package final class File: Sendable {
     }
   }
 
-  /// Has the system set space for the first `byteCount` bytes aside, where it can: writing is faster then,
-  /// and a disk that is too full is found before the first byte.
+  /// Allocates disk space for the first `byteCount` bytes, if the file system supports it. Writing
+  /// is then faster, and a full disk is detected before the first byte is written.
   ///
   /// - Throws: `FileError` of kind `.inputOutput` if there is not enough space.
   package func reserve(byteCount: Int) throws(FileError) {
     #if os(Linux)
       guard byteCount > 0, fallocate(descriptor, 0, 0, byteCount) != 0 else { return }
       let code = errno
-      // Other errors say that the file system cannot do it, which does no harm.
+      // Other errors mean that the file system does not support this, which is harmless.
       guard code == ENOSPC || code == EFBIG else { return }
       throw .fromErrno(
         .inputOutput, "cannot set \(byteCount) bytes aside", path: path, code: code)
     #endif
   }
 
-  /// Lets the system begin to bring written bytes to the disk, so that the sync at the end waits for less.
+  /// Starts writing data to the disk in the background, so that the final sync takes less time.
   ///
-  /// Only a hint: it neither waits nor fails.
+  /// This is a hint only: it does not wait, and errors are ignored.
   package func beginSync(at offset: Int, count: Int) {
     #if os(Linux)
       // SYNC_FILE_RANGE_WRITE.

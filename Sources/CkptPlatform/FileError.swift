@@ -6,18 +6,18 @@
   internal import Darwin
 #endif
 
-/// A file operation that failed, with the path.
+/// An error of a file operation, with the path.
 public struct FileError: Diagnostic, Hashable {
   /// The category of the error, from which `ckpt` takes its exit status.
   public let kind: DiagnosticKind
   /// What is wrong, such as "cannot open: No such file or directory".
   public let problem: String
-  /// The file that it is about.
+  /// The path of the file.
   public let path: String
   /// What the caller can do about the error.
   public let remedies: [Remedy]
 
-  /// An error about `path`.
+  /// Creates an error about the file at `path`.
   public init(_ kind: DiagnosticKind, _ problem: String, path: String, hint: Remedy? = nil) {
     self.kind = kind
     self.problem = problem
@@ -28,7 +28,7 @@ public struct FileError: Diagnostic, Hashable {
   /// One line that says what is wrong and where.
   public var description: String { "\(problem) (\(path))" }
 
-  /// The error of the system call that has just failed.
+  /// The error of a failed system call, described by its `errno`.
   static func fromErrno(
     _ kind: DiagnosticKind, _ action: String, path: String, code: Int32 = errno
   ) -> FileError {

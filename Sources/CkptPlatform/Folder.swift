@@ -8,14 +8,14 @@ internal import Foundation
   internal import Darwin
 #endif
 
-/// A folder whose files are opened by name; what lies outside cannot be reached through it.
+/// A folder whose files are opened by name; files outside the folder cannot be opened through it.
 package struct Folder: Sendable {
-  /// Its path.
+  /// The path of the folder.
   package let path: String
-  /// What is in it, hidden files too, in the order of the names' bytes.
+  /// The names of all entries, including hidden ones, sorted by their bytes.
   package let names: [String]
 
-  /// Reads the names in a folder.
+  /// Lists a folder.
   ///
   /// - Throws: `FileError` of kind `.cannotOpen`.
   package init(_ path: String) throws(FileError) {
@@ -30,13 +30,13 @@ package struct Folder: Sendable {
     }
   }
 
-  /// Whether there is a folder at `path`, or a link to one.
+  /// Whether there is a folder, or a link to one, at `path`.
   package static func exists(at path: String) -> Bool {
     var status = stat()
     return !path.utf8.contains(0) && stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
   }
 
-  /// How many bytes the regular file at `path` has, without opening it; nil if there is none.
+  /// The size in bytes of the regular file at `path`, without opening it; nil if there is none.
   package static func byteCount(ofFileAt path: String) -> Int? {
     var status = stat()
     guard !path.utf8.contains(0), stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG
@@ -44,15 +44,15 @@ package struct Folder: Sendable {
     return Int(exactly: status.st_size)
   }
 
-  /// Whether both paths lead to the same folder.
+  /// Whether both paths refer to the same folder.
   package static func isSame(_ one: String, _ other: String) -> Bool {
     guard let one = resolved(one), let other = resolved(other) else { return false }
     return one == other
   }
 
-  /// Refuses a path whose folder does not exist, before anything is made there.
+  /// Checks that the folder of an output's path exists, before anything is created.
   ///
-  /// - Throws: `FileError` of kind `.cannotCreate`, the same for all that is written.
+  /// - Throws: `FileError` of kind `.cannotCreate` if it does not.
   package static func checkParent(of path: String) throws(FileError) {
     var trimmed = path[...]
     while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
@@ -63,43 +63,53 @@ package struct Folder: Sendable {
       hint: "only the last folder of an output that is a folder is made")
   }
 
-  /// Makes a folder at `path`, unless there is one.
+  /// Creates a folder at `path`, unless there is one.
+  ///
+  /// - Throws: `FileError` of kind `.cannotCreate`.
   package static func create(at path: String) throws(FileError) {
     guard !path.utf8.contains(0), mkdir(path, 0o777) == 0 || exists(at: path) else {
       throw .fromErrno(.cannotCreate, "cannot create the folder", path: path)
     }
   }
 
-  /// The folder that a file lies in.
+  /// Lists the folder that contains `file`.
+  ///
+  /// - Throws: `FileError` of kind `.cannotOpen`.
   package init(of file: File) throws(FileError) { try self.init(ofFileAt: file.path) }
 
-  /// The folder that the file at `path` lies in, which need not be there.
+  /// Lists the folder that contains the file at `path`; the file itself need not exist.
+  ///
+  /// - Throws: `FileError` of kind `.cannotOpen`.
   package init(ofFileAt path: String) throws(FileError) {
     try self.init(PendingFile.folder(of: path))
   }
 
-  /// Whether a name is that of something directly in a folder.
+  /// Whether `name` is a valid name of an entry: at most 255 bytes, not empty, `.`, or `..`, and
+  /// without `/` and NUL.
   package static func isPlain(_ name: String) -> Bool {
     !name.isEmpty && name != "." && name != ".." && !name.utf8.contains(UInt8(ascii: "/"))
       && !name.utf8.contains(0) && name.utf8.count <= 255
   }
 
-  /// Whether there is something of that name.
+  /// Whether the folder has an entry of that name.
   package func contains(_ name: String) -> Bool { names.contains(name) }
 
-  /// Opens a file of the folder.
+  /// Opens a file in the folder.
   ///
-  /// A symbolic link is followed only if it stays in the folder, or leads to the `blobs` of the same
-  /// repository in Hugging Face's cache (`blobs/…` beside `snapshots/REVISION/…`), where all files of a
-  /// checkpoint are links.
-  /// - Throws: `FileError`: of kind `.badInput` for a name that leaves the folder, by itself or as a link;
-  ///   of kind `.cannotOpen` for a file that is missing.
+  /// A symbolic link is followed only if its target is in the folder, or in the `blobs` folder of
+  /// the same repository in Hugging Face's cache (`blobs/…` beside `snapshots/REVISION/…`), where
+  /// all files of a checkpoint are links.
+  ///
+  /// - Throws: `FileError` of kind `.badInput` for a name or link that leads outside the folder; of
+  ///   kind `.cannotOpen` if the file is missing.
   package func open(_ name: String) throws(FileError) -> File {
     try check(name)
     return try File(readingFrom: path + "/" + name)
   }
 
-  /// The names in a folder of this folder; under the same rules as files.
+  /// Lists a subfolder, with the same rules as for files.
+  ///
+  /// - Throws: as ``open(_:)``.
   package func subfolder(_ name: String) throws(FileError) -> Folder {
     try check(name)
     return try Folder(path + "/" + name)

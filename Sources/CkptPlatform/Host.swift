@@ -6,12 +6,12 @@
   internal import Darwin
 #endif
 
-/// The machine that this runs on.
+/// The machine on which the program runs.
 package enum Host {
-  /// Its name, as the system tells it without asking the network; empty where it tells none.
+  /// The host name from the system, without a network request; empty if there is none.
   package static var name: String {
     var name = [CChar](repeating: 0, count: 256)
-    // The last byte stays 0: the system may cut a long name off without one.
+    // The last byte remains 0, because the system may truncate a long name without terminating it.
     guard gethostname(&name, name.count - 1) == 0 else { return "" }
     return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }

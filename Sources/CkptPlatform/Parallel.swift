@@ -2,22 +2,23 @@ internal import Dispatch
 internal import Foundation
 internal import Synchronization
 
-/// Work on several threads.
+/// Runs work on several threads.
 package enum Parallel {
-  /// How many threads the machine runs at once.
+  /// The number of threads that the machine runs at the same time.
   package static var processorCount: Int { ProcessInfo.processInfo.activeProcessorCount }
 
-  /// Calls `body` for each of `items`, on several threads at the same time, which take the items in their order.
+  /// Calls `body` for each of `items` on several threads, which start the items in order.
   ///
-  /// After an error no more items are taken.
+  /// After an error, no more items are started.
   ///
   /// - Parameters:
-  ///   - workers: how many threads work at most.
-  ///   - cancellation: asked before each item.
-  ///   - room: makes what a thread keeps for all items that it takes, such as memory for a block.
-  ///   - body: gets an item and its thread's room.
-  /// - Throws: of the errors of `body`, that of the first item in their order, whichever thread came upon its own
-  ///   first; `CancelledError`.
+  ///   - workers: the maximum number of threads.
+  ///   - cancellation: checked before each item.
+  ///   - room: creates the state that a thread reuses for all of its items, such as memory for a
+  ///     block.
+  ///   - body: processes an item, given its thread's state.
+  /// - Throws: the error of `body` for the first failed item in the order of the items, independent
+  ///   of timing; `CancelledError`.
   package static func forEach<Item: Sendable, Room: ~Copyable>(
     of items: [Item], workers: Int, cancellation: Cancellation? = nil,
     room makeRoom: @Sendable () throws -> Room,
@@ -46,7 +47,9 @@ package enum Parallel {
     if let failure = failure.withLock({ $0 }) { throw failure.error }
   }
 
-  /// The same for work that keeps nothing from one item to the next.
+  /// Calls `body` for each of `items` on several threads, without state per thread.
+  ///
+  /// - Throws: as the general form.
   package static func forEach<Item: Sendable>(
     of items: [Item], workers: Int, cancellation: Cancellation? = nil,
     _ body: @Sendable (Item) throws -> Void
@@ -56,7 +59,8 @@ package enum Parallel {
     }
   }
 
-  /// Calls `body` on as many threads as `workers` says, this one for 1 or fewer, and waits for all.
+  /// Calls `body` once on each of `workers` threads, on the current one if that is 1 or less, and
+  /// waits for all.
   private static func run(workers: Int, _ body: @Sendable () -> Void) {
     guard workers > 1 else { return body() }
     DispatchQueue.concurrentPerform(iterations: workers) { _ in body() }

@@ -6,15 +6,16 @@
   internal import Darwin
 #endif
 
-/// A file that is being written and has no name yet: where the system can do that it has none at all,
-/// so that nothing stays even if the process is killed; else a temporary one that goes with the object.
+/// A file that is being written and does not have its final name yet. If the system supports it,
+/// the file has no name at all, so that nothing is left behind even if the process is killed;
+/// otherwise it has a temporary name, and is removed when the object is released.
 final class PendingFile: Sendable {
   /// The file to write to.
   let file: File
   private let temporaryPath: String?
   private let cancellation: Cancellation
 
-  /// Makes one in `folder`; errors call it `path`.
+  /// Creates a file in `folder`; error messages name it `path`.
   init(in folder: String, path: String, cancellation: Cancellation) throws(FileError) {
     let made = try Self.make(in: folder, path: path)
     temporaryPath = made.name
@@ -24,30 +25,32 @@ final class PendingFile: Sendable {
   }
 
   deinit {
-    // Gone already if it was put in place.
+    // Has no effect if the file was renamed.
     if let temporaryPath {
       unlink(temporaryPath)
       cancellation.dropTemporary(temporaryPath)
     }
   }
 
-  /// Gives it the permissions of the file that it is to replace.
+  /// Sets the permissions of the file.
   func setMode(_ mode: UInt32) { _ = fchmod(file.descriptor, mode_t(mode)) }
 
-  /// Waits until its bytes are on the disk.
+  /// Waits until the bytes are on the disk.
+  ///
+  /// - Throws: `FileError`.
   func sync() throws(FileError) {
     guard fsync(file.descriptor) == 0 else {
       throw .fromErrno(.inputOutput, "cannot write to the disk", path: file.path)
     }
   }
 
-  /// Gives the file its name.
+  /// Gives the file its final name.
   ///
-  /// - Parameter replacing: whether a file of that name may go; if not, one that has appeared meanwhile
-  ///   stays and is an error.
+  /// - Parameter replacing: whether an existing file may be replaced; if not, one that was created
+  ///   in the meantime is kept and is an error.
   func putInPlace(at target: String, replacing: Bool) throws(FileError) {
     if !replacing {
-      // A link, unlike a renaming, never takes the place of a file that has appeared meanwhile.
+      // A hard link, unlike renaming, never replaces a file that was created in the meantime.
       if link(to: target) { return }
       guard errno != EEXIST else { throw Self.exists(file.path) }
       guard errno == EPERM || errno == ENOTSUP, access(target, F_OK) != 0 else { throw failure() }
@@ -69,7 +72,7 @@ final class PendingFile: Sendable {
     FileError(.cannotCreate, "exists already", path: path, hint: "\(.replaceExisting) replaces it")
   }
 
-  /// The folder that a path lies in.
+  /// The folder part of a path.
   static func folder(of path: String) -> String {
     guard let slash = path.lastIndex(of: "/") else { return "." }
     return slash == path.startIndex ? "/" : String(path[..<slash])
@@ -79,7 +82,7 @@ final class PendingFile: Sendable {
     folder + "/.ckpt-\(String(UInt64.random(in: 0...UInt64.max), radix: 36)).tmp"
   }
 
-  /// Lets the names in a folder reach the disk.
+  /// Writes the names in a folder to the disk; errors are ignored.
   static func syncFolder(_ path: String) {
     let folder = open(path, O_RDONLY | O_CLOEXEC)
     guard folder >= 0 else { return }
@@ -87,7 +90,7 @@ final class PendingFile: Sendable {
     close(folder)
   }
 
-  /// Gives the open file a further name; true if that worked.
+  /// Gives the open file another name; returns whether that succeeded.
   private func link(to target: String) -> Bool {
     #if os(Linux)
       guard temporaryPath == nil else { return hardLink(to: target) }
@@ -108,7 +111,7 @@ final class PendingFile: Sendable {
   ) throws(FileError) -> (descriptor: Int32, name: String?) {
     File.allowManyOpenFiles()
     #if os(Linux)
-      // O_TMPFILE, which Swift does not see: a file without a name.
+      // The constant is O_TMPFILE, which Swift does not import: a file without a name.
       let unnamed = open(folder, 0o20_000_000 | O_DIRECTORY | O_RDWR | O_CLOEXEC, mode_t(0o666))
       if unnamed >= 0, access("/proc/self/fd/\(unnamed)", F_OK) == 0 { return (unnamed, nil) }
       if unnamed >= 0 { close(unnamed) }
@@ -124,11 +127,11 @@ final class PendingFile: Sendable {
 }
 
 extension File {
-  /// A file without a name in the folder for temporary files, filled by `fill`: for what can only be read by
-  /// its position in a file.
+  /// Creates a file without a name in the folder for temporary files, and has `fill` write it. For
+  /// data that must be read by file offset.
   ///
-  /// - Parameter path: what errors call it.
-  /// - Throws: what `fill` throws; `FileError` where it cannot be made.
+  /// - Parameter path: the name used in error messages.
+  /// - Throws: what `fill` throws; `FileError` if the file cannot be created.
   package static func unnamed(path: String, _ fill: (File) throws -> Void) throws -> File {
     let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
     let pending = try PendingFile(in: folder, path: path, cancellation: Cancellation())

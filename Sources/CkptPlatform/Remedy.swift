@@ -1,77 +1,79 @@
-/// What a caller can do about an error: a sentence, in which actions are named as values.
+/// A suggestion for how to fix an error: a sentence that can contain actions.
 ///
-/// `"\(.replaceExisting) replaces it"` is a remedy. A library's user reads the action as a parameter or a
-/// method (``description``); a tool with options of its own writes their names in its place, by ``text(naming:)``.
+/// An example is `"\(.replaceExisting) replaces it"`. In ``description``, actions are named by the
+/// library's parameters and methods; a tool inserts the names of its own options with
+/// ``text(naming:)``.
 public struct Remedy: Sendable, Hashable, CustomStringConvertible {
-  /// Something that a caller can ask for.
+  /// An operation or option that a caller can use.
   public enum Action: Sendable, Hashable {
-    /// Replaces an output that exists.
+    /// Replaces an existing output.
     case replaceExisting
-    /// Writes the state dict alone.
+    /// Writes only the state dict.
     case extract
-    /// Filters, and writes the state dict alone.
+    /// Filters, and writes only the state dict.
     case filterAndExtract
-    /// Leaves keys out, or as they are.
+    /// Excludes keys, or leaves them unchanged.
     case exclude
-    /// Leaves keys out while a file is filtered or converted.
+    /// Excludes keys when a file is filtered or converted.
     case excludeInEdit
-    /// Chooses keys by what to include and to exclude.
+    /// Selects keys by patterns of included and excluded ones.
     case select
-    /// Converts tensors to an element type, such as `float32`; nil for any.
+    /// Converts tensors to a dtype, such as `float32`; nil for an unspecified one.
     case convert(to: String?)
-    /// Converts a file's tensors to an element type, as an operation of its own.
+    /// Converts a file's tensors to a dtype, as a separate operation.
     case convertFile
-    /// Leaves keys out of a conversion.
+    /// Excludes keys from a conversion.
     case excludeFromCast
-    /// Writes elements that are held in blocks of a few bits as 32-bit floats.
+    /// Converts elements that are stored in quantized blocks to float32.
     case dequantize
-    /// Leaves out what a format cannot hold.
+    /// Drops objects that the format cannot represent.
     case dropObjects
-    /// Writes tensors that share elements in the way of a `TiePolicy`, such as `copy`.
+    /// Sets how tensors that share elements are written, by the name of a `TiePolicy` such as
+    /// `copy`.
     case ties(String)
-    /// Puts plain values in the place of objects such as arrays.
+    /// Replaces objects such as arrays by plain values.
     case makePlain
-    /// Names the place of a state dict or an object in a file; nil for any.
+    /// Sets the path of a state dict or an object in a file; nil for an unspecified one.
     case path(String?)
-    /// Lets the optimizer's state at a path follow the keys.
+    /// Adapts the optimizer state at a path to the changed keys.
     case followOptimizer(path: String)
-    /// Leaves optimizers' states as they are.
+    /// Leaves optimizer states unchanged.
     case keepOptimizers
-    /// Says by a file what an optimizer's parameters are called.
+    /// Names a file that determines the names of an optimizer's parameters.
     case nameParameters
-    /// Takes keys that a base lacks.
+    /// Accepts keys that the base does not have.
     case allowNew
-    /// Keeps a base's values where shapes differ.
+    /// Keeps the base's values where shapes differ.
     case skipMismatched
-    /// Makes values of another shape fit.
+    /// Resizes values of a different shape.
     case resize
-    /// Merges what holds NaN, or writes it.
+    /// Merges or writes tensors that contain NaN.
     case keepNaN
-    /// Keeps the first input's values where they cannot be merged.
+    /// Keeps the first input's value where values cannot be merged.
     case keepUnmergeable
-    /// Says by how much an adapter's products count.
+    /// Sets the scale of an adapter's update.
     case scale
-    /// Names the module that holds a model's layers.
+    /// Sets the module that contains a model's layers.
     case nameLayers
-    /// Gives a model a head of N classes.
+    /// Replaces a model's head by one with N classes.
     case newHead(model: String)
-    /// Takes a prefix away from keys.
+    /// Removes a prefix from keys.
     case stripPrefix(String)
-    /// Lists a file's keys and element types.
+    /// Lists a file's keys and dtypes.
     case listKeys
     /// Prints the objects in a file.
     case showObjects
-    /// Prints the recipes that come with the library.
+    /// Prints the recipes of the library.
     case printRecipes
-    /// Gives keys other names.
+    /// Renames keys.
     case renameKeys
-    /// Makes plain weights of those that are held in parts.
+    /// Combines weights that are stored in several parts.
     case fold
-    /// Writes a checkpoint as several files.
+    /// Writes a checkpoint to several files.
     case shard
-    /// Makes an index of the shards that are there.
+    /// Creates an index of existing shards.
     case rebuildIndex
-    /// Names the models whose keys fit a file.
+    /// Lists the models whose keys match a file.
     case nameModels
     /// Tells what a model lacks of a file's keys, and what they could be called.
     case checkAgainstModel
@@ -84,7 +86,7 @@ public struct Remedy: Sendable, Hashable, CustomStringConvertible {
     /// Lets less of a backbone be loaded.
     case lowerMinimumLoaded
 
-    /// What a user of the library knows it by.
+    /// The name of the action in the library.
     public var description: String {
       switch self {
       case .replaceExisting: "replacingExisting: true"
@@ -135,12 +137,12 @@ public struct Remedy: Sendable, Hashable, CustomStringConvertible {
 
   fileprivate var parts: [Part]
 
-  /// The actions that it names, in order.
+  /// The actions in the sentence, in order.
   public var actions: [Action] {
     parts.compactMap { if case .action(let action) = $0 { action } else { nil } }
   }
 
-  /// The sentence, with each action under the name that `name` gives it.
+  /// The sentence, with each action replaced by the name that `name` returns for it.
   public func text(naming name: (Action) -> String) -> String {
     parts.map {
       switch $0 {
@@ -150,36 +152,36 @@ public struct Remedy: Sendable, Hashable, CustomStringConvertible {
     }.joined()
   }
 
-  /// The sentence in the library's terms.
+  /// The sentence with the library's names of actions.
   public var description: String { text(naming: \.description) }
 }
 
 extension Remedy: ExpressibleByStringInterpolation {
-  /// A sentence that names no action.
+  /// Creates a sentence without actions.
   public init(_ text: String) { parts = [.text(text)] }
 
-  /// A sentence that names no action.
+  /// Creates a sentence without actions.
   public init(stringLiteral text: String) { self.init(text) }
 
-  /// A sentence with actions in it.
+  /// Creates a sentence that may contain actions.
   public init(stringInterpolation: StringInterpolation) { parts = stringInterpolation.parts }
 
-  /// The parts of a sentence while it is put together.
+  /// Collects the parts of an interpolated sentence.
   public struct StringInterpolation: StringInterpolationProtocol {
     fileprivate var parts: [Part] = []
 
-    /// Nothing yet.
+    /// Creates an empty sentence.
     public init(literalCapacity: Int, interpolationCount: Int) {}
 
-    /// Goes on with a text.
+    /// Appends text.
     public mutating func appendLiteral(_ text: String) { parts.append(.text(text)) }
 
-    /// Goes on with a value's text.
+    /// Appends the description of a value.
     public mutating func appendInterpolation(_ value: some CustomStringConvertible) {
       parts.append(.text(value.description))
     }
 
-    /// Goes on with an action's name.
+    /// Appends an action.
     public mutating func appendInterpolation(_ action: Action) { parts.append(.action(action)) }
   }
 }

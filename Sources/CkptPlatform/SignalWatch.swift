@@ -8,19 +8,21 @@ internal import Dispatch
   internal import Darwin
 #endif
 
-/// Turns Ctrl-C and its like into a cancellation, so that no half-written file stays.
+/// Cancels work when the process receives a signal such as Ctrl-C, so that no incomplete file is
+/// left.
 package final class SignalWatch {
   private let sources: [any DispatchSourceSignal]
 
-  /// Watches SIGINT, SIGTERM and SIGHUP for as long as the object lives.
+  /// Handles SIGINT, SIGTERM, and SIGHUP as long as the object lives.
   ///
-  /// The process ends with `exitStatus` within a tenth of a second, whatever it is waiting for.
+  /// Unless the output is already in place, the process exits with `exitStatus` within a tenth of a
+  /// second, even if a read or write is blocked.
   package convenience init(_ cancellation: Cancellation, exitStatus: Int32) {
     self.init { if cancellation.cancel() { Self.end(cancellation, exitStatus) } }
   }
 
-  /// Watches the same signals for work that ends at a good moment by itself: the first one cancels `soft` and nothing
-  /// else, the next one cancels `hard` and ends the process as above.
+  /// Watches the same signals for work that ends at a good moment by itself: the first one cancels
+  /// `soft` and nothing else, the next one cancels `hard` and ends the process as above.
   package convenience init(ending soft: Cancellation, _ hard: Cancellation, exitStatus: Int32) {
     self.init {
       if !soft.isCancelled {
@@ -44,7 +46,7 @@ package final class SignalWatch {
 
   /// Ends the process, after a moment in which work that looks at the token may end by itself.
   private static func end(_ cancellation: Cancellation, _ exitStatus: Int32) {
-    // The work looks at the token between blocks; a read that hangs is not waited for.
+    // Work checks for cancellation between blocks. A blocked read is not waited for.
     usleep(50_000)
     cancellation.removeTemporaries { unlink($0) }
     _exit(exitStatus)

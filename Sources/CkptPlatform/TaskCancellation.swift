@@ -1,10 +1,10 @@
 internal import Dispatch
 
 extension Cancellation {
-  /// Does blocking work on a thread of Dispatch's, so that no thread of Swift's concurrency waits for a disk; if the
-  /// task is cancelled, so is the work.
+  /// Runs blocking work on a thread of Dispatch, so that no thread of Swift concurrency is blocked.
+  /// Canceling the task cancels the work.
   ///
-  /// - Throws: what `work` throws; `CancelledError` where it notices the cancellation.
+  /// - Throws: what `work` throws; `CancelledError` if the work detects the cancellation.
   package static func whileTaskRuns<Result: Sendable>(
     _ work: @escaping @Sendable (Cancellation) throws -> Result
   ) async throws -> Result {

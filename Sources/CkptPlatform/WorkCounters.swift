@@ -1,42 +1,42 @@
 internal import Synchronization
 
-/// Counts what is done on behalf of a task, so that tests can tell that nothing is done twice.
+/// Counts the operations of a task, so that tests can check that nothing is done twice.
 ///
-/// Nothing is counted unless somebody asks: `WorkCounters.$current.withValue(counters) { … }`. A file counts what is
-/// read from it for whoever had it opened, on any thread.
+/// Operations are counted only within `WorkCounters.$current.withValue(counters) { … }`. A file
+/// counts its reads, on any thread, for the task that opened it.
 package final class WorkCounters: Sendable {
-  /// The counters of the task; nil if nobody counts.
+  /// The counters of the current task; nil if nothing is counted.
   @TaskLocal package static var current: WorkCounters?
 
-  /// What is counted.
+  /// The kinds of operations.
   package enum Work: Int, CaseIterable, Sendable {
-    /// Files that were opened for reading.
+    /// A file was opened for reading.
     case open
-    /// Bytes that were read.
+    /// A byte was read.
     case byteRead
-    /// Pickles that were decoded.
+    /// A pickle was decoded.
     case pickleDecoded
-    /// Outputs, and archives in them, that were laid out.
+    /// The layout of an output, or of an archive in it, was computed.
     case layout
-    /// State dicts whose keys were compared with a list of steps.
+    /// The keys of a state dict were matched against a list of steps.
     case keyReport
-    /// Searches for optimizers' states.
+    /// A checkpoint was searched for optimizer states.
     case optimizerSearch
   }
 
   private let counts = Mutex([Int](repeating: 0, count: Work.allCases.count))
 
-  /// Nothing was counted yet.
+  /// Creates counters of zero.
   package init() {}
 
-  /// How often something was done.
+  /// The number of operations of a kind.
   package subscript(work: Work) -> Int { counts.withLock { $0[work.rawValue] } }
 
-  /// Counts something.
+  /// Adds to a counter.
   package func add(_ work: Work, _ count: Int = 1) {
     counts.withLock { $0[work.rawValue] += count }
   }
 
-  /// Counts something for the task, if anybody does.
+  /// Adds to a counter of the current task, if operations are counted.
   package static func add(_ work: Work, _ count: Int = 1) { current?.add(work, count) }
 }

@@ -1,25 +1,25 @@
 internal import Synchronization
 
-/// How far long work has come.
+/// The progress of an operation.
 public struct WorkProgress: Sendable, Hashable {
-  /// What is being done.
+  /// The kind of work.
   public enum Stage: Sendable, Hashable {
-    /// An output is written.
+    /// Writing an output.
     case writing
-    /// Checksums are compared with the bytes.
+    /// Comparing checksums.
     case verifying
-    /// Tensors are read: for statistics, digests or differences.
+    /// Reading tensors for statistics, digests, or differences.
     case reading
   }
 
-  /// What is being done.
+  /// The kind of work.
   public let stage: Stage
-  /// How many bytes are done.
+  /// The number of bytes done.
   public let completed: Int
-  /// How many bytes there are in all; `completed` reaches it unless parts need not be looked at.
+  /// The total number of bytes; `completed` may end below it if parts need not be read.
   public let total: Int
 
-  /// `completed` of `total` bytes.
+  /// Creates a progress of `completed` of `total` bytes.
   public init(_ stage: Stage, completed: Int, of total: Int) {
     self.stage = stage
     self.completed = completed
@@ -27,14 +27,15 @@ public struct WorkProgress: Sendable, Hashable {
   }
 }
 
-/// Adds up what several threads have done, and tells of the sum.
+/// Adds the progress of several threads and reports the sum.
 package final class ProgressMeter: Sendable {
   private let stage: WorkProgress.Stage
   private let total: Int
   private let completed = Mutex(0)
   private let report: @Sendable (WorkProgress) -> Void
 
-  /// Tells `report` of each step, one at a time, in the order of their sums.
+  /// Creates a meter that calls `report` after each addition, by one thread at a time, with
+  /// increasing sums.
   package init(
     _ stage: WorkProgress.Stage, of total: Int, _ report: @escaping @Sendable (WorkProgress) -> Void
   ) {
@@ -43,7 +44,7 @@ package final class ProgressMeter: Sendable {
     self.report = report
   }
 
-  /// What adds a number of bytes; nil if nobody wants to know.
+  /// A function that adds a number of bytes to a new meter; nil if `report` is nil.
   package static func counter(
     _ stage: WorkProgress.Stage, of total: Int, _ report: (@Sendable (WorkProgress) -> Void)?
   ) -> (@Sendable (Int) -> Void)? {

@@ -1,12 +1,13 @@
-/// The owner of memory for elements that are not initialized, aligned to 64 bytes, a cache line.
+/// Uninitialized memory for elements, aligned to 64 bytes (a cache line).
 ///
-/// The memory is given back when the owner is destroyed. One thread at a time uses it. Swift code reads and writes the
-/// elements by way of spans, whose bounds are checked; ``elements`` and ``bytes`` are for C kernels.
+/// The memory is freed when the buffer is destroyed. It may be used by one thread at a time. Swift
+/// code accesses the elements through spans, whose bounds are checked; ``elements`` and ``bytes``
+/// are for C kernels.
 package struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Sendable {
-  /// The elements; valid as long as the owner is.
+  /// The elements; valid while the buffer exists.
   package let elements: UnsafeMutableBufferPointer<Element>
 
-  /// Memory for `count` elements.
+  /// Allocates memory for `count` elements.
   package init(count: Int) {
     let (byteCount, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
     precondition(count >= 0 && !overflow)
@@ -16,13 +17,13 @@ package struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Se
 
   deinit { bytes.deallocate() }
 
-  /// How many elements there are.
+  /// The number of elements.
   package var count: Int { elements.count }
 
-  /// The elements' bytes; valid as long as the owner is.
+  /// The elements' bytes; valid while the buffer exists.
   package var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(elements) }
 
-  /// Calls `body` with the elements in `range`, which it may change.
+  /// Calls `body` with a mutable span of the elements in `range`.
   ///
   /// - Throws: what `body` throws.
   package mutating func withMutableSpan<Result, Failure: Error>(
@@ -32,7 +33,7 @@ package struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Se
     return try body(&span)
   }
 
-  /// Calls `body` with the first `count` elements, which it may change.
+  /// Calls `body` with a mutable span of the first `count` elements.
   ///
   /// - Throws: what `body` throws.
   package mutating func withMutableSpan<Result, Failure: Error>(
@@ -41,7 +42,7 @@ package struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Se
     try withMutableSpan(in: 0..<count, body)
   }
 
-  /// Calls `body` with the first `byteCount` bytes, which it may change.
+  /// Calls `body` with a mutable span of the first `byteCount` bytes.
   ///
   /// - Throws: what `body` throws.
   package mutating func withMutableBytes<Result, Failure: Error>(
@@ -51,7 +52,7 @@ package struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Se
     return try body(&span)
   }
 
-  /// Calls `body` with the first `count` elements.
+  /// Calls `body` with a span of the first `count` elements.
   ///
   /// - Throws: what `body` throws.
   package func withSpan<Result, Failure: Error>(
@@ -60,11 +61,11 @@ package struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Se
     try body(UnsafeBufferPointer(rebasing: elements[..<count]).span)
   }
 
-  /// Copies the bytes in `range` to the front of `target`.
+  /// Copies the bytes in `range` to the start of `target`.
   package func copyBytes(in range: Range<Int>, to target: inout MutableRawSpan) {
     target.copy(UnsafeRawBufferPointer(rebasing: bytes[range]).bytes)
   }
 }
 
-/// The owner of bytes that are not initialized, aligned to 64 bytes.
+/// Uninitialized bytes, aligned to 64 bytes.
 package typealias AlignedBytes = AlignedBuffer<UInt8>

@@ -1,8 +1,8 @@
-// What the standard library's spans lack on the oldest system that the package supports: `Array.span` and
-// `Array.mutableSpan` need macOS 26, and no span copies from another one.
+// Functions of spans that the standard library lacks on the oldest supported system: `Array.span`
+// and `Array.mutableSpan` need macOS 26, and spans cannot be copied to each other.
 
 extension MutableRawSpan {
-  /// Overwrites the bytes from `offset` on with `source`, which must fit.
+  /// Overwrites the bytes that start at `offset` with `source`, which must fit.
   package mutating func copy(_ source: RawSpan, at offset: Int = 0) {
     source.withUnsafeBytes { source in
       withUnsafeMutableBytes { target in
@@ -12,7 +12,7 @@ extension MutableRawSpan {
     }
   }
 
-  /// Overwrites the bytes from `offset` on with `source`, which must fit.
+  /// Overwrites the bytes that start at `offset` with `source`, which must fit.
   package mutating func copy(_ source: ArraySlice<UInt8>, at offset: Int = 0) {
     source.withUnsafeBytes { copy($0.bytes, at: offset) }
   }
@@ -24,14 +24,14 @@ extension MutableRawSpan {
 }
 
 extension RawSpan {
-  /// Whether both have the same bytes.
+  /// Whether both spans have the same bytes.
   package func hasSameBytes(as other: RawSpan) -> Bool {
     withUnsafeBytes { own in other.withUnsafeBytes { own.elementsEqual($0) } }
   }
 }
 
 extension Array where Element: BitwiseCopyable {
-  /// An array of `count` elements, all of which `fill` must set.
+  /// Creates an array of `count` elements, all of which `fill` must set.
   ///
   /// - Throws: what `fill` throws.
   package init(count: Int, fill: (inout MutableSpan<Element>) throws -> Void) rethrows {
@@ -42,7 +42,7 @@ extension Array where Element: BitwiseCopyable {
     }
   }
 
-  /// `byteCount` bytes, all of which `fill` must set.
+  /// Creates an array of `byteCount` bytes, all of which `fill` must set.
   ///
   /// - Throws: what `fill` throws.
   package init(
@@ -54,7 +54,7 @@ extension Array where Element: BitwiseCopyable {
     }
   }
 
-  /// Calls `body` with the elements, which it may change.
+  /// Calls `body` with a mutable span of the elements.
   ///
   /// - Throws: what `body` throws.
   package mutating func withMutableSpan<Result, Failure: Error>(
@@ -66,7 +66,7 @@ extension Array where Element: BitwiseCopyable {
     }
   }
 
-  /// Calls `body` with the elements.
+  /// Calls `body` with a span of the elements.
   ///
   /// - Throws: what `body` throws.
   package func withSpan<Result, Failure: Error>(
@@ -75,7 +75,7 @@ extension Array where Element: BitwiseCopyable {
     try withUnsafeBufferPointer { (buffer) throws(Failure) in try body(buffer.span) }
   }
 
-  /// Calls `body` with the elements' bytes.
+  /// Calls `body` with a span of the elements' bytes.
   ///
   /// - Throws: what `body` throws.
   package func withRawSpan<Result, Failure: Error>(
