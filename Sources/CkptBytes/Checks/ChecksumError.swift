@@ -1,19 +1,19 @@
 public import CkptPlatform
 
-/// A record's bytes are not those that were written.
+/// A record's bytes do not match the checksum that was recorded for them.
 public struct ChecksumError: Diagnostic, Equatable {
-  /// The file that holds the record.
+  /// The path of the file.
   public let file: String
   /// The record's name in its archive.
   public let record: String
-  /// The key of a tensor that looks into it, if that is known.
+  /// The key of a tensor that is stored in the record; nil if it is unknown.
   public let key: String?
   /// The CRC-32 that the archive recorded.
   public let recorded: UInt32
-  /// The CRC-32 of the bytes that are there.
+  /// The CRC-32 of the bytes in the file.
   public let found: UInt32
 
-  /// An error about `record` of `file`.
+  /// Creates an error about a record in `file`.
   public init(file: String, record: String, key: String? = nil, recorded: UInt32, found: UInt32) {
     self.file = file
     self.record = record
@@ -22,7 +22,7 @@ public struct ChecksumError: Diagnostic, Equatable {
     self.found = found
   }
 
-  /// The same with the key of a tensor that it hits.
+  /// The same error with the key of an affected tensor.
   public func naming(_ key: String?) -> ChecksumError {
     ChecksumError(file: file, record: record, key: key, recorded: recorded, found: found)
   }

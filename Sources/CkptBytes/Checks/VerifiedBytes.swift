@@ -1,33 +1,33 @@
 internal import CkptPlatform
 internal import Synchronization
 
-/// A region of a file whose checksum is compared before its first byte is given out.
+/// A byte range of a file whose checksum is compared before the first byte is returned.
 ///
-/// So parts of a record can be used by themselves, by several readers in any order, and damage is still
-/// found; the record is read once more for it.
+/// This detects damage even if several readers use parts of a record in any order. It costs one
+/// additional pass over the bytes.
 package final class VerifiedBytes: ComputedBytes {
   private let region: FileRegion
   private let isVerified = Mutex(false)
 
-  /// The bytes of `region`; those of a region without a recorded checksum are given out as they are.
+  /// Creates a source for the bytes of `region`. Nothing is compared if no checksum is recorded.
   package init(_ region: FileRegion) { self.region = region }
 
-  /// The same bytes, compared first if a checksum was recorded for them and can be.
+  /// A source of the same bytes that compares their checksum first, if one is recorded.
   package static func wrapping(_ source: ByteSource) -> ByteSource {
     guard case .region(let region) = source, region.recordedCRC32 != nil else { return source }
     return .computed(VerifiedBytes(region))
   }
 
-  /// As many as the region has.
+  /// The number of bytes of the region.
   package var byteCount: Int { region.byteCount }
-  /// Any place can be read.
+  /// Always true.
   package var isRandomAccess: Bool { true }
-  /// Until the checksum was compared.
+  /// True until the checksum has been compared.
   package var needsPreparation: Bool {
     region.recordedCRC32 != nil && !isVerified.withLock { $0 }
   }
 
-  /// Compares the checksum, if nobody has yet.
+  /// Compares the checksum, once.
   ///
   /// - Throws: ``ChecksumError``; `FileError`.
   package func prepare() throws {
@@ -50,7 +50,9 @@ package final class VerifiedBytes: ComputedBytes {
     return sum
   }
 
-  /// Starts to read at `offset`.
+  /// Creates a reader that starts at `offset`.
+  ///
+  /// - Throws: as ``prepare()``.
   package func makeReader(at offset: Int) throws -> any ByteReader {
     try prepare()
     return try ByteSource.region(region).makeReader(at: offset)

@@ -1,6 +1,7 @@
 extension FixedWidthInteger {
-  /// The whole part of a number, for one that need not be exact: the nearest bound for what is beyond this
-  /// type, 0 for NaN. What must be exact is converted by `init(exactly:)`.
+  /// Converts a floating-point number to an integer, truncating fractions. Numbers out of range
+  /// become the nearest bound, and NaN becomes 0. Where the value must be exact, use
+  /// `init(exactly:)`.
   package init(saturating value: some BinaryFloatingPoint) {
     guard !value.isNaN else {
       self = 0
@@ -11,35 +12,36 @@ extension FixedWidthInteger {
   }
 }
 
-// The compiler prefers these to the conversions of the same form in Swift's own library, which end the process
-// for NaN, infinities and what is too large: whoever writes one is warned.
+// The compiler prefers the following overloads to the standard library's conversions of the same
+// form, which trap for NaN, infinite numbers, and numbers out of range. Their use therefore causes
+// a warning.
 
 extension Int {
-  /// Says that the conversion must be another one.
+  /// Deprecated, to warn about a conversion that can trap.
   @available(*, deprecated, message: "traps; exactly: or saturating: does not")
   package init(_ value: Double) { self.init(saturating: value) }
 
-  /// Says that the conversion must be another one.
+  /// Deprecated, to warn about a conversion that can trap.
   @available(*, deprecated, message: "traps; exactly: or saturating: does not")
   package init(_ value: Float) { self.init(saturating: value) }
 }
 
 extension Int64 {
-  /// Says that the conversion must be another one.
+  /// Deprecated, to warn about a conversion that can trap.
   @available(*, deprecated, message: "traps; exactly: or saturating: does not")
   package init(_ value: Double) { self.init(saturating: value) }
 
-  /// Says that the conversion must be another one.
+  /// Deprecated, to warn about a conversion that can trap.
   @available(*, deprecated, message: "traps; exactly: or saturating: does not")
   package init(_ value: Float) { self.init(saturating: value) }
 }
 
 extension UInt64 {
-  /// Says that the conversion must be another one.
+  /// Deprecated, to warn about a conversion that can trap.
   @available(*, deprecated, message: "traps; exactly: or saturating: does not")
   package init(_ value: Double) { self.init(saturating: value) }
 
-  /// Says that the conversion must be another one.
+  /// Deprecated, to warn about a conversion that can trap.
   @available(*, deprecated, message: "traps; exactly: or saturating: does not")
   package init(_ value: Float) { self.init(saturating: value) }
 }

@@ -1,12 +1,12 @@
 internal import CCkptZlib
 
-/// What a gzip file begins with once it is inflated.
+/// Reads the beginning of gzip-compressed data.
 package enum GzipStart {
-  /// The first bytes behind a gzip header, at most `count`; fewer where the compressed bytes end or make no
-  /// sense there.
+  /// The first decompressed bytes, at most `count`; fewer if the compressed bytes end or are
+  /// invalid.
   package static func inflated(_ bytes: [UInt8], count: Int) -> [UInt8] {
     var stream = z_stream()
-    // A window of 32 kB, and 16 for gzip's header (zlib.h, inflateInit2).
+    // A window of 32 KiB (15), plus 16 to expect a gzip header (zlib.h, inflateInit2).
     guard
       inflateInit2_(
         &stream, 15 + 16, ZLIB_VERSION, Int32(truncatingIfNeeded: MemoryLayout<z_stream>.size))

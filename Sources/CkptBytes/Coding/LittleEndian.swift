@@ -1,7 +1,7 @@
 extension FixedWidthInteger {
-  /// The integer that `bytes` stand for, least significant byte first.
+  /// The integer with the given bytes, least significant byte first.
   ///
-  /// Bytes that are missing count as 0; those beyond the type's width are ignored.
+  /// Missing bytes count as 0; bytes beyond the type's width are ignored.
   @inlinable package init(littleEndian bytes: some Sequence<UInt8>) {
     var (value, shift) = (Self.zero, 0)
     for byte in bytes {
@@ -19,8 +19,8 @@ extension FixedWidthInteger {
 }
 
 extension Int64 {
-  /// The number that `bytes` stand for in two's complement, least significant byte first: at most 8, the sign
-  /// in the highest bit of the last one; 0 for none.
+  /// The integer with the given two's complement bytes, at most 8, least significant byte first; 0
+  /// for no bytes.
   @inlinable package init(twosComplement bytes: some Collection<UInt8>) {
     let bits = Int64(littleEndian: bytes)
     let unused = Int64(Swift.max(0, 64 - 8 * bytes.count))
@@ -35,16 +35,16 @@ extension [UInt8] {
   }
 }
 
-/// Reads little-endian integers at offsets of bytes that may be too short.
+/// Reads little-endian integers at offsets, which may lie beyond the end.
 package struct LittleEndianReader {
   private let bytes: ArraySlice<UInt8>
 
-  /// A reader of `bytes`, whose first has offset 0.
+  /// Creates a reader of `bytes`; the first byte has offset 0.
   package init(_ bytes: some Collection<UInt8>) { self.bytes = ArraySlice(Array(bytes)) }
-  /// A reader of a slice, whose first byte has offset 0.
+  /// Creates a reader of a slice; its first byte has offset 0.
   package init(_ bytes: ArraySlice<UInt8>) { self.bytes = bytes }
 
-  /// The integer at `offset`; nil beyond the end.
+  /// The integer at `offset`; nil if it exceeds the end.
   package func at<T: FixedWidthInteger & UnsignedInteger>(
     _ offset: Int, as type: T.Type = T.self
   ) -> T? {
@@ -56,11 +56,12 @@ package struct LittleEndianReader {
   /// The bytes from `offset` to the end.
   package func bytes(from offset: Int) -> ArraySlice<UInt8> { bytes.dropFirst(offset) }
 
-  /// The 16-bit integer at `offset`, as an `Int`.
+  /// The unsigned 16-bit integer at `offset`; nil if it exceeds the end.
   package func int16(_ offset: Int) -> Int? { at(offset, as: UInt16.self).map(Int.init) }
-  /// The 32-bit integer at `offset`, as an `Int`.
+  /// The unsigned 32-bit integer at `offset`; nil if it exceeds the end.
   package func int32(_ offset: Int) -> Int? { at(offset, as: UInt32.self).map(Int.init) }
-  /// The 64-bit integer at `offset`, if an `Int` can hold it.
+  /// The unsigned 64-bit integer at `offset`; nil if it exceeds the end, or does not fit in an
+  /// `Int`.
   package func int64(_ offset: Int) -> Int? {
     at(offset, as: UInt64.self).flatMap(Int.init(exactly:))
   }

@@ -1,14 +1,14 @@
 package import CkptPlatform
 
 extension ByteSource {
-  /// How many bytes are read at a time where nothing asks for more or fewer: as many as fit a cache.
+  /// The default number of bytes in a block, which fits in a cache.
   package static var blockSize: Int { 256 << 10 }
 
-  /// Reads all the bytes in blocks, from front to back, and passes each block on.
+  /// Reads all bytes sequentially in blocks.
   ///
   /// - Parameters:
-  ///   - size: how many bytes a block has; the last one may have fewer.
-  ///   - body: gets a block and its offset in the source.
+  ///   - size: the number of bytes in a block; the last one may have fewer.
+  ///   - body: called with a block and its offset in the source.
   /// - Throws: what reading and `body` throw.
   package func forEachBlock(
     of size: Int = blockSize, _ body: (_ block: RawSpan, _ offset: Int) throws -> Void
@@ -19,12 +19,12 @@ extension ByteSource {
 }
 
 extension ByteReader {
-  /// Reads the next bytes in blocks that have the size of `block`, and passes each block on.
+  /// Reads the next bytes in blocks of the size of `block`.
   ///
   /// - Parameters:
-  ///   - range: which bytes of the source come next; they are read to their end.
-  ///   - block: the memory for one block.
-  ///   - body: gets a block and its offset in the source.
+  ///   - range: the byte range of the source that is read; the reader must be at its start.
+  ///   - block: memory for one block.
+  ///   - body: called with a block and its offset in the source.
   /// - Throws: what reading and `body` throw.
   package func forEachBlock(
     in range: Range<Int>, by block: inout AlignedBytes,
@@ -38,7 +38,9 @@ extension ByteReader {
     }
   }
 
-  /// Reads `count` bytes and forgets them.
+  /// Reads and discards `count` bytes.
+  ///
+  /// - Throws: what reading throws.
   package func skip(_ count: Int) throws {
     guard count > 0 else { return }
     var block = AlignedBytes(count: min(count, 64 << 10))

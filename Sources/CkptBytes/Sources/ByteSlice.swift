@@ -1,7 +1,7 @@
 extension ByteSource {
-  /// A part of the bytes, without reading them.
+  /// A part of the source, without reading it.
   ///
-  /// A region keeps the CRC that was recorded for it only as a whole.
+  /// A file region keeps its recorded CRC-32 only if `range` is the whole region.
   package func part(_ range: Range<Int>) -> ByteSource {
     precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
     guard range != 0..<byteCount else { return self }
@@ -17,7 +17,7 @@ extension ByteSource {
   }
 }
 
-/// A part of computed bytes.
+/// A byte range of a computed source.
 private struct ByteSlice: ComputedBytes {
   private let whole: any ComputedBytes
   private let range: Range<Int>

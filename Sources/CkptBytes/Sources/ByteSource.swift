@@ -2,18 +2,19 @@ package import CkptPlatform
 
 /// A lazily read run of bytes: in memory, stored in a file, or computed on demand.
 ///
-/// Whoever writes asks this first: what already lies in a file moves block by block from file to
-/// file, what is in memory is written from there, and what must be computed (inflated, byte-swapped,
-/// merged, converted) is asked for in blocks, so that memory does not grow with the file.
+/// The case determines how a writer handles the bytes: bytes in a file are copied from file to file
+/// in blocks, bytes in memory are written directly, and computed bytes (inflated, byte-swapped,
+/// merged, converted) are requested in blocks. Memory therefore does not grow with the number of
+/// bytes.
 package enum ByteSource: Sendable {
   /// Bytes in memory.
   case bytes([UInt8])
-  /// Bytes that lie in a file as they are wanted.
+  /// Bytes stored in a file, without any encoding.
   case region(FileRegion)
-  /// Bytes that are made on demand.
+  /// Bytes that are computed on demand.
   case computed(any ComputedBytes)
 
-  /// How many bytes there are.
+  /// The number of bytes.
   package var byteCount: Int {
     switch self {
     case .bytes(let bytes): bytes.count
@@ -22,17 +23,17 @@ package enum ByteSource: Sendable {
     }
   }
 
-  /// Whether any place can be read at little cost; see ``ComputedBytes/isRandomAccess``.
+  /// Whether reading can start at any offset at little cost; see ``ComputedBytes/isRandomAccess``.
   package var isRandomAccess: Bool {
     if case .computed(let computed) = self { computed.isRandomAccess } else { true }
   }
 
-  /// Whether ``prepare()`` does anything.
+  /// Whether ``prepare()`` has any work to do.
   package var needsPreparation: Bool {
     if case .computed(let computed) = self { computed.needsPreparation } else { false }
   }
 
-  /// Does what must be done once before the first reader; see ``ComputedBytes/prepare()``.
+  /// Does the work that is needed once before reading; see ``ComputedBytes/prepare()``.
   ///
   /// - Throws: what reading throws; `CancelledError`.
   package func prepare() throws {
@@ -40,20 +41,20 @@ package enum ByteSource: Sendable {
   }
 }
 
-/// A run of bytes in an open file.
+/// A byte range of an open file.
 package struct FileRegion: Sendable {
   /// The file, open for reading.
   package var file: File
-  /// Where the run begins, in bytes from the file's start.
+  /// The file offset of the first byte.
   package var offset: Int
-  /// How long it is.
+  /// The number of bytes.
   package var byteCount: Int
-  /// The CRC-32 that the container recorded for exactly these bytes; nil if it recorded none.
+  /// The CRC-32 that the container records for exactly these bytes; nil if there is none.
   package var recordedCRC32: UInt32?
-  /// What errors call it, such as the record's name in an archive.
+  /// The name used in error messages, such as the record's name in an archive.
   package var name: String
 
-  /// A run of `byteCount` bytes from `offset` of `file`.
+  /// Creates the region of `byteCount` bytes at `offset` of `file`.
   package init(
     file: File, offset: Int, byteCount: Int, recordedCRC32: UInt32? = nil, name: String
   ) {
@@ -65,47 +66,54 @@ package struct FileRegion: Sendable {
   }
 }
 
-/// Bytes that are computed on demand, in blocks, possibly by several threads at once.
+/// Bytes that are computed on demand, in blocks. Several threads may read them at the same time.
 package protocol ComputedBytes: Sendable {
-  /// How many bytes there are in all.
+  /// The number of bytes.
   var byteCount: Int { get }
-  /// Whether `makeReader(at:)` takes any offset at little cost; if not, only 0 is asked for, and one
-  /// reader goes through the whole.
+  /// Whether `makeReader(at:)` accepts any offset at little cost. If not, it is only called with 0,
+  /// and one reader reads all bytes.
   var isRandomAccess: Bool { get }
-  /// Whether ``prepare()`` does anything.
+  /// Whether ``prepare()`` has any work to do.
   var needsPreparation: Bool { get }
-  /// Does what must be done once before the first reader, such as going through the inputs for a norm.
+  /// Does the work that is needed once before reading, such as reading all inputs to compute a
+  /// norm.
   ///
-  /// A writer calls it ahead of time, on one thread, while others are still busy with what comes before.
-  /// `makeReader(at:)` must not rely on that: whoever comes first does the work, and others wait for it.
+  /// A writer calls this in advance, on one thread, while other threads write preceding bytes.
+  /// `makeReader(at:)` must not rely on it: the first caller of either does the work, and others
+  /// wait for it.
   func prepare() throws
-  /// Starts to read at `offset` (0 unless `isRandomAccess`).
+  /// Creates a reader that starts at `offset` (0 unless `isRandomAccess`).
   func makeReader(at offset: Int) throws -> any ByteReader
 }
 
 extension ComputedBytes {
-  /// Nothing, unless the source says otherwise.
+  /// The default: no preparation is needed.
   package var needsPreparation: Bool { false }
-  /// Nothing.
+  /// The default: does nothing.
   package func prepare() throws {}
 }
 
-/// Goes through bytes from front to back; used by one thread at a time.
+/// Reads bytes sequentially; used by one thread at a time.
 package protocol ByteReader: AnyObject {
-  /// Fills the whole of `bytes` with those that come next.
+  /// Fills `bytes` with the next bytes.
   ///
-  /// Throws where the bytes end early or turn out to be damaged. A reader that reaches the end of
-  /// its source must have checked whatever checksum the container recorded before it returns.
+  /// A reader that reaches the end of its source must check a recorded checksum before it returns.
+  ///
+  /// - Throws: an error if the bytes end early or are damaged.
   func read(into bytes: inout MutableRawSpan) throws
 }
 
 extension ByteSource {
-  /// All the bytes, in memory: for what is known to be small.
+  /// Reads all bytes into memory; for sources that are known to be small.
+  ///
+  /// - Throws: what reading throws.
   package func allBytes() throws -> [UInt8] { try bytes(in: 0..<byteCount) }
 
-  /// The bytes of a range, in memory.
+  /// Reads a range of bytes into memory.
   ///
   /// A source without random access is read from its start.
+  ///
+  /// - Throws: what reading throws.
   package func bytes(in range: Range<Int>) throws -> [UInt8] {
     precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
     switch self {
@@ -118,7 +126,7 @@ extension ByteSource {
     }
   }
 
-  /// Fills `target` with the bytes from `offset` on.
+  /// Fills `target` with the bytes that start at `offset`.
   ///
   /// A source without random access is read from its start.
   package func read(into target: inout MutableRawSpan, at offset: Int) throws {
@@ -131,13 +139,18 @@ extension ByteSource {
 }
 
 extension ByteSource {
-  /// Starts to read at `offset`; 0 unless the source has random access.
+  /// Creates a reader that starts at `offset`, which must be 0 unless the source has random access.
+  ///
+  /// - Throws: what reading throws.
   package func makeReader(at offset: Int) throws -> any ByteReader {
     if case .computed(let computed) = self { return try computed.makeReader(at: offset) }
     return DirectReader(source: self, position: offset)
   }
 
-  /// Starts to read at `offset`; a source without random access is read from its start up to there.
+  /// Creates a reader that starts at `offset`; a source without random access is read and discarded
+  /// up to there.
+  ///
+  /// - Throws: what reading throws.
   package func makeReader(skippingTo offset: Int) throws -> any ByteReader {
     if isRandomAccess { return try makeReader(at: offset) }
     let reader = try makeReader(at: 0)
@@ -146,7 +159,7 @@ extension ByteSource {
   }
 }
 
-/// Goes through bytes that need not be computed.
+/// Reads bytes that are in memory or in a file.
 private final class DirectReader: ByteReader {
   let source: ByteSource
   var position: Int

@@ -1,14 +1,14 @@
 internal import CkptPlatform
 
-/// Bytes of several sources, one behind the other.
+/// The concatenation of several sources.
 package struct JoinedBytes: ComputedBytes {
   private let pieces: [ByteSource]
-  /// Where each piece begins, and last the whole's end.
+  /// The offset of each piece, followed by the total number of bytes.
   private let starts: [Int]
-  /// As all the pieces.
+  /// Whether all pieces have random access.
   package let isRandomAccess: Bool
 
-  /// The bytes of `pieces` in their order; nil if there are more than can be counted.
+  /// Creates the concatenation of `pieces`; nil if the total number of bytes overflows.
   package init?(_ pieces: [ByteSource]) {
     var starts = [0]
     starts.reserveCapacity(pieces.count + 1)
@@ -24,10 +24,10 @@ package struct JoinedBytes: ComputedBytes {
     isRandomAccess = pieces.allSatisfy(\.isRandomAccess)
   }
 
-  /// The sum of the pieces' sizes.
+  /// The total number of bytes.
   package var byteCount: Int { starts[pieces.count] }
 
-  /// Whether a piece needs it.
+  /// Whether a piece needs preparation.
   package var needsPreparation: Bool { pieces.contains(where: \.needsPreparation) }
 
   /// Prepares every piece.
@@ -35,7 +35,9 @@ package struct JoinedBytes: ComputedBytes {
     for piece in pieces { try piece.prepare() }
   }
 
-  /// Starts to read at `offset`.
+  /// Creates a reader that starts at `offset`.
+  ///
+  /// - Throws: what creating a piece's reader throws.
   package func makeReader(at offset: Int) throws -> any ByteReader {
     var (low, high) = (0, pieces.count)
     while low < high {

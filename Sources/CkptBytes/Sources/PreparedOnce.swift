@@ -1,27 +1,28 @@
 internal import CkptPlatform
 internal import Synchronization
 
-/// What computed bytes need before their first reader: found once, by whoever asks first, while others wait.
+/// A value that computed bytes need before they can be read. The first caller computes it, while
+/// others wait.
 ///
-/// It is forgotten once all the bytes have been handed out, so that memory does not grow with the number of
-/// tensors; who asks after that finds it again. An error is kept as a value is, but not that the work was
-/// cancelled: the next one who asks tries again.
+/// The value is released once all bytes have been delivered, so that memory does not grow with the
+/// number of tensors; if it is needed again, it is computed again. An error is stored like a value,
+/// except for a cancellation, after which the next caller tries again.
 package final class PreparedOnce<Value: Sendable>: Sendable {
   private struct State {
     var result: Result<Value, any Error>?
-    /// How many bytes were handed out since it was found.
+    /// The number of bytes delivered since the value was computed.
     var delivered = 0
   }
 
   private let find: @Sendable () throws -> Value
   private let state = Mutex(State())
 
-  /// What `find` gives.
+  /// Creates a value that `find` computes on demand.
   package init(_ find: @escaping @Sendable () throws -> Value) { self.find = find }
 
-  /// The value.
+  /// The value, computed if necessary.
   ///
-  /// - Throws: what finding it threw.
+  /// - Throws: the error of computing it.
   package func value() throws -> Value {
     try state.withLock { state in
       if let result = state.result { return try result.get() }
@@ -38,7 +39,7 @@ package final class PreparedOnce<Value: Sendable>: Sendable {
     }
   }
 
-  /// Forgets the value once `count` and what was handed out before come to `total` bytes.
+  /// Counts `count` delivered bytes, and releases the value when the sum reaches `total`.
   package func didDeliver(_ count: Int, of total: Int) {
     state.withLock { state in
       state.delivered += count

@@ -1,22 +1,25 @@
-/// A reader that makes its bytes a block at a time and hands them out in whatever pieces are asked for.
+/// A reader that computes its bytes in blocks, and returns them in pieces of any size.
 package protocol StagedReader: ByteReader {
-  /// What of the block, which the reader owns, was not handed out yet, in bytes.
+  /// The byte range of the block, which the reader owns, that has not been returned yet.
   var pending: Range<Int> { get set }
-  /// Makes the next block and says in ``pending`` what of it is wanted; throws where there is none.
+  /// Computes the next block and sets ``pending`` to the part of it that is to be returned.
   ///
-  /// - Parameter wanted: how many bytes are asked for now; a block may give more, or fewer.
+  /// - Parameter wanted: the number of bytes that are needed now; a block may have more or fewer.
+  /// - Throws: an error if there is no next block, or reading fails.
   func makeBlock(wanted: Int) throws
-  /// Copies a part of the block to the front of `target`.
+  /// Copies a part of the block to the start of `target`.
   func copyBlock(_ part: Range<Int>, to target: inout MutableRawSpan)
-  /// Told how many bytes were handed out since last time.
+  /// Called with the number of bytes returned since the last call.
   func didHandOut(_ byteCount: Int)
 }
 
 extension StagedReader {
-  /// Nobody counts, mostly.
+  /// The default: does nothing.
   package func didHandOut(_ byteCount: Int) {}
 
-  /// Hands out what is pending, and makes blocks until all bytes are filled.
+  /// Fills `bytes` with pending bytes, computing blocks as needed.
+  ///
+  /// - Throws: as ``makeBlock(wanted:)``.
   package func read(into bytes: inout MutableRawSpan) throws {
     var done = 0
     while done < bytes.byteCount {

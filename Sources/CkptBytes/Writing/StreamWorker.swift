@@ -1,6 +1,6 @@
 internal import CkptPlatform
 
-/// What one thread of a ``StreamWriter`` does, with the one block that it holds.
+/// The work of one thread of a ``StreamWriter``, with memory for one block.
 final class StreamWorker {
   private let writer: StreamWriter
   private let segments: [StreamSegment]
@@ -20,7 +20,8 @@ final class StreamWorker {
 
   // MARK: - Small segments
 
-  /// Writes neighboring segments with what stands around them in one call; gives their checksums.
+  /// Writes neighboring segments with their headers and trailers in one call; returns their
+  /// checksums.
   func writeGroup(_ range: Range<Int>) throws -> [UInt32] {
     try writer.cancellation.check()
     guard let first = range.first, let last = range.last else { return [] }
@@ -59,9 +60,10 @@ final class StreamWorker {
 
   private var runStart = 0
 
-  /// Reads into the block, by one call, as many regions as lie close together in one file.
+  /// Reads several regions that are close together in one file with one call, into the block.
   ///
-  /// - Returns: which segments those are; empty if the first is no region or has no such neighbor.
+  /// - Returns: the indices of their segments; empty if the first segment is not a region, or has
+  ///   no such neighbor.
   private func readRun(from first: Int, before limit: Int) throws -> Range<Int> {
     guard case .region(let region) = segments[first].source else { return first..<first }
     var (end, next, wanted) = (region.offset + region.byteCount, first + 1, region.byteCount)
@@ -83,7 +85,8 @@ final class StreamWorker {
 
   // MARK: - Large segments
 
-  /// Writes a part of a segment, and its header before the first; gives the part's checksum.
+  /// Writes a part of a segment, preceded by the header if it is the first part; returns the part's
+  /// checksum.
   func writePart(_ index: Int, _ range: Range<Int>) throws -> UInt32 {
     let segment = segments[index]
     if range.lowerBound == 0, let framing {
@@ -94,7 +97,7 @@ final class StreamWorker {
     return sum
   }
 
-  /// Compares a large segment's checksum and writes what stands behind its bytes.
+  /// Compares a large segment's checksum and writes the trailer.
   func finish(_ index: Int, _ sum: inout UInt32) throws {
     let segment = segments[index]
     if let recorded = trustedChecksum(segment.source) { sum = recorded }
@@ -104,7 +107,7 @@ final class StreamWorker {
       framing.trailer(of: index, crc32: sum), at: segment.offset + segment.source.byteCount)
   }
 
-  /// The checksum that is taken over unseen.
+  /// The recorded checksum of a source, if it is to be copied without verification; nil otherwise.
   private func trustedChecksum(_ source: ByteSource) -> UInt32? {
     guard !writer.verifies, case .region(let region) = source else { return nil }
     return region.recordedCRC32

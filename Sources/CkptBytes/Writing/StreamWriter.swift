@@ -1,19 +1,19 @@
 package import CkptPlatform
 internal import Synchronization
 
-/// A run of bytes that is to stand in a file, and where.
+/// Bytes to be written at a given position in a file.
 package struct StreamSegment: Sendable {
-  /// Where its first byte goes, in bytes from the file's start.
+  /// The file offset of the first byte.
   package var offset: Int
-  /// How its bytes can be had.
+  /// The bytes.
   package var source: ByteSource
-  /// Where what stands behind the bytes ends, so that neighbors can be written at once; at least the
-  /// end of the bytes.
+  /// The file offset of the end of the trailer, or of the bytes if there is none. Segments that
+  /// touch can be written together.
   package var end: Int
-  /// How many bytes stand before them that ``StreamFraming`` gives.
+  /// The number of bytes of the header, which ``StreamFraming`` provides.
   package var headerByteCount: Int
 
-  /// The bytes of `source` at `offset`.
+  /// Creates a segment for the bytes of `source` at `offset`.
   package init(offset: Int, source: ByteSource, headerByteCount: Int = 0, trailerByteCount: Int = 0)
   {
     self.offset = offset
@@ -25,38 +25,39 @@ package struct StreamSegment: Sendable {
   var start: Int { offset - headerByteCount }
 }
 
-/// What stands around the segments of a file, such as an archive's headers; made when it is written.
+/// Provides the bytes around segments, such as an archive's headers, when they are written.
 package protocol StreamFraming: Sendable {
-  /// The bytes just before segment `index`: as many as its `headerByteCount`.
+  /// The bytes before segment `index`; as many as its `headerByteCount`.
   func header(of index: Int) -> [UInt8]
-  /// The bytes just behind segment `index`, whose checksum is now known.
+  /// The bytes after segment `index`, given the checksum of its bytes.
   func trailer(of index: Int, crc32: UInt32) -> [UInt8]
 }
 
-/// Fills a file with segments, on several threads, in blocks that fit a cache.
+/// Writes segments to a file, on several threads, in blocks that fit in a cache.
 ///
-/// Every byte passes by once, and its checksum is taken on the way: damage is found, not copied on.
-/// What is written does not depend on the number of threads. A thread holds one block at a time, so
-/// memory does not grow with the segments.
+/// Every byte is read once, and its checksum is computed meanwhile, so that damage is detected
+/// rather than copied. The output does not depend on the number of threads. A thread holds one
+/// block at a time, so memory does not grow with the segments.
 package struct StreamWriter: Sendable {
-  /// How many threads work.
+  /// The number of threads.
   package var workers = min(Parallel.processorCount, 4)
-  /// Whether the checksums that the sources' containers recorded are compared. If not, those are taken
-  /// over unseen. (The bytes pass through memory all the same: `copy_file_range` is slower.)
+  /// Whether checksums recorded by the sources' containers are compared. If not, recorded checksums
+  /// are copied without being verified. (The bytes still pass through memory, since
+  /// `copy_file_range` is slower.)
   package var verifies = true
-  /// Asks the writer to stop.
+  /// Cancels the writing.
   package var cancellation: Cancellation
-  /// Is told how many bytes were written since it was last told, from any thread.
+  /// Called from any thread with the number of bytes written since the last call.
   package var progress: (@Sendable (Int) -> Void)?
 
-  /// A thread reads and writes this much at a time.
+  /// The number of bytes that a thread reads and writes at a time.
   static let blockSize = ByteSource.blockSize
-  /// A thread takes on this much at a time.
+  /// The number of bytes of a job.
   static let chunkSize = 4 << 20
-  /// Neighboring small segments are written at once, up to this size.
+  /// The maximum number of bytes of neighboring small segments that are written together.
   static let groupSize = 1 << 20
 
-  /// A writer.
+  /// Creates a writer.
   package init(
     cancellation: Cancellation = Cancellation(), progress: (@Sendable (Int) -> Void)? = nil
   ) {
@@ -64,13 +65,13 @@ package struct StreamWriter: Sendable {
     self.progress = progress
   }
 
-  /// What one thread takes on at a time.
+  /// A unit of work for one thread.
   enum Job: Equatable {
-    /// A computed segment is made ready, ahead of its parts.
+    /// Prepares a computed segment before its parts are written.
     case prepare(Int)
-    /// Neighboring small segments, written at once.
+    /// Writes neighboring small segments together.
     case group(Range<Int>)
-    /// A part of a segment's bytes; the first part writes the header.
+    /// Writes a part of a segment's bytes; the first part also writes the header.
     case part(segment: Int, Range<Int>)
   }
 
@@ -79,10 +80,10 @@ package struct StreamWriter: Sendable {
     var parts: [Int: [(start: Int, count: Int, sum: UInt32)]] = [:]
   }
 
-  /// Writes `segments` to `file`; they lie in it in their order, without overlaps.
+  /// Writes `segments` to `file`. They must be in the order of their offsets and must not overlap.
   ///
-  /// - Throws: ``ChecksumError`` where a region's bytes are not those that its container recorded;
-  ///   `FileError`; `CancelledError`; whatever a computed source throws.
+  /// - Throws: ``ChecksumError`` if a region's bytes do not match the checksum that its container
+  ///   recorded; `FileError`; `CancelledError`; what a computed source throws.
   /// - Returns: the CRC-32 of each segment.
   @discardableResult
   package func write(
@@ -118,9 +119,9 @@ package struct StreamWriter: Sendable {
     return sums
   }
 
-  /// The work in the order in which it is taken on.
+  /// The jobs, in the order in which they are started.
   ///
-  /// A computed segment is prepared while the one before it is written, so that no thread waits.
+  /// A computed segment is prepared while the previous one is written, so that no thread waits.
   static func jobs(for segments: [StreamSegment]) -> [Job] {
     var jobs: [Job] = []
     var group = 0..<0
@@ -128,7 +129,8 @@ package struct StreamWriter: Sendable {
       if !group.isEmpty { jobs.append(.group(group)) }
       group = group.upperBound..<group.upperBound
     }
-    // Where the next preparation goes: before the parts of the computed segment before.
+    // The index at which the next preparation is inserted: before the parts of the previous
+    // computed segment.
     var preparationPlace: Int?
     for (index, segment) in segments.enumerated() {
       let count = segment.source.byteCount

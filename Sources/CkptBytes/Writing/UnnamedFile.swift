@@ -1,10 +1,10 @@
 package import CkptPlatform
 
 extension File {
-  /// A file without a name that holds the bytes of `source`.
+  /// Creates a file without a name and writes the bytes of `source` to it.
   ///
-  /// - Parameter path: what errors call it.
-  /// - Throws: what reading `source` throws; `FileError` where the file cannot be made or written.
+  /// - Parameter path: the name used in error messages.
+  /// - Throws: what reading `source` throws; `FileError` if the file cannot be created or written.
   package static func unnamed(holding source: ByteSource, path: String) throws -> File {
     try unnamed(path: path) { file in
       try source.forEachBlock { block, offset in try file.write(block, at: offset) }
