@@ -2,7 +2,7 @@ internal import CkptBytes
 internal import Foundation
 
 extension Text {
-  /// A time in seconds for people: `4.2 s`, `3 min 20 s`, `2 h 05 min`.
+  /// A duration in seconds as text: `4.2 s`, `3 min 20 s`, `2 h 05 min`.
   package static func duration(seconds: Double) -> String {
     guard seconds.isFinite, seconds >= 0 else { return "–" }
     if seconds < 59.95 { return String(format: "%.1f s", seconds) }

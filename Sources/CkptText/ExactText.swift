@@ -1,9 +1,11 @@
 extension StringProtocol {
-  /// Whether both texts are equal byte for byte, as Python's are: `==` takes the two forms of `é` for one text.
+  /// Whether both texts are equal byte for byte, as in Python. Swift's `==` also treats the two
+  /// Unicode forms of `é` as equal.
   package func isExactly(_ other: some StringProtocol) -> Bool { utf8.elementsEqual(other.utf8) }
 }
 
-/// Text that is equal to other text only byte for byte, as Python's is: `é` has two forms.
+/// A string that is compared and hashed by its bytes, as in Python, so that the two Unicode forms
+/// of `é` differ.
 package struct ExactText: Hashable, Sendable {
   package let text: String
 

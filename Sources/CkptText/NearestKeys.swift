@@ -1,6 +1,6 @@
-/// Finds what somebody may have meant.
+/// Finds keys with similar spelling, for suggestions in errors.
 package enum NearestKeys {
-  /// Up to three keys, parts of which are spelled nearly like `text`.
+  /// Up to three keys that contain a part spelled similarly to `text`.
   package static func nearest(to text: String, in keys: [String]) -> [String] {
     let trimmed = text.utf8.drop { $0 == UInt8(ascii: ".") }.reversed()
       .drop { $0 == UInt8(ascii: ".") }.reversed()
@@ -30,7 +30,7 @@ package enum NearestKeys {
     return best.map(\.key)
   }
 
-  /// How many bytes must be put in, taken out or changed (Levenshtein); takes time for long texts.
+  /// The Levenshtein distance in bytes. The time is proportional to the product of the lengths.
   package static func editDistance(_ left: [UInt8], _ right: [UInt8]) -> Int {
     var row = Array(0...right.count)
     for (i, byte) in left.enumerated() {

@@ -1,6 +1,6 @@
-/// Text from a file, on its way to people.
+/// Formats text from files for display.
 package enum Text {
-  /// The text on one line, without control characters, cut where it is long.
+  /// The text on one line, without control characters, truncated if it is long.
   package static func printable(_ text: String) -> String {
     var result = ""
     for scalar in text.unicodeScalars.prefix(400) {
@@ -16,6 +16,6 @@ package enum Text {
     return text.unicodeScalars.count > 400 ? result + "…" : result
   }
 
-  /// The same in quotation marks.
+  /// The printable text in quotation marks.
   package static func quoted(_ text: String) -> String { "\"\(printable(text))\"" }
 }

@@ -1,6 +1,6 @@
-/// Words for a POSIX shell.
+/// Quotes words for a POSIX shell.
 package enum Shell {
-  /// The word, in single quotes if the shell would take it for something else.
+  /// The word, in single quotes if the shell would otherwise change or split it.
   package static func quoted(_ word: String) -> String {
     let isPlain = word.utf8.allSatisfy { byte in
       switch byte {
@@ -15,7 +15,7 @@ package enum Shell {
     return "'" + parts.joined(separator: #"'\''"#) + "'"
   }
 
-  /// The words as one line that a shell takes apart into just these words.
+  /// The words quoted and joined to one command line.
   package static func line(_ words: [String]) -> String {
     words.map(quoted).joined(separator: " ")
   }

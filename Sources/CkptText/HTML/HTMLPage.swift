@@ -1,10 +1,10 @@
-/// A page in HTML that stands alone: no script, style, picture or font from anywhere else.
+/// A self-contained HTML page, which loads no script, style, picture, or font from elsewhere.
 package enum HTMLPage {
-  /// The page's head, up to its content.
+  /// The start of the page, up to its content.
   ///
   /// - Parameters:
-  ///   - title: its title, which is escaped here.
-  ///   - style: rules in CSS, besides those that all pages share.
+  ///   - title: the title, which is escaped here.
+  ///   - style: CSS rules in addition to those of all pages.
   package static func head(title: String, style: String) -> String {
     """
     <!doctype html>
@@ -18,8 +18,9 @@ package enum HTMLPage {
     """
   }
 
-  /// The page's end. Its script sorts a table, unless that is plain, by the column whose heading is clicked, and
-  /// hides the rows whose first cell does not contain what is typed into the page's only field.
+  /// The end of the page. Its script sorts a table, unless it is marked as plain, by the column
+  /// whose heading is clicked, and hides the rows whose first cell does not contain the text in the
+  /// page's only input field.
   package static let foot = "<script>\(script)</script></body></html>\n"
 
   private static let sharedStyle = """

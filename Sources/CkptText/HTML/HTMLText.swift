@@ -1,8 +1,9 @@
 internal import Foundation
 
-/// Texts and numbers as they stand in a page in HTML.
+/// Formats text and numbers for HTML pages.
 package enum HTMLText {
-  /// Text with what HTML would understand escaped, and control characters shown as such.
+  /// Text with HTML's special characters escaped; control characters and direction marks are
+  /// replaced by U+FFFD.
   package static func escaped(_ text: String) -> String {
     var result = ""
     for scalar in text.unicodeScalars {
@@ -14,10 +15,10 @@ package enum HTMLText {
       case "'": result += "&#39;"
       default:
         let isControl = scalar.value < 32 || (127..<160).contains(scalar.value)
-        // Marks that turn the direction round could make a key look like another.
+        // Marks that change the text direction could make a key look like another.
         let turns =
           (0x202A...0x202E).contains(scalar.value) || (0x2066...0x2069).contains(scalar.value)
-        // U+FFFE and U+FFFF stand for no character; XML, which pictures are in, refuses them.
+        // U+FFFE and U+FFFF are not characters, and invalid in XML, which inline pictures are.
         let isNone = scalar.value & 0xFFFE == 0xFFFE
         if isControl || turns || isNone {
           result += "\u{FFFD}"
@@ -29,14 +30,14 @@ package enum HTMLText {
     return result
   }
 
-  /// A number of four digits.
+  /// A number with four significant digits.
   package static func number(_ value: Double) -> String {
     if value.isNaN { return "–" }
     if value.isInfinite { return value < 0 ? "−∞" : "∞" }
     return String(format: "%.4g", value).replacing("-", with: "−")
   }
 
-  /// A whole number with its thousands apart.
+  /// An integer with its digits in groups of three.
   package static func count(_ value: Int) -> String {
     var digits = String(value.magnitude)
     var groups: [String] = []
@@ -48,13 +49,13 @@ package enum HTMLText {
     return (value < 0 ? "−" : "") + groups.joined(separator: "\u{202F}")
   }
 
-  /// A share, from 0 to 1, in percent with one decimal place.
+  /// A fraction from 0 to 1 in percent, with one decimal place.
   package static func percent(_ share: Double) -> String {
     guard share.isFinite else { return number(share) }
     return String(format: "%.1f\u{202F}%%", share * 100).replacing("-", with: "−")
   }
 
-  /// A cell of a table that is sorted by `value`.
+  /// A table cell that is sorted by `value` and shows `text`, or the value.
   package static func cell(_ value: Double, _ text: String? = nil) -> String {
     "<td class=\"n\" data-v=\"\(value.isNaN ? "" : "\(value)")\">\(text ?? number(value))</td>"
   }

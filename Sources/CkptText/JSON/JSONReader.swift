@@ -1,53 +1,55 @@
 package import CkptBytes
 
-/// Reads JSON (RFC 8259) from front to back, a token at a time, in blocks.
+/// Reads JSON (RFC 8259) sequentially, token by token, in blocks.
 ///
-/// Where the caller knows the shape, as of a header or an index, no tree is built, so that 100 MB of brackets cost
-/// nothing, and every key is seen, so that one that occurs twice can be refused. Nothing recurses. ``JSONValue``
-/// reads any value whole.
+/// If the structure is known, as for a header or an index, values are read without building a tree,
+/// so that 100 MB of brackets need no memory. Every key is reported, so that duplicates can be
+/// detected. No function is recursive. ``JSONValue`` reads values of any structure into memory.
 package struct JSONReader {
-  /// What is no JSON, or not the JSON that was expected, and where.
+  /// An error in JSON, or an unexpected value, with its position.
   package struct Failure: Error {
     /// What is wrong.
     package let problem: String
-    /// The byte, from the file's start.
+    /// The offset in bytes from the start of the file.
     package let offset: Int
   }
 
   private static let blockSize = 64 << 10
-  /// How many bytes a key has at most.
+  /// The maximum number of bytes of a key.
   private static let keyLimit = 1 << 20
 
   private let source: ByteSource
-  /// Where the source begins in its file.
+  /// The file offset of the source.
   private let base: Int
-  /// How deep values of any kind may nest.
+  /// The maximum nesting depth of values of any structure.
   private let depthLimit: Int
   private var block: [UInt8] = []
   private var blockStart = 0
   private var position = 0
 
-  /// Reads the bytes of `source`.
+  /// Creates a reader for the bytes of `source`.
   ///
   /// - Parameters:
-  ///   - base: where the source begins in its file, for the offsets of failures.
-  ///   - depthLimit: how deep values that are skipped or read whole may nest: as in serde_json, which the
-  ///     reference of safetensors uses.
+  ///   - base: the file offset of the source, used for the offsets of failures.
+  ///   - depthLimit: the maximum nesting depth of values that are skipped or read into memory; the
+  ///     default is that of serde_json, which the reference implementation of safetensors uses.
   package init(_ source: ByteSource, at base: Int = 0, depthLimit: Int = 127) {
     self.source = source
     self.base = base
     self.depthLimit = depthLimit
   }
 
-  /// Where the next token begins, or before it, in bytes from the file's start.
+  /// The file offset in bytes, at the next token or before it.
   package var offset: Int { base + blockStart + position }
 
-  /// A failure at this place.
+  /// An error at the current position.
   package func failure(_ problem: String) -> Failure { Failure(problem: problem, offset: offset) }
 
   // MARK: - Bytes
 
-  /// The next byte, which stays; nil at the end.
+  /// The next byte, without consuming it; nil at the end.
+  ///
+  /// - Throws: what reading throws.
   mutating func peek() throws -> UInt8? {
     if position == block.count {
       blockStart += block.count
@@ -64,13 +66,14 @@ package struct JSONReader {
     }
   }
 
-  /// Takes one byte, after white space; false if another one stands there.
+  /// Skips whitespace and consumes the byte `wanted`; returns false if the next byte is different.
   mutating func take(_ wanted: Unicode.Scalar) throws -> Bool {
     try skipSpace()
     return try takeNext(wanted)
   }
 
-  /// Takes the very next byte; false if another one stands there.
+  /// Consumes the byte `wanted`, without skipping whitespace; returns false if the next byte is
+  /// different.
   private mutating func takeNext(_ wanted: Unicode.Scalar) throws -> Bool {
     guard try peek() == UInt8(ascii: wanted) else { return false }
     position += 1
@@ -83,7 +86,9 @@ package struct JSONReader {
 
   // MARK: - Values of a known shape
 
-  /// Reads an object: `body` gets each key and must read its value.
+  /// Reads an object. `body` is called with each key and must read its value.
+  ///
+  /// - Throws: ``Failure``; what reading and `body` throw.
   package mutating func object(_ body: (inout JSONReader, String) throws -> Void) throws {
     try expect("{", "an object")
     if try take("}") { return }
@@ -91,7 +96,9 @@ package struct JSONReader {
     try expect("}", "a comma or }")
   }
 
-  /// Reads an array: `body` must read each item.
+  /// Reads an array. `body` is called for each item and must read it.
+  ///
+  /// - Throws: ``Failure``; what reading and `body` throw.
   package mutating func array(_ body: (inout JSONReader) throws -> Void) throws {
     try expect("[", "an array")
     if try take("]") { return }
@@ -99,7 +106,9 @@ package struct JSONReader {
     try expect("]", "a comma or ]")
   }
 
-  /// Reads `null`, if that is what stands here.
+  /// Reads `null`; returns false if the next value is different.
+  ///
+  /// - Throws: ``Failure``; what reading throws.
   package mutating func null() throws -> Bool {
     try skipSpace()
     guard try peek() == UInt8(ascii: "n") else { return false }
@@ -107,7 +116,9 @@ package struct JSONReader {
     return true
   }
 
-  /// Reads an integer that is not negative.
+  /// Reads a nonnegative integer.
+  ///
+  /// - Throws: ``Failure``; what reading throws.
   package mutating func unsignedInt() throws -> Int {
     try skipSpace()
     let start = offset
@@ -133,13 +144,17 @@ package struct JSONReader {
     return value
   }
 
-  /// Reads a string, if that is what stands here.
+  /// Reads a string of at most `limit` bytes; returns nil if the next value is not a string.
+  ///
+  /// - Throws: ``Failure``; what reading throws.
   package mutating func stringIfAny(limit: Int) throws -> String? {
     try skipSpace()
     return try peek() == UInt8(ascii: "\"") ? string(limit: limit) : nil
   }
 
-  /// Only white space may be left.
+  /// Checks that only whitespace is left.
+  ///
+  /// - Throws: ``Failure``; what reading throws.
   package mutating func finish() throws {
     try skipSpace()
     guard try peek() == nil else { throw failure("something stands behind the end") }
@@ -147,7 +162,7 @@ package struct JSONReader {
 
   // MARK: - Tokens
 
-  /// Reads a key and the colon behind it.
+  /// Reads a key and the colon after it.
   private mutating func key() throws -> String {
     let key = try string(limit: Self.keyLimit)
     try expect(":", "a colon")
@@ -155,6 +170,8 @@ package struct JSONReader {
   }
 
   /// Reads a string of at most `limit` bytes.
+  ///
+  /// - Throws: ``Failure``; what reading throws.
   package mutating func string(limit: Int) throws -> String {
     try expect("\"", "a string")
     let start = offset - 1
@@ -173,7 +190,7 @@ package struct JSONReader {
         position += 1
         throw failure("a control character must be escaped")
       }
-      // As much as can be taken at once.
+      // The bytes up to the next quotation mark, backslash, or control character.
       let run = block[position...].prefix(limit + 1).firstIndex {
         $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") || $0 < 0x20
       }
@@ -187,7 +204,7 @@ package struct JSONReader {
     return text
   }
 
-  /// What stands behind a backslash, as UTF-8.
+  /// Reads the rest of an escape after the backslash; returns the character in UTF-8.
   private mutating func escape() throws -> [UInt8] {
     guard let byte = try peek() else { throw failure("a string has no end") }
     position += 1
@@ -233,9 +250,9 @@ package struct JSONReader {
     }
   }
 
-  /// Reads a number and gives it as it is written.
+  /// Reads a number and returns its text.
   ///
-  /// - Parameter limit: how many of its bytes are kept.
+  /// - Parameter limit: the maximum number of bytes that are returned.
   private mutating func number(limit: Int) throws -> String {
     let start = offset
     var text: [UInt8] = []
@@ -276,32 +293,35 @@ package struct JSONReader {
   enum Token {
     case object
     case array
-    /// An object or array ends.
+    /// The end of an object or array.
     case end
     case key(String)
     case string(String)
-    /// A number as it is written.
+    /// A number, as its text.
     case number(String)
     case bool(Bool)
     case null
   }
 
-  /// Reads a value of any kind, and forgets it.
+  /// Reads and discards a value of any structure.
+  ///
+  /// - Throws: ``Failure``; what reading throws.
   package mutating func skipValue() throws {
     try value(textLimit: 1 << 20, numberLimit: 0, allowsNonFinite: false) { _, _ in }
   }
 
-  /// Reads a value of any kind and passes its parts on, with the offset behind each.
+  /// Reads a value of any structure, and reports each token with the offset after it.
   ///
   /// - Parameters:
-  ///   - textLimit: how many bytes a string or key has at most.
-  ///   - numberLimit: how many bytes of a number are passed on.
-  ///   - allowsNonFinite: whether `NaN`, `Infinity` and `-Infinity` are numbers, as they are to Python's `json`.
+  ///   - textLimit: the maximum number of bytes of a string or key.
+  ///   - numberLimit: the maximum number of bytes of a number that are reported.
+  ///   - allowsNonFinite: whether `NaN`, `Infinity`, and `-Infinity` are accepted as numbers, as in
+  ///     Python's `json`.
   mutating func value(
     textLimit: Int, numberLimit: Int, allowsNonFinite: Bool,
     _ body: (Token, _ offset: Int) throws -> Void
   ) throws {
-    // Whether each of the containers that are open is an object.
+    // For each open container, whether it is an object.
     var open: [Bool] = []
     func readKey() throws {
       let name = try string(limit: textLimit)
@@ -365,7 +385,7 @@ package struct JSONReader {
     }
   }
 
-  /// Whether an `I` follows the minus that stands here.
+  /// Whether the next bytes are a minus sign and an `I`.
   private mutating func nextIsInfinity() -> Bool {
     let next = blockStart + position + 1
     guard next < source.byteCount else { return false }

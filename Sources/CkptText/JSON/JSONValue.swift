@@ -1,36 +1,36 @@
 package import CkptPlatform
 internal import CkptBytes
 
-/// A value in JSON, its objects in their order and its numbers as they are written.
+/// A JSON value. Objects keep their order, and numbers their text.
 ///
-/// `NaN`, `Infinity` and `-Infinity` are numbers here, as they are to Python's `json`.
+/// `NaN`, `Infinity`, and `-Infinity` are accepted as numbers, as in Python's `json`.
 package enum JSONValue: Sendable, Hashable {
   case null
   case bool(Bool)
-  /// A number as it is written: `1` is an int, `1.0` and `1e3` are floats.
+  /// A number, as its text: `1` is an integer, `1.0` and `1e3` are floating-point numbers.
   case number(String)
   case string(String)
   case array([JSONValue])
   case object([Member])
 
-  /// A name and its value in an object.
+  /// A member of an object: a name and a value.
   package struct Member: Sendable, Hashable {
     /// The name.
     package let name: String
     /// The value.
     package let value: JSONValue
 
-    /// A member of an object.
+    /// Creates a member.
     package init(_ name: String, _ value: JSONValue) {
       self.name = name
       self.value = value
     }
   }
 
-  /// Values deeper than this are refused: what walks over them may call itself for each level.
+  /// The maximum nesting depth; code that processes values may therefore be recursive.
   private static let depthLimit = 200
 
-  /// Reads a text that is one JSON value.
+  /// Parses a text that consists of one JSON value.
   ///
   /// - Throws: ``JSONError`` with the position in the text.
   package init(parsing text: String) throws(JSONError) {
@@ -56,7 +56,7 @@ package enum JSONValue: Sendable, Hashable {
     }
   }
 
-  /// The value as text.
+  /// The JSON text of the value.
   package func text(_ style: JSONWriter.Style = .readable) -> String {
     var writer = JSONWriter(style)
     writer.value(self)
@@ -64,7 +64,7 @@ package enum JSONValue: Sendable, Hashable {
   }
 }
 
-/// Puts a value together from its parts.
+/// Builds a value from its tokens.
 private struct JSONBuilder {
   private struct Container {
     var isObject: Bool
@@ -75,10 +75,10 @@ private struct JSONBuilder {
   }
 
   private var open: [Container] = []
-  /// The value, once all its parts were added.
+  /// The value, complete after the last token.
   private(set) var value = JSONValue.null
 
-  /// Adds the next part; false for a name that its object has already.
+  /// Adds the next token; returns false if the object already has a member of this name.
   mutating func add(_ token: JSONReader.Token) -> Bool {
     switch token {
     case .object: open.append(Container(isObject: true))
@@ -111,16 +111,16 @@ private struct JSONBuilder {
   }
 }
 
-/// What is wrong with a text that should be JSON, and where.
+/// An error in a JSON text, with its position.
 package struct JSONError: Diagnostic, Hashable {
   /// What is wrong.
   package let problem: String
   /// The text.
   package let text: String
-  /// Where in it, in Unicode scalars from its start.
+  /// The position of the error, in Unicode scalars.
   package let offset: Int
 
-  /// A fault of the call.
+  /// The category of the error: always a usage error.
   package var kind: DiagnosticKind { .usage }
   /// One line that says what is wrong and where.
   package var description: String {

@@ -1,42 +1,42 @@
-/// Writes JSON, a part at a time, in the layout of whoever else writes such a file.
+/// Writes JSON token by token, in one of several layouts.
 package struct JSONWriter {
-  /// How the text looks.
+  /// The layout of the text.
   package struct Style: Sendable {
-    /// Which characters of a string are escaped.
+    /// The characters in strings that are escaped.
     package enum Escapes: Sendable {
-      /// No more than must be, as serde_json does it.
+      /// Only those that must be escaped, as in serde_json.
       case needed
-      /// Also the control characters behind ASCII, so that a terminal shows the text as it is.
+      /// Also the control characters beyond ASCII, so that the text is safe to print in a terminal.
       case control
-      /// Everything beyond printable ASCII, as Python's `json.dumps` does it.
+      /// All characters other than printable ASCII, as in Python's `json.dumps`.
       case beyondASCII
     }
 
-    /// Which characters are escaped.
+    /// The characters that are escaped.
     package var escapes = Escapes.needed
-    /// Whether each member and item has a line of its own, two spaces further in than what it is in.
+    /// Whether each member and item is on a separate line, indented by two spaces per level.
     package var hasLines = true
-    /// What stands between two items on one line.
+    /// The separator of two items on one line.
     package var itemSeparator = ", "
-    /// What stands between a name and its value.
+    /// The separator of a name and its value.
     package var nameSeparator = ": "
-    /// Whether an array of numbers alone stands on one line.
+    /// Whether an array that contains only numbers is written on one line.
     package var keepsNumbersTogether = false
-    /// Whether an empty object or array has an empty line in it.
+    /// Whether an empty object or array contains an empty line.
     package var opensEmpty = false
-    /// Whether NaN and infinities become the strings `nan`, `inf` and `-inf`, so that any reader of JSON takes the
-    /// text.
+    /// Whether NaN and infinite numbers are written as the strings `nan`, `inf`, and `-inf`, so
+    /// that any JSON reader accepts the text.
     package var nonFiniteAsText = false
 
-    /// For people, on several lines.
+    /// Human-readable, on several lines.
     package static let readable = Style(escapes: .control, keepsNumbersTogether: true)
-    /// For people, on one line.
+    /// Human-readable, on one line.
     package static let oneLine = Style(escapes: .control, hasLines: false)
-    /// As serde_json writes it without spaces: the headers of safetensors.
+    /// Without spaces, as in serde_json; for safetensors headers.
     package static let compact = Style(hasLines: false, itemSeparator: ",", nameSeparator: ":")
-    /// As `json.dumps(indent=2)` writes it in Python: the indices of sharded checkpoints.
+    /// As in Python's `json.dumps(indent=2)`; for the index files of sharded checkpoints.
     package static let python = Style(escapes: .beyondASCII)
-    /// As Foundation's encoder writes it for people: the command's reports.
+    /// As in Foundation's encoder with pretty printing; for the reports of `ckpt`.
     package static let report = Style(nameSeparator: " : ", opensEmpty: true)
   }
 
@@ -48,15 +48,16 @@ package struct JSONWriter {
 
   private let style: Style
   private var open: [Container] = []
-  /// Whether a name was written whose value comes next.
+  /// Whether a name has been written and its value is next.
   private var isBehindName = false
-  /// What was written.
+  /// The bytes written so far, without those taken.
   package private(set) var bytes: [UInt8] = []
 
-  /// A writer that wrote nothing yet.
+  /// Creates an empty writer.
   package init(_ style: Style) { self.style = style }
 
-  /// Gives what was written since last time: for long texts, which are printed a part at a time.
+  /// Returns the bytes written since the last call and removes them, so that long texts can be
+  /// printed in parts.
   package mutating func takeBytes() -> [UInt8] {
     defer { bytes.removeAll(keepingCapacity: true) }
     return bytes
@@ -64,17 +65,17 @@ package struct JSONWriter {
 
   // MARK: - Parts
 
-  /// Begins an object, whose members follow, each a name and a value.
+  /// Begins an object, followed by its members, each a name and a value.
   package mutating func beginObject() { begin("{", "}", hasLines: true) }
 
-  /// Begins an array, whose items follow.
+  /// Begins an array, followed by its items.
   ///
-  /// - Parameter ofNumbers: whether all items will be numbers.
+  /// - Parameter ofNumbers: whether all items are numbers.
   package mutating func beginArray(ofNumbers: Bool = false) {
     begin("[", "]", hasLines: !(ofNumbers && style.keepsNumbersTogether))
   }
 
-  /// Ends the object or array that was begun last.
+  /// Ends the innermost open object or array.
   package mutating func end() {
     guard let last = open.popLast() else { return }
     if last.hasLines, !last.isEmpty || style.opensEmpty {
@@ -85,7 +86,7 @@ package struct JSONWriter {
     bytes.append(UInt8(ascii: last.close))
   }
 
-  /// A member's name; its value follows.
+  /// Writes the name of a member; its value must follow.
   package mutating func name(_ text: String) {
     separate()
     quote(text)
@@ -93,23 +94,23 @@ package struct JSONWriter {
     isBehindName = true
   }
 
-  /// A string.
+  /// Writes a string.
   package mutating func string(_ text: String) {
     separate()
     quote(text)
   }
 
-  /// An integer.
+  /// Writes an integer.
   package mutating func integer(_ value: Int) { number("\(value)") }
 
-  /// A number as it is written.
+  /// Writes a number given as text.
   package mutating func number(_ digits: String) {
     separate()
     if style.nonFiniteAsText, let text = Self.nonFinite[digits] { return quote(text) }
     append(digits)
   }
 
-  /// A whole value. It calls itself for each level, which ``JSONValue`` bounds.
+  /// Writes a value. The function is recursive; ``JSONValue`` limits the depth.
   package mutating func value(_ value: JSONValue) {
     switch value {
     case .null: literal("null")
@@ -144,7 +145,7 @@ package struct JSONWriter {
     open.append(Container(close: close, hasLines: style.hasLines && hasLines && isInLines))
   }
 
-  /// What stands before the next name or value.
+  /// Writes the separator before the next name or value.
   private mutating func separate() {
     if isBehindName {
       isBehindName = false

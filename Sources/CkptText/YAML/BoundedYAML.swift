@@ -3,51 +3,53 @@ internal import Dispatch
 internal import Foundation
 package import Yams
 
-/// Reads YAML within bounds, whoever wrote it: what is too large, nests too deep or would grow without end when its
-/// aliases are followed is refused, so that whatever walks over the nodes may call itself for each level.
+/// Reads YAML from untrusted sources. Texts that are too large, nested too deeply, or that grow too
+/// much when aliases are expanded are rejected, so that code that processes the nodes may be
+/// recursive.
 ///
-/// The bounds are the same for all texts, but for their size:
-/// - 128 levels of nesting, aliases followed (``depthLimit``); the parser itself goes no deeper than 1000;
-/// - 1000 anchors and aliases together (``referenceLimit``);
-/// - where there are aliases, a million nodes when all of them are followed (``nodeLimit``), and no key that is an
-///   alias or a collection, which the parser would follow by itself to compare it;
-/// - bytes as ``Size`` says.
+/// The limits are the same for all texts, except for the size:
+/// - 128 levels of nesting, with aliases expanded (``depthLimit``); the parser's own limit is 1000.
+/// - 1000 anchors and aliases together (``referenceLimit``).
+/// - If there are aliases: a million nodes when all of them are expanded (``nodeLimit``), and no
+///   key that is an alias or a collection, because the parser would expand it for comparison.
+/// - The number of bytes, see ``Size``.
 ///
-/// What YAML 1.1 and PyYAML mean by merge keys and the like is left to whoever reads the nodes.
+/// Merge keys and other features of YAML 1.1 and PyYAML are left to the caller.
 package enum BoundedYAML {
-  /// How large a text may be.
+  /// The maximum size of a text in bytes.
   package enum Size: Int, Sendable {
-    /// What a person writes for one use: the description of a model, a recipe for a merge.
+    /// A text written by hand for one use, such as a model description or a merge recipe.
     case document = 262_144
     /// A collection of recipes.
     case book = 4_194_304
-    /// A map of names, which a program may have written; JSON is YAML as far as such a map goes.
+    /// A map of names, possibly generated; JSON is accepted, too, since such a map is also valid
+    /// YAML.
     case map = 67_108_864
 
-    /// The size for people.
+    /// The size as text for error messages.
     package var text: String {
       rawValue < 1 << 20 ? "\(rawValue >> 10) KB" : "\(rawValue >> 20) MB"
     }
   }
 
-  /// What is wrong with a text, and where.
+  /// An error in a YAML text, with its line.
   package struct Failure: Error {
     /// What is wrong.
     package let problem: String
-    /// The line, counted from 1, if it is known.
+    /// The line number, from 1; nil if it is unknown.
     package let line: Int?
   }
 
-  /// How deep nodes nest at most, aliases followed.
+  /// The maximum nesting depth, with aliases expanded.
   package static let depthLimit = 128
-  /// How many anchors and aliases a text has at most.
+  /// The maximum number of anchors and aliases.
   package static let referenceLimit = 1000
-  /// How many nodes there are at most when all aliases are followed.
+  /// The maximum number of nodes when all aliases are expanded.
   package static let nodeLimit = 1_000_000
 
-  /// The root of the only document in `text`; nil if it is empty.
+  /// Parses a text with one document and returns its root; nil if it is empty.
   ///
-  /// - Throws: ``Failure`` for what is no YAML, and for what is out of bounds.
+  /// - Throws: ``Failure`` for invalid YAML, and for texts that exceed a limit.
   package static func root(of text: String, _ size: Size) throws(Failure) -> Node? {
     guard text.utf8.count <= size.rawValue else {
       throw Failure(problem: "has more than \(size.text)", line: nil)
@@ -67,8 +69,9 @@ package enum BoundedYAML {
     }
   }
 
-  /// Calls `body` on a thread whose stack is large enough for the parser, which calls itself for each of up to 1000
-  /// levels, and waits for it: threads of Dispatch have 512 KB on a Mac, and a debug build needs over 1 MB.
+  /// Calls `body` on a thread with a stack that is large enough for the parser, which recurses up
+  /// to 1000 levels, and waits for it. Threads of Dispatch have 512 KB on macOS, and a debug build
+  /// needs over 1 MB.
   private static func onDeepStack(
     _ body: @escaping @Sendable () throws(Failure) -> sending Node?
   ) throws(Failure) -> Node? {
@@ -82,14 +85,14 @@ package enum BoundedYAML {
     }
     thread.stackSize = 4 << 20
     thread.start()
-    // Ordered behind what the thread wrote.
+    // The semaphore orders the result after the thread's writes.
     isDone.wait()
     return try box.result.get()
   }
 
-  /// The text of a file.
+  /// Reads the text of a file.
   ///
-  /// - Throws: ``Failure`` for a file that is too large or no UTF-8; `FileError`.
+  /// - Throws: ``Failure`` for a file that is too large or not UTF-8; `FileError`.
   package static func text(of file: File, _ size: Size) throws -> String {
     guard file.size <= size.rawValue else {
       throw Failure(problem: "has more than \(size.text)", line: nil)
@@ -105,7 +108,7 @@ package enum BoundedYAML {
 
   fileprivate static let nestsTooDeep = "nests deeper than \(depthLimit) levels"
 
-  /// Goes over all nodes, aliases followed, without calling itself.
+  /// Checks the limits for all nodes, with aliases expanded, without recursion.
   private static func check(_ root: Node, hasReferences: Bool) throws(Failure) {
     var open: [(node: Node, depth: Int)] = [(root, 0)]
     var count = 0

@@ -1,11 +1,13 @@
-/// Counts anchors and aliases before a text is parsed: a chain of them can nest as deep as there are aliases, and the
-/// parser follows those in keys.
+/// Counts anchors and aliases before a text is parsed, since a chain of them can be nested as
+/// deeply as there are aliases, and the parser expands aliases in keys.
 ///
-/// It knows nothing of quotation marks and comments, so it may find more than there are, and never fewer.
+/// Quotation marks and comments are not considered, so the count may be too large, but never too
+/// small.
 enum YAMLReferences {
-  /// How many there are.
+  /// The number of anchors and aliases.
   ///
-  /// - Throws: ``BoundedYAML/Failure`` for too many, and where there are any for a key that may be no text.
+  /// - Throws: ``BoundedYAML/Failure`` if there are too many, or if there are any and a key may be
+  ///   an alias or a collection.
   static func count(in text: [UInt8]) throws(BoundedYAML.Failure) -> Int {
     var (count, line) = (0, 1)
     var keyLine: Int?
@@ -39,13 +41,13 @@ enum YAMLReferences {
     return count
   }
 
-  /// Whether a token may begin behind the byte: white space, what opens or separates items, and the last bytes of the
-  /// breaks that only YAML knows.
+  /// Whether a token may begin after the byte: whitespace, the characters that start or separate
+  /// items, and the last bytes of YAML's non-ASCII line breaks.
   private static func canEndToken(_ byte: UInt8) -> Bool {
     isBlank(byte) || ",[{:-?".utf8.contains(byte) || byte == 0xBF
   }
 
-  /// White space, and any byte of the breaks beyond ASCII (NEL, LS and PS).
+  /// Whether the byte is whitespace, or belongs to a non-ASCII line break (NEL, LS, PS).
   private static func isBlank(_ byte: UInt8) -> Bool {
     byte <= 0x20 || [0xC2, 0x85, 0xE2, 0x80, 0xA8, 0xA9].contains(byte)
   }
@@ -54,7 +56,7 @@ enum YAMLReferences {
     text[start...].firstIndex { isBlank($0) || ",[]{}:".utf8.contains($0) } ?? text.count
   }
 
-  /// Whether a colon comes next, behind white space and comments.
+  /// Whether the next token, after whitespace and comments, is a colon.
   private static func isKey(_ text: [UInt8], behind start: Int) -> Bool {
     var index = start
     while index < text.count {
