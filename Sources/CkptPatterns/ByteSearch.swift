@@ -1,5 +1,6 @@
 extension String.UTF8View {
-  /// Where `bytes` occur first, counted from the front, at or behind `start`; nil for no bytes.
+  /// The range of the first occurrence of `bytes` at or after the index `start`; nil if there is
+  /// none, or `bytes` is empty.
   package func firstRange(of bytes: [UInt8], from start: Int) -> Range<Int>? {
     guard let first = bytes.first else { return nil }
     let own = Array(self)

@@ -1,4 +1,5 @@
-/// A shell pattern over dotted names, matched in time proportional to pattern times key.
+/// A shell pattern for dotted names. The matching time is proportional to the product of the
+/// lengths of pattern and key.
 struct Glob: Sendable {
   fileprivate enum Token: Sendable {
     case scalar(Unicode.Scalar)
@@ -9,7 +10,7 @@ struct Glob: Sendable {
 
   private var tokens: [Token] = []
 
-  /// A scalar, and where it stands in the pattern as written.
+  /// A character of the pattern, with its position in the original text.
   private struct Written {
     let scalar: Unicode.Scalar
     let position: Int
@@ -18,7 +19,7 @@ struct Glob: Sendable {
     static func != (left: Written, right: Unicode.Scalar) -> Bool { left.scalar != right }
   }
 
-  /// The patterns without braces that `text` stands for.
+  /// Expands the braces in `text` to patterns without braces.
   static func alternatives(of text: String) throws(PatternError) -> [Glob] {
     var globs: [Glob] = []
     let written = text.unicodeScalars.enumerated().map { Written(scalar: $1, position: $0) }
@@ -75,9 +76,9 @@ struct Glob: Sendable {
     }
   }
 
-  /// Whether the whole key matches.
+  /// Whether the pattern matches the whole key.
   func matches(_ key: String) -> Bool {
-    // The set of places in the pattern that the key read so far can have reached.
+    // The positions in the pattern that can be reached with the part of the key read so far.
     var reached = [Bool](repeating: false, count: tokens.count + 1)
     reached[0] = true
     func skipStars(_ positions: inout [Bool]) {
@@ -106,7 +107,7 @@ struct Glob: Sendable {
 
   private static let limit = 1000
 
-  /// Writes the innermost braces out until none is left.
+  /// Expands the innermost braces until there are none left.
   private static func expandBraces(
     _ text: [Written], in pattern: String
   ) throws(PatternError) -> [[Written]] {

@@ -1,16 +1,16 @@
 internal import CkptText
 
-/// A pattern over keys: a kind and a text, such as `under:layer1`.
+/// A pattern for keys: a kind and a text, such as `under:layer1`.
 ///
 /// | kind | matches a key that |
 /// | --- | --- |
 /// | `in:` (default) | contains the text |
 /// | `is:` | is the text |
 /// | `under:` | is the text or begins with it and a dot |
-/// | `glob:` | matches it whole; `*` stays inside a dotted part, `**` crosses dots; `?`, `[a-z]`, `{a,b}` |
+/// | `glob:` | matches the glob; `*` stays in a part, `**` crosses dots; `?`, `[a-z]`, `{a,b}` |
 /// | `re:` | has a match of the regular expression in it, as Python's `re.search` finds it |
 public struct KeyPattern: Sendable, Hashable {
-  /// How the text is compared.
+  /// The kind of comparison.
   public enum Kind: String, Sendable, CaseIterable {
     case contains = "in"
     case equals = "is"
@@ -18,7 +18,7 @@ public struct KeyPattern: Sendable, Hashable {
     case regex = "re"
   }
 
-  /// How the text is compared.
+  /// The kind of comparison.
   public let kind: Kind
   /// The text that keys are compared with.
   public let text: String
@@ -30,9 +30,9 @@ public struct KeyPattern: Sendable, Hashable {
     case regex(KeyRegex)
   }
 
-  /// A pattern of a kind.
+  /// Creates a pattern.
   ///
-  /// - Throws: ``PatternError`` for a text that the kind cannot understand.
+  /// - Throws: ``PatternError`` if the text is invalid for the kind.
   public init(_ kind: Kind, _ text: String) throws(PatternError) {
     self.kind = kind
     self.text = text
@@ -43,20 +43,20 @@ public struct KeyPattern: Sendable, Hashable {
     }
   }
 
-  /// Patterns are equal if they are written alike.
+  /// Patterns are equal if their kind and text are.
   public static func == (left: KeyPattern, right: KeyPattern) -> Bool {
     left.kind == right.kind && left.text.isExactly(right.text)
   }
 
-  /// Hashes what is written.
+  /// Hashes the kind and the text.
   public func hash(into hasher: inout Hasher) {
     hasher.combine(kind)
     hasher.combine(ExactText(text))
   }
 
-  /// Parses a pattern such as `under:layer1`; without a kind, the text must occur in the key.
+  /// Parses a pattern such as `under:layer1`. The default kind is `in:`.
   ///
-  /// - Throws: ``PatternError`` for a text that its kind cannot understand.
+  /// - Throws: ``PatternError`` if the text is invalid for the kind.
   public init(_ written: String) throws(PatternError) {
     let colon = written.firstIndex(of: ":")
     if let colon, let kind = Kind(rawValue: String(written[..<colon])) {
@@ -73,10 +73,10 @@ public struct KeyPattern: Sendable, Hashable {
   /// The pattern as text, such as `under:layer1`.
   public var written: String { "\(kind.rawValue):\(text)" }
 
-  /// Whether one of the keys matches.
+  /// Whether the pattern matches one of the keys.
   public func matchesAny(of keys: [String]) -> Bool { keys.contains(where: matches) }
 
-  /// Whether the key matches.
+  /// Whether the pattern matches the key.
   public func matches(_ key: String) -> Bool {
     switch compiled {
     case .bytes(let bytes):

@@ -1,36 +1,39 @@
-/// A regular expression over keys, matched in time proportional to expression times key.
+/// A regular expression for keys. The matching time is proportional to the product of the lengths
+/// of expression and key.
 ///
-/// The standard library's `Regex` goes back without bound (`(a+)+$` on forty letters takes hours) and
-/// cannot be stopped; keys come from files that nobody trusts. So this one marks what it has tried, as
-/// RE2's bit-state matcher does. In exchange there are no back-references and nothing that looks around.
+/// The standard library's `Regex` backtracks without limit (`(a+)+$` on 40 letters takes hours) and
+/// cannot be interrupted, and keys may come from untrusted files. This matcher records which states
+/// it has tried, like RE2's bit-state matcher. It therefore supports no back-references and no
+/// lookaround.
 ///
-/// It knows what Python's `re` knows otherwise: `.`, `[a-z]`, `\d \w \s \b` and their opposites, `^`, `$`,
-/// groups with numbers and names, `|`, `* + ? {2,3}` greedy and lazy, and `(?i)` at the start.
+/// Otherwise it supports the syntax of Python's `re`: `.`, `[a-z]`, `\d \w \s \b` and their
+/// negations, `^`, `$`, numbered and named groups, `|`, greedy and lazy `* + ? {2,3}`, and `(?i)`
+/// at the start.
 package struct KeyRegex: Sendable {
-  /// One step of the compiled expression.
+  /// An instruction of the compiled expression.
   enum Instruction: Sendable {
     case scalar(Unicode.Scalar)
     case any
     case set(KeyRegexSet)
-    /// Tries the first place, then the second.
+    /// Continues at the first position; if that fails, at the second.
     case split(Int, Int)
     case jump(Int)
-    /// Notes the place in the key: even numbers for where a group begins, odd ones for where it ends.
+    /// Saves the position in the key: even numbers for the start of a group, odd ones for its end.
     case save(Int)
     case atStart, atEnd, atWordEdge, notAtWordEdge
     case match
   }
 
   let program: [Instruction]
-  /// How many groups there are, the whole match (number 0) included.
+  /// The number of groups, including the whole match (number 0).
   let groupCount: Int
-  /// The numbers of the groups that have names.
+  /// The numbers of the named groups.
   let groupNames: [String: Int]
   let ignoresCase: Bool
 
   /// Compiles an expression.
   ///
-  /// - Throws: ``PatternError`` with the position.
+  /// - Throws: ``PatternError`` with the position of the error.
   package init(_ text: String) throws(PatternError) {
     var parser = KeyRegexParser(text)
     program = try parser.parse()
@@ -39,13 +42,13 @@ package struct KeyRegex: Sendable {
     ignoresCase = parser.ignoresCase
   }
 
-  /// Where the groups of a match lie; nil for a group that took no part.
+  /// The ranges of the groups of a match; nil for a group that did not participate.
   package typealias Groups = [Range<Int>?]
 
   /// Whether the expression matches anywhere in the key.
   package func isFound(in key: String) -> Bool { firstMatch(in: Array(key.unicodeScalars)) != nil }
 
-  /// All matches from left to right, none overlapping, as Python's `re.finditer` finds them.
+  /// All non-overlapping matches from left to right, as in Python's `re.finditer`.
   func matches(in key: [Unicode.Scalar]) -> [Groups] {
     var found: [Groups] = []
     var position = 0
@@ -61,9 +64,9 @@ package struct KeyRegex: Sendable {
     return found
   }
 
-  /// The leftmost match at or behind `start`.
+  /// The leftmost match that starts at or after `start`; nil if there is none.
   ///
-  /// - Parameter mustAdvance: whether an empty match at `start` does not count.
+  /// - Parameter mustAdvance: whether an empty match at `start` is ignored.
   package func firstMatch(
     in key: [Unicode.Scalar], from start: Int = 0, mustAdvance: Bool = false
   ) -> Groups? {
@@ -72,7 +75,8 @@ package struct KeyRegex: Sendable {
       case restore(slot: Int, value: Int)
     }
     let width = key.count + 1
-    // What was tried once, from any start, failed: it is never tried again.
+    // States that were tried have failed, whatever the start of the match, and need not be tried
+    // again.
     var tried = [UInt64](repeating: 0, count: (program.count * width + 63) / 64)
     var slots = [Int](repeating: -1, count: groupCount * 2)
     var jobs: [Job] = []
@@ -142,7 +146,7 @@ package struct KeyRegex: Sendable {
   }
 }
 
-/// What one place of a key may be: `[a-z\d]`, `\w`.
+/// A set of characters, such as `[a-z\d]` or `\w`.
 struct KeyRegexSet: Sendable {
   enum Item: Sendable {
     case range(ClosedRange<Unicode.Scalar>)

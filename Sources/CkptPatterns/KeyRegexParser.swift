@@ -10,7 +10,7 @@ struct KeyRegexParser {
   private(set) var groupNames: [String: Int] = [:]
   private(set) var ignoresCase = false
 
-  /// A longer program is refused: counted repeats multiply.
+  /// The maximum number of instructions; nested counted repetitions multiply.
   private static let programLimit = 10_000
   private static let depthLimit = 100
 
@@ -38,7 +38,8 @@ struct KeyRegexParser {
     text[position...].starts(with: wanted.unicodeScalars)
   }
 
-  /// Moves jumps by `offset`: programs are made with their own start as 0.
+  /// Adds `offset` to jump targets, which are relative to the start of the program when it is
+  /// created.
   private func moved(_ program: [Instruction], by offset: Int) -> [Instruction] {
     program.map { instruction in
       switch instruction {
@@ -157,7 +158,7 @@ struct KeyRegexParser {
       program = try checked(program + moved(atom, by: program.count), at: start)
     }
     if let high {
-      // Each further one may be left out, and all behind it with it.
+      // Each further repetition is optional, together with all those after it.
       var ends: [Int] = []
       for _ in low..<high {
         ends.append(program.count)
@@ -173,7 +174,8 @@ struct KeyRegexParser {
     return program
   }
 
-  /// `*`, `+`, `?` or `{2,3}`; nil if none stands here. A brace that counts nothing stands for itself.
+  /// Parses `*`, `+`, `?`, or `{2,3}`; nil if there is none. A brace that is not a repetition is a
+  /// literal.
   private mutating func bounds() throws(PatternError) -> (low: Int, high: Int?)? {
     guard position < text.count else { return nil }
     switch text[position] {
@@ -221,7 +223,7 @@ struct KeyRegexParser {
     }
   }
 
-  /// What stands behind a `\`, in a set or outside.
+  /// Parses the rest of an escape after a `\`, inside or outside of a set.
   private mutating func setItem(from start: Int) throws(PatternError) -> KeyRegexSet.Item {
     guard position < text.count else { throw bad("a \"\\\" stands at the end", at: start) }
     let scalar = text[position]

@@ -2,22 +2,23 @@ internal import CkptText
 
 /// A rule that renames keys.
 public enum KeyRename: Sendable, Hashable, CustomStringConvertible {
-  /// Takes the text away where a key begins with it.
+  /// Removes the text from keys that begin with it.
   case stripPrefix(String)
-  /// Puts the text before each key.
+  /// Adds the text before each key.
   case addPrefix(String)
-  /// Where a key begins with the first text, the second stands instead.
+  /// Replaces the first text by the second in keys that begin with it.
   case replacePrefix(String, with: String)
-  /// Each occurrence of the first text becomes the second, as Python's `str.replace` does.
+  /// Replaces each occurrence of the first text by the second, as in Python's `str.replace`.
   case replace(String, with: String)
-  /// Each match of the regular expression becomes the template: `$1`, `${name}`, `$$`.
+  /// Replaces each match of the regular expression by the template, which may contain `$1`,
+  /// `${name}`, and `$$`.
   case regex(String, template: String)
-  /// Keys that are in the mapping get the name that it gives.
+  /// Renames the keys in the dictionary to their values.
   case map([String: String])
 
-  /// Reads `OLD=NEW`; `\=` stands for an equals sign in OLD.
+  /// Parses `OLD=NEW`; `\=` is an equals sign in OLD.
   ///
-  /// - Throws: ``PatternError`` where there is no equals sign.
+  /// - Throws: ``PatternError`` if there is no equals sign.
   public static func pair(_ written: String) throws(PatternError) -> (old: String, new: String) {
     var old = ""
     var rest = written[...]
@@ -35,9 +36,9 @@ public enum KeyRename: Sendable, Hashable, CustomStringConvertible {
       rename: written, "there is no \"=\": write OLD=NEW", at: written.unicodeScalars.count)
   }
 
-  /// Reads `RE=>TEMPLATE`; both must make sense.
+  /// Parses `RE=>TEMPLATE`.
   ///
-  /// - Throws: ``PatternError`` with the position of what makes no sense.
+  /// - Throws: ``PatternError`` with the position of an error in the expression or the template.
   public static func regexRule(_ written: String) throws(PatternError) -> KeyRename {
     guard let arrow = written.utf8.firstRange(of: Array("=>".utf8), from: 0) else {
       throw PatternError(
@@ -69,8 +70,9 @@ public enum KeyRename: Sendable, Hashable, CustomStringConvertible {
     }
   }
 
-  /// What gives a key its new name; made once for many keys.
-  /// - Throws: ``PatternError`` for an empty prefix, an expression or a template that makes no sense.
+  /// Creates the function that renames keys, to be used for many keys.
+  ///
+  /// - Throws: ``PatternError`` for an empty prefix, an invalid expression, or an invalid template.
   package func renamer() throws(PatternError) -> (String) -> String {
     switch self {
     case .stripPrefix(let prefix):

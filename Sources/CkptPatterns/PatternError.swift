@@ -1,30 +1,30 @@
 public import CkptPlatform
 
-/// A pattern, or a rule over keys, that cannot be understood, and the position in it.
+/// An error in a pattern or rename rule, with its position.
 public struct PatternError: Diagnostic, Equatable {
-  /// What kind of text it is.
+  /// The kind of text.
   public enum Subject: Sendable, Hashable {
-    /// Which keys are meant, such as `under:layer1`.
+    /// A pattern that selects keys, such as `under:layer1`.
     case pattern
-    /// What keys become, such as `OLD=NEW`.
+    /// A rename rule, such as `OLD=NEW`.
     case rename
   }
 
-  /// What kind of text it is.
+  /// The kind of text.
   public let subject: Subject
   /// The text as the caller wrote it.
   public let text: String
   /// What is wrong with it.
   public let problem: String
-  /// The position of the problem, counted in Unicode scalars; nil where there is none.
+  /// The position of the error in Unicode scalars; nil if it is unknown.
   public let offset: Int?
 
-  /// A pattern that cannot be understood.
+  /// Creates an error about a pattern.
   package init(_ text: String, _ problem: String, at offset: Int? = nil) {
     (subject, self.text, self.problem, self.offset) = (.pattern, text, problem, offset)
   }
 
-  /// A rule that cannot be understood.
+  /// Creates an error about a rename rule.
   package init(rename text: String, _ problem: String, at offset: Int? = nil) {
     (subject, self.text, self.problem, self.offset) = (.rename, text, problem, offset)
   }
@@ -33,7 +33,7 @@ public struct PatternError: Diagnostic, Equatable {
     (self.subject, self.text, self.problem, self.offset) = (subject, text, problem, offset)
   }
 
-  /// The same error of a longer text that has `prefix` Unicode scalars before this one.
+  /// The same error for a longer text, in which `prefix` Unicode scalars come before this text.
   package func within(_ written: String, after prefix: Int) -> PatternError {
     PatternError(subject, written, problem, offset.map { $0 + prefix })
   }
@@ -49,7 +49,7 @@ public struct PatternError: Diagnostic, Equatable {
     }
   }
 
-  /// How a pattern is written.
+  /// How patterns or rules are written.
   public var remedies: [Remedy] {
     switch subject {
     case .pattern: ["a pattern is in:TEXT, is:TEXT, under:TEXT, glob:TEXT or re:TEXT"]
@@ -57,6 +57,6 @@ public struct PatternError: Diagnostic, Equatable {
     }
   }
 
-  /// The text, with the position in it that is wrong.
+  /// The text with the position of the error; nil if that is unknown.
   public var excerpt: Excerpt? { offset.map { Excerpt(text, at: $0) } }
 }

@@ -1,9 +1,9 @@
-/// Compares keys with patterns in one pass, and remembers which patterns had a match.
+/// Matches keys against patterns in one pass, and records which patterns matched.
 package struct PatternHits {
   private let patterns: [KeyPattern]
   private var isHit: [Bool]
 
-  /// No key was compared yet.
+  /// Creates an object to which no key has been passed.
   package init(_ patterns: [KeyPattern]) {
     self.patterns = patterns
     isHit = patterns.map { _ in false }
@@ -20,6 +20,6 @@ package struct PatternHits {
     return matches
   }
 
-  /// The patterns that no key matched.
+  /// The patterns that have not matched any key.
   package var missed: [KeyPattern] { zip(patterns, isHit).filter { !$1 }.map(\.0) }
 }

@@ -1,4 +1,4 @@
-/// What a match of a regular expression becomes: text, `$1`, `${name}`, `$$`.
+/// The replacement for a match of a regular expression: text with `$1`, `${name}`, and `$$`.
 struct RenameTemplate: Sendable {
   private enum Piece: Sendable {
     case text(String), group(Int)
@@ -6,9 +6,9 @@ struct RenameTemplate: Sendable {
 
   private var pieces: [Piece] = []
 
-  /// Reads a template whose groups are those of `regex`.
+  /// Parses a template that refers to the groups of `regex`.
   ///
-  /// - Throws: ``PatternError`` with the position.
+  /// - Throws: ``PatternError`` with the position of the error.
   init(_ template: String, for regex: KeyRegex) throws(PatternError) {
     let text = Array(template.unicodeScalars)
     func string(_ range: Range<Int>) -> String { String(String.UnicodeScalarView(text[range])) }
@@ -61,7 +61,7 @@ struct RenameTemplate: Sendable {
     pieces.append(.text(string(start..<text.count)))
   }
 
-  /// Appends what the template makes of one match in `key`.
+  /// Appends the replacement for one match in `key`.
   func append(
     to renamed: inout String.UnicodeScalarView, _ key: [Unicode.Scalar], _ groups: KeyRegex.Groups
   ) {
