@@ -1,16 +1,16 @@
 package import CkptBytes
 internal import CkptPlatform
 
-/// A part of a larger tensor: a box in its index space, and its elements.
+/// A part of a larger tensor: a box of indices, and the elements in it.
 package struct TensorChunk: Sendable {
-  /// Where the box begins in each dimension, in elements.
+  /// The first index in each dimension.
   package let offsets: [Int]
-  /// How far it reaches in each dimension, in elements.
+  /// The number of indices in each dimension.
   package let sizes: [Int]
-  /// Its elements in row-major order; random access.
+  /// The elements in row-major order; a source with random access.
   package let source: ByteSource
 
-  /// The box of `sizes` at `offsets`.
+  /// Creates the chunk for the box of `sizes` that begins at `offsets`.
   package init(offsets: [Int], sizes: [Int], source: ByteSource) {
     self.offsets = offsets
     self.sizes = sizes
@@ -18,23 +18,24 @@ package struct TensorChunk: Sendable {
   }
 }
 
-/// The elements of a tensor that is put together from boxes, in row-major order, made on demand.
+/// The elements of a tensor that is assembled from boxes, in row-major order, read on demand.
 ///
-/// A run of elements that lie together in the whole and in one box is moved at once: with boxes that are cut
-/// along the first dimension only, that is a whole box.
+/// Consecutive elements that are in one box are copied together. If the boxes are split along the
+/// first dimension only, these are whole boxes.
 package struct ChunkedBytes: ComputedBytes {
   private let shape: [Int]
   private let width: Int
   private let chunks: [TensorChunk]
-  /// For each chunk, the last dimension that it does not fill, or 0; all behind it are whole.
+  /// For each chunk, the last dimension in which it is smaller than the tensor, or 0; in all later
+  /// dimensions it has the tensor's size.
   private let cutDimensions: [Int]
-  /// How many bytes there are.
+  /// The number of bytes.
   package let byteCount: Int
 
-  /// A tensor of `shape` whose elements have `width` bytes each.
+  /// Creates a source for a tensor of `shape` whose elements have `width` bytes each.
   ///
-  /// - Throws: `TensorError.badGeometry` unless the chunks fill the shape, each element once, and each
-  ///   has as many bytes as its box needs.
+  /// - Throws: `TensorError.badGeometry` unless the chunks contain each element once, and the size
+  ///   of each chunk's source is right; `TensorError.tooLarge`.
   package init(shape: [Int], width: Int, chunks: [TensorChunk]) throws(TensorError) {
     guard let total = Self.volume(shape, width) else { throw .tooLarge }
     var (volume, kept, cuts) = (0, [TensorChunk](), [Int]())
@@ -83,28 +84,30 @@ package struct ChunkedBytes: ComputedBytes {
     return volume
   }
 
-  /// Any place can be read.
+  /// Always true.
   package var isRandomAccess: Bool { true }
 
-  /// Whether a chunk needs it.
+  /// Whether a chunk needs preparation.
   package var needsPreparation: Bool { chunks.contains(where: \.source.needsPreparation) }
 
   /// Prepares every chunk.
+  ///
+  /// - Throws: what preparing a chunk throws.
   package func prepare() throws {
     for chunk in chunks { try chunk.source.prepare() }
   }
 
-  /// Starts to read at `offset`, which may lie inside an element.
+  /// Creates a reader that starts at `offset`, which may be inside an element.
   package func makeReader(at offset: Int) throws -> any ByteReader { Reader(self, offset) }
 
-  /// A run of bytes that lie together in the whole and in a chunk.
+  /// Bytes that are consecutive in both the tensor and a chunk.
   private struct Run {
     let chunk: Int
     let start: Int
     let count: Int
   }
 
-  /// The run at a place of the whole; `hint` is the chunk that is probably meant.
+  /// The run at an offset in the tensor; `hint` is the chunk that probably contains it.
   private func run(at offset: Int, hint: Int) -> Run? {
     var (rest, coordinates) = (offset / width, [Int](repeating: 0, count: shape.count))
     for dimension in shape.indices.reversed() {
@@ -118,7 +121,8 @@ package struct ChunkedBytes: ComputedBytes {
       position =
         position * chunk.sizes[dimension] + coordinates[dimension] - chunk.offsets[dimension]
     }
-    // From here to the end of the box in the last dimension that it does not fill.
+    // The bytes up to the end of the box in the last dimension in which it is smaller than the
+    // tensor.
     var left = 1
     if !shape.isEmpty {
       let cut = cutDimensions[index]
@@ -165,7 +169,7 @@ package struct ChunkedBytes: ComputedBytes {
           }
           reader = try whole.chunks[run.chunk].source.makeReader(at: run.start)
           left = run.count
-          // In a row of boxes the next run lies in the next one.
+          // In a row of boxes, the next run is in the next box.
           last = run.chunk + 1
         }
         let count = min(left, bytes.byteCount - done)

@@ -1,14 +1,17 @@
 package import CkptBytes
 
 extension Tensor {
-  /// A tensor of more bytes, that are over 1024 times those of its storage, is not gone through.
+  /// The maximum number of bytes of a tensor whose elements are read if they take more than 1024
+  /// times the bytes of its storage: 4 GiB.
   static let expandedLimit = 4 << 30
 
-  /// The elements' bytes in row-major order, little-endian, whatever the strides; nothing is read yet.
+  /// The elements' bytes in row-major order, little-endian, whatever the strides. They are read
+  /// lazily.
   ///
-  /// A contiguous tensor gives a part of its storage's source, so that bytes in a file stay a region of it;
-  /// any other gives bytes that are gathered block by block. The bits are those in the storage: a conjugate or
-  /// negative view is not resolved.
+  /// For a contiguous tensor, this is a part of its storage's source, so that bytes in a file
+  /// remain a region of that file; for any other, elements are gathered block by block. The bits
+  /// are those in the storage: conjugate and negative views are not resolved.
+  ///
   /// - Throws: `TensorError.noData` for a meta tensor, `TensorError.expandedTooFar`.
   package func contiguousSource() throws(TensorError) -> ByteSource {
     guard !isMeta else { throw .noData }
@@ -23,7 +26,7 @@ extension Tensor {
     return storage.source.part(start..<start + byteCount)
   }
 
-  /// The same with conjugate and negative views resolved: the bytes that the elements are worth.
+  /// The elements' bytes with conjugate and negative views resolved.
   ///
   /// - Throws: `TensorError.noData` for a meta tensor, `TensorError.noConversion`.
   package func resolvedSource() throws(TensorError) -> ByteSource {
@@ -35,8 +38,9 @@ extension Tensor {
 }
 
 extension Tensor {
-  /// A complex tensor's real and imaginary parts by turns, in a last dimension of 2, as `torch.view_as_real` gives
-  /// them; conjugate and negative views are resolved. A real tensor is itself.
+  /// The real and imaginary parts of a complex tensor in an additional last dimension of size 2, as
+  /// in `torch.view_as_real`, with conjugate and negative views resolved. A real tensor is returned
+  /// unchanged.
   ///
   /// - Throws: `TensorError.noData` for a meta tensor that is a conjugate or negative view.
   package func viewAsReal() throws(TensorError) -> Tensor {
@@ -47,7 +51,7 @@ extension Tensor {
         storage: Storage(resolvedSource(), name: storage.name), dtype: dtype.realPart,
         shape: parts)
     }
-    // Where nothing moves, a stride may be any number.
+    // Without elements, the strides may be arbitrary.
     let isEmpty = shape.contains(0)
     return try Tensor(
       storage: storage, dtype: dtype.realPart, shape: parts,

@@ -3,30 +3,32 @@ internal import CkptBytes
 
 /// The elements of a strided tensor in row-major order, gathered box by box.
 ///
-/// A box is a run of the row-major order that is whole in its inner dimensions and of bounded size. Its elements
-/// are read in the order in which they lie in the storage, neighbors in one read, and put where they belong in
-/// the box: the storage's bytes are never all in memory, and a transposed matrix is not read number by number.
+/// A box is a sequence of consecutive elements in row-major order that has the tensor's full size
+/// in its inner dimensions, and a bounded number of bytes. Its elements are read in the order of
+/// the storage, neighbors together, and stored at their positions in the box. The storage is thus
+/// never completely in memory, and a transposed matrix is not read element by element.
 struct GatheredBytes: ComputedBytes {
   let source: ByteSource
   let width: Int
-  /// Where the first element lies, in elements.
+  /// The offset of the first element in the storage, in elements.
   let base: Int
-  /// The dimensions from the outermost to the innermost; those of size 1 are left out, and neighbors that
-  /// are one run in both orders are one dimension.
+  /// The sizes of the dimensions from the outermost to the innermost. Dimensions of size 1 are
+  /// omitted, and neighboring dimensions are merged if they are contiguous in the storage.
   let shape: [Int]
   let strides: [Int]
   let byteCount: Int
-  /// From this dimension on a box is whole.
+  /// The dimension along which the tensor is split to boxes; boxes have the full size in all later
+  /// dimensions.
   let splitDimension: Int
-  /// How many elements the box's dimensions after `splitDimension` have.
+  /// The number of elements for one index of `splitDimension`.
   let innerCount: Int
-  /// How many indices of `splitDimension` a box has.
+  /// The number of indices of `splitDimension` in a box.
   let boxLength: Int
 
-  /// How many bytes a box may have.
+  /// The maximum number of bytes of a box.
   private static let boxSize = 8 << 20
 
-  /// The elements of `tensor`, whose elements must be whole bytes.
+  /// Creates a source for the elements of `tensor`, which must be whole bytes.
   init(_ tensor: Tensor, boxSize: Int = Self.boxSize) {
     var shape: [Int] = []
     var strides: [Int] = []
@@ -65,18 +67,18 @@ struct GatheredBytes: ComputedBytes {
   func makeReader(at offset: Int) throws -> any ByteReader { GatheringReader(self, at: offset) }
 }
 
-/// Fills one box after the other.
+/// Reads the elements, one box after the other.
 private final class GatheringReader: ByteReader {
   private let layout: GatheredBytes
   private var position: Int
   private var box: AlignedBytes
-  /// Which bytes of the whole the box holds now.
+  /// The byte range that the box currently contains.
   private var held = 0..<0
   private var span = AlignedBytes(count: 256 << 10)
-  /// A source without random access is read by a reader that only goes forward.
+  /// A sequential reader for sources without random access, with its position.
   private var forward: (reader: any ByteReader, position: Int)?
 
-  /// Gaps up to this size are read rather than skipped.
+  /// The maximum number of bytes between elements that are read and discarded rather than skipped.
   private static let gap = 4096
 
   init(_ layout: GatheredBytes, at offset: Int) {
@@ -103,33 +105,34 @@ private final class GatheringReader: ByteReader {
     }
   }
 
-  /// One dimension of a box.
+  /// A dimension of a box.
   private struct Dimension {
-    /// How many indices.
+    /// The number of indices.
     let size: Int
-    /// How far apart in the storage.
+    /// The distance of neighbors in the storage, in elements.
     let stride: Int
-    /// How far apart in the box.
+    /// The distance of neighbors in the box, in elements.
     let step: Int
   }
 
-  /// An element of a box, and where it is, in elements.
+  /// An iterator over the elements of a box, with their positions in elements.
   private struct Place {
     private let dimensions: [Dimension]
     private var index: [Int]
-    /// Where in the storage.
+    /// The position in the storage.
     private(set) var source: Int
-    /// Where in the box.
+    /// The position in the box.
     private(set) var target: Int
 
-    /// The first element of `dimensions`, which is at `source` and `target`.
+    /// Creates an iterator at the first element, with its positions in the storage and the box.
     init(_ dimensions: some Sequence<Dimension>, source: Int, target: Int) {
       self.dimensions = Array(dimensions)
       index = [Int](repeating: 0, count: self.dimensions.count)
       (self.source, self.target) = (source, target)
     }
 
-    /// Goes on to the next element, the first dimension's index first; false behind the last.
+    /// Moves to the next element, in which the first dimension's index changes fastest; returns
+    /// false after the last.
     mutating func advance() -> Bool {
       for (number, dimension) in dimensions.enumerated() {
         index[number] += 1
@@ -148,7 +151,7 @@ private final class GatheringReader: ByteReader {
     let (shape, strides, split) = (layout.shape, layout.strides, layout.splitDimension)
     let element = position / layout.width
     let rowCount = layout.innerCount * (shape.isEmpty ? 1 : shape[split])
-    // The outer indices, and the first index of the split dimension.
+    // Adds the offsets of the outer indices, and of the first index of the split dimension.
     var start = layout.base
     var rest = element / rowCount
     for dimension in (0..<split).reversed() {
@@ -173,12 +176,13 @@ private final class GatheringReader: ByteReader {
     try gather(from: start, dimensions.sorted { $0.stride < $1.stride })
   }
 
-  /// Reads the box's elements in the order of the storage; `dimensions` go from the smallest stride on.
+  /// Reads the box's elements in the order of the storage; `dimensions` are sorted by increasing
+  /// stride.
   private func gather(from start: Int, _ dimensions: [Dimension]) throws {
-    // Expanded dimensions repeat what is there already; they come last.
+    // Dimensions of stride 0 repeat elements that have been read; they are handled last.
     let repeated = dimensions.filter { $0.stride == 0 }
     let real = dimensions.filter { $0.stride > 0 }
-    // Where dense dimensions end: their elements are read as one run.
+    // The number of dimensions that are dense enough to be read together.
     var dense = 0
     var reach = 1
     while dense < real.count, (real[dense].stride - reach) * layout.width <= Self.gap {
@@ -192,7 +196,8 @@ private final class GatheringReader: ByteReader {
     for dimension in repeated { repeatElements(dimension, of: dimensions) }
   }
 
-  /// Reads `reach` elements from `start` on, piece by piece, and puts those of `dimensions` into the box.
+  /// Reads `reach` elements starting at `start`, piece by piece, and stores those of `dimensions`
+  /// in the box.
   private func gatherRun(
     _ start: Int, _ reach: Int, _ target: Int, _ dimensions: [Dimension]
   ) throws {
@@ -202,7 +207,7 @@ private final class GatheringReader: ByteReader {
     let innermost = dimensions.first ?? Dimension(size: 1, stride: 1, step: 1)
     var place = Place(dimensions.dropFirst(), source: 0, target: target)
     repeat {
-      // The innermost dimension, as far as the piece reaches at a time.
+      // Copies the innermost dimension, as many elements at a time as the piece contains.
       var done = 0
       while done < innermost.size {
         let at = place.source + done * innermost.stride
@@ -241,7 +246,7 @@ private final class GatheringReader: ByteReader {
     }
   }
 
-  /// Fills the indices above 0 of an expanded dimension with what index 0 holds.
+  /// Copies the elements at index 0 of a dimension of stride 0 to its other indices.
   private func repeatElements(_ dimension: Dimension, of all: [Dimension]) {
     guard let box = box.bytes.baseAddress else { return }
     let total = held.count

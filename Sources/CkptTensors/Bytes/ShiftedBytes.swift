@@ -1,21 +1,22 @@
 internal import CkptPlatform
 internal import CkptBytes
 
-/// The elements of a tensor of which several lie in a byte, where the first one does not begin a byte.
+/// The elements of a tensor with several elements per byte, whose first element is not at the start
+/// of a byte.
 ///
-/// The first element of a byte is in its lowest bits (ATen's `quantize_tensor_per_tensor_affine_sub_byte`). Bits behind
-/// the last element are 0.
+/// The first element of a byte is in its lowest bits (ATen's
+/// `quantize_tensor_per_tensor_affine_sub_byte`). Bits after the last element are 0.
 struct ShiftedBytes: ComputedBytes {
   private let source: ByteSource
-  /// The byte that holds the first element.
+  /// The offset of the byte that contains the first element.
   private let start: Int
-  /// How many bits of that byte belong to elements before.
+  /// The number of bits of that byte that belong to preceding elements.
   private let shift: Int
-  /// The bits of the last byte that hold elements.
+  /// A mask of the bits of the last byte that contain elements.
   private let lastMask: UInt8
   let byteCount: Int
 
-  /// The elements of a contiguous tensor that has some.
+  /// Creates a source for the elements of a contiguous tensor with at least one element.
   init(_ tensor: Tensor) {
     let per = tensor.dtype.elementsPerByte
     let bits = 8 / per
@@ -40,9 +41,9 @@ struct ShiftedBytes: ComputedBytes {
     private let layout: ShiftedBytes
     private let reader: any ByteReader
     private var position: Int
-    /// How many bytes of the source are left.
+    /// The number of bytes of the source that have not been read.
     private var left: Int
-    /// The byte whose upper bits come next.
+    /// The byte whose upper bits are used next.
     private var held: UInt8?
 
     init(_ layout: ShiftedBytes, _ reader: any ByteReader, position: Int) {
@@ -55,7 +56,7 @@ struct ShiftedBytes: ComputedBytes {
     func read(into bytes: inout MutableRawSpan) throws {
       guard !bytes.isEmpty else { return }
       if held == nil { held = try next() }
-      // The bytes after those that are held; behind the storage's last one there is none.
+      // Reads the bytes after the one in `held`; after the storage's last byte there are none.
       let count = min(bytes.byteCount, left)
       var part = bytes._mutatingExtracting(..<count)
       try reader.read(into: &part)

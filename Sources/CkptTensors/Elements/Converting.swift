@@ -3,11 +3,14 @@ internal import CkptBytes
 internal import Synchronization
 
 extension Tensor {
-  /// A lazy, contiguous tensor with the same numbers in another dtype; elements are converted when they are read.
+  /// A lazy, contiguous tensor with the same numbers in another dtype. Elements are converted when
+  /// they are read.
   ///
-  /// `tensor.to(dtype)` is `tensor.converting(to: type)`. Conjugate and negative views are resolved.
-  /// - Parameter losses: told of numbers that could not be kept, each time they are read.
-  /// - Throws: `TensorError.noData` for a meta tensor, `TensorError.noConversion`. See ``ElementConversion``.
+  /// This is `tensor.to(dtype)` in PyTorch. Conjugate and negative views are resolved.
+  ///
+  /// - Parameter losses: counts the numbers that cannot be represented, each time they are read.
+  /// - Throws: `TensorError.noData` for a meta tensor; `TensorError.noConversion` for quantized and
+  ///   packed types; `TensorError.expandedTooFar`.
   public func converting(
     to type: DType, countingInto losses: ConversionTally? = nil
   ) throws(TensorError) -> Tensor {
@@ -22,7 +25,8 @@ extension Tensor {
   }
 }
 
-/// Converts the tensors of a checkpoint, so that those that share a storage share one afterwards.
+/// Converts the tensors of a checkpoint. Tensors that share a storage also share one after the
+/// conversion.
 package struct TensorConverter {
   private struct Key: Hashable {
     let storage: ObjectIdentifier
@@ -31,18 +35,20 @@ package struct TensorConverter {
 
   private let target: DType
   private let losses: ConversionTally?
-  // The old storage is held, so that its identity stays its own.
+  // The old storage is retained, so that its object identifier is not reused.
   private var known: [Key: (old: Storage, new: Storage)] = [:]
-  /// What became of views whose elements are converted alone.
+  /// The new storages of views that are converted separately.
   private var alone: [TensorView: Storage] = [:]
 
-  /// A converter to `target` that tells `losses` of numbers that could not be kept.
+  /// Creates a converter to the dtype `target`; `losses` counts the numbers that cannot be
+  /// represented.
   package init(to target: DType, countingInto losses: ConversionTally? = nil) {
     self.target = target
     self.losses = losses
   }
 
-  /// The same view of the whole storage converted; of a conjugate or negative view, its elements alone.
+  /// Converts a tensor to the same view of its converted storage. The elements of a conjugate or
+  /// negative view are converted separately.
   ///
   /// - Throws: `TensorError.noData` for a meta tensor, `TensorError.noConversion`.
   package mutating func convert(_ tensor: Tensor) throws(TensorError) -> Tensor {
@@ -69,7 +75,7 @@ package struct TensorConverter {
     return result
   }
 
-  /// A view's own elements converted; equal views share one storage afterwards.
+  /// Converts only a view's own elements; equal views share one new storage.
   private mutating func convertAlone(_ tensor: Tensor) throws(TensorError) -> Tensor {
     let fresh = try tensor.converting(to: target, countingInto: losses)
     guard let storage = alone[tensor.view] else {
@@ -87,10 +93,10 @@ package struct TensorConverter {
 public final class ConversionTally: Sendable {
   private let sum = Mutex(ElementConversion.Losses())
 
-  /// A tally with counts of 0.
+  /// Creates a tally with counts of 0.
   public init() {}
 
-  /// What was lost in all that was read since.
+  /// The numbers counted so far.
   package var losses: ElementConversion.Losses { sum.withLock { $0 } }
 
   func add(_ losses: ElementConversion.Losses) {
@@ -98,7 +104,7 @@ public final class ConversionTally: Sendable {
   }
 }
 
-/// Bytes of elements, converted block by block.
+/// Bytes of elements that are converted block by block.
 struct ConvertedBytes: ComputedBytes {
   fileprivate let source: ByteSource
   fileprivate let conversion: ElementConversion
@@ -137,10 +143,10 @@ struct ConvertedBytes: ComputedBytes {
 private final class ConvertingReader: StagedReader {
   private let layout: ConvertedBytes
   private let source: any ByteReader
-  /// How many bytes of the target were not converted yet.
+  /// The number of output bytes that have not been computed.
   private var rest: Int
   private var before, after: AlignedBytes
-  /// What of `after` was not handed out yet.
+  /// The part of `after` that has not been returned.
   var pending: Range<Int>
 
   private static let blockCount = 4096
@@ -155,7 +161,7 @@ private final class ConvertingReader: StagedReader {
     self.skip = skip
   }
 
-  /// How many bytes of the first element are not wanted.
+  /// The number of bytes of the first element that are skipped.
   private var skip: Int
 
   func makeBlock(wanted: Int) throws {
@@ -188,7 +194,7 @@ private final class ConvertingReader: StagedReader {
   }
 }
 
-/// Negates what a negative or conjugate view negates, in place.
+/// Resolves a negative or conjugate view by negating numbers in place.
 private func resolveView(
   of type: DType, isConjugate: Bool, isNegative: Bool,
   in bytes: inout MutableRawSpan
@@ -197,7 +203,7 @@ private func resolveView(
   let width = type.componentByteCount
   bytes.withUnsafeMutableBytes { bytes in
     guard type.isFloat else {
-      // Two's complement, from the lowest byte up.
+      // Negates an integer in two's complement, from the lowest byte up.
       for start in stride(from: 0, to: bytes.count, by: width) {
         var carry = true
         for index in start..<start + width {
@@ -208,7 +214,7 @@ private func resolveView(
       }
       return
     }
-    // Of a complex number's two parts the conjugate negates the second.
+    // For a conjugate view, every second component, the imaginary part, is negated.
     let isOdd = { (component: Int) in type.isComplex && component % 2 == 1 }
     for component in 0..<bytes.count / width {
       if isNegative != (isConjugate && isOdd(component)) {

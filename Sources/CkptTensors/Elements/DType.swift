@@ -6,28 +6,28 @@ public enum DType: String, Sendable, Hashable, CaseIterable {
   case float8E4M3FNUZ = "float8_e4m3fnuz"
   case float8E5M2FNUZ = "float8_e5m2fnuz"
   case float8E8M0FNU = "float8_e8m0fnu"
-  /// Two 4-bit floats in a byte; one element is one byte.
+  /// Two 4-bit floating-point numbers, which together are one element of one byte.
   case float4E2M1FNx2 = "float4_e2m1fn_x2"
   case int8, int16, int32, int64
   case uint8, uint16, uint32, uint64
   case bool
   case complex32, complex64, complex128
   case qint8, quint8, qint32
-  /// Quantized, two elements in a byte.
+  /// Quantized, with two elements per byte.
   case quint4x2
-  /// Quantized, four elements in a byte.
+  /// Quantized, with four elements per byte.
   case quint2x4
   case bits8, bits16
   case int1, int2, int3, int4, int5, int6, int7
   case uint1, uint2, uint3, uint4, uint5, uint6, uint7
 
-  /// PyTorch's name, without the `torch.` before it.
+  /// PyTorch's name, without the prefix `torch.`.
   public var name: String { rawValue }
 
-  /// The type of that name, if there is one.
+  /// The type with the given name in PyTorch; nil if there is none.
   public init?(name: String) { self.init(rawValue: name) }
 
-  /// How many bytes one element takes; 1 for the packed types.
+  /// The number of bytes of an element; 1 for the packed types.
   public var byteCount: Int {
     switch self {
     case .complex128: 16
@@ -47,7 +47,8 @@ public enum DType: String, Sendable, Hashable, CaseIterable {
     }
   }
 
-  /// How many bytes belong together when the byte order is turned round: half of a complex number.
+  /// The number of bytes that are reversed together when the byte order changes: half of a complex
+  /// number.
   public var componentByteCount: Int {
     switch self {
     case .complex32, .complex64, .complex128: byteCount / 2
@@ -55,7 +56,7 @@ public enum DType: String, Sendable, Hashable, CaseIterable {
     }
   }
 
-  /// How many bytes `count` elements take; nil if that is more than an `Int` holds.
+  /// The number of bytes of `count` elements; nil if it overflows.
   public func byteCount(ofElements count: Int) -> Int? {
     if elementsPerByte > 1 {
       return count / elementsPerByte + (count % elementsPerByte == 0 ? 0 : 1)

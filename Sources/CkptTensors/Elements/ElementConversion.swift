@@ -1,22 +1,23 @@
 internal import CCkptKernels
 
-/// How elements of one type become elements of another, bit for bit as PyTorch's `tensor.to(dtype)` on a CPU.
+/// The conversion of elements of one dtype to another, bit for bit as in PyTorch's
+/// `tensor.to(dtype)` on a CPU.
 ///
-/// Rounding is to nearest even. What exceeds the target's range becomes infinite, or NaN in
-/// `float8_e4m3fnuz`, `float8_e5m2fnuz` and `float8_e8m0fnu`, or 448 in `float8_e4m3fn`. Fractions are cut off
-/// towards zero for integers; integers keep their low bits. A float outside an integer type's range, which C++
-/// leaves open, gives what PyTorch gives on x86. A complex number loses its imaginary part when it becomes real;
-/// as a bool it is true unless both parts are 0.
-/// Bits are little-endian.
+/// Numbers are rounded to nearest even. Numbers out of the target's range become infinite; in
+/// `float8_e4m3fnuz`, `float8_e5m2fnuz`, and `float8_e8m0fnu` they become NaN, in `float8_e4m3fn`
+/// 448. Integers are truncated toward zero and keep their low bits. Floating-point numbers out of
+/// an integer type's range, which is undefined in C++, give the results of PyTorch on x86. The
+/// imaginary part is dropped when a complex number becomes real; as a bool it is true unless both
+/// parts are 0. Bytes are little-endian.
 package struct ElementConversion: Sendable, Hashable {
-  /// What the elements are.
+  /// The dtype to convert from.
   package let source: DType
-  /// What they become.
+  /// The dtype to convert to.
   package let target: DType
 
   private let path: Path
 
-  /// What carries the numbers between.
+  /// The intermediate type of the conversion.
   private enum Path: Hashable {
     case copy
     case float32(from: Int32, to: Int32)
@@ -24,9 +25,10 @@ package struct ElementConversion: Sendable, Hashable {
     case int64(from: Int32, to: Int32)
   }
 
-  /// A conversion of `source` to `target`.
+  /// Creates the conversion from `source` to `target`.
   ///
-  /// - Throws: `TensorError.noConversion` for quantized, packed and bit types, unless both are the same.
+  /// - Throws: `TensorError.noConversion` for quantized, packed, and bit types, unless both are the
+  ///   same.
   package init(from source: DType, to target: DType) throws(TensorError) {
     self.source = source
     self.target = target
@@ -47,7 +49,8 @@ package struct ElementConversion: Sendable, Hashable {
         target == .bfloat16 && fromFloat && (source.byteCount <= 2 || source.isComplex)
       path = .float32(from: from, to: narrow ? Int32(CK_BFLOAT16_FROM_NARROW) : to)
     } else {
-      // A NaN of these three types becomes 0 in PyTorch where others become the least integer.
+      // In PyTorch, a NaN of these three types becomes 0, whereas a NaN of other types becomes the
+      // minimum of the integer type.
       let clears =
         !toFloat && target != .bool
         && [.float8E4M3FNUZ, .float8E5M2FNUZ, .float8E8M0FNU].contains(source)
@@ -55,22 +58,23 @@ package struct ElementConversion: Sendable, Hashable {
     }
   }
 
-  /// Whether there is a conversion.
+  /// Whether `source` can be converted to `target`.
   package static func isSupported(from source: DType, to target: DType) -> Bool {
     (try? ElementConversion(from: source, to: target)) != nil
   }
 
-  /// Numbers that a conversion could not keep.
+  /// Counts of numbers that a conversion cannot represent.
   package struct Losses: Sendable, Hashable {
-    /// How many were finite and are infinite, NaN, cut to the range's end or wrapped round now.
+    /// The number of finite numbers that became infinite, NaN, the bound of the range, or a wrapped
+    /// integer.
     package var overflowed = 0
-    /// How many were not zero and are zero now.
+    /// The number of nonzero numbers that became zero.
     package var vanished = 0
 
-    /// None.
+    /// Creates counts of 0.
     package init() {}
 
-    /// Both together.
+    /// Adds counts.
     package static func += (left: inout Losses, right: Losses) {
       left.overflowed += right.overflowed
       left.vanished += right.vanished
@@ -79,16 +83,17 @@ package struct ElementConversion: Sendable, Hashable {
 
   private static let blockCount = 1024
 
-  /// Converts as many elements as `target` has room for.
+  /// Converts elements until `target` is full.
   ///
-  /// Both need no alignment. They must not overlap.
+  /// The buffers may be unaligned. They must not overlap.
   package func convert(from source: RawSpan, to target: inout MutableRawSpan) {
     source.withUnsafeBytes { source in
       target.withUnsafeMutableBytes { _ = run(source, $0, counting: false) }
     }
   }
 
-  /// Converts as many elements as `target` has room for, and counts what is lost.
+  /// Converts elements until `target` is full, and returns the counts of numbers that cannot be
+  /// represented.
   package func convertCountingLosses(
     from source: RawSpan, to target: inout MutableRawSpan
   ) -> Losses {
@@ -114,7 +119,7 @@ package struct ElementConversion: Sendable, Hashable {
       runDirectly(source, target, count)
       return losses
     }
-    // Room for a block of elements as they are, as they will be, and twice in between.
+    // Memory for a block of elements: as input, as output, and twice in the intermediate type.
     withUnsafeTemporaryAllocation(byteCount: 4 * 8 * Self.blockCount, alignment: 64) { room in
       let parts = (0..<4).map {
         UnsafeMutableRawBufferPointer(
@@ -163,7 +168,7 @@ package struct ElementConversion: Sendable, Hashable {
     }
   }
 
-  /// One block of real numbers, by way of `between`.
+  /// Converts one block of real numbers, with `between` as memory for the intermediate type.
   private func convertReal(
     _ source: UnsafeRawBufferPointer, _ target: UnsafeMutableRawBufferPointer,
     _ between: UnsafeMutableRawBufferPointer, _ count: Int
@@ -189,7 +194,7 @@ package struct ElementConversion: Sendable, Hashable {
     }
   }
 
-  /// Compares a block with what became of it.
+  /// Compares a block with its conversion and counts the numbers that could not be represented.
   private func countLosses(
     _ source: UnsafeMutableRawBufferPointer, _ target: UnsafeMutableRawBufferPointer,
     _ before: UnsafeMutableRawBufferPointer, _ after: UnsafeMutableRawBufferPointer, _ count: Int
@@ -202,7 +207,8 @@ package struct ElementConversion: Sendable, Hashable {
     else { return losses }
     ck_load_float64(fromCode, from, before, count)
     ck_load_float64(toCode, to, after, count)
-    // In float8_e4m3fn a number beyond the range becomes the largest one, so its own size tells.
+    // In `float8_e4m3fn`, numbers out of range become the maximum, so they are recognized by their
+    // magnitude.
     let limit = self.target == .float8E4M3FN ? 464 : Double.infinity
     let found =
       self.target.isFloat
@@ -239,14 +245,15 @@ package struct ElementConversion: Sendable, Hashable {
     for index in 0..<count {
       let position = 2 * index * width + (imaginary ? width : 0)
       for byte in 0..<width { target[position + byte] = source[index * width + byte] }
-      // Of a real number the imaginary part is 0; a complex one's comes in a second pass.
+      // For a real number the imaginary part is 0; for a complex number it is converted in a second
+      // pass.
       if !imaginary { for byte in 0..<width { target[position + width + byte] = 0 } }
     }
   }
 }
 
 extension DType {
-  /// Whether it is a real floating-point type of 8 bits or more, or a complex one.
+  /// Whether the type is a real floating-point type of 8 bits or more, or a complex type.
   package var isFloat: Bool {
     switch self {
     case .float64, .float32, .float16, .bfloat16, .float8E4M3FN, .float8E5M2, .float8E4M3FNUZ,
@@ -256,10 +263,10 @@ extension DType {
     }
   }
 
-  /// Whether it is a complex type.
+  /// Whether the type is complex.
   package var isComplex: Bool { self == .complex32 || self == .complex64 || self == .complex128 }
 
-  /// Whether it is an integer type of whole bytes; `bool` is none.
+  /// Whether the type is an integer type of whole bytes; false for `bool`.
   package var isInteger: Bool {
     switch self {
     case .int8, .int16, .int32, .int64, .uint8, .uint16, .uint32, .uint64: true
@@ -267,7 +274,7 @@ extension DType {
     }
   }
 
-  /// Of a complex type, the type of its two parts; else the type itself.
+  /// The type of a complex type's two parts; for other types, the type itself.
   package var realPart: DType {
     switch self {
     case .complex32: .float16
@@ -277,7 +284,7 @@ extension DType {
     }
   }
 
-  /// What the kernels call it; nil for types whose elements are no plain numbers.
+  /// The type's number in the C kernels; nil for types whose elements are not plain numbers.
   var kernelCode: Int32? {
     let code: Int
     switch self {

@@ -1,10 +1,11 @@
 internal import CCkptKernels
 
-/// The C kernels that turn the bytes of elements into numbers, by way of spans.
+/// The C kernels that convert bytes of elements to numbers, called with spans.
 ///
-/// `code` is a type's ``DType/kernelCode``; the bytes need no alignment.
+/// `code` is the ``DType/kernelCode`` of a dtype; the bytes may be unaligned.
 enum ElementKernels {
-  /// Sets all `numbers` to the elements at the front of `bytes`, rounded to nearest even where 32 bits are too few.
+  /// Sets all `numbers` to the elements at the start of `bytes`, rounded to nearest even if float32
+  /// cannot represent them.
   static func load(_ bytes: RawSpan, _ code: Int32, to numbers: inout MutableSpan<Float>) {
     bytes.withUnsafeBytes { bytes in
       numbers.withUnsafeMutableBufferPointer { numbers in
@@ -14,7 +15,8 @@ enum ElementKernels {
     }
   }
 
-  /// Sets all `numbers` to the elements at the front of `bytes`, 64-bit integers rounded to nearest even.
+  /// Sets all `numbers` to the elements at the start of `bytes`; 64-bit integers are rounded to
+  /// nearest even.
   static func load(_ bytes: RawSpan, _ code: Int32, to numbers: inout MutableSpan<Double>) {
     bytes.withUnsafeBytes { bytes in
       numbers.withUnsafeMutableBufferPointer { numbers in

@@ -2,17 +2,20 @@ internal import CkptBytes
 internal import CkptPlatform
 
 extension Tensor {
-  /// Starts to read the elements as numbers, in row-major order from the element `start` on.
+  /// Creates a reader of the elements as numbers, in row-major order, starting at the element
+  /// `start`.
   ///
-  /// Strides are followed, and negative views resolved; nothing is allocated after this.
-  /// - Throws: `TensorError.noData` for a meta tensor, `TensorError.noConversion` for types that are not real
-  ///   numbers.
+  /// Strides are respected, and negative views are resolved. No memory is allocated after this
+  /// call.
+  ///
+  /// - Throws: `TensorError.noData` for a meta tensor; `TensorError.noConversion` for types that
+  ///   are not real numbers.
   package func makeElementReader(from start: Int = 0) throws -> ElementReader {
     try ElementReader(self, from: start)
   }
 }
 
-/// Goes through a tensor's elements as numbers; used by one thread at a time.
+/// Reads a tensor's elements sequentially as numbers; used by one thread at a time.
 package final class ElementReader {
   private let source: any ByteReader
   private let type: DType
@@ -28,7 +31,7 @@ package final class ElementReader {
       throw TensorError.noConversion(from: type, to: .float32)
     }
     precondition(start >= 0 && start <= tensor.elementCount)
-    // Integers are negated as such, so that they stay in their type's range.
+    // Integers are negated in their own type, so that they stay in its range.
     let bytes = try type.isFloat ? tensor.contiguousSource() : tensor.resolvedSource()
     source = try bytes.makeReader(at: start * type.byteCount)
     self.type = type
@@ -36,7 +39,8 @@ package final class ElementReader {
     isNegative = tensor.isNegative && type.isFloat
   }
 
-  /// Fills `numbers` with the next elements: exact, or rounded to nearest even where 32 bits are too few.
+  /// Fills `numbers` with the next elements, rounded to nearest even if float32 cannot represent
+  /// them.
   ///
   /// - Throws: what reading throws.
   package func read(into numbers: inout MutableSpan<Float>) throws {
@@ -52,7 +56,7 @@ package final class ElementReader {
     if isNegative { ElementKernels.negate(&numbers) }
   }
 
-  /// Fills `numbers` with the next elements: exact, but for 64-bit integers, which are rounded to nearest even.
+  /// Fills `numbers` with the next elements. Only 64-bit integers may be rounded, to nearest even.
   ///
   /// - Throws: what reading throws.
   package func read(into numbers: inout MutableSpan<Double>) throws {
@@ -68,14 +72,16 @@ package final class ElementReader {
     if isNegative { ElementKernels.negate(&numbers) }
   }
 
-  /// Replaces all of `numbers` by the next elements: exact, but for 64-bit integers, which are rounded to nearest even.
+  /// Replaces all of `numbers` by the next elements. Only 64-bit integers may be rounded, to
+  /// nearest even.
   ///
   /// - Throws: what reading throws.
   package func read(into numbers: inout [Double]) throws {
     try numbers.withMutableSpan { try read(into: &$0) }
   }
 
-  /// Reads the bytes of `count` elements, block by block, and passes each block with its elements' range on.
+  /// Reads the bytes of `count` elements block by block, and calls `body` with each block and the
+  /// range of its elements.
   private func eachBlock(of count: Int, _ body: (RawSpan, Range<Int>) -> Void) throws {
     let perBlock = Self.blockSize / type.byteCount
     for start in stride(from: 0, to: count, by: perBlock) {

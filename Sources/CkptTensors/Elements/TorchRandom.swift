@@ -1,9 +1,10 @@
-/// The random numbers that PyTorch's CPU generator gives after `torch.manual_seed(seed)` (MT19937).
+/// The random number generator of PyTorch on a CPU (MT19937), with the same numbers as after
+/// `torch.manual_seed(seed)`.
 package struct TorchRandom: Sendable {
   private var words: [UInt32]
   private var position = 624
 
-  /// The generator after `torch.manual_seed(seed)`; only the lower 32 bits of the seed count, as there.
+  /// Creates the generator with a seed. As in PyTorch, only the lower 32 bits are used.
   package init(seed: UInt64) {
     words = [UInt32(truncatingIfNeeded: seed)]
     words.reserveCapacity(624)
@@ -24,7 +25,7 @@ package struct TorchRandom: Sendable {
     return bits ^ (bits >> 18)
   }
 
-  /// Passes over `count` numbers of 32 bits.
+  /// Skips `count` numbers of 32 bits.
   package mutating func skip(_ count: Int) {
     var rest = count
     while rest > 0 {
@@ -45,7 +46,8 @@ package struct TorchRandom: Sendable {
     position = 0
   }
 
-  /// What `tensor.uniform_(low, high)` puts into a float32: a number from `low` on, below `high`.
+  /// The next number of `tensor.uniform_(low, high)` for a float32 tensor: at least `low` and below
+  /// `high`.
   package mutating func uniform(_ low: Float, _ high: Float) -> Float {
     let share = Double(next32() & 0xFF_FFFF) * 0x1p-24
     return Float(share * Double(high - low) + Double(low))

@@ -1,16 +1,21 @@
 internal import CkptBytes
 
-/// Shrinks a storage to what its views use.
+/// Reduces a storage to the elements that its views use.
 ///
-/// Views that may share an element stay on one storage; views that cannot get one each. Where only one view
-/// uses a part, and steps over elements in it, what it steps over goes too.
+/// Views that may share an element stay on one storage; views that cannot get one each. Where only
+/// one view uses a part, and steps over elements in it, what it steps over goes too.
 package struct Compaction: Sendable {
-  /// The views, on storages of their own making; nil if the storage is as small as it can be.
+  /// The views on new storages; nil if the storage cannot be reduced.
   package let views: [Tensor]?
-  /// How many bytes the storages have now.
+  /// The number of bytes of the new storages.
   package let byteCount: Int
 
-  /// - Parameter views: all tensors that look into the storage `storage`.
+  /// Computes the new storages and views; nothing is read.
+  ///
+  /// - Parameters:
+  ///   - views: all tensors that use the storage.
+  ///   - storage: the storage.
+  /// - Throws: `TensorError`.
   package init(_ views: [Tensor], of storage: Storage) throws(TensorError) {
     var layout = CompactLayout()
     var shapes: [TensorView: Int] = [:]
@@ -57,23 +62,23 @@ package struct Compaction: Sendable {
   }
 }
 
-/// Which elements of a storage a view reaches.
+/// The elements of a storage that a view uses.
 extension TensorView {
   fileprivate var hasNoElements: Bool { shape.contains(0) }
 
-  /// The dimensions along which it moves, the widest step first.
+  /// The dimensions with more than one index and a nonzero stride, sorted by decreasing stride.
   private var steps: [(dimension: Int, size: Int, stride: Int)] {
     shape.indices.filter { shape[$0] > 1 && strides[$0] > 0 }
       .map { ($0, shape[$0], strides[$0]) }
       .sorted { ($0.stride, $1.dimension) > ($1.stride, $0.dimension) }
   }
 
-  /// The bytes from its first to its last element.
+  /// The byte range from the first to the last element.
   fileprivate var span: Range<Int> {
     guard !hasNoElements else { return 0..<0 }
     let last = steps.reduce(offset) { $0 + ($1.size - 1) * $1.stride }
     if dtype.elementsPerByte > 1 {
-      // Packed ones are always contiguous.
+      // Packed tensors are always contiguous.
       let count = shape.reduce(1, *)
       let first = offset / dtype.elementsPerByte
       return first..<(dtype.byteCount(ofElements: offset + count) ?? first)
@@ -81,14 +86,15 @@ extension TensorView {
     return offset * dtype.byteCount..<(last + 1) * dtype.byteCount
   }
 
-  /// How many bytes its elements take, those that it shows again and again counted once.
+  /// The number of bytes of the elements, without repetitions along dimensions of stride 0.
   fileprivate var denseByteCount: Int {
     if hasNoElements { return 0 }
     if dtype.elementsPerByte > 1 { return span.count }
     return steps.reduce(dtype.byteCount) { $0 * $1.size }
   }
 
-  /// Whether no element is reached by two ways, other than along dimensions of stride 0, as far as can be told.
+  /// Whether no element occurs twice, except along dimensions of stride 0; false if this cannot be
+  /// determined.
   fileprivate var isInjective: Bool {
     var reach = 0
     for (_, size, stride) in steps.reversed() {
@@ -98,7 +104,8 @@ extension TensorView {
     return true
   }
 
-  /// Strides without gaps, in the order of those that it has; where nothing moves, those of `original`.
+  /// Strides without gaps, in the same order as the current ones; for a tensor without elements,
+  /// contiguous strides; `original` for dimensions without effect.
   fileprivate func denseStrides(like original: [Int]) -> [Int] {
     guard !hasNoElements else { return Tensor.contiguousStrides(for: shape) ?? original }
     var result = original
@@ -110,7 +117,8 @@ extension TensorView {
     return result
   }
 
-  /// Its elements without gaps, read from a storage with the same bytes as its own: one whose checksum is compared.
+  /// The elements without gaps, read from `whole`, a storage with the same bytes as the view's own
+  /// whose checksum is compared.
   fileprivate func denseSource(in whole: Storage) throws(TensorError) -> ByteSource {
     let steps = steps
     return try Tensor(
@@ -119,7 +127,8 @@ extension TensorView {
     ).contiguousSource()
   }
 
-  /// Whether two views can be told to share no element: both are blocks of columns of one matrix.
+  /// Whether two views certainly share no element, because they are separate blocks of columns of
+  /// one matrix.
   fileprivate func isApart(from other: TensorView) -> Bool {
     guard dtype == other.dtype, dtype.elementsPerByte == 1 else { return false }
     for row in Set(steps.map(\.stride) + other.steps.map(\.stride)) {
@@ -131,7 +140,8 @@ extension TensorView {
     return false
   }
 
-  /// The columns that it reaches in a matrix of rows of `width` elements; nil if it does not keep to them.
+  /// The range of columns that the view uses in a matrix with rows of `width` elements; nil if it
+  /// is not a block of columns.
   private func columns(inRowsOf width: Int) -> Range<Int>? {
     var reach = 1
     for (_, size, stride) in steps {
@@ -143,12 +153,14 @@ extension TensorView {
   }
 }
 
-/// Which view goes where.
+/// The assignment of views to new storages.
 private struct CompactLayout {
   struct Window {
-    /// The bytes of the old storage that it is made of, or that its only view lies in.
+    /// The byte range of the old storage that becomes a new storage, or in which its only view
+    /// lies.
     var bytes: Range<Int>
-    /// The view whose elements it holds without gaps; nil for plain bytes.
+    /// The index of the view whose elements are stored without gaps; nil if the byte range is
+    /// copied.
     var dense: Int?
     var byteCount: Int
 
@@ -169,7 +181,7 @@ private struct CompactLayout {
   var slots: [Slot] = []
   var byteCount: Int { windows.reduce(0) { $0 + $1.byteCount } }
 
-  /// Views beyond this number in one cluster are not compared one by one.
+  /// The maximum number of overlapping views that are compared in pairs.
   private static let compareLimit = 64
 
   mutating func position(_ geometries: [TensorView], limit: Int) {
@@ -188,14 +200,14 @@ private struct CompactLayout {
       end = cluster.count == 1 ? spans[index].upperBound : max(end, spans[index].upperBound)
     }
     if !cluster.isEmpty { add(cluster, geometries, spans, limit) }
-    // A view without elements needs none.
+    // Views without elements need no storage.
     let empty = geometries.indices.filter { geometries[$0].hasNoElements }
     guard !empty.isEmpty else { return }
     if windows.isEmpty { windows.append(Window(bytes: 0..<0, dense: nil, byteCount: 0)) }
     for index in empty { slots[index] = Slot() }
   }
 
-  /// Gives views whose spans overlap their windows.
+  /// Assigns storages to views whose byte ranges overlap.
   private mutating func add(
     _ cluster: [Int], _ geometries: [TensorView], _ spans: [Range<Int>], _ limit: Int
   ) {
@@ -217,7 +229,7 @@ private struct CompactLayout {
     windows.append(window)
   }
 
-  /// Views that may share elements, directly or through others.
+  /// Groups of views that may share elements, directly or through other views.
   private static func groups(_ cluster: [Int], _ geometries: [TensorView]) -> [[Int]] {
     var groups: [[Int]] = []
     for index in cluster {
@@ -241,7 +253,7 @@ private struct CompactLayout {
     {
       return Window(bytes: start..<end, dense: group[0], byteCount: dense)
     }
-    // Offsets are counted in elements, of whatever type.
+    // Offsets are in elements, so the start must be a multiple of the widest element.
     let width = group.map { geometries[$0].dtype.byteCount }.max() ?? 1
     let bytes = start / width * width..<min(limit, (end + width - 1) / width * width)
     return Window(bytes: bytes, dense: nil, byteCount: bytes.count)

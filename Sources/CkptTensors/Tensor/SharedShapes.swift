@@ -1,14 +1,15 @@
-/// Lets equal shapes and strides be one array: a model has thousands of tensors and some dozens of shapes.
+/// Replaces equal shapes and strides by one array to save memory: a model has thousands of tensors,
+/// but only dozens of shapes.
 package struct SharedShapes: Sendable {
   private var known: [[Int]: [Int]] = [:]
 
-  /// So many are remembered at most, and no longer ones.
+  /// The maximum number of arrays that are remembered, and their maximum length.
   private static let limit = (count: 4096, rank: 16)
 
-  /// None yet.
+  /// Creates an empty collection.
   package init() {}
 
-  /// The array, or one that is equal and was given before.
+  /// Returns an equal array that was passed before, or the array itself.
   package mutating func shared(_ shape: [Int]) -> [Int] {
     if let same = known[shape] { return same }
     if known.count < Self.limit.count, shape.count <= Self.limit.rank { known[shape] = shape }

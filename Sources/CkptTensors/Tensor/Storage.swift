@@ -1,27 +1,28 @@
 package import CkptBytes
 internal import CkptPlatform
 
-/// A run of elements that one or more tensors look into; known by identity, as PyTorch's storages are.
+/// A sequence of bytes that one or more tensors are views of. Storages are compared by identity, as
+/// in PyTorch.
 ///
-/// Nothing is read until somebody asks for it.
+/// The bytes are read lazily.
 public final class Storage: Sendable {
-  /// Its bytes: in a file, in memory, or computed on demand; little-endian.
+  /// The bytes: in a file, in memory, or computed on demand; little-endian.
   package let source: ByteSource
-  /// The name that errors use for it.
+  /// The name used in error messages.
   public let name: String
-  /// The blocks of a few bits an element that a file holds in the place of its elements, if it does.
+  /// The quantized blocks in the file from which the elements are computed; nil if there are none.
   public let blocks: Blocks?
 
-  /// A kind of blocks, such as GGUF's `Q4_K`.
+  /// Quantized blocks, such as GGUF's `Q4_K`.
   public struct Blocks: Sendable {
-    /// The format's own name.
+    /// The name of the block type in its format.
     public let name: String
-    /// Whether the storage gives the numbers that the blocks stand for; if not, it gives the blocks.
+    /// Whether the storage contains the dequantized numbers rather than the blocks.
     public let isDecoded: Bool
-    /// The blocks themselves.
+    /// The bytes of the blocks.
     package let source: ByteSource
 
-    /// Blocks of that name.
+    /// Creates a description of blocks.
     package init(name: String, isDecoded: Bool, source: ByteSource) {
       self.name = name
       self.isDecoded = isDecoded
@@ -29,50 +30,55 @@ public final class Storage: Sendable {
     }
   }
 
-  /// A storage of the bytes of `source`.
+  /// Creates a storage with the bytes of `source`.
   package init(_ source: ByteSource, name: String = "", blocks: Blocks? = nil) {
     self.source = source
     self.name = name
     self.blocks = blocks
   }
 
-  /// A storage of bytes in memory.
+  /// Creates a storage with bytes in memory.
   public convenience init(bytes: [UInt8]) { self.init(.bytes(bytes)) }
 
-  /// How many bytes it has.
+  /// The number of bytes.
   public var byteCount: Int { source.byteCount }
 
-  /// The bytes of a range.
+  /// Reads a range of bytes into memory.
   ///
-  /// - Throws: `FileError`, `ChecksumError`, and what a computed source throws.
+  /// - Throws: `FileError`; `ChecksumError`; what a computed source throws.
   public func bytes(in range: Range<Int>) throws -> [UInt8] { try source.bytes(in: range) }
 }
 
-/// Bytes with the order of each element's bytes turned round: how a big-endian file is read.
+/// The bytes of a source with the byte order of each element reversed; used to read big-endian
+/// files.
 package struct ByteSwapped: ComputedBytes {
   private let source: ByteSource
   private let width: Int
 
-  /// The bytes of `source`, each group of `width` (2, 4 or 8) turned round.
+  /// Creates a source in which each group of `width` bytes (2, 4, or 8) of `source` is reversed.
   ///
-  /// A rest that fills no group stays as it is.
+  /// Bytes after the last complete group are unchanged.
   package init(_ source: ByteSource, width: Int) {
     self.source = source
     self.width = width
   }
 
-  /// How many bytes there are: as many as the source has.
+  /// The number of bytes, the same as the source's.
   package var byteCount: Int { source.byteCount }
 
-  /// As the source.
+  /// The same as the source's.
   package var isRandomAccess: Bool { source.isRandomAccess }
 
-  /// As the source.
+  /// The same as the source's.
   package var needsPreparation: Bool { source.needsPreparation }
   /// Prepares the source.
+  ///
+  /// - Throws: what preparing the source throws.
   package func prepare() throws { try source.prepare() }
 
-  /// Starts to read at `offset`, which may lie inside a group.
+  /// Creates a reader that starts at `offset`, which may be inside a group.
+  ///
+  /// - Throws: what reading the source throws.
   package func makeReader(at offset: Int) throws -> any ByteReader {
     let start = offset / width * width
     return Reader(

@@ -1,19 +1,20 @@
 internal import CkptBytes
 public import CkptPlatform
 
-/// A tensor that cannot be made, read or converted, and why.
+/// An error in creating, reading, or converting a tensor.
 public enum TensorError: Diagnostic, Equatable {
-  /// Shape and strides do not fit each other, or hold a negative number.
+  /// Shape and strides do not match, or contain a negative number.
   case badGeometry(String)
-  /// The tensor looks beyond the end of its storage.
+  /// The tensor's elements exceed its storage.
   case outsideStorage(storage: String, needed: Int, available: Int)
-  /// More elements than can be counted.
+  /// The number of elements overflows.
   case tooLarge
-  /// So many more elements than its storage holds, by dimensions of stride 0, that nobody can go through them.
+  /// Dimensions of stride 0 give the tensor too many elements, compared with its storage, to be
+  /// read.
   case expandedTooFar(byteCount: Int, storage: Int)
-  /// The tensor has no elements in memory or file: it is on the meta device.
+  /// The tensor has no elements, because it is on the meta device.
   case noData
-  /// There is no way from the one type to the other: quantized or packed elements.
+  /// The dtypes cannot be converted: one is quantized or packed.
   case noConversion(from: DType, to: DType)
 
   /// The category of the error, from which `ckpt` takes its exit status.
@@ -37,62 +38,64 @@ public enum TensorError: Diagnostic, Equatable {
   }
 }
 
-/// How a quantized tensor's integers stand for numbers.
+/// The mapping of a quantized tensor's integers `q` to numbers.
 public indirect enum Quantization: Sendable {
-  /// `scale * (q - zeroPoint)`, the same for all elements.
+  /// `scale * (q - zeroPoint)`, with the same parameters for all elements.
   case perTensor(scale: Double, zeroPoint: Int)
-  /// The same with a scale and a zero point for each index of dimension `axis`.
-  /// The zero points are whole numbers.
+  /// `scale * (q - zeroPoint)`, with a scale and an integer zero point for each index of the
+  /// dimension `axis`.
   case perChannel(axis: Int, scales: [Double], zeroPoints: [Double])
-  /// The same with scales and zero points that are 32-bit floats (`per_channel_affine_float_qparams`).
+  /// `scale * (q - zeroPoint)`, with a float32 scale and zero point for each index of the dimension
+  /// `axis` (`per_channel_affine_float_qparams`).
   case perChannelFloat(axis: Int, scales: [Double], zeroPoints: [Double])
 }
 
-/// Where a reader found a tensor, so that a writer can put it back as it came.
+/// The object from which a tensor was read, so that a writer can write it unchanged.
 public struct TensorOrigin: Sendable {
   /// The document; compared by identity.
   public let document: any AnyObject & Sendable
   /// The object's number in the document.
   public let node: UInt32
 
-  /// The object `node` of `document`.
+  /// Creates the origin for the object `node` of `document`.
   public init(document: any AnyObject & Sendable, node: UInt32) {
     self.document = document
     self.node = node
   }
 }
 
-/// A lazy tensor: a shape and strides over a storage. A value; nothing is read until asked for.
+/// A lazy tensor: a view of a storage with a shape and strides. Its elements are read on demand.
 public struct Tensor: Sendable {
-  /// The storage that holds its elements.
+  /// The storage that contains the elements.
   public let storage: Storage
-  /// The type of its elements.
+  /// The dtype of the elements.
   public let dtype: DType
-  /// The sizes of its dimensions, in elements.
+  /// The sizes of the dimensions, in elements.
   public let shape: [Int]
-  /// The distance between neighbors along each dimension in the storage, in elements.
+  /// The distance of neighbors along each dimension in the storage, in elements.
   public let strides: [Int]
-  /// The index of its first element in the storage.
+  /// The index of the first element in the storage.
   public let offset: Int
-  /// PyTorch's `requires_grad`. (Whoever changes this or what follows has another tensor than the one
-  /// that was read, so the origin goes.)
+  /// PyTorch's `requires_grad`. (Changing this or a following property removes the origin, since
+  /// the tensor then differs from the one that was read.)
   public var requiresGrad = false { didSet { origin = nil } }
-  /// Whether it is a `torch.nn.Parameter`.
+  /// Whether the tensor is a `torch.nn.Parameter`.
   public var isParameter = false { didSet { origin = nil } }
-  /// Whether it is a view that conjugates what it reads.
+  /// Whether the tensor is a view that conjugates the stored numbers.
   public var isConjugate = false { didSet { origin = nil } }
-  /// Whether it is a view that negates what it reads.
+  /// Whether the tensor is a view that negates the stored numbers.
   public var isNegative = false { didSet { origin = nil } }
-  /// The scales and zero points of a quantized tensor; nil for any other.
+  /// The parameters of a quantized tensor; nil for other tensors.
   public var quantization: Quantization? { didSet { origin = nil } }
-  /// Whether it is on the meta device, without elements.
+  /// Whether the tensor is on the meta device and has no elements.
   public let isMeta: Bool
-  /// The object that it was read from, which a writer puts back unchanged; nil for a new tensor.
+  /// The object from which the tensor was read, which a writer writes unchanged; nil for a new
+  /// tensor.
   public var origin: TensorOrigin?
 
-  /// A view of `storage`; without `strides`, row-major and contiguous.
+  /// Creates a view of `storage`. Without `strides` it is contiguous.
   ///
-  /// - Throws: `TensorError` unless every element lies in the storage.
+  /// - Throws: `TensorError` unless every element is in the storage.
   public init(
     storage: Storage, dtype: DType, shape: [Int], strides: [Int]? = nil,
     offset: Int = 0, isMeta: Bool = false
@@ -113,14 +116,15 @@ public struct Tensor: Sendable {
       last = sum
     }
     guard last < Int.max else { throw .tooLarge }
-    // Written by expansion, a tensor may have more elements than its storage; they must be countable.
+    // With strides of 0, a tensor may have more elements than its storage, but their number must
+    // not overflow.
     guard let total = Self.product(shape), dtype.byteCount(ofElements: total) != nil else {
       throw .tooLarge
     }
     guard let needed = dtype.byteCount(ofElements: shape.contains(0) ? 0 : last + 1) else {
       throw .tooLarge
     }
-    // PyTorch lets nobody change the strides of such a tensor.
+    // PyTorch does not support strides for packed types.
     guard dtype.elementsPerByte == 1 || Self.isContiguous(shape, strides) else {
       throw .badGeometry("a tensor of \(dtype.name) is not contiguous")
     }
@@ -135,13 +139,13 @@ public struct Tensor: Sendable {
     self.isMeta = isMeta
   }
 
-  /// How many elements it has.
+  /// The number of elements.
   public var elementCount: Int { shape.reduce(1, *) }
 
-  /// How many bytes its elements take when packed: `elementCount` times the element's size.
+  /// The number of bytes of the elements without gaps.
   public var byteCount: Int { dtype.byteCount(ofElements: elementCount) ?? 0 }
 
-  /// Whether its elements lie in row-major order without gaps.
+  /// Whether the elements are in row-major order without gaps.
   public var isContiguous: Bool { Self.isContiguous(shape, strides) }
 
   private static func isContiguous(_ shape: [Int], _ strides: [Int]) -> Bool {
@@ -154,7 +158,7 @@ public struct Tensor: Sendable {
     return true
   }
 
-  /// The strides of a row-major tensor of that shape, as PyTorch counts them; nil if too large.
+  /// The strides of a contiguous tensor of the given shape, in elements; nil if they overflow.
   public static func contiguousStrides(for shape: [Int]) -> [Int]? {
     var strides = [Int](repeating: 1, count: shape.count)
     var step = 1
@@ -178,9 +182,10 @@ public struct Tensor: Sendable {
     return count
   }
 
-  /// The elements' bytes in row-major order, little-endian, whatever the strides.
+  /// Reads the elements' bytes in row-major order, little-endian, whatever the strides.
   ///
-  /// The bits are those in the storage: a conjugate or negative view is not resolved.
+  /// The bits are those in the storage: conjugate and negative views are not resolved.
+  ///
   /// - Throws: `TensorError.noData` for a meta tensor; what reading throws.
   public func contiguousBytes() throws -> [UInt8] {
     guard !isMeta else { throw TensorError.noData }
@@ -209,23 +214,23 @@ public struct Tensor: Sendable {
 }
 
 extension Tensor {
-  /// A new tensor that holds `values` in row-major order.
+  /// Creates a tensor with the given elements in row-major order.
   ///
-  /// - Throws: `TensorError` if their count is not the shape's product.
+  /// - Throws: `TensorError.badGeometry` if the number of elements is not the product of the shape.
   public init(_ values: [Float], shape: [Int]) throws(TensorError) {
     try self.init(bits: values.map(\.bitPattern), .float32, shape)
   }
 
-  /// A new tensor that holds `values` in row-major order.
+  /// Creates a tensor with the given elements in row-major order.
   ///
-  /// - Throws: `TensorError.badGeometry` if their count is not the product of the shape.
+  /// - Throws: `TensorError.badGeometry` if the number of elements is not the product of the shape.
   public init(_ values: [Double], shape: [Int]) throws(TensorError) {
     try self.init(bits: values.map(\.bitPattern), .float64, shape)
   }
 
-  /// A new tensor that holds `values` in row-major order.
+  /// Creates a tensor with the given elements in row-major order.
   ///
-  /// - Throws: `TensorError.badGeometry` if their count is not the product of the shape.
+  /// - Throws: `TensorError.badGeometry` if the number of elements is not the product of the shape.
   public init(_ values: [Int64], shape: [Int]) throws(TensorError) {
     try self.init(bits: values, .int64, shape)
   }
@@ -241,10 +246,10 @@ extension Tensor {
     try self.init(storage: Storage(bytes: bytes), dtype: dtype, shape: shape)
   }
 
-  /// The elements as 32-bit floats in row-major order, rounded to the nearest where they are of another type.
+  /// Reads the elements as float32 in row-major order; other types are rounded to nearest.
   ///
-  /// - Throws: `TensorError.noData` for a meta tensor, `TensorError.noConversion` for complex and quantized numbers;
-  ///   what reading throws.
+  /// - Throws: `TensorError.noData` for a meta tensor; `TensorError.noConversion` for complex and
+  ///   quantized types; what reading throws.
   public func floats() throws -> [Float] {
     let isPlain = dtype == .float32 && !isNegative && quantization == nil
     guard quantization == nil, !dtype.isComplex else {
@@ -258,7 +263,7 @@ extension Tensor {
 }
 
 extension Tensor {
-  /// The number that a 16-bit float's bits stand for (IEEE 754 binary16); on all platforms.
+  /// The value of a 16-bit float (IEEE 754 binary16), on all platforms.
   package static func double(fromHalf bits: UInt16) -> Double {
     let sign: Double = bits >> 15 == 1 ? -1 : 1
     let exponent = Int(bits >> 10 & 31)

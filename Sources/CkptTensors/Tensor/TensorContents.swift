@@ -2,10 +2,10 @@ internal import CkptPlatform
 internal import CkptBytes
 
 extension Tensor {
-  /// Whether both are known to hold the same bits, without a look at what is stored in a file.
+  /// Whether both tensors certainly have the same bits, without reading files.
   ///
-  /// They are if they have the same type, shape, strides and offset and read the same storage in the same way. Storages
-  /// are the same if they are one object, hold the same bytes in memory, or are the same run of bytes of one file.
+  /// This is so if they have the same dtype, shape, strides, and offset, and equal storages: the
+  /// same object, equal bytes in memory, or the same byte range of one file.
   public func hasSameContents(as other: Tensor) -> Bool {
     view == other.view
       || view.isEqual(to: other.view) && storage.isSameRun(as: other.storage)
@@ -13,7 +13,7 @@ extension Tensor {
 }
 
 extension Storage {
-  /// Whether both are the same bytes, as far as can be told without reading a file.
+  /// Whether both storages certainly have the same bytes, without reading files.
   fileprivate func isSameRun(as other: Storage) -> Bool {
     switch (source, other.source) {
     case (.bytes(let own), .bytes(let others)): own == others

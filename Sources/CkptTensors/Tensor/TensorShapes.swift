@@ -1,13 +1,14 @@
 internal import CkptBytes
 
-// Views of a lazy tensor, as PyTorch makes them: nothing is read and nothing is copied.
+// Views of a lazy tensor, as in PyTorch; nothing is read or copied.
 
 extension Tensor {
-  /// The part along one dimension: `tensor.narrow(dimension, range.lowerBound, range.count)`.
+  /// A range of indices along one dimension:
+  /// `tensor.narrow(dimension, range.lowerBound, range.count)` in PyTorch.
   ///
   /// - Parameters:
   ///   - range: the indices along the dimension.
-  ///   - dimension: counted from 0; a negative one from the end.
+  ///   - dimension: the dimension, from 0, or from -1 for the last.
   /// - Throws: `TensorError.badGeometry` for a dimension or indices that the tensor does not have.
   public func sliced(_ range: Range<Int>, dimension: Int = 0) throws(TensorError) -> Tensor {
     let dimension = try checkedDimension(dimension)
@@ -16,12 +17,13 @@ extension Tensor {
     }
     var sizes = shape
     sizes[dimension] = range.count
-    // Where nothing is left, the first element may be anywhere.
+    // If the range is empty, the offset has no effect.
     let first = range.isEmpty ? 0 : range.lowerBound * strides[dimension]
     return try view(shape: sizes, strides: strides, offset: offset + first)
   }
 
-  /// The elements at one index of a dimension, which goes: `tensor.select(dimension, index)`.
+  /// The elements at one index of a dimension, which is removed: `tensor.select(dimension, index)`
+  /// in PyTorch.
   ///
   /// - Throws: `TensorError.badGeometry` for a dimension or an index that the tensor does not have.
   public func selected(_ index: Int, dimension: Int = 0) throws(TensorError) -> Tensor {
@@ -36,7 +38,7 @@ extension Tensor {
     return try view(shape: sizes, strides: steps, offset: part.offset)
   }
 
-  /// The dimensions in another order: `tensor.permute(order)`.
+  /// The tensor with its dimensions in a different order: `tensor.permute(order)` in PyTorch.
   ///
   /// - Throws: `TensorError.badGeometry` unless each dimension occurs once in `order`.
   public func permuted(_ order: [Int]) throws(TensorError) -> Tensor {
@@ -47,7 +49,7 @@ extension Tensor {
       shape: order.map { shape[$0] }, strides: order.map { strides[$0] }, offset: offset)
   }
 
-  /// Two dimensions change places: `tensor.transpose(first, second)`.
+  /// The tensor with two dimensions swapped: `tensor.transpose(first, second)` in PyTorch.
   ///
   /// - Throws: `TensorError.badGeometry` for a dimension that the tensor does not have.
   public func transposed(_ first: Int = -2, _ second: Int = -1) throws(TensorError) -> Tensor {
@@ -56,12 +58,15 @@ extension Tensor {
     return try permuted(order)
   }
 
-  /// The same elements in row-major order under another shape: `tensor.reshape(shape)`.
+  /// The same elements in row-major order with a different shape: `tensor.reshape(shape)` in
+  /// PyTorch.
   ///
-  /// A contiguous tensor stays a view of its storage; the elements of any other are gathered when they are read.
-  /// - Parameter shape: the sizes; one of them may be -1 and follows from the others.
-  /// - Throws: `TensorError.badGeometry` if the sizes hold another number of elements; `TensorError.noData` for a meta
-  ///   tensor that is not contiguous, `TensorError.expandedTooFar`.
+  /// For a contiguous tensor this is a view of its storage; otherwise the elements are gathered
+  /// when they are read.
+  ///
+  /// - Parameter shape: the sizes; one of them may be -1, which is computed from the others.
+  /// - Throws: `TensorError.badGeometry` if the number of elements differs; `TensorError.noData`
+  ///   for a meta tensor that is not contiguous; `TensorError.expandedTooFar`.
   public func reshaped(to shape: [Int]) throws(TensorError) -> Tensor {
     let sizes = try checkedShape(shape)
     guard !isContiguous else { return try view(shape: sizes, strides: nil, offset: offset) }
@@ -72,7 +77,7 @@ extension Tensor {
     return result
   }
 
-  /// The shape with its -1 worked out.
+  /// The shape with -1 replaced by the computed size.
   private func checkedShape(_ wanted: [Int]) throws(TensorError) -> [Int] {
     let problem = TensorError.badGeometry("\(shape) cannot be reshaped to \(wanted)")
     let open = wanted.indices.filter { wanted[$0] == -1 }
@@ -101,7 +106,7 @@ extension Tensor {
     return counted
   }
 
-  /// Another view of the same storage, read in the same way.
+  /// Another view of the same storage, with the same conjugation, negation, and quantization.
   private func view(shape: [Int], strides: [Int]?, offset: Int) throws(TensorError) -> Tensor {
     guard quantization == nil || quantization?.isPerTensor == true else {
       throw .badGeometry("a tensor with a scale for each channel has no other views here")
@@ -113,7 +118,7 @@ extension Tensor {
     return result
   }
 
-  /// Reads elements as `other` does: conjugate, negative, with its scale.
+  /// Copies the conjugation, negation, and quantization of `other`.
   private mutating func takeSigns(of other: Tensor) {
     requiresGrad = other.requiresGrad
     isConjugate = other.isConjugate
@@ -123,6 +128,6 @@ extension Tensor {
 }
 
 extension Quantization {
-  /// Whether one scale holds for all elements.
+  /// Whether all elements have the same scale.
   var isPerTensor: Bool { if case .perTensor = self { true } else { false } }
 }

@@ -1,33 +1,36 @@
-/// What a tensor looks at and how it reads it: everything that decides its values.
+/// The properties of a tensor that determine its values: the storage, and how it is read.
 ///
-/// Two tensors have equal views exactly if they have the same type and shape and read, place by place, the same
-/// elements of the same storage in the same way, whatever the storage holds: tied weights are equal views. What
-/// decides nothing does not count: the stride of a dimension of one element, where a tensor without elements
-/// begins, the conjugation of real numbers, `requires_grad`.
+/// Two tensors have equal views exactly if they have the same dtype and shape and read the same
+/// elements of the same storage in the same way, whatever the storage contains. Tied weights have
+/// equal views. Properties without influence on the values are ignored: the stride of a dimension
+/// with one element, the offset of a tensor without elements, the conjugation of real numbers, and
+/// `requires_grad`.
 package struct TensorView: Hashable, Sendable {
-  /// What is looked at; held, so that its identity stays its own.
+  /// The storage; retained, so that its object identifier is not reused.
   package let storage: Storage
-  /// What the elements are.
+  /// The dtype of the elements.
   package let dtype: DType
   /// The sizes of the dimensions.
   package let shape: [Int]
-  /// The strides in elements; 0 for a dimension along which nothing moves.
+  /// The strides in elements; 0 for dimensions without effect.
   package let strides: [Int]
-  /// Where the first element lies, in elements.
+  /// The index of the first element in the storage.
   package let offset: Int
-  /// Whether there are no elements to share: none at all, or none in memory (the meta device).
+  /// Whether there are no elements that could be shared: the tensor has none, or is on the meta
+  /// device.
   package let isEmpty: Bool
   private let isMeta: Bool
   private let isConjugate: Bool
   private let isNegative: Bool
   private let quantization: QuantizationIdentity
 
-  /// The view that a tensor is.
+  /// Creates the view of a tensor.
   package init(_ tensor: Tensor) {
     self.init(tensor, isRaw: false)
   }
 
-  /// The same, with or without what is done to the elements that are read.
+  /// Creates the view of a tensor; with `isRaw`, conjugation, negation, and quantization are
+  /// ignored.
   fileprivate init(_ tensor: Tensor, isRaw: Bool) {
     let hasNone = tensor.shape.contains(0)
     storage = tensor.storage
@@ -42,19 +45,19 @@ package struct TensorView: Hashable, Sendable {
     quantization = isRaw ? .none : QuantizationIdentity(tensor.quantization)
   }
 
-  /// Whether both read the same elements in the same way.
+  /// Whether both views read the same elements in the same way.
   package static func == (left: TensorView, right: TensorView) -> Bool {
     left.storage === right.storage && left.isEqual(to: right)
   }
 
-  /// Whether both read their storages in the same way.
+  /// Whether both views read their storages in the same way.
   func isEqual(to other: TensorView) -> Bool {
     dtype == other.dtype && offset == other.offset && shape == other.shape
       && strides == other.strides && isMeta == other.isMeta && isConjugate == other.isConjugate
       && isNegative == other.isNegative && quantization == other.quantization
   }
 
-  /// Feeds what is compared.
+  /// Hashes the properties that are compared.
   package func hash(into hasher: inout Hasher) {
     hasher.combine(ObjectIdentifier(storage))
     hasher.combine(dtype)
@@ -67,7 +70,7 @@ package struct TensorView: Hashable, Sendable {
 }
 
 extension TensorView {
-  /// Whether the bits of an element stand for the same in both, and both have the same shape.
+  /// Whether the elements' bits have the same meaning in both views, and the shapes are equal.
   package func hasSameMeaning(as other: TensorView) -> Bool {
     dtype == other.dtype && shape == other.shape && isMeta == other.isMeta
       && quantization == other.quantization
@@ -75,14 +78,14 @@ extension TensorView {
 }
 
 extension Tensor {
-  /// What decides its values, for comparing it with other tensors by identity.
+  /// The view that determines the tensor's values, for comparing tensors by identity.
   package var view: TensorView { TensorView(self) }
 
-  /// Which elements it reads, whatever is done to them then: the same for a tensor and its negative view.
+  /// The elements that the tensor reads, ignoring conjugation, negation, and quantization.
   var reach: TensorView { TensorView(self, isRaw: true) }
 }
 
-/// A quantization's numbers bit by bit, so that it is equal to itself also where a number is NaN.
+/// The parameters of a quantization, compared by bits, so that NaN is equal to itself.
 private indirect enum QuantizationIdentity: Hashable, Sendable {
   case none
   case perTensor(scale: UInt64, zeroPoint: Int)

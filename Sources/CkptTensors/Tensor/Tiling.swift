@@ -1,22 +1,25 @@
 extension ChunkedBytes {
-  /// So many dimensions may be cut where there are many chunks.
+  /// The maximum number of dimensions along which a tensor may be split to many chunks.
   private static let cutLimit = 8
-  /// So few chunks are held against each other.
+  /// The maximum number of chunks that are compared in pairs.
   private static let pairLimit = 2048
 
-  /// Whether boxes within `shape` fill it, each element once.
+  /// Whether boxes within `shape` contain each element exactly once.
   ///
-  /// They do exactly if their corners, each counted with the sign of its side, add up to the corners of the whole:
-  /// these are the differences, along all dimensions, of the number of boxes that an element lies in. So
-  /// the time grows with the number of boxes, not with its square.
-  /// - Throws: `TensorError.badGeometry` for thousands of boxes that are cut along more than eight dimensions.
+  /// This is so exactly if the boxes' corners, with alternating signs, sum up to the corners of the
+  /// whole: the corners are the differences, along all dimensions, of the number of boxes that
+  /// contain an element. The time is therefore proportional to the number of boxes, not to its
+  /// square.
+  ///
+  /// - Throws: `TensorError.badGeometry` for thousands of boxes that are cut along more than eight
+  ///   dimensions.
   static func fill(_ shape: [Int], _ chunks: [TensorChunk]) throws(TensorError) -> Bool {
     guard !shape.contains(0) else { return chunks.isEmpty }
     let cut = shape.indices.filter { dimension in
       chunks.contains { $0.sizes[dimension] != shape[dimension] }
     }
     guard !cut.isEmpty else { return chunks.count == 1 }
-    // A corner's number: its coordinates may be anything from 0 to the size.
+    // Strides for numbering corners, whose coordinates range from 0 to the size inclusive.
     var strides: [Int] = []
     var count = 1
     for dimension in cut {
@@ -44,7 +47,7 @@ extension ChunkedBytes {
     return corners.isEmpty
   }
 
-  /// Whether no two boxes, which together have as many elements as the whole, share one.
+  /// Whether no two boxes share an element, given that they have as many elements as the whole.
   private static func overlapNowhere(_ chunks: [TensorChunk]) throws(TensorError) -> Bool {
     guard chunks.count <= pairLimit else {
       throw .badGeometry("\(chunks.count) chunks are cut along more than \(cutLimit) dimensions")
