@@ -1,21 +1,21 @@
 internal import CkptText
 public import CkptPlatform
 
-/// What is wrong with a safetensors file or with the index of one, and where.
+/// An error in a safetensors file or an index of shards.
 public enum SafetensorsError: Diagnostic, Equatable {
-  /// The file is shorter than its first eight bytes say, or has none.
+  /// The file is shorter than its header length requires, or has no header length.
   case truncated(file: String, String)
   /// The header is larger than the format allows.
   case headerTooLarge(file: String, byteCount: UInt64)
-  /// The header or index is no JSON, or says something that it must not.
+  /// The header or index is not valid JSON, or has invalid contents.
   case badJSON(file: String, String, offset: Int)
-  /// A tensor makes no sense.
+  /// A tensor's entry is invalid.
   case badTensor(file: String, key: String, String)
-  /// A tensor's type is known to the format but to nobody else.
+  /// A tensor has a type that PyTorch does not support.
   case unsupportedType(file: String, key: String, type: String)
-  /// An index makes no sense.
+  /// An index is invalid.
   case badIndex(file: String, String)
-  /// The tensors cannot be written in this format.
+  /// The tensors cannot be stored in this format.
   case unwritable(String, hint: Remedy?)
 
   /// The category of the error, from which `ckpt` takes its exit status.

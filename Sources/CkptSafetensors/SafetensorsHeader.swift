@@ -3,40 +3,42 @@ internal import CkptBytes
 package import CkptPlatform
 package import CkptTensors
 
-/// What a safetensors file says of itself: its tensors and where they lie, held against the rules of the
-/// reference implementation before anybody reads a byte of data.
+/// The header of a safetensors file: its tensors and their byte ranges. All rules of the reference
+/// implementation are checked before any data is read.
 ///
-/// The file is a 64-bit count, little-endian, a JSON object of as many bytes, and the data. The tensors fill
-/// the data without holes and without overlaps; a key occurs once; the header has at most 100 MB.
+/// The file consists of the header's length (a 64-bit integer, little-endian), the header (a JSON
+/// object), and the data. The tensors fill the data without gaps and overlaps. Each key occurs
+/// once. The header has at most 100 MB.
 package struct SafetensorsHeader: Sendable {
-  /// One tensor.
+  /// The entry of one tensor.
   package struct Entry: Sendable {
-    /// Its key.
+    /// The key.
     package let key: String
-    /// What its elements are.
+    /// The type of the elements.
     package let type: SafetensorsType
-    /// Its shape, in elements of that type.
+    /// The shape, in elements of that type.
     package let shape: [Int]
-    /// Where its bytes lie, counted from the start of the data.
+    /// The byte range of the elements, from the start of the data.
     package let range: Range<Int>
   }
 
-  /// How large a header may be: 100 MB.
+  /// The maximum size of a header: 100 MB.
   package static let byteLimit = 100_000_000
-  /// How many dimensions are too many.
+  /// The maximum number of dimensions.
   static let rankLimit = 1024
-  /// How many bytes of `__metadata__` are too many to be held in memory.
+  /// The maximum number of bytes of `__metadata__`.
   static let metadataLimit = 32 << 20
 
   /// The tensors in the header's order.
   package let entries: [Entry]
-  /// `__metadata__` in its order; nil if there is none.
+  /// The contents of `__metadata__`, in order; nil if there is none.
   package let metadata: [(key: String, value: String)]?
-  /// Where the data begins, in bytes from the file's start.
+  /// The file offset of the data in bytes.
   package let dataOffset: Int
 
-  /// Whether a file that begins with these bytes may be of this format, which has no magic number: a JSON
-  /// object stands behind a number, or something else behind a number that could be its length.
+  /// Whether a file that begins with these bytes may have this format, which has no magic number:
+  /// the first eight bytes must be a plausible length of the header, or be followed by the
+  /// beginning of a JSON object.
   package static func isLikely(_ start: some Collection<UInt8>, fileSize: Int) -> Bool {
     let start = Array(start.prefix(10))
     guard start.count >= 9, !ShardIndex.isLikely(start) else { return false }
@@ -52,7 +54,7 @@ package struct SafetensorsHeader: Sendable {
 
   /// Reads the header of `file`.
   ///
-  /// - Throws: `SafetensorsError`, `FileError`.
+  /// - Throws: `SafetensorsError`; `FileError`.
   package init(reading file: File) throws {
     guard file.size >= 8 else {
       throw SafetensorsError.truncated(
@@ -145,7 +147,7 @@ package struct SafetensorsHeader: Sendable {
       case "data_offsets":
         guard offsets == nil else { throw reader.failure("data_offsets occurs twice") }
         offsets = try readInts(&reader, limit: 2)
-      // The reference skips what it does not know.
+      // Unknown fields are skipped, as in the reference implementation.
       default: try reader.skipValue()
       }
     }
@@ -168,7 +170,8 @@ package struct SafetensorsHeader: Sendable {
     return result
   }
 
-  /// No holes, no overlaps, nothing behind the last tensor, and as many bytes as the shape says.
+  /// Checks that the tensors' byte ranges have no gaps and no overlaps, end at the end of the data,
+  /// and match the shapes.
   private static func check(_ entries: [Entry], dataByteCount: Int, _ file: String) throws {
     let sorted = entries.sorted {
       ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound)
@@ -213,11 +216,12 @@ package struct SafetensorsHeader: Sendable {
     return overflow || bits % 8 != 0 ? nil : bits / 8
   }
 
-  /// The tensors, whose storages are regions of `file`.
+  /// The tensors; their storages are regions of `file`.
   ///
-  /// Two elements of `F4` are one of PyTorch's `float4_e2m1fn_x2`, along the last dimension.
-  /// - Throws: `SafetensorsError.unsupportedType` for the 6-bit floats, and for `F4` whose last dimension
-  ///   is odd.
+  /// Two elements of `F4` along the last dimension are one element of PyTorch's `float4_e2m1fn_x2`.
+  ///
+  /// - Throws: `SafetensorsError.unsupportedType` for the 6-bit floats, and for `F4` if the last
+  ///   dimension is odd.
   package func tensors(in file: File) throws -> [(key: String, tensor: Tensor)] {
     var shapes = SharedShapes()
     return try entries.map { entry in

@@ -2,18 +2,18 @@ internal import CkptText
 internal import CkptBytes
 internal import CkptPlatform
 
-/// Where everything in a safetensors file goes, byte for byte as the reference implementation (0.8.0) lays
-/// it out: tensors of the widest type first, those of one type in the order of their keys; the header
-/// padded with spaces, so that the data begins at a multiple of 8 and can be mapped.
+/// The positions of all parts of a safetensors file, as the reference implementation (0.8.0)
+/// chooses them: tensors are sorted by decreasing element size, then by key; the header is padded
+/// with spaces, so that the data begins at a multiple of 8 and can be memory-mapped.
 package struct SafetensorsLayout: Sendable {
-  /// A tensor that is to be written.
+  /// A tensor to be written.
   package struct Item: Sendable {
     let key: String
     let type: SafetensorsType
     let shape: [Int]
     let byteCount: Int
 
-    /// A tensor of `byteCount` bytes; its shape is in elements of `type`.
+    /// Creates an item with `byteCount` bytes; its shape is in elements of `type`.
     package init(key: String, type: SafetensorsType, shape: [Int], byteCount: Int) {
       self.key = key
       self.type = type
@@ -22,26 +22,26 @@ package struct SafetensorsLayout: Sendable {
     }
   }
 
-  /// Where one tensor's bytes go.
+  /// The position of one tensor's bytes.
   package struct Slot: Sendable {
-    /// Its place among the items that were given.
+    /// The index of the tensor in the given items.
     package let item: Int
-    /// Where its bytes begin, from the file's start.
+    /// The file offset of the bytes.
     package let offset: Int
   }
 
-  /// The file's beginning: the header's length, the header, the padding.
+  /// The beginning of the file: the header's length, the header, and the padding.
   package let header: [UInt8]
-  /// The tensors in the order in which they lie in the file.
+  /// The tensors in the order of their positions in the file.
   package let slots: [Slot]
-  /// How many bytes the file has.
+  /// The size of the file in bytes.
   package let byteCount: Int
 
-  /// Lays out a file of those tensors.
+  /// Computes the layout of a file with the given tensors.
   ///
-  /// - Parameter metadata: what goes into `__metadata__`, which is left out if there is nothing.
-  /// - Throws: `SafetensorsError.unwritable` if a key is `__metadata__`, if the sum is too large, or the
-  ///   header larger than the format allows.
+  /// - Parameter metadata: the contents of `__metadata__`, which is omitted if empty.
+  /// - Throws: `SafetensorsError.unwritable` if a key is `__metadata__`, the total size overflows,
+  ///   or the header is larger than the format allows.
   package init(_ items: [Item], metadata: [(key: String, value: String)] = []) throws {
     let order = items.indices.sorted { left, right in
       let (left, right) = (items[left], items[right])

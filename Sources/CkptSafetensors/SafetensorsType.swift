@@ -1,8 +1,9 @@
 package import CkptTensors
 
-/// What the elements of a safetensors file are; the raw values stand in the header.
+/// The element types of safetensors files; the raw values are the names in the header.
 ///
-/// In the order of the reference implementation (safetensors 0.8.0, `Dtype`), which sorts by it.
+/// The cases are in the order of the reference implementation (safetensors 0.8.0, `Dtype`), which
+/// sorts by it.
 package enum SafetensorsType: String, Sendable, CaseIterable, Comparable {
   case bool = "BOOL"
   case float4 = "F4"
@@ -27,12 +28,12 @@ package enum SafetensorsType: String, Sendable, CaseIterable, Comparable {
   case int64 = "I64"
   case uint64 = "U64"
 
-  /// The reference's order.
+  /// Compares by the order of the reference implementation.
   package static func < (left: Self, right: Self) -> Bool { left.rank < right.rank }
 
   private var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
 
-  /// How many bits one element takes.
+  /// The number of bits of an element.
   package var bitCount: Int {
     switch self {
     case .float4: 4
@@ -46,7 +47,8 @@ package enum SafetensorsType: String, Sendable, CaseIterable, Comparable {
     }
   }
 
-  /// PyTorch's type; nil for the 6-bit floats, which it lacks. For `F4` it holds two elements.
+  /// The dtype in PyTorch; nil for the 6-bit floats, which it does not support. An element of the
+  /// dtype for `F4` has two of these elements.
   package var dtype: DType? {
     switch self {
     case .bool: .bool
@@ -76,7 +78,7 @@ package enum SafetensorsType: String, Sendable, CaseIterable, Comparable {
   private static let byElementType: [DType: SafetensorsType] = Dictionary(
     uniqueKeysWithValues: allCases.compactMap { type in type.dtype.map { ($0, type) } })
 
-  /// The type of PyTorch's elements, if the format has it.
+  /// The type for a dtype of PyTorch; nil if the format does not support it.
   package init?(_ dtype: DType) {
     guard let type = Self.byElementType[dtype] else { return nil }
     self = type

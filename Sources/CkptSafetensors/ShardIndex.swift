@@ -2,21 +2,23 @@ internal import CkptBytes
 internal import CkptText
 package import CkptPlatform
 
-/// The index of a sharded checkpoint: which tensor lies in which file of the same folder.
+/// The index of a sharded checkpoint: for each tensor, the file in the same folder that contains
+/// it.
 ///
-/// `model.safetensors.index.json` and `pytorch_model.bin.index.json` have the same shape:
-/// `{"metadata": {"total_size": 123}, "weight_map": {"fc.weight": "model-00001-of-00002.safetensors"}}`.
+/// `model.safetensors.index.json` and `pytorch_model.bin.index.json` have the same structure:
+/// `{"metadata": {"total_size": 123}, "weight_map": {"fc.weight":
+/// "model-00001-of-00002.safetensors"}}`.
 package struct ShardIndex: Sendable {
-  /// An index larger than this is refused.
+  /// The maximum size of an index in bytes.
   static let byteLimit = 256 << 20
 
-  /// For each key the name of its file, in the index's order.
+  /// The keys with the names of their files, in the index's order.
   package let files: [(key: String, file: String)]
-  /// The strings in `metadata`, in their order; huggingface_hub puts the names of tied tensors there.
+  /// The strings in `metadata`, in order; huggingface_hub stores the names of tied tensors there.
   package let metadata: [(key: String, value: String)]
 
-  /// Whether a file that begins with these bytes may be an index: it is the text of a JSON object. (The
-  /// first eight bytes of a safetensors file are a number, some of them zeros.)
+  /// Whether a file that begins with these bytes may be an index, because it begins with a JSON
+  /// object. (The first eight bytes of a safetensors file are a number and include zeros.)
   package static func isLikely(_ start: some Collection<UInt8>) -> Bool {
     start.first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) } == UInt8(ascii: "{")
       && !start.prefix(8).contains(0)
@@ -24,8 +26,8 @@ package struct ShardIndex: Sendable {
 
   /// Reads the index in `file`.
   ///
-  /// - Throws: `SafetensorsError` for what is no index, for a key that occurs twice, and for a file that does
-  ///   not lie in the index's own folder.
+  /// - Throws: `SafetensorsError` if the file is not an index, a key occurs twice, or a file is not
+  ///   in the index's own folder; `FileError`.
   package init(reading file: File) throws {
     guard file.size <= Self.byteLimit else {
       throw SafetensorsError.badIndex(
@@ -78,7 +80,7 @@ package struct ShardIndex: Sendable {
           "the key \(Text.quoted(key)) is said to lie outside the index's folder, "
             + "in \(Text.quoted(name))")
       }
-      // One copy of each name is enough.
+      // Equal names share one string.
       let known = names[name] ?? name
       names[name] = known
       files.append((key, known))
@@ -104,11 +106,11 @@ package struct ShardIndex: Sendable {
     return result
   }
 
-  /// The index as transformers writes it: keys sorted, two spaces a level, ASCII alone.
+  /// The text of an index as transformers writes it: sorted keys, two spaces per level, only ASCII.
   ///
   /// - Parameters:
-  ///   - totalByteCount: `total_size`.
-  ///   - metadata: what else goes into `metadata`.
+  ///   - totalByteCount: the value of `total_size`.
+  ///   - metadata: the other contents of `metadata`.
   package static func encoded(
     files: [(key: String, file: String)], totalByteCount: Int,
     metadata: [(key: String, value: String)] = []

@@ -1,26 +1,26 @@
-/// How tensors are dealt out to files, by the rule of huggingface_hub's `split_torch_state_dict_into_shards`:
-/// in their order, a new file wherever the next tensor would make the current one too large; a tensor that
-/// is too large by itself has a file to itself; tensors of one storage share a file, and the storage is
-/// counted once.
+/// The assignment of tensors to files, by the rule of huggingface_hub's
+/// `split_torch_state_dict_into_shards`: tensors keep their order, and a new file begins when the
+/// next tensor would exceed the limit. A tensor that exceeds the limit by itself gets its own file.
+/// Tensors that share a storage are in the same file, and the storage is counted once.
 package struct ShardSplit: Sendable {
-  /// A tensor, as far as the rule looks at it.
+  /// The properties of a tensor that the rule depends on.
   package struct Item: Sendable {
     let byteCount: Int
     let storage: Int?
 
-    /// A tensor whose storage has `byteCount` bytes; tensors of equal `storage` share it.
+    /// Creates an item whose storage has `byteCount` bytes; tensors with equal `storage` share it.
     package init(byteCount: Int, storage: Int?) {
       self.byteCount = byteCount
       self.storage = storage
     }
   }
 
-  /// For each file the places of its tensors among the items.
+  /// For each file, the indices of its tensors in the items.
   package let shards: [[Int]]
-  /// What stands in the index as `total_size`: the storages' bytes.
+  /// The value of `total_size` in the index: the number of bytes of all storages.
   package let totalByteCount: Int
 
-  /// Deals out tensors to files of at most `limit` bytes.
+  /// Assigns tensors to files of at most `limit` bytes.
   package init(_ items: [Item], limit: Int) {
     var shards: [[Int]] = []
     var current: [Int] = []
@@ -61,8 +61,8 @@ package struct ShardSplit: Sendable {
     totalByteCount = total
   }
 
-  /// What the shard `number` (from 0) of `count` is called: `model-00001-of-00003.safetensors`; a single
-  /// one is `model.safetensors`.
+  /// The file name of shard `number` (from 0) of `count`, such as
+  /// `model-00001-of-00003.safetensors`; a single shard is named `model.safetensors`.
   package static func fileName(_ stem: String, _ ending: String, number: Int, of count: Int)
     -> String
   {
@@ -70,7 +70,8 @@ package struct ShardSplit: Sendable {
     return "\(stem)-\(digits(number + 1))-of-\(digits(count))\(ending)"
   }
 
-  /// What ``fileName(_:_:number:of:)`` made a name from; nil for another name. The number counts from 0.
+  /// Parses a name created by ``fileName(_:_:number:of:)``; nil for other names. The number is from
+  /// 0.
   package static func parse(
     _ name: String, _ ending: String
   ) -> (stem: String, number: Int, count: Int)? {
