@@ -1,13 +1,13 @@
-/// Turns `count` blocks into the floats that they stand for.
+/// Dequantizes `count` blocks to float32.
 typealias BlockKernel =
   @Sendable (
     _ blocks: RawSpan, _ numbers: inout MutableSpan<Float>, _ count: Int
   ) -> Void
 
-/// What the bits of each kind of block stand for.
+/// Dequantization of the block types.
 ///
-/// The layouts are those of ggml-common.h; the products are taken and rounded in the order of ggml's
-/// `dequantize_row_*`, so that the floats are the same to the bit.
+/// The layouts are those of ggml-common.h. Products are computed and rounded in the order of ggml's
+/// `dequantize_row_*`, so that the results are identical bit for bit.
 enum BlockKernels {
   static func kernel(for type: GGUFType) -> BlockKernel? {
     switch type {
@@ -28,7 +28,7 @@ enum BlockKernels {
   private typealias Block = UnsafePointer<UInt8>
   private typealias Output = UnsafeMutablePointer<Float>
 
-  /// The only place where the buffers' bounds matter: each kernel stays inside its block.
+  /// Checks the buffers' bounds for all kernels; each kernel stays within its block.
   @inline(__always)
   private static func run(
     _ blocks: RawSpan, _ numbers: inout MutableSpan<Float>, _ count: Int, _ byteCount: Int,
@@ -47,7 +47,7 @@ enum BlockKernels {
     }
   }
 
-  /// The 16-bit float at the front of `bytes`.
+  /// The float16 at the start of `bytes`.
   @inline(__always)
   private static func half(_ bytes: Block) -> Float {
     let bits = UInt32(bytes[0]) | UInt32(bytes[1]) << 8
@@ -84,7 +84,7 @@ enum BlockKernels {
     }
   }
 
-  /// The 32 fifth bits of a block.
+  /// The fifth bits of the 32 numbers of a block.
   @inline(__always)
   private static func bits(_ bytes: Block) -> UInt32 {
     UInt32(bytes[0]) | UInt32(bytes[1]) << 8 | UInt32(bytes[2]) << 16 | UInt32(bytes[3]) << 24
@@ -126,14 +126,16 @@ enum BlockKernels {
 
   // MARK: - Blocks of 256
 
-  /// 16 scales and 16 minima of 4 bits, 256 numbers of 2 bits, and what the scales are scaled by.
+  /// Block: 16 scales and 16 minima of 4 bits, 256 numbers of 2 bits, and the factors of the scales
+  /// and the minima.
   @inline(__always)
   private static func q2_K(_ block: Block, _ output: Output) {
     let (scale, least) = (half(block + 80), half(block + 82))
     for group in 0..<16 {
       let byte = block[group]
       let (own, below) = (scale * Float(Int32(byte & 15)), least * Float(Int32(byte >> 4)))
-      // Groups of 16 follow each other; each 128 numbers share 32 bytes, two bits of each.
+      // The groups of 16 numbers are consecutive; each 128 numbers share 32 bytes, with two bits of
+      // each number.
       let bytes = block + 16 + group / 8 * 32 + group % 2 * 16
       let shift = UInt8(truncatingIfNeeded: group % 8 / 2 * 2)
       for index in 0..<16 {
@@ -143,7 +145,8 @@ enum BlockKernels {
     }
   }
 
-  /// 256 third bits, 256 numbers of 2 bits, 16 scales of 6 bits, and what these are scaled by.
+  /// Block: 256 third bits, 256 numbers of 2 bits, 16 scales of 6 bits, and the factor of the
+  /// scales.
   @inline(__always)
   private static func q3_K(_ block: Block, _ output: Output) {
     let scale = half(block + 108)
@@ -157,7 +160,7 @@ enum BlockKernels {
       let mask = block + group % 2 * 16
       let bit = UInt8(truncatingIfNeeded: group / 2)
       for index in 0..<16 {
-        // The number is less by 4 where the third bit is not set.
+        // If the third bit is not set, 4 is subtracted.
         let number =
           Int32(bytes[index] &>> shift & 3) &- Int32((~mask[index] &>> bit & 1) &<< 2)
         output[group &* 16 &+ index] = own * Float(number)
@@ -165,7 +168,7 @@ enum BlockKernels {
     }
   }
 
-  /// The 6-bit scale and minimum of each 32 numbers of a `Q4_K` or `Q5_K` block.
+  /// The 6-bit scale and minimum of each 32 numbers in a `Q4_K` or `Q5_K` block.
   @inline(__always)
   private static func scaleAndMinimum(_ packed: Block, _ group: Int) -> (Float, Float) {
     if group < 4 {
@@ -206,7 +209,7 @@ enum BlockKernels {
     }
   }
 
-  /// 256 numbers of 4 and of 2 bits, 16 signed scales of 8 bits, and what these are scaled by.
+  /// Block: 256 numbers of 4 and 2 bits, 16 signed scales of 8 bits, and the factor of the scales.
   @inline(__always)
   private static func q6_K(_ block: Block, _ output: Output) {
     let scale = half(block + 208)

@@ -1,13 +1,13 @@
 internal import CkptPlatform
 package import CkptBytes
 
-/// The numbers that quantized blocks stand for, as little-endian 32-bit floats, made on demand.
+/// The dequantized numbers of blocks as little-endian float32, computed on demand.
 package struct DequantizedBytes: ComputedBytes {
   private let source: ByteSource
   private let type: GGUFType
   private let kernel: BlockKernel
 
-  /// The numbers that the blocks of `source` stand for; nil if the type is not supported.
+  /// Creates a source for the dequantized blocks of `source`; nil if the type is not supported.
   package init?(_ source: ByteSource, type: GGUFType) {
     guard let kernel = BlockKernels.kernel(for: type),
       source.byteCount.isMultiple(of: type.block.byteCount)
@@ -17,15 +17,17 @@ package struct DequantizedBytes: ComputedBytes {
     self.kernel = kernel
   }
 
-  /// Four bytes an element.
+  /// The number of bytes, four per element.
   package var byteCount: Int {
     source.byteCount / type.block.byteCount * type.block.elementCount * 4
   }
 
-  /// As the source.
+  /// The same as the source's.
   package var isRandomAccess: Bool { source.isRandomAccess }
 
-  /// Starts to read at `offset`, which may lie inside a block.
+  /// Creates a reader that starts at `offset`, which may be inside a block.
+  ///
+  /// - Throws: what reading the source throws.
   package func makeReader(at offset: Int) throws -> any ByteReader {
     let size = type.block.elementCount * 4
     let start = offset / size
@@ -43,10 +45,10 @@ package struct DequantizedBytes: ComputedBytes {
     private let kernel: BlockKernel
     private var blocks: AlignedBytes
     private var numbers: AlignedBuffer<Float>
-    /// The bytes of `numbers` that were made and not yet taken.
+    /// The byte range of `numbers` that has not been returned.
     var pending = 0..<0
 
-    /// So many elements are made at a time: their 64 kB stay in the nearest caches.
+    /// The number of elements that are computed at a time; their 64 KiB fit in the nearest caches.
     private static let elementCount = 16 << 10
 
     init(

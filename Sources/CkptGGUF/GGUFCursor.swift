@@ -1,7 +1,7 @@
 internal import CkptBytes
 internal import CkptPlatform
 
-/// Goes through a GGUF header with a small block of the file in memory.
+/// Reads a GGUF header sequentially, with a small block of the file in memory.
 struct GGUFCursor {
   private let file: File
   private(set) var position = 0
@@ -10,11 +10,11 @@ struct GGUFCursor {
   private var textTotal = 0
 
   private static let blockSize = 64 << 10
-  /// Texts of the metadata that are kept in memory; chat templates take a few kB.
+  /// The maximum size of a string in the metadata in bytes; chat templates have a few kB.
   private static let textLimit = 4 << 20
-  /// All texts of a header together; those of arrays are not held.
+  /// The maximum total size of the header's strings in bytes; strings in arrays are not kept.
   private static let textTotalLimit = 64 << 20
-  /// Arrays in arrays deeper than this are refused.
+  /// The maximum nesting depth of arrays.
   private static let depthLimit = 8
 
   init(_ file: File) { self.file = file }
@@ -50,7 +50,8 @@ struct GGUFCursor {
     return Int(value)
   }
 
-  /// A count of things that take at least `size` bytes each.
+  /// Reads a count of items that take at least `size` bytes each, and checks it against the file's
+  /// size.
   mutating func count(of what: String, atLeast size: Int, limit: UInt64 = .max) throws -> Int {
     let value = try number(8)
     guard value <= limit else { throw bad("\(value) \(what) are claimed; \(limit) are supported") }
@@ -75,12 +76,12 @@ struct GGUFCursor {
 
   // MARK: - Metadata
 
-  /// The kinds of values, by the format's numbers.
+  /// The value types, with the format's numbers.
   private enum Kind: UInt32 {
     case uint8, int8, uint16, int16, uint32, int32, float32, bool, string, array, uint64, int64
     case float64
 
-    /// How many bytes a value has; nil if that varies.
+    /// The number of bytes of a value; nil if it varies.
     var byteCount: Int? {
       switch self {
       case .uint8, .int8, .bool: 1
@@ -118,7 +119,7 @@ struct GGUFCursor {
     }
   }
 
-  /// Passes over an array, without recursion on arrays in arrays.
+  /// Skips an array, without recursion for nested arrays.
   private mutating func array() throws -> GGUFFile.Value {
     var open: [(kind: Kind, left: Int)] = []
     func enter(_ cursor: inout Self) throws -> (kind: Kind, count: Int) {
@@ -170,7 +171,7 @@ struct GGUFCursor {
     guard let offset = Int(exactly: try self.number(8)) else {
       throw bad("its data lie outside the file")
     }
-    // ggml names the dimension first whose elements lie together.
+    // ggml lists the dimension of consecutive elements first.
     return (name, type, shape.reversed(), offset)
   }
 }

@@ -1,13 +1,13 @@
 internal import CkptText
 public import CkptPlatform
 
-/// Why a GGUF file cannot be read or written, and where.
+/// An error in reading or writing a GGUF file.
 public enum GGUFError: Diagnostic, Equatable {
-  /// The file's header makes no sense at a byte.
+  /// The header is invalid at a byte offset.
   case damaged(file: String, String, offset: Int)
-  /// A tensor's entry makes no sense.
+  /// A tensor's entry is invalid.
   case badTensor(file: String, tensor: String, String)
-  /// Something that GGUF cannot hold.
+  /// The tensor or value cannot be stored in GGUF.
   case cannotWrite(tensor: String, String, hint: Remedy?)
 
   /// The category of the error, from which `ckpt` takes its exit status.

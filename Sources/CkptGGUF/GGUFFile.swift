@@ -5,7 +5,8 @@ package import CkptTensors
 
 /// The header of a GGUF file, versions 2 and 3, little-endian: its metadata and its tensors.
 ///
-/// Numbers and texts of the metadata are in memory; its arrays (a tokenizer's words) stay in the file.
+/// Numbers and strings of the metadata are in memory; arrays (such as a tokenizer's vocabulary)
+/// remain in the file.
 package struct GGUFFile: Sendable {
   /// A value of the metadata.
   package enum Value: Sendable, Equatable {
@@ -14,21 +15,22 @@ package struct GGUFFile: Sendable {
     case float(Double)
     case bool(Bool)
     case text(String)
-    /// An array that stays in the file.
+    /// An array, which remains in the file.
     case array(element: String, count: Int)
   }
 
   /// A tensor's entry.
   package struct Entry: Sendable {
-    /// Its name.
+    /// The name.
     package let name: String
-    /// What its elements are.
+    /// The type of the elements.
     package let type: GGUFType
-    /// The sizes of its dimensions as PyTorch counts them: the one that lies together comes last.
+    /// The sizes of the dimensions in PyTorch's order: the dimension of consecutive elements is
+    /// last.
     package let shape: [Int]
-    /// How many elements it has.
+    /// The number of elements.
     package let elementCount: Int
-    /// Where its bytes lie, as the file stores them.
+    /// The byte range in the file.
     package let region: FileRegion
   }
 
@@ -38,23 +40,26 @@ package struct GGUFFile: Sendable {
   package let version: Int
   /// The metadata, in the file's order.
   package let metadata: [(key: String, value: Value)]
-  /// The bytes of the metadata, as they stand in the file.
+  /// The byte range of the metadata in the file.
   package let metadataRegion: FileRegion
   /// The tensors, in the file's order.
   package let tensors: [Entry]
-  /// The data of tensors begin at multiples of this.
+  /// The alignment of the tensors' data in bytes.
   package let alignment: Int
 
-  /// The first four bytes.
+  /// The first four bytes of a file.
   static let magic = Array("GGUF".utf8)
   static let defaultAlignment = 32
-  /// ggml's own limit is 4.
+  /// The maximum number of dimensions; 4 in ggml.
   private static let dimensionLimit = 8
   private static let nameLimit = 0xFFFF
-  /// Files have a few thousand tensors and a few dozen values; each takes memory here.
+  /// The maximum number of tensors and of values. Files typically have a few thousand tensors and a
+  /// few dozen values.
   private static let countLimit: UInt64 = 1 << 20
 
-  /// Whether the file begins as GGUF files do.
+  /// Whether the file begins with GGUF's magic number.
+  ///
+  /// - Throws: `FileError`.
   package static func recognizes(_ file: File) throws -> Bool {
     guard file.size >= 4 else { return false }
     return try file.bytes(at: 0, count: 4) == magic
@@ -62,21 +67,22 @@ package struct GGUFFile: Sendable {
 
   /// Reads the header of `file`.
   ///
-  /// - Throws: `GGUFError` for one that is damaged, or whose tensors overlap or leave the file.
+  /// - Throws: `GGUFError` if it is invalid, or tensors overlap or exceed the file; `FileError`.
   package init(_ file: File) throws {
     self.file = file
     var cursor = GGUFCursor(file)
     try cursor.skip(4)
     let version = try cursor.uint32()
     guard version == 2 || version == 3 else {
-      // A small number whose bytes are turned round.
+      // A small version number in big-endian order.
       let isBig = version & 0xFFFF == 0
       throw cursor.bad(
         isBig
           ? "big-endian GGUF files are not supported" : "GGUF version \(version) is not supported")
     }
     self.version = Int(version)
-    // The smallest entries: an empty key, a type, a byte; an empty name, a rank, a type, an offset.
+    // The minimum sizes of entries: an empty key, a type, and a byte; an empty name, a rank, a
+    // type, and an offset.
     let tensorCount = try cursor.count(of: "tensors", atLeast: 24, limit: Self.countLimit)
     let valueCount = try cursor.count(
       of: "values of the metadata", atLeast: 13, limit: Self.countLimit / 16)
@@ -150,7 +156,8 @@ package struct GGUFFile: Sendable {
     guard offset.isMultiple(of: alignment) else {
       throw bad("its data begin at byte \(offset), which is no multiple of \(alignment)")
     }
-    // No bytes lie anywhere; a writer need not pad the file up to where they would begin.
+    // The offset of a tensor without bytes is ignored, since a writer need not pad the file up to
+    // it.
     let offset = bytes == 0 ? 0 : offset
     guard dataStart <= size, offset <= size - dataStart, bytes <= size - dataStart - offset else {
       throw bad("its \(bytes) bytes at \(offset) lie outside the file")
@@ -173,14 +180,17 @@ package struct GGUFFile: Sendable {
 
 extension GGUFFile.Entry {
   /// The tensor, if its elements are plain numbers; nil for blocks.
+  ///
+  /// - Throws: `TensorError`.
   package func plainTensor() throws -> Tensor? {
     guard let dtype = type.dtype else { return nil }
     return try Tensor(
       storage: Storage(.region(region), name: name), dtype: dtype, shape: shape)
   }
 
-  /// The numbers that the blocks stand for, as 32-bit floats made on demand; nil if that is not
-  /// supported for the type.
+  /// The dequantized tensor in float32, computed on demand; nil if the type is not supported.
+  ///
+  /// - Throws: `TensorError`.
   package func dequantizedTensor() throws -> Tensor? {
     guard type.canDequantize, let bytes = DequantizedBytes(.region(region), type: type) else {
       return nil
@@ -192,7 +202,9 @@ extension GGUFFile.Entry {
       dtype: .float32, shape: shape)
   }
 
-  /// The blocks as they are: bytes, a row of the tensor a row.
+  /// The blocks as a tensor of bytes, in which each row has the bytes of a row of the tensor.
+  ///
+  /// - Throws: `TensorError`.
   package func rawTensor() throws -> Tensor {
     let block = type.block
     let row = (shape.last ?? 1) / block.elementCount * block.byteCount

@@ -2,19 +2,20 @@ package import CkptBytes
 internal import CkptPlatform
 package import CkptTensors
 
-/// Where everything in a GGUF file goes, known from sizes alone.
+/// The positions of all parts of a GGUF file, computed from sizes.
 package struct GGUFLayout: Sendable {
-  /// A tensor that is to be written.
+  /// A tensor to be written.
   package struct Entry: Sendable {
     let key: String
     let type: GGUFType
     let shape: [Int]
     let byteCount: Int
 
-    /// The entry of `tensor`.
+    /// Creates the entry of `tensor`.
     ///
-    /// - Parameter blocks: whether it is to be written as the blocks that it came as.
-    /// - Throws: `GGUFError.cannotWrite` if GGUF cannot hold its elements, its dimensions or its name.
+    /// - Parameter blocks: whether the original quantized blocks are written.
+    /// - Throws: `GGUFError.cannotWrite` if the elements, the dimensions, or the name cannot be
+    ///   stored in GGUF.
     package init(key: String, tensor: Tensor, asBlocks blocks: Bool) throws(GGUFError) {
       let type: GGUFType
       if blocks, let own = Blocks(tensor) {
@@ -41,14 +42,15 @@ package struct GGUFLayout: Sendable {
     }
   }
 
-  /// A tensor as the blocks of a few bits an element that it came as.
+  /// The quantized blocks from which a tensor was read.
   package struct Blocks: Sendable {
     let type: GGUFType
     let shape: [Int]
-    /// The blocks.
+    /// The bytes of the blocks.
     package let source: ByteSource
 
-    /// Nil unless the tensor is all that a GGUF file held in blocks, and nothing but that.
+    /// Creates the blocks of a tensor; nil unless the tensor has exactly the elements of one tensor
+    /// of blocks in a GGUF file.
     package init?(_ tensor: Tensor) {
       guard let blocks = tensor.storage.blocks, tensor.isContiguous, tensor.offset == 0,
         tensor.byteCount == tensor.storage.byteCount, !tensor.isConjugate, !tensor.isNegative,
@@ -64,32 +66,33 @@ package struct GGUFLayout: Sendable {
     }
   }
 
-  /// What files have that do not say otherwise.
+  /// The alignment of files that do not specify one.
   package static let defaultAlignment = 32
-  /// `GGML_MAX_NAME` of ggml.h.
+  /// The maximum length of a name in bytes: `GGML_MAX_NAME` in ggml.h.
   static let nameLimit = 64
 
-  /// What stands before metadata that are copied from another file, or all metadata.
+  /// The bytes before metadata that are copied from another file; with own metadata, these are
+  /// included.
   package let start: [UInt8]
-  /// Where the tensors' entries begin.
+  /// The offset of the tensors' entries.
   package let tensorTableOffset: Int
   /// The tensors' entries.
   package let tensorTable: [UInt8]
-  /// Where each tensor's bytes begin.
+  /// The file offset of each tensor's bytes.
   package let offsets: [Int]
-  /// How many zeros stand behind the last tensor.
+  /// The number of zeros after the last tensor.
   package let padding: Int
-  /// How many bytes the file has in all.
+  /// The size of the file in bytes.
   package let byteCount: Int
 
-  /// Lays out a file.
+  /// Computes the layout of a file.
   ///
   /// - Parameters:
-  ///   - metadata: texts that are written as such.
-  ///   - nativeCount: how many values there are in metadata that are copied from another GGUF file.
-  ///   - nativeByteCount: how many bytes these take.
-  ///   - alignment: what those metadata say, or ``defaultAlignment``.
-  /// - Throws: `GGUFError.cannotWrite` if the sum is too large.
+  ///   - metadata: strings that are written as metadata.
+  ///   - nativeCount: the number of values in metadata that are copied from another GGUF file.
+  ///   - nativeByteCount: the number of bytes of those metadata.
+  ///   - alignment: the alignment in those metadata, or ``defaultAlignment``.
+  /// - Throws: `GGUFError.cannotWrite` if the total size overflows.
   package init(
     _ entries: [Entry], metadata: [(key: String, value: String)], nativeCount: Int,
     nativeByteCount: Int, alignment: Int
@@ -125,7 +128,7 @@ package struct GGUFLayout: Sendable {
     offsets = positions.map { dataStart + $0 }
     byteCount = dataStart + cursor
     let bare = tensorTableOffset + table.count
-    // Tensors without elements write nothing where they stand.
+    // Tensors without elements have no bytes at their offset.
     let end =
       zip(offsets, entries).reversed().first { $0.1.byteCount > 0 }.map { $0.0 + $0.1.byteCount }
       ?? bare

@@ -1,8 +1,9 @@
 package import CkptTensors
 
-/// What the elements of a GGUF tensor are: plain numbers, or blocks of a few bits each.
+/// The element type of a GGUF tensor: plain numbers, or quantized blocks.
 ///
-/// Numbers, names and sizes are those of ggml's `ggml_type` and its block structures (ggml-common.h).
+/// The numbers, names, and sizes are those of ggml's `ggml_type` and its block structures
+/// (ggml-common.h).
 package enum GGUFType: UInt32, Sendable, CaseIterable {
   case f32 = 0
   case f16 = 1
@@ -39,10 +40,10 @@ package enum GGUFType: UInt32, Sendable, CaseIterable {
   case nvfp4 = 40
   case q1_0 = 41
 
-  /// ggml's name in capitals, such as `Q4_K`.
+  /// ggml's name in capital letters, such as `Q4_K`.
   package var name: String { "\(self)".uppercased() }
 
-  /// PyTorch's type, if the elements are plain numbers; nil for blocks.
+  /// The dtype in PyTorch; nil for blocks.
   package var dtype: DType? {
     switch self {
     case .f32: .float32
@@ -57,7 +58,7 @@ package enum GGUFType: UInt32, Sendable, CaseIterable {
     }
   }
 
-  /// The type that holds PyTorch's elements as they are; nil if GGUF has none.
+  /// The type for a dtype of PyTorch; nil if GGUF does not support it.
   package init?(_ dtype: DType) {
     guard let type = Self.allCases.first(where: { $0.dtype == dtype }) else {
       return nil
@@ -65,7 +66,7 @@ package enum GGUFType: UInt32, Sendable, CaseIterable {
     self = type
   }
 
-  /// How many elements make a block, and how many bytes that takes.
+  /// The number of elements and of bytes of a block.
   package var block: (elementCount: Int, byteCount: Int) {
     switch self {
     case .f32, .i32: (1, 4)
@@ -99,7 +100,7 @@ package enum GGUFType: UInt32, Sendable, CaseIterable {
     }
   }
 
-  /// Whether ``DequantizedBytes`` can turn its blocks into numbers.
+  /// Whether ``DequantizedBytes`` supports the type.
   package var canDequantize: Bool {
     switch self {
     case .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K: true
