@@ -1,26 +1,26 @@
 package import CkptTensors
 
-/// What the elements of one of numpy's arrays are.
+/// The dtype of a NumPy array.
 package struct NumpyDType: Sendable, Hashable {
-  /// What they are to PyTorch.
+  /// The dtype in PyTorch.
   package let dtype: DType
-  /// Whether their bytes are turned round.
+  /// Whether the elements are big-endian.
   package let isBigEndian: Bool
 
-  /// numpy's letters and sizes for the types that both have.
+  /// NumPy's names for the types that both libraries have.
   static let types: [(descr: String, type: DType)] = [
     ("f2", .float16), ("f4", .float32), ("f8", .float64), ("c8", .complex64), ("c16", .complex128),
     ("i1", .int8), ("i2", .int16), ("i4", .int32), ("i8", .int64), ("u1", .uint8), ("u2", .uint16),
     ("u4", .uint32), ("u8", .uint64), ("b1", .bool),
   ]
 
-  /// A dtype of those elements.
+  /// Creates a dtype.
   package init(_ dtype: DType, isBigEndian: Bool) {
     self.dtype = dtype
     self.isBigEndian = isBigEndian
   }
 
-  /// The dtype that numpy's `dtype.str` names, such as `<f4`; nil for those that PyTorch has not.
+  /// The dtype named by NumPy's `dtype.str`, such as `<f4`; nil if PyTorch does not have it.
   package init?(_ descr: String) {
     guard let order = descr.first, "<>|=".contains(order),
       let known = Self.types.first(where: { $0.descr == descr.dropFirst() })

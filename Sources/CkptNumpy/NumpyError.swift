@@ -1,12 +1,12 @@
 public import CkptPlatform
 
-/// Why an array of numpy's cannot be read or written, and where.
+/// An error in reading or writing a NumPy array.
 public enum NumpyError: Diagnostic, Equatable {
-  /// The header makes no sense, or its array is of a kind that is not supported.
+  /// The header is invalid, or the array's dtype is not supported.
   case badHeader(file: String, String)
-  /// The array is shorter than its header says.
+  /// The array has fewer bytes than its header requires.
   case cutOff(file: String, needed: Int, available: Int)
-  /// A tensor that numpy's format cannot hold.
+  /// The tensor cannot be stored in NumPy's format.
   case cannotWrite(key: String, String, hint: Remedy?)
 
   /// The category of the error, from which `ckpt` takes its exit status.

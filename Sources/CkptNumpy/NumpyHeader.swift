@@ -2,28 +2,28 @@ package import CkptBytes
 internal import CkptPlatform
 package import CkptTensors
 
-/// The header of an `.npy` file: what the array's elements are and how they lie.
+/// The header of an `.npy` file: the dtype, shape, and order of the array's elements.
 ///
-/// It is a Python dict of three entries, written as Python source (numpy's NEP 1); only that is understood,
-/// and nothing is evaluated.
+/// The header is a Python dict with three entries, written as a literal (NumPy's NEP 1). Only this
+/// form is parsed, and nothing is evaluated.
 package struct NumpyHeader: Sendable, Equatable {
-  /// What the elements are.
+  /// The dtype of the elements.
   package let dtype: DType
-  /// Whether their bytes are turned round.
+  /// Whether the elements are big-endian.
   package let isBigEndian: Bool
   /// The sizes of the dimensions.
   package let shape: [Int]
-  /// Whether the first dimension's elements lie together, as in Fortran, instead of the last one's.
+  /// Whether the elements are in column-major (Fortran) rather than row-major order.
   package let isFortranOrder: Bool
 
-  /// The first six bytes of every array.
+  /// The first six bytes of every file.
   package static let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
-  /// The bytes that suffice to tell the header's length.
+  /// The number of bytes from which the header's length can be determined.
   package static let prefixByteCount = 12
-  /// numpy itself refuses more than 10,000 bytes, unless it is told otherwise.
+  /// The maximum size of a header. NumPy itself accepts 10,000 bytes by default.
   static let lengthLimit = 64 << 10
 
-  /// A row-major, little-endian array.
+  /// Creates the header of a row-major, little-endian array.
   package init(dtype: DType, shape: [Int]) {
     self.dtype = dtype
     self.shape = shape
@@ -31,11 +31,11 @@ package struct NumpyHeader: Sendable, Equatable {
     isFortranOrder = false
   }
 
-  /// How many bytes the header takes, with all that stands before the elements.
+  /// The size of the header, which is the file offset of the elements.
   ///
   /// - Parameters:
-  ///   - start: the file's first ``prefixByteCount`` bytes, or all that there are.
-  ///   - file: what errors call it.
+  ///   - start: the file's first ``prefixByteCount`` bytes, or fewer if the file is shorter.
+  ///   - file: the file's name for error messages.
   /// - Throws: `NumpyError.badHeader`.
   package static func byteCount(of start: [UInt8], file: String) throws(NumpyError) -> Int {
     guard start.count >= 10, start.starts(with: magic) else {
@@ -55,11 +55,11 @@ package struct NumpyHeader: Sendable, Equatable {
     return 12 + length
   }
 
-  /// Reads a whole header.
+  /// Parses a header.
   ///
   /// - Parameters:
-  ///   - bytes: as many as ``byteCount(of:file:)`` says.
-  ///   - file: what errors call it.
+  ///   - bytes: the bytes of the header; their number is ``byteCount(of:file:)``.
+  ///   - file: the file's name for error messages.
   /// - Throws: `NumpyError.badHeader`.
   package init(_ bytes: [UInt8], file: String) throws(NumpyError) {
     let text = bytes.dropFirst(bytes.count > 6 && bytes[6] == 1 ? 10 : 12)
@@ -82,16 +82,16 @@ package struct NumpyHeader: Sendable, Equatable {
 
   // MARK: - Dtypes
 
-  /// Whether numpy has a dtype for these elements.
+  /// Whether NumPy supports the dtype.
   package static func canHold(_ type: DType) -> Bool {
     NumpyDType.types.contains { $0.type == type }
   }
 
   // MARK: - Writing
 
-  /// The header's bytes as numpy writes them, version 1.0; the elements follow at a multiple of 64.
+  /// The bytes of the header as NumPy writes it, in version 1.0. The size is a multiple of 64.
   ///
-  /// - Throws: `NumpyError.cannotWrite` for elements that numpy has no dtype for.
+  /// - Throws: `NumpyError.cannotWrite` for dtypes that NumPy does not support.
   package func bytes(key: String) throws(NumpyError) -> [UInt8] {
     guard let known = NumpyDType.types.first(where: { $0.type == dtype }) else {
       throw .cannotWrite(
@@ -103,7 +103,7 @@ package struct NumpyHeader: Sendable, Equatable {
     var text =
       "{'descr': '\(order)\(known.descr)', 'fortran_order': \(isFortranOrder ? "True" : "False"), "
       + "'shape': (\(sizes)), }"
-    // numpy leaves room for the size of the dimension along which an array may grow.
+    // NumPy reserves space for a larger size of the dimension along which an array may grow.
     if let growing = isFortranOrder ? shape.last : shape.first {
       text += String(repeating: " ", count: max(0, 21 - String(growing).count))
     }
@@ -118,9 +118,9 @@ package struct NumpyHeader: Sendable, Equatable {
 
   // MARK: - Tensors
 
-  /// The tensor whose elements `source` holds.
+  /// The tensor with the elements in `source`.
   ///
-  /// - Parameter file: what errors call it.
+  /// - Parameter file: the file's name for error messages.
   /// - Throws: `NumpyError.cutOff` if there are too few bytes; `TensorError`.
   package func tensor(_ source: ByteSource, name: String, file: String) throws -> Tensor {
     var count = 1

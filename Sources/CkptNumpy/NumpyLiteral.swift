@@ -1,4 +1,5 @@
-/// The one kind of Python literal that numpy writes: a dict of a text (or a list), a bool and a tuple of ints.
+/// Parses the Python literals that NumPy writes: a dict with a string (or a list), a bool, and a
+/// tuple of ints.
 struct NumpyLiteral {
   /// The dtype; nil if it is a list of fields.
   private(set) var descr: String?
@@ -7,7 +8,7 @@ struct NumpyLiteral {
 
   private var rest: ArraySlice<UInt8>
 
-  /// numpy allows 64 dimensions.
+  /// NumPy's maximum number of dimensions.
   private static let rankLimit = 64
 
   init?(_ text: ArraySlice<UInt8>) {
@@ -39,7 +40,7 @@ struct NumpyLiteral {
     guard seen.count == 3, next() == nil else { return nil }
   }
 
-  /// The next byte that is no blank.
+  /// The next byte after blanks.
   private mutating func next() -> UInt8? {
     rest = rest.drop { $0 == 0x20 || $0 == 0x0A || $0 == 0x09 || $0 == 0x0D }
     return rest.first
@@ -52,7 +53,7 @@ struct NumpyLiteral {
     return true
   }
 
-  /// A text in quotes, without escapes.
+  /// Parses a string in quotes, without escapes.
   private mutating func string() -> String? {
     guard let quote = next(), quote == 0x27 || quote == 0x22 else { return nil }
     rest = rest.dropFirst()
@@ -70,7 +71,7 @@ struct NumpyLiteral {
       return nil
     }
     rest = rest.dropFirst(digits.count)
-    // Python 2 ended long ints so.
+    // The suffix of long ints in Python 2.
     if rest.first == UInt8(ascii: "L") { rest = rest.dropFirst() }
     return value
   }
@@ -82,7 +83,7 @@ struct NumpyLiteral {
       guard let size = integer(), sizes.count < Self.rankLimit else { return nil }
       sizes.append(size)
       if !take(",") {
-        // One item without a comma is no tuple.
+        // One item without a comma is not a tuple.
         guard sizes.count > 1, take(")") else { return nil }
         break
       }
@@ -90,7 +91,7 @@ struct NumpyLiteral {
     return sizes
   }
 
-  /// Passes over a list of fields; what is in it does not matter, since it is refused.
+  /// Skips a list of fields. Its contents are ignored, since such arrays are not supported.
   private mutating func skipList() -> Bool {
     var depth = 0
     while let byte = rest.popFirst() {
