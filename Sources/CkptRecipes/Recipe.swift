@@ -3,45 +3,45 @@ public import CkptStateDicts
 
 /// A named set of rules for the keys of a kind of checkpoint.
 public struct Recipe: Sendable {
-  /// One way in which such checkpoints are written.
+  /// A set of steps for one form of such checkpoints.
   public struct Variant: Sendable {
-    /// All of these must match a key.
+    /// The patterns by which the form is recognized; each must match a key.
     public let when: [KeyPattern]
-    /// What is done to the keys, in order.
+    /// The changes to the keys, in order.
     public let steps: [KeyStep]
-    /// The steps as the file has them, for people.
+    /// The steps as text from the recipe file.
     public let written: [String]
   }
 
   /// The name that selects the recipe.
   public let name: String
-  /// One line: from which kind of keys to which.
+  /// One line that names the original and the resulting form of the keys.
   public let title: String
-  /// What it does, in a few sentences.
+  /// A description in a few sentences.
   public let about: String
   /// The library or project that writes such keys.
   public let source: String
-  /// The variants; the first whose patterns all match is used.
+  /// The variants; the first one whose patterns all match is used.
   public let variants: [Variant]
 
-  /// The steps of the first variant that fits those keys; nil if none does.
+  /// The steps of the first variant that fits the keys; nil if none does.
   public func steps(for keys: [String]) -> [KeyStep]? {
     variants.first { $0.when.allSatisfy { $0.matchesAny(of: keys) } }?.steps
   }
 }
 
-/// A rule for keys: a step, or a recipe that is still to choose its steps.
+/// A rule for keys: a step, or a recipe whose steps depend on the keys.
 public enum KeyRule: Sendable {
   /// A step.
   case step(KeyStep)
-  /// A recipe; it looks at the keys as the rules before it left them.
+  /// A recipe, applied to the keys after the preceding rules.
   case recipe(Recipe)
 }
 
 extension StateDict {
-  /// The rules as steps for this state dict; recipes have chosen theirs.
+  /// Converts rules to steps for this state dict, choosing the variants of recipes.
   ///
-  /// - Throws: `RecipeError.doesNotFit` for a recipe none of whose variants fits the keys; what
+  /// - Throws: `RecipeError.doesNotFit` if no variant of a recipe fits the keys; what
   ///   ``StateDicts/StateDict/keyReport(_:)`` throws.
   public func steps(of rules: [KeyRule]) throws -> [KeyStep] {
     var steps: [KeyStep] = []
@@ -54,7 +54,7 @@ extension StateDict {
           throw RecipeError.doesNotFit(
             recipe: recipe.name, wanted: recipe.variants.map { $0.when.map(\.written) })
         }
-        // That a step of a recipe finds nothing to do is no fault.
+        // A step of a recipe may match no key, which is not an error.
         steps += chosen.map(KeyStep.optional)
       }
     }

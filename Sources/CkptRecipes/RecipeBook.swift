@@ -14,8 +14,8 @@ public struct RecipeBook: Sendable {
   /// Reads recipes from YAML.
   ///
   /// - Parameters:
-  ///   - text: the recipes; a single one may stand alone, without `recipes` and its name.
-  ///   - file: what errors call the text.
+  ///   - text: the recipes; for a single recipe, `recipes` and the name may be omitted.
+  ///   - file: the file's name for error messages.
   /// - Throws: `RecipeError.malformed` with the line.
   public init(yaml text: String, file: String) throws {
     self.text = text
@@ -43,7 +43,7 @@ public struct RecipeBook: Sendable {
       yaml: Self.located(path) { try BoundedYAML.text(of: file, .book) }, file: path)
   }
 
-  /// Lets a failure of the reader name the file.
+  /// Adds the file's name to errors of the YAML reader.
   private static func located<T>(_ file: String, _ body: () throws -> T) throws -> T {
     do {
       return try body()
@@ -54,13 +54,13 @@ public struct RecipeBook: Sendable {
 
   /// The recipes that come with the library.
   ///
-  /// - Throws: nothing, as long as `recipes.yml` is well-formed, which the tests see to.
+  /// - Throws: `RecipeError.malformed`; the tests check that the bundled file is valid.
   public static func bundled() throws -> RecipeBook {
     try RecipeBook(
       yaml: String(decoding: PackageResources.recipes_yml, as: UTF8.self), file: "recipes.yml")
   }
 
-  /// The recipe that `--recipe` names: one that comes with the library, a file, or `FILE#NAME`.
+  /// The recipe that a text refers to: the name of a bundled recipe, a file, or `FILE#NAME`.
   ///
   /// - Throws: `RecipeError.unknown`, `.several`, `.malformed`; `FileError`.
   public static func recipe(_ written: String) throws -> Recipe {
@@ -85,7 +85,7 @@ public struct RecipeBook: Sendable {
     return recipes[0]
   }
 
-  /// Reads a mapping of old keys to new ones, YAML or JSON.
+  /// Reads a mapping of old keys to new ones from YAML or JSON.
   ///
   /// - Throws: `FileError`; `RecipeError.malformed`.
   public static func keyMap(path: String) throws -> [String: String] {

@@ -1,14 +1,14 @@
 public import CkptPlatform
 
-/// What is wrong with a recipe.
+/// An error in a recipe file, or in the use of a recipe.
 public enum RecipeError: Diagnostic, Equatable {
-  /// A file that cannot be understood, and the position in it (counted from 1).
+  /// The file is invalid at a line, counted from 1.
   case malformed(file: String, line: Int?, String)
-  /// No recipe has that name; those that come near, or all.
+  /// There is no recipe with the given name; `known` are similar names, or all.
   case unknown(String, known: [String])
-  /// A file holds several recipes, and none was named.
+  /// The file contains several recipes, and none was named.
   case several(file: String, names: [String])
-  /// None of the recipe's variants fits the keys; what each looks for.
+  /// No variant of the recipe fits the keys; `wanted` are the patterns of each.
   case doesNotFit(recipe: String, wanted: [[String]])
 
   /// The category of the error, from which `ckpt` takes its exit status.

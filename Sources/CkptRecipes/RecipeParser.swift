@@ -3,7 +3,7 @@ internal import CkptPlatform
 internal import CkptStateDicts
 internal import Yams
 
-/// Understands the nodes of a recipe file.
+/// Parses the nodes of a recipe file.
 struct RecipeParser {
   let file: String
 
@@ -11,7 +11,7 @@ struct RecipeParser {
     .malformed(file: file, line: node?.mark?.line, problem)
   }
 
-  /// The entries of a mapping whose keys are texts.
+  /// The entries of a mapping with strings as keys.
   func entries(_ node: Node) throws -> [(key: String, value: Node)] {
     guard let mapping = node.mapping else { throw bad("a mapping should stand here", node) }
     return try mapping.map { key, value in
@@ -25,7 +25,7 @@ struct RecipeParser {
     return text
   }
 
-  /// One text, or a list of them.
+  /// A string, or a list of strings.
   private func texts(_ node: Node) throws -> [String] {
     guard let sequence = node.sequence else { return [try text(node)] }
     return try sequence.map(text)
@@ -86,7 +86,7 @@ struct RecipeParser {
     }
   }
 
-  /// Lets an error of a pattern or rule name the file and line.
+  /// Adds the file and line to errors of patterns and rules.
   private func located<T>(_ node: Node, _ body: () throws -> T) throws -> T {
     do {
       return try body()

@@ -1,10 +1,11 @@
 public import CkptStateDicts
 
 extension StateDict {
-  /// The bundled recipe after which most of `reference` would be found here, and what `load_state_dict` would
-  /// then say; nil if none finds more than is found now.
+  /// The bundled recipe that makes the most keys of `reference` available in this state dict, with
+  /// the resulting report of `load_state_dict`; nil if no recipe makes more keys available than
+  /// without it.
   ///
-  /// - Throws: `RecipeError` for a recipe that comes with the library and makes no sense.
+  /// - Throws: `RecipeError` if a bundled recipe is invalid.
   public func suggestedRecipe(
     toFit reference: StateDict, strict: Bool = true
   ) throws -> (recipe: Recipe, report: LoadReport)? {
@@ -20,7 +21,8 @@ extension StateDict {
         }
         (best, most) = ((recipe, report), report.loaded.count)
       } catch is StateDictError {
-        // Its rules make keys of this state dict meet.
+        // The recipe's steps fail for this state dict, for example because two keys get the same
+        // name.
       }
     }
     return best
