@@ -4,10 +4,10 @@ package import CkptPlatform
 public import CkptStateDicts
 internal import CkptTensors
 
-/// A checkpoint: a graph of objects, the storages that its tensors look into, and state dicts in it.
+/// A checkpoint: a graph of objects, the storages of its tensors, and the state dicts in it.
 ///
-/// A value: a copy can be edited without the original noticing. Reading one reads the pickle; the
-/// tensors' bytes stay in the file until they are asked for or written.
+/// A value type: editing a copy does not change the original. Opening a checkpoint reads its
+/// pickle; the tensors' bytes remain in the file until they are needed.
 ///
 /// ```swift
 /// var checkpoint = try Checkpoint("moco.pth")
@@ -17,30 +17,32 @@ internal import CkptTensors
 public struct Checkpoint: Sendable {
   let document: CheckpointDocument
   var graph: PickleGraph
-  /// Storages of persistent ids that were added since reading.
+  /// The storages that were added after reading, by the number of their persistent ID.
   var addedStorages: [UInt32: Storage] = [:]
-  /// Tensors that were added since reading, by number.
+  /// The tensors that were added after reading, by object number.
   var addedTensors: TensorTable = [:]
-  /// What was copied from other checkpoints: the copy by document and number there.
+  /// The objects copied from other checkpoints: for each document, the copy by the original's
+  /// object number.
   var imported: [ObjectIdentifier: [UInt32: PickleGraph.Ref]] = [:]
-  /// Classes and functions by name, once somebody has asked for one.
+  /// The classes and functions in the graph, by name; nil until first needed.
   var globals: [String: PickleGraph.Ref]?
-  /// Whether only a part of what was read is left, so that records beside the pickle are left out.
+  /// Whether only a part of the checkpoint is left, in which case records beside the pickle are not
+  /// written.
   var isExtract = false
-  /// Keeps documents alive whose identity `imported` relies on.
+  /// Retains the documents whose object identifiers are keys of `imported`.
   var importedDocuments: [CheckpointDocument] = []
 
-  /// Opens the checkpoint at `path`, a file or a folder, whatever its format; nothing that its pickle
-  /// names is imported or run.
+  /// Opens the checkpoint at `path`, a file or a folder of any supported format. Nothing that a
+  /// pickle names is imported or run.
   ///
-  /// - Throws: `FileError`, `ZipError`, or `CheckpointError`, each saying what is wrong and where.
+  /// - Throws: `FileError`, `ZipError`, or `CheckpointError`, depending on the problem.
   public init(contentsOf path: String) throws {
     self.init(document: try FormatRegistry.document(of: CheckpointInput(path)))
   }
 
-  /// Opens the checkpoint at `url`, which must be a file's.
+  /// Opens the checkpoint at `url`, which must be a file URL.
   ///
-  /// - Throws: as `init(contentsOf:)` of a path; `FileError` for a URL that is no file's.
+  /// - Throws: as `init(contentsOf:)` for a path; `FileError` for other URLs.
   public init(contentsOf url: URL) throws {
     guard url.isFileURL else {
       throw FileError(.cannotOpen, "only a file's URL can be opened", path: url.absoluteString)
@@ -51,16 +53,18 @@ public struct Checkpoint: Sendable {
   /// Opens the checkpoint in `file`.
   package init(_ file: File) throws { try self.init(CheckpointInput(file)) }
 
-  /// Opens the checkpoint in what is open already.
+  /// Opens the checkpoint in an open file or folder.
+  ///
+  /// - Throws: as `init(contentsOf:)`.
   init(_ input: CheckpointInput) throws {
     self.init(document: try FormatRegistry.document(of: input))
   }
 
-  /// A checkpoint whose root is the state dict.
+  /// Creates a checkpoint whose root object is the state dict.
   ///
-  /// Objects that came from one checkpoint stay shared as they were there.
+  /// Objects from one checkpoint that were shared remain shared.
   ///
-  /// - Throws: `CheckpointError` for values that have no place in a new checkpoint.
+  /// - Throws: `CheckpointError` for values that cannot be stored in a new checkpoint.
   public init(_ stateDict: StateDict) throws {
     self.init(document: CheckpointDocument())
     if stateDict.metadata != nil {
@@ -79,31 +83,31 @@ public struct Checkpoint: Sendable {
   /// The format that was detected.
   public var format: Format { document.format }
 
-  /// The path of the file or folder; empty for a checkpoint made here.
+  /// The path of the file or folder; empty for a new checkpoint.
   public var path: String { document.path }
 
-  /// The open files that it was read from.
+  /// The open files from which the checkpoint was read.
   package var files: [File] { document.files }
 
-  /// Text that the format stores beside the objects, in its order, such as safetensors' `__metadata__`; without the names of
-  /// tied tensors that are recorded there.
+  /// The text metadata that the format stores beside the objects, in order, such as safetensors'
+  /// `__metadata__`; without the recorded names of tied tensors.
   public var metadata: [(key: String, value: String)] {
     document.metadata.filter { !document.recordedTies.contains($0.key) }
   }
 
-  /// The storage of a persistent id.
+  /// The storage of a persistent ID.
   func storage(of id: PickleGraph.Ref) -> Storage? {
     document.storages[id] ?? addedStorages[id.index]
   }
 
-  /// The plain tensor that an object is; nil if it is none.
+  /// The plain tensor of an object; nil for other objects.
   func tensor(of ref: PickleGraph.Ref) -> Tensor? {
     document.tensors[ref.index] ?? addedTensors[ref.index]
   }
 
   // MARK: - State dicts
 
-  /// Whether an object is one of numpy's arrays.
+  /// Whether an object is a NumPy array.
   func isArray(_ ref: PickleGraph.Ref) -> Bool {
     guard case .reduce(let callable, _) = graph.body(of: ref)?.construction,
       let (module, _) = graph.nameBytes(callable)
@@ -111,7 +115,9 @@ public struct Checkpoint: Sendable {
     return graph.bytes(module).starts(with: "numpy.".utf8)
   }
 
-  /// The object that a path leads to.
+  /// The object at a path.
+  ///
+  /// - Throws: `CheckpointError` if there is none.
   func resolve(_ written: String) throws -> PickleGraph.Ref {
     var ref = graph.root
     var done: [String] = []
@@ -127,11 +133,12 @@ public struct Checkpoint: Sendable {
     return ref
   }
 
-  /// The state dict at a path; without one, the one that ``stateDictPath()`` finds.
+  /// The state dict at a path, or without a path the one that ``stateDictPath()`` finds.
   ///
   /// `torch.load(path)['model']` is `try Checkpoint(path).stateDict(at: "model")`.
+  ///
   /// - Parameter at: keys joined by `/`; `/` is the root.
-  /// - Throws: `CheckpointError` if there is none, or if one of its keys is no string.
+  /// - Throws: `CheckpointError` if there is none, or one of its keys is not a string.
   public func stateDict(at: String? = nil) throws -> StateDict {
     let written = try at ?? stateDictPath()
     let ref = try resolve(written)
@@ -164,7 +171,7 @@ public struct Checkpoint: Sendable {
 
   func value(_ ref: PickleGraph.Ref) -> StateDict.Value {
     guard var tensor = tensor(of: ref) else { return .object(opaque(ref)) }
-    // What was added is known to this checkpoint alone, not to all that were made from the document.
+    // Added tensors belong to this checkpoint only, not to others made from the same document.
     guard document.tensors[ref.index] != nil else { return .tensor(tensor) }
     tensor.origin = TensorOrigin(document: document, node: ref.index)
     return .tensor(tensor)

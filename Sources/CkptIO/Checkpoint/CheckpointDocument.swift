@@ -4,32 +4,33 @@ internal import CkptPlatform
 internal import CkptStateDicts
 internal import CkptTensors
 
-/// A checkpoint as it was read; tensors and objects remember it as their origin.
+/// A checkpoint as it was read. Its tensors and objects refer to it as their origin.
 final class CheckpointDocument: Sendable {
-  /// The objects: the pickle's, or for a format without one a dict in which None stands for each tensor
-  /// (``Checkpoint/spelledOut()``).
+  /// The objects of the pickle. For a format without a pickle, a dict with a None in place of each
+  /// tensor (``Checkpoint/spelledOut()``).
   let graph: PickleGraph
-  /// The storages by persistent id.
+  /// The storages by the number of their persistent ID.
   let storages: StorageTable
-  /// The plain tensors, by number.
+  /// The plain tensors by object number.
   let tensors: TensorTable
-  /// What was read.
+  /// The format.
   let format: Checkpoint.Format
-  /// How the file or folder was named; empty for a checkpoint that was made here.
+  /// The path of the file or folder; empty for a new checkpoint.
   let path: String
-  /// The open files that the tensors lie in, or that led to them.
+  /// The open files that contain the tensors, or were needed to find them.
   let files: [File]
-  /// What the format holds beside the objects, in its order, such as safetensors' `__metadata__`.
+  /// The text metadata that the format stores beside the objects, in order, such as safetensors'
+  /// `__metadata__`.
   let metadata: [(key: String, value: String)]
-  /// The keys of ``metadata`` that are names of tied tensors, which have their tensors again.
+  /// The keys of ``metadata`` that are names of tied tensors, which have been restored.
   let recordedTies: Set<String>
-  /// All that a GGUF file says of itself, for a GGUF file that is made from it.
+  /// The complete metadata of a GGUF file, to be copied to another GGUF file.
   let nativeMetadata: NativeMetadata?
-  /// Records of a PyTorch archive that are neither the pickle nor a storage nor PyTorch's own notes,
-  /// without the folder.
+  /// The records of a PyTorch archive other than the pickle, the storages, and PyTorch's own data;
+  /// names are without the top folder.
   let otherRecords: [(name: String, source: ByteSource)]
 
-  /// A document of these parts.
+  /// Creates a document from its parts.
   init(
     graph: PickleGraph, storages: StorageTable, tensors: TensorTable,
     format: Checkpoint.Format, path: String, files: [File],
@@ -48,7 +49,7 @@ final class CheckpointDocument: Sendable {
     self.otherRecords = otherRecords
   }
 
-  /// A document of one file with pickles, whose storages were found.
+  /// Creates the document of a file with pickles, given its storages.
   convenience init(
     _ graph: PickleGraph, _ storages: StorageTable, format: Checkpoint.Format, file: File
   ) throws {
@@ -58,7 +59,7 @@ final class CheckpointDocument: Sendable {
       format: format, path: file.path, files: [file])
   }
 
-  /// A checkpoint made here, with an empty dict as its root.
+  /// Creates an empty document with a dict as its root.
   convenience init() {
     var graph = PickleGraph()
     graph.root = graph.addObject(.dict)
@@ -67,9 +68,10 @@ final class CheckpointDocument: Sendable {
       files: [])
   }
 
-  /// A document for a format without a pickle: its root is a dict of the tensors.
+  /// Creates the document of a format without a pickle; its root is a dict of the tensors.
   ///
-  /// Values of other documents (the shards of a checkpoint) are copied in with all that they lead to.
+  /// Values from other documents (the shards of a checkpoint) are copied with all objects they
+  /// refer to.
   convenience init(
     _ stateDict: StateDict, format: Checkpoint.Format, path: String, files: [File],
     metadata: [(key: String, value: String)] = [], nativeMetadata: NativeMetadata? = nil,
@@ -80,7 +82,7 @@ final class CheckpointDocument: Sendable {
       nativeMetadata: nativeMetadata, recordedTies: recordedTies)
   }
 
-  /// A document of what was put together in a checkpoint made here.
+  /// Creates a document from the objects of a new checkpoint.
   convenience init(
     _ made: Checkpoint, format: Checkpoint.Format, path: String, files: [File],
     metadata: [(key: String, value: String)] = [], nativeMetadata: NativeMetadata? = nil,

@@ -1,52 +1,54 @@
 internal import CkptText
 public import CkptPlatform
 
-/// What is wrong with a checkpoint, and where in it.
+/// An error in a checkpoint, or in its use.
 public enum CheckpointError: Diagnostic, Equatable {
-  /// An archive that is no checkpoint.
+  /// The archive is not a checkpoint.
   case notACheckpoint(file: String, String)
-  /// A file that is something else than a checkpoint.
+  /// The file is of a different kind.
   case otherFile(file: String, OtherFile)
-  /// An object of the pickle that makes no sense; `path` leads to it.
+  /// The object at `path` in the pickle is invalid.
   case badObject(file: String, path: String, String)
-  /// A key of a state dict that is no str.
+  /// A key of a state dict is not a string.
   case keyIsNoString(file: String, path: String, key: String)
-  /// A path that leads nowhere.
+  /// There is no object at a path; `there` are the names that could replace `step`.
   case noSuchObject(file: String, path: String, step: String, there: [String])
-  /// What a path leads to is no mapping.
+  /// The object at a path is not a mapping.
   case noMapping(file: String, path: String, what: String)
-  /// No state dict was found, or several; those that could be meant, with their numbers of tensors.
+  /// No state dict was found, or several; `candidates` are the possible ones.
   case unclear(file: String, candidates: [Candidate])
-  /// A sharded checkpoint whose index and shards do not fit each other.
+  /// The index and the shards of a sharded checkpoint do not match.
   case badShard(index: String, String)
-  /// A folder in which several files could be meant.
+  /// A folder contains several files that could be the checkpoint.
   case unclearFolder(folder: String, candidates: [String])
-  /// Objects that a format cannot hold, each with its path.
+  /// The format cannot represent objects; each is given with its path.
   case wouldDrop(file: String, format: Checkpoint.Format, objects: [String])
-  /// Tensors that share elements, where that is not wanted.
+  /// Tensors share elements, which the options forbid.
   case tied(file: String, keys: [String])
-  /// A format that is read but not written.
+  /// The format can be read, but not written.
   case unwritableFormat(Checkpoint.Format)
-  /// The name of an output whose ending means no format that is written; the nearest that does.
+  /// The ending of an output's name is not one of a supported format; `nearest` is the most similar
+  /// one that is.
   case unknownEnding(path: String, ending: String, nearest: String)
-  /// An output whose name has no ending, made from a format that is read but not written.
+  /// The output's name has no ending, and the input's format cannot be written.
   case cannotKeepFormat(path: String, Checkpoint.Format)
-  /// A format that is no folder as Hugging Face's tools read it, where such a folder was asked for.
+  /// The format is not one of Hugging Face's folders, but such a folder was requested.
   case noFolderOf(Checkpoint.Format, path: String)
-  /// An object that cannot be changed as asked; `holder` is what would have to change.
+  /// The object cannot be changed as requested; `holder` is the object that would have to be
+  /// changed.
   case cannotEdit(file: String, path: String, what: String, holder: String?)
-  /// Objects that nothing plain can stand for, each with its path and what it is.
+  /// Objects cannot be converted to plain values; each is given with its path and a description.
   case cannotBePlain(file: String, objects: [String])
-  /// More than can be printed.
+  /// The object contains more values than can be printed.
   case tooManyValues(file: String, path: String)
-  /// Something that cannot be written.
+  /// The checkpoint cannot be written.
   case cannotWrite(file: String, String, hint: Remedy?)
 
-  /// A mapping that could be the state dict.
+  /// A mapping that may be the state dict.
   public struct Candidate: Sendable, Hashable {
-    /// The path that names it.
+    /// The path of the mapping.
     public let path: String
-    /// How many tensors it holds itself.
+    /// The number of tensors that are direct values of the mapping.
     public let tensorCount: Int
   }
 

@@ -9,31 +9,31 @@ extension Checkpoint {
     case pytorchZip = "pytorch-zip"
     /// A zip archive that `torch.jit.save` writes.
     case torchScript = "torchscript"
-    /// Pickles and storages in a row, as `torch.save` wrote them before 1.6.
+    /// Consecutive pickles and storages, as `torch.save` wrote them before PyTorch 1.6.
     case pytorchLegacy = "pytorch-legacy"
-    /// A tar archive, as `torch.save` wrote it before 0.1.10.
+    /// A tar archive, as `torch.save` wrote it before PyTorch 0.1.10.
     case pytorchTar = "pytorch-tar"
     /// One pickle, as `pickle.dump` writes it.
     case pickle
     /// A safetensors file.
     case safetensors
-    /// Safetensors files and their index, as Hugging Face shards a model.
+    /// Safetensors files with an index, as in Hugging Face's sharded models.
     case safetensorsIndex = "safetensors-index"
-    /// Files that `torch.save` writes and their index.
+    /// Files written by `torch.save`, with an index.
     case pytorchIndex = "pytorch-index"
 
     /// A folder that `torch.distributed.checkpoint` writes.
     case distributed = "pytorch-distributed"
-    /// A folder of DeepSpeed's, of ZeRO stage 1, 2 or 3.
+    /// A folder written by DeepSpeed with ZeRO stage 1, 2, or 3.
     case deepSpeed = "deepspeed"
-    /// One array of numpy's.
+    /// A single NumPy array.
     case npy
-    /// A zip archive of numpy's arrays.
+    /// A zip archive of NumPy arrays.
     case npz
-    /// A file of llama.cpp and its kin.
+    /// A file of llama.cpp and related programs.
     case gguf
 
-    /// Whether the root is the state dict, whatever is in it.
+    /// Whether the format contains only the tensors of one state dict, which is the root.
     public var holdsTensorsAlone: Bool {
       switch self {
       case .safetensors, .safetensorsIndex, .pytorchIndex, .npy, .npz, .gguf, .deepSpeed: true
@@ -43,63 +43,67 @@ extension Checkpoint {
   }
 }
 
-/// Reads one format.
+/// A reader of one format.
 ///
 /// To add a format:
-/// 1. Write the parser in a room of its own (`Sources/…Format`), on bytes and `File`s alone, so that it can
-///    be tested without a checkpoint around it. It gives names and `Tensor`s whose storages are regions of
-///    the file, or computed.
+/// 1. Write the parser in a module of its own (`Sources/Ckpt…`) that depends only on bytes and
+///   `File`s, so that it can be tested without a checkpoint. It returns names and `Tensor`s whose
+///   storages are regions of the file, or computed.
 /// 2. Add a case to ``Checkpoint/Format``.
-/// 3. Write a type here that conforms to this protocol, and list it in ``FormatRegistry/readers``. What has
-///    no pickle becomes a document by ``CheckpointDocument/init(_:format:path:files:metadata:)`` from a
-///    `StateDict`: it makes the graph that PyTorch's writer needs, and all commands work on it. What has
-///    pickles makes its own graph and uses the memberwise initializer.
+/// 3. Write a type here that conforms to this protocol, and add it to ``FormatRegistry/readers``.
+///   For a format without a pickle, create the document with
+///   ``CheckpointDocument/init(_:format:path:files:metadata:)`` from a `StateDict`; it creates the
+///   graph that PyTorch's writer needs, and all commands work. For a format with pickles, create
+///   the graph and use the memberwise initializer.
 ///
-/// Any input is hostile: nothing is allocated by a number in the file before that was held against the
-/// file's size, and nothing recurses.
+/// All input is untrusted: numbers from the file are checked against the file's size before memory
+/// is allocated, and no function is recursive.
 protocol FormatReader {
-  /// Whether `input` is of this format, from its first bytes or from the names in the folder, never from
-  /// its own name. The registry's first reader that says yes has it.
+  /// Whether `input` has this format, judged by its first bytes or by the names in the folder,
+  /// never by its own name. The first reader in the registry that returns true is used.
+  ///
+  /// - Throws: `FileError`.
   static func recognizes(_ input: CheckpointInput) throws -> Bool
 
-  /// Reads all but the tensors' bytes.
+  /// Reads everything except the tensors' bytes.
+  ///
+  /// - Throws: `FileError`; `CheckpointError`; the format's own errors.
   static func document(of input: CheckpointInput) throws -> CheckpointDocument
 }
 
-/// Writes one format.
+/// A writer of one format.
 ///
-/// To add one, conform to this protocol and list the type in ``FormatRegistry/writers``. A format that holds
-/// tensors alone plans from ``Checkpoint/tensorsAlone(_:as:holds:)``, which finds the state dict, deals with
-/// ties and with what is no tensor, and reports both; `Tensor.resolvedSource()` gives a tensor's bytes, and
-/// `StreamWriter` brings them to the file. An output of several
-/// files lists them in the order in which they are to be put in place; the one by which readers find the
-/// others comes last.
+/// To add one, conform to this protocol and add the type to ``FormatRegistry/writers``. A format
+/// that contains only tensors uses ``Checkpoint/tensorsAlone(_:as:holds:)``, which finds the state
+/// dict, handles ties and other objects, and reports both. `Tensor.resolvedSource()` is the source
+/// of a tensor's bytes, and `StreamWriter` writes them. An output of several files lists them in
+/// the order in which they are put in place; the index by which readers find the others is last.
 protocol FormatWriter {
-  /// What it writes.
+  /// The format that is written.
   static var format: Checkpoint.Format { get }
 
-  /// The endings of an output's name that mean this format.
+  /// The endings of output names that select this format.
   static var endings: [String] { get }
 
-  /// Whether elements that were read as blocks of a few bits each are written as these blocks.
+  /// Whether quantized blocks from which a tensor was read are written unchanged.
   static func keepsBlocks(of tensor: Tensor, _ options: WriteOptions) -> Bool
 
-  /// Lays out what is to be written, from sizes alone: no tensor is read.
+  /// Computes the layout of the output from sizes only; no tensor is read.
   static func plan(
     _ checkpoint: Checkpoint, to path: String, _ options: WriteOptions
   ) throws -> OutputPlan
 }
 
 extension FormatWriter {
-  /// Few formats have any.
+  /// The default: blocks are not kept.
   static func keepsBlocks(of tensor: Tensor, _ options: WriteOptions) -> Bool { false }
 }
 
-/// The formats.
+/// The readers and writers of all formats.
 enum FormatRegistry {
-  /// Who is asked, in this order. Formats with a magic number, or folders with a name of their own in them,
-  /// come before safetensors, JSON and Hugging Face's folders, which have none; the last one takes, or refuses,
-  /// what nobody else knows.
+  /// The readers, in the order in which they are tried. Formats with a magic number and folders
+  /// with characteristic names come before safetensors, JSON, and Hugging Face's folders, which
+  /// have none. The last reader accepts all other files and reports what is wrong with them.
   static var readers: [any FormatReader.Type] {
     [
       GGUFReader.self, NumpyReader.self, NumpyArchiveReader.self, LegacyReader.self,
@@ -116,9 +120,10 @@ enum FormatRegistry {
     ]
   }
 
-  /// Reads a checkpoint, whatever its format.
+  /// Reads a checkpoint of any format.
   ///
-  /// - Throws: `CheckpointError.otherFile` for files that people have in a checkpoint's place.
+  /// - Throws: `CheckpointError.otherFile` for known files that are not checkpoints; what the
+  ///   format's reader throws.
   static func document(of input: CheckpointInput) throws -> CheckpointDocument {
     if case .file(let file, let start) = input,
       let other = try OtherFile.recognize(file, start: start)
@@ -137,6 +142,8 @@ enum FormatRegistry {
   }
 
   /// The writer of a format.
+  ///
+  /// - Throws: `CheckpointError.unwritableFormat`.
   static func writer(of format: Checkpoint.Format) throws -> any FormatWriter.Type {
     guard let writer = writers.first(where: { $0.format == format }) else {
       throw CheckpointError.unwritableFormat(format)
@@ -149,10 +156,10 @@ extension Checkpoint.Format {
   /// The formats that can be written.
   public static var writable: [Checkpoint.Format] { FormatRegistry.writers.map { $0.format } }
 
-  /// Whether it is shards and their index.
+  /// Whether the format consists of shards and an index.
   public var isSharded: Bool { self == .safetensorsIndex || self == .pytorchIndex }
 
-  /// Whether tensors that share elements must be dealt with when it is written, by ``TiePolicy``.
+  /// Whether tensors cannot share elements in the format, so that ``TiePolicy`` applies.
   public var untiesTensors: Bool {
     switch self {
     case .safetensors, .safetensorsIndex, .npy, .npz, .gguf: true

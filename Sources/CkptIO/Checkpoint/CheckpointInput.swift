@@ -1,13 +1,13 @@
 internal import CkptPlatform
 
-/// What may be a checkpoint: a file, or a folder of files.
+/// A file or a folder that may be a checkpoint.
 enum CheckpointInput {
-  /// An open file and its first bytes (512, or all that there are).
+  /// An open file and its first bytes, 512 or all.
   case file(File, start: [UInt8])
-  /// A folder; its files are opened by `Folder.open(_:)`, which lets none lie outside.
+  /// A folder. Its files are opened with `Folder.open(_:)`, which rejects files outside the folder.
   case folder(Folder)
 
-  /// Opens what is at `path`.
+  /// Opens the file or folder at `path`.
   ///
   /// - Throws: `FileError`.
   init(_ path: String) throws {
@@ -18,15 +18,17 @@ enum CheckpointInput {
     }
   }
 
-  /// Looks at the first bytes of an open file.
+  /// Reads the first bytes of an open file.
+  ///
+  /// - Throws: `FileError`.
   init(_ file: File) throws {
     self = .file(file, start: try file.bytes(at: 0, count: min(file.size, 512)))
   }
 
-  /// The error of a reader that takes files only.
+  /// The error for formats that are files, not folders.
   var isNoFile: FileError { FileError(.cannotOpen, "is a folder, not a file", path: path) }
 
-  /// How it was named.
+  /// The path of the file or folder.
   var path: String {
     switch self {
     case .file(let file, _): file.path

@@ -1,15 +1,15 @@
 public import CkptPlatform
 
 extension Checkpoint {
-  /// Whether the file or folder at `path` is what was written: its container, every record's checksum, its pickle, and
-  /// that every tensor lies in its storage.
+  /// Verifies the file or folder at `path`: its container, the checksum of every record, its
+  /// pickle, and that every tensor is within its storage.
   ///
   /// - Parameters:
-  ///   - path: a file or a folder; it need not be one that opens.
-  ///   - cancellation: stops the reading.
-  ///   - progress: told how far it is, from any thread.
-  /// - Throws: `FileError` where it cannot be read; `CheckpointError` or `ZipError` for what is no checkpoint at all,
-  ///   rather than a damaged one; `CancelledError`.
+  ///   - path: a file or a folder, which may be too damaged to be opened.
+  ///   - cancellation: cancels the reading.
+  ///   - progress: called with the progress, from any thread.
+  /// - Throws: `FileError` if it cannot be read; `CheckpointError` or `ZipError` if it is not a
+  ///   checkpoint at all, rather than a damaged one; `CancelledError`.
   public static func verify(
     contentsOf path: String, cancellation: Cancellation = Cancellation(),
     progress: (@Sendable (WorkProgress) -> Void)? = nil
@@ -20,9 +20,9 @@ extension Checkpoint {
       progress: ProgressMeter.counter(.verifying, of: total, progress))
   }
 
-  /// The same from a task; if the task is cancelled, the reading stops.
+  /// Verifies asynchronously; canceling the task stops the reading.
   ///
-  /// - Throws: as the form that waits.
+  /// - Throws: as the synchronous form.
   public static func verify(
     contentsOf path: String, progress: (@Sendable (WorkProgress) -> Void)? = nil
   ) async throws -> IntegrityReport {
@@ -31,9 +31,9 @@ extension Checkpoint {
     }
   }
 
-  /// Whether what it was read from is what was written; read anew, from the same path.
+  /// Verifies the files from which the checkpoint was read; they are read again.
   ///
-  /// - Throws: as ``verify(contentsOf:cancellation:progress:)``; `FileError` for a checkpoint that was made here.
+  /// - Throws: as ``verify(contentsOf:cancellation:progress:)``; `FileError` for a new checkpoint.
   public func verify(
     cancellation: Cancellation = Cancellation(),
     progress: (@Sendable (WorkProgress) -> Void)? = nil
@@ -41,8 +41,8 @@ extension Checkpoint {
     try Self.verify(contentsOf: path, cancellation: cancellation, progress: progress)
   }
 
-  /// What the pickles in the file or folder at `path` name, rated; nothing of it is run.
+  /// Lists and rates the names in the pickles of the file or folder at `path`; nothing is run.
   ///
-  /// - Throws: `FileError`, `ZipError` or `CheckpointError` for what cannot be read.
+  /// - Throws: `FileError`, `ZipError`, or `CheckpointError` if it cannot be read.
   public static func scan(contentsOf path: String) throws -> GlobalScan { try GlobalScan(path) }
 }

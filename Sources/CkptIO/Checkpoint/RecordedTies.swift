@@ -1,9 +1,9 @@
 internal import CkptStateDicts
 
-/// The names of tied tensors that a file without sharing records beside the tensors, as safetensors' `save_model` does:
-/// a name that no tensor has, and the tensor that it stands for.
+/// Restores tied tensors from the metadata of formats without sharing, in which safetensors'
+/// `save_model` records the names of omitted tensors, with the key of the stored tensor.
 enum RecordedTies {
-  /// Lets the names in `metadata` stand for their tensors again, and gives them.
+  /// Adds the tensors whose names are recorded in `metadata`, and returns those names.
   static func restore(
     in stateDict: inout StateDict, from metadata: [(key: String, value: String)]
   ) -> Set<String> {

@@ -1,27 +1,28 @@
 internal import CkptPickle
 internal import CkptStateDicts
 
-/// The path of a state dict that was found without being named.
+/// The path of a state dict that was found by searching.
 public struct StateDictPlace: Sendable, Hashable {
-  /// The path, as `at` takes it.
+  /// The path, as used for `at`.
   public let path: String
-  /// Whether it was the only one left after a search, rather than the root or the root's one child that holds
-  /// tensors: people should be told which one is meant.
+  /// Whether it is the only one found by a search of all objects, rather than the root or its only
+  /// child with tensors. In this case the user should be told the path.
   public let wasSearched: Bool
 }
 
 extension Checkpoint {
-  /// Where the state dict is, as `at` takes it.
+  /// The path of the state dict, as used for `at`.
   ///
-  /// That is the root, if it is a mapping that holds tensors and none of its children is a state dict;
-  /// else the one child that is; else the one that is left at any depth. Optimizers' and schedulers' states and
-  /// those of random number generators are no candidates.
+  /// This is the root, if it is a mapping with tensors and none of its children is a state dict;
+  /// otherwise its only child that is one; otherwise the only one at any depth. States of
+  /// optimizers, schedulers, and random number generators are ignored.
+  ///
   /// - Throws: `CheckpointError.unclear` with the candidates.
   public func stateDictPath() throws -> String { try stateDictPlace().path }
 
-  /// What ``stateDictPath()`` gives, and whether it had to be searched for.
+  /// The result of ``stateDictPath()``, and whether a search was needed.
   ///
-  /// - Throws: `CheckpointError` where there is no state dict, or several.
+  /// - Throws: `CheckpointError` if there is no state dict, or several.
   public func stateDictPlace() throws -> StateDictPlace {
     let root = StateDictPlace(path: "/", wasSearched: false)
     if document.format == .torchScript || document.format.holdsTensorsAlone { return root }
@@ -41,7 +42,7 @@ extension Checkpoint {
     throw CheckpointError.unclear(file: path, candidates: found)
   }
 
-  /// The paths of all mappings that could be meant as a state dict, the root among them, at most 1000.
+  /// The paths of all mappings that may be state dicts, including the root; at most 1000.
   func stateDictPaths() -> [String] {
     if document.format == .torchScript || document.format.holdsTensorsAlone { return ["/"] }
     if isModule(graph.root) { return ["/"] }
@@ -50,39 +51,40 @@ extension Checkpoint {
     return (weights > 0 ? ["/"] : []) + search.all().map(\.path)
   }
 
-  /// How many tensors a mapping holds itself, whatever its keys.
+  /// The number of tensors that are direct values of a mapping, with any keys.
   private func tensorCount(_ ref: PickleGraph.Ref) -> Int {
     graph.entries(of: ref)?.count { tensor(of: $0.value) != nil } ?? 0
   }
 }
 
-/// Looks for the mappings that could be meant as the state dict.
+/// Searches for mappings that may be the state dict.
 private struct StateDictSearch {
-  /// More candidates than this are not listed: which one is meant is open with two.
+  /// The maximum number of candidates that are listed; two suffice to be ambiguous.
   private static let limit = 1000
 
   private let checkpoint: Checkpoint
-  /// Whether mappings with tensors were met that are training's own state.
+  /// Whether mappings with tensors were ignored because they are training state.
   private(set) var hasPassedOver = false
 
   init(_ checkpoint: Checkpoint) { self.checkpoint = checkpoint }
 
   private enum Finding {
-    /// A state dict of so many tensors.
+    /// A state dict with the given number of tensors.
     case candidate(Int)
-    /// Something that is not looked into.
+    /// An object whose children are not searched.
     case closed
-    /// Something that may hold state dicts.
+    /// An object whose children may be state dicts.
     case open
   }
 
-  /// What an object is as a candidate, by itself.
+  /// Classifies an object by itself.
   private mutating func judge(_ ref: PickleGraph.Ref, under step: String) -> Finding {
     if checkpoint.tensor(of: ref) != nil { return .closed }
-    // `get_extra_state()` of a module is its own, whatever it is (`_EXTRA_STATE_KEY_SUFFIX` of torch.nn).
+    // The result of a module's `get_extra_state()` may be anything (`_EXTRA_STATE_KEY_SUFFIX` in
+    // torch.nn).
     if step.hasSuffix("_extra_state") { return .closed }
     if checkpoint.isModule(ref) {
-      // One that cannot be looked into is meant all the same, and is refused when it is read.
+      // A module that cannot be read is still a candidate; reading it reports the error.
       let found = try? checkpoint.moduleStateDict(ref, at: "/")
       let count = found?.stateDict.tensors.count ?? 1
       return count > 0 ? .candidate(count) : .closed
@@ -96,7 +98,7 @@ private struct StateDictSearch {
     return .open
   }
 
-  /// The state dicts among the values of the root, if it is a mapping.
+  /// The state dicts among the values of the root, if that is a mapping.
   mutating func children() -> [CheckpointError.Candidate] {
     let graph = checkpoint.graph
     var found: [(CheckpointError.Candidate, PickleGraph.Ref)] = []
@@ -111,8 +113,9 @@ private struct StateDictSearch {
     return withTensors(found)
   }
 
-  /// The candidates that hold tensors of PyTorch's, if those or the root hold any; else those of arrays alone, since
-  /// beside a model arrays are statistics or states of random numbers.
+  /// The candidates with PyTorch tensors, if there are any or the root has some; otherwise those
+  /// with only NumPy arrays, because arrays beside a model are statistics or states of random
+  /// number generators.
   private func withTensors(
     _ found: [(candidate: CheckpointError.Candidate, ref: PickleGraph.Ref)]
   ) -> [CheckpointError.Candidate] {
@@ -127,7 +130,7 @@ private struct StateDictSearch {
     return (isOfArrays ? found : ofTensors).map(\.candidate)
   }
 
-  /// State dicts at any depth, those further out first; each name of one counts.
+  /// State dicts at any depth, outer ones first; one with several names is listed under each.
   mutating func all() -> [CheckpointError.Candidate] {
     let graph = checkpoint.graph
     var found: [(candidate: CheckpointError.Candidate, ref: PickleGraph.Ref)] = []
@@ -151,7 +154,7 @@ private struct StateDictSearch {
       case .closed: continue
       case .candidate(let count):
         found.append((.init(path: path(next), tensorCount: count), ref))
-        // A module's modules are parts of it.
+        // Submodules belong to their module.
         if checkpoint.isModule(ref) { continue }
       case .open: break
       }
@@ -160,7 +163,7 @@ private struct StateDictSearch {
         if seen.insert(child).inserted {
           queue.append((next, step, child))
         } else if case .candidate(let count) = judge(child, under: step) {
-          // Another name of what was met before: which of the two is meant is open.
+          // This is another path of an object found before, so either may be meant.
           let outer = ObjectPath(path(next)).steps
           found.append(
             (.init(path: ObjectPath(steps: outer + [step]).written, tensorCount: count), child))

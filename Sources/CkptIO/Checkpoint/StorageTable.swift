@@ -4,12 +4,12 @@ internal import CkptPlatform
 internal import CkptTensors
 internal import CkptZip
 
-/// The storages that a pickle's persistent ids name.
+/// The storages of a pickle's persistent IDs.
 struct StorageTable {
-  /// For each persistent id, by its number in the graph, its storage.
+  /// The storages by the number of the persistent ID in the graph.
   private(set) var storages: [UInt32: Storage] = [:]
 
-  /// What PyTorch calls the classes of typed storages, and what they hold.
+  /// The dtypes of PyTorch's typed storage classes.
   static let dtypes: [String: DType] = [
     "DoubleStorage": .float64, "FloatStorage": .float32, "HalfStorage": .float16,
     "BFloat16Storage": .bfloat16, "LongStorage": .int64, "IntStorage": .int32,
@@ -19,7 +19,7 @@ struct StorageTable {
     "QUInt4x2Storage": .quint4x2, "QUInt2x4Storage": .quint2x4,
   ]
 
-  /// What a persistent id's class says that the storage holds; nil for bytes of any kind.
+  /// The dtype that a persistent ID's class states; nil for untyped storages.
   static func dtype(ofPersistentID id: PickleGraph.Ref, in graph: PickleGraph) -> DType? {
     guard case .persistentID(let inner) = graph[id], let items = graph.items(of: inner),
       let cls = items.dropFirst().first, let name = graph.global(cls)
@@ -27,13 +27,13 @@ struct StorageTable {
     return dtypes[name.name]
   }
 
-  /// Storages by the number of their persistent id in the graph.
+  /// Creates a table of storages by the number of their persistent ID in the graph.
   init(_ storages: [UInt32: Storage]) { self.storages = storages }
 
-  /// Finds the record of each persistent id of `graph`.
+  /// Finds the record of each persistent ID in `graph`.
   ///
-  /// - Parameter swapWidths: for a big-endian file, how many bytes belong together in the storages
-  ///   whose class does not say it, by record.
+  /// - Parameter swapWidths: for a big-endian file, the element size in bytes of untyped storages,
+  ///   by record name.
   init(
     _ graph: PickleGraph, archive: ZipReader, folder: String, isBigEndian: Bool,
     swapWidths: [String: Int]
@@ -51,7 +51,7 @@ struct StorageTable {
         let count = graph.int(items[4]), count >= 0
       else { throw bad("a persistent id that is no storage of PyTorch's") }
       if let known = byKey[key] {
-        // `torch.load` takes the first class for all, and `torch.save` refuses to write such files.
+        // `torch.load` uses the first class for all, and `torch.save` does not write such files.
         guard known.className == name.name else {
           throw bad(
             "storage \(key) is of the class \(name.name) here and of \(known.className) elsewhere")
@@ -90,6 +90,6 @@ struct StorageTable {
     }
   }
 
-  /// The storage of a persistent id.
+  /// The storage of a persistent ID.
   subscript(_ id: PickleGraph.Ref) -> Storage? { storages[id.index] }
 }

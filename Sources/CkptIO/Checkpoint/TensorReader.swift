@@ -3,14 +3,14 @@ internal import CkptBytes
 internal import CkptStateDicts
 internal import CkptTensors
 
-/// Understands the calls by which PyTorch rebuilds tensors, without making any of them.
+/// Interprets the calls by which PyTorch rebuilds tensors, without executing them.
 struct TensorReader {
   typealias Ref = PickleGraph.Ref
 
   let graph: PickleGraph
   let storages: StorageTable
   let file: String
-  /// The plain tensors of the pickle, by their number in the graph.
+  /// The plain tensors of the pickle by object number.
   private(set) var tensors: TensorTable = [:]
   private var shapes = SharedShapes()
 
@@ -24,19 +24,19 @@ struct TensorReader {
     case meta = "_rebuild_meta_tensor_no_storage"
     case fromType = "_rebuild_from_type"
     case fromTypeVersion2 = "_rebuild_from_type_v2"
-    /// numpy's arrays, up to protocol 4 and in protocol 5.
+    /// NumPy arrays, up to protocol 4 and in protocol 5.
     case array = "_reconstruct"
     case arrayOfBuffer = "_frombuffer"
   }
 
-  /// Classes that differ from a plain tensor in nothing that counts here.
+  /// Classes whose tensors are treated as plain tensors.
   private static let plainClasses: Set<String> = [
     "torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer",
   ]
 
   /// Finds all tensors.
   ///
-  /// - Throws: `CheckpointError.badObject` for one that leaves its storage or is not understood.
+  /// - Throws: `CheckpointError.badObject` if a tensor exceeds its storage or is invalid.
   init(_ graph: PickleGraph, storages: StorageTable, file: String) throws {
     self.graph = graph
     self.storages = storages
@@ -50,7 +50,7 @@ struct TensorReader {
       else { continue }
       let rebuild = rebuilds[callable.index] ?? Self.rebuild(graph, callable)
       rebuilds[callable.index] = .some(rebuild)
-      // Every inner tensor of a wrapped one came before it.
+      // In this order, inner tensors come before the tensors that wrap them.
       guard let rebuild else { continue }
       do {
         tensors[ref.index] =
@@ -143,8 +143,8 @@ struct TensorReader {
     return tensor
   }
 
-  /// The plain tensor that one of another class is: it keeps nothing beside its elements, or a single local tensor
-  /// that has them all. Nil if it is more than that.
+  /// The plain tensor that a tensor of another class is equivalent to, because the class has no
+  /// other data, or wraps a single local tensor with all elements; nil otherwise.
   private mutating func readSubclass(_ parts: TensorSubclasses.Parts) throws -> Tensor? {
     let known = tensors
     let subclasses = TensorSubclasses(graph: graph, tensor: { known[$0.index] })
@@ -175,7 +175,8 @@ struct TensorReader {
     return graph.int(ref).map(Double.init)
   }
 
-  /// What `torch._utils._rebuild_qtensor` makes of the parameters; it knows no other schemes.
+  /// The quantization from the parameters of `torch._utils._rebuild_qtensor`, with the schemes that
+  /// it supports.
   private func quantization(_ ref: Ref, shape: [Int]) throws -> Quantization {
     guard let items = graph.items(of: ref).map(Array.init), let scheme = items.first,
       let name = graph.global(scheme)?.name
@@ -203,7 +204,7 @@ struct TensorReader {
     }
   }
 
-  /// The numbers of a small tensor or list.
+  /// The values of a small tensor or list.
   private func numbers(_ ref: Ref) -> [Double]? {
     if let sequence = graph.sequence(ref) {
       let all = sequence.compactMap(number)
@@ -225,8 +226,8 @@ struct TensorReader {
     }
   }
 
-  /// For a big-endian file: how many bytes belong together in storages of plain bytes, by record, as
-  /// the tensors say that look into them.
+  /// For a big-endian file: the element size in bytes of untyped storages, by record name,
+  /// determined from their tensors.
   static func swapWidths(_ graph: PickleGraph) -> [String: Int] {
     var widths: [String: Int] = [:]
     for index in graph.nodes.indices {

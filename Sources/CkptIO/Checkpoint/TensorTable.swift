@@ -1,19 +1,20 @@
 internal import CkptTensors
 
-/// The plain tensors of a pickle by their number in the graph: as a dictionary, in a third of its memory.
+/// A dictionary of a pickle's plain tensors by object number that needs a third of the memory of a
+/// `Dictionary`.
 struct TensorTable: ExpressibleByDictionaryLiteral {
   private var positions: [UInt32: UInt32] = [:]
-  /// The tensors in the order in which they were found.
+  /// The tensors in the order in which they were added.
   private(set) var values: [Tensor] = []
 
   init(dictionaryLiteral elements: (UInt32, Tensor)...) {
     for (number, tensor) in elements { self[number] = tensor }
   }
 
-  /// How many there are.
+  /// The number of tensors.
   var count: Int { values.count }
 
-  /// The tensor of an object; nil if it is none. Setting nil is not meant to happen and does nothing.
+  /// The tensor of an object; nil if there is none. Setting nil has no effect.
   subscript(number: UInt32) -> Tensor? {
     get { positions[number].map { values[Int($0)] } }
     set {

@@ -1,28 +1,29 @@
 internal import CkptPickle
 internal import CkptTensors
 
-/// What training keeps beside a model's weights, told by its structure.
+/// Kinds of training state beside a model's weights, recognized by their structure.
 enum TrainingState {
-  /// An optimizer's `state_dict()`, also flattened as `torch.distributed` gives it.
+  /// An optimizer's `state_dict()`, nested or as flattened by `torch.distributed`.
   case optimizer
   /// A learning rate scheduler's `state_dict()`.
   case scheduler
   /// A `GradScaler`'s `state_dict()`.
   case lossScaler
-  /// States of random number generators.
+  /// The states of random number generators.
   case random
 }
 
 extension Checkpoint {
-  /// What a mapping holds of training's own state; nil for all else.
+  /// The kind of training state that a mapping is; nil for others.
   ///
-  /// - Parameter step: the key under which it stands.
+  /// - Parameter step: the mapping's key in its parent.
   func trainingState(_ ref: PickleGraph.Ref, under step: String) -> TrainingState? {
     if optimizerParts(of: ref) != nil { return .optimizer }
     guard let entries = graph.entries(of: ref), !entries.isEmpty else { return nil }
     let keys = entries.compactMap { graph.text($0.key) }
     func has(_ names: String...) -> Bool { names.allSatisfy(keys.contains) }
-    // `_flatten_optim_state_dict` of torch.distributed.checkpoint: state.KEY.exp_avg, param_groups.KEY.lr.
+    // `_flatten_optim_state_dict` of torch.distributed.checkpoint: state.KEY.exp_avg,
+    // param_groups.KEY.lr.
     if keys.count == entries.count, keys.contains(where: { $0.hasPrefix("param_groups.") }),
       keys.allSatisfy({ $0.hasPrefix("param_groups.") || $0.hasPrefix("state.") })
     {
@@ -39,8 +40,8 @@ extension Checkpoint {
     return counts.all > 0 && counts.weights == 0 ? .random : nil
   }
 
-  /// How many tensors a mapping holds itself under keys that are strings, and how many of them are no states of
-  /// random number generators; nil for what is no mapping.
+  /// The number of tensors that are direct values of a mapping with string keys, and how many of
+  /// them are not states of random number generators; nil for other objects.
   func tensorCounts(
     of ref: PickleGraph.Ref, under step: String
   ) -> (all: Int, weights: Int)? {
@@ -62,9 +63,11 @@ extension Checkpoint {
     return (all, all - generators - (hasCPUState ? open : 0))
   }
 
-  /// The bytes of `torch.get_rng_state()`, now and before 1.6 (CPUGeneratorImpl.cpp).
+  /// The sizes in bytes of `torch.get_rng_state()`, now and before PyTorch 1.6
+  /// (CPUGeneratorImpl.cpp).
   private static let cpuStateSizes = [5056, 5048]
-  /// The bytes of `torch.cuda.get_rng_state()`, now and before 1.11 (CUDAGeneratorImpl.cpp).
+  /// The sizes in bytes of `torch.cuda.get_rng_state()`, now and before PyTorch 1.11
+  /// (CUDAGeneratorImpl.cpp).
   private static let deviceStateSizes = [16, 816]
 
   private static func meansRandom(_ key: String) -> Bool {

@@ -2,31 +2,32 @@ internal import CkptBytes
 internal import CkptPickle
 internal import CkptPlatform
 
-/// What Python's `==` sees of a key of a dict: `1`, `True` and `1.0` are one key, `"1"` and `b"1"` are others.
+/// The identity of a dict's key under Python's `==`: `1`, `True`, and `1.0` are the same key; `"1"`
+/// and `b"1"` are others.
 enum KeyIdentity: Hashable {
-  /// A str; Python 2's is read as UTF-8, as `torch.load` does.
+  /// A str; one written by Python 2 is read as UTF-8, as in `torch.load`.
   case text([UInt8])
   case bytes([UInt8])
-  /// A number that is whole.
+  /// A number with an integer value.
   case whole(Int64)
-  /// An int beyond 64 bits: two's complement, little-endian, no byte more than needed.
+  /// An int that exceeds 64 bits, in minimal two's complement, little-endian.
   case large([UInt8])
-  /// The bits of a float that is not whole, or beyond 64 bits.
+  /// The bits of a float that is not an integer, or exceeds 64 bits.
   case float(UInt64)
   case none
   case name([UInt8])
-  /// A tuple of so many items, followed by theirs.
+  /// The identities of a tuple's items.
   case tuple([KeyIdentity])
   case open(Int)
-  /// An object that is equal to itself alone, as far as can be known without running its code.
+  /// An object that is equal only to itself, as far as can be determined without running code.
   case object(UInt32)
 }
 
 extension PickleGraph {
-  /// How many items of tuples a key may have to be compared item by item.
+  /// The maximum number of tuple items in a key that are compared.
   private static let keyLimit = 1000
 
-  /// What two keys are compared by.
+  /// The identity of a key.
   func keyIdentity(_ ref: Ref) -> KeyIdentity {
     guard items(of: ref) != nil else { return plainKeyIdentity(ref) }
     var found: [KeyIdentity] = []
@@ -54,7 +55,7 @@ extension PickleGraph {
     case .float(let bits):
       let value = Double(bitPattern: bits)
       if let whole = Int64(exactly: value) { return .whole(whole) }
-      // A NaN is equal to nothing; as a key it is found by its identity.
+      // A NaN is not equal to any number; as a key it is found by object identity.
       return value.isNaN ? .object(ref.index) : .float(bits)
     case .global:
       guard let (module, name) = nameBytes(ref) else { return .object(ref.index) }
@@ -63,7 +64,8 @@ extension PickleGraph {
     }
   }
 
-  /// Python's dict of those assignments: a key that is set again keeps its place and gets the new value.
+  /// The entries of the dict that results from the assignments in order: a key that is set again
+  /// keeps its position and gets the new value.
   func unique(_ entries: [(key: Ref, value: Ref)]) -> [(key: Ref, value: Ref)] {
     guard mayRepeat(entries) else { return entries }
     var positions: [KeyIdentity: Int] = [:]
@@ -81,7 +83,7 @@ extension PickleGraph {
     return result
   }
 
-  /// Whether two keys could be equal: cheap, since nearly always none are.
+  /// Whether two keys may be equal; a cheap check, since they rarely are.
   private func mayRepeat(_ entries: [(key: Ref, value: Ref)]) -> Bool {
     guard entries.count > 1 else { return false }
     var hashes: [UInt64] = []
@@ -89,7 +91,7 @@ extension PickleGraph {
     for (key, _) in entries {
       switch self[key] {
       case .string(let run), .byteString(let run):
-        // FNV-1a; a collision only costs the exact comparison.
+        // FNV-1a. After a collision, the keys are compared exactly.
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         for byte in bytes(run) { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
         hashes.append(hash)

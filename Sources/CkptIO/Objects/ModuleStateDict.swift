@@ -4,41 +4,45 @@ internal import CkptPlatform
 internal import CkptStateDicts
 internal import CkptTensors
 
-/// What a module that is saved whole (`torch.save(model)`, `torch.jit.save`) holds of its state dict.
+/// The parts of one module's state dict, from a module that was saved as an object
+/// (`torch.save(model)`, `torch.jit.save`).
 private struct ModuleParts {
-  /// Parameters, then buffers, under their names in the module.
+  /// The parameters and then the buffers, with their names in the module.
   var values: [(name: String, ref: PickleGraph.Ref)] = []
   var modules: [(name: String, ref: PickleGraph.Ref)] = []
-  /// Whether a hook changes what `state_dict()` gives, in a way that only its code tells.
+  /// Whether a hook may change the result of `state_dict()`, which cannot be determined without
+  /// running code.
   var hasHooks = false
 }
 
-/// A module's state dict, as far as the file tells it.
+/// The state dict of a module that was saved as an object.
 struct ModuleStateDict: Sendable {
-  /// What `torch.nn.Module.state_dict()` gives.
+  /// The result of `torch.nn.Module.state_dict()`.
   fileprivate(set) var stateDict = StateDict()
-  /// The modules whose hooks could change it; empty is the root.
+  /// The names of the modules whose hooks may change the result; an empty name is the root.
   fileprivate(set) var hooked: [String] = []
 }
 
 extension Checkpoint {
-  /// Deeper modules cannot be saved by PyTorch, whose `state_dict()` calls itself.
+  /// The maximum nesting depth. PyTorch cannot save deeper modules, because its `state_dict()` is
+  /// recursive.
   private static let moduleDepthLimit = 1000
-  /// A module that stands under many names counts under each.
+  /// The maximum number of modules; a module with several names is counted for each.
   private static let moduleLimit = 100_000
-  /// How many bytes the keys may have together.
+  /// The maximum total size of the keys in bytes.
   private static let moduleKeyLimit = 64 << 20
 
-  /// Whether an object is a module that was saved whole, which has a state dict but is none.
+  /// Whether an object is a module that was saved as an object, so that it is not a state dict but
+  /// has one.
   func isModule(_ ref: PickleGraph.Ref) -> Bool {
     if document.format == .torchScript { return graph.entries(of: ref) == nil }
     return moduleState(of: ref) != nil
   }
 
-  /// Whether what stands at a path has a state dict and is none that can be a file's root: a module that was
-  /// saved whole, or a mapping of a class that whoever opens the file would have to have.
+  /// Whether the object at a path has a state dict but cannot be the root of a file: it is a module
+  /// that was saved as an object, or a mapping whose class would be needed to open the file.
   ///
-  /// - Throws: `CheckpointError.noSuchPath` and the like for a path that leads nowhere.
+  /// - Throws: `CheckpointError` if there is no object at the path.
   public func needsPlainDict(at path: String) throws -> Bool {
     let ref = try resolve(path)
     if isModule(ref) { return true }
@@ -49,21 +53,21 @@ extension Checkpoint {
     return graph.className(of: ref) != "collections.OrderedDict"
   }
 
-  /// The names of the modules at `path` and below it whose hooks could make `state_dict()` give something else
-  /// than their parameters and buffers; none where no module stands.
+  /// The names of the modules at `path` and below whose hooks may change the result of
+  /// `state_dict()`; empty if there is no module.
   ///
-  /// - Throws: `CheckpointError` for a path that leads nowhere or to no state dict.
+  /// - Throws: `CheckpointError` if there is no state dict at the path.
   public func hookedModules(at path: String) throws -> [String] {
     let ref = try resolve(path)
     return isModule(ref) ? try moduleStateDict(ref, at: path).hooked : []
   }
 
-  /// What `state_dict()` of a module gives: its parameters and its buffers that persist, then those of its
-  /// modules, in the order of `torch.nn.Module._save_to_state_dict`. A module that stands under two names has
+  /// The state dict of a module: its parameters and persistent buffers, then those of its
+  /// submodules, in the order of `torch.nn.Module._save_to_state_dict`. A module with two names has
   /// its keys under both.
   ///
-  /// - Throws: `CheckpointError.badObject` for modules that nest too deep or hold themselves, and for one whose
-  ///   class saves other values.
+  /// - Throws: `CheckpointError.badObject` if modules are nested too deeply or contain themselves,
+  ///   or a class saves other values.
   func moduleStateDict(_ root: PickleGraph.Ref, at path: String) throws -> ModuleStateDict {
     func bad(_ name: String, _ problem: String) -> CheckpointError {
       let shown = name.isEmpty ? "the module" : "the module \(Text.quoted(name))"
@@ -73,7 +77,7 @@ extension Checkpoint {
     var metadata: [StateDict.ModuleMetadata] = []
     var open: [(name: String, depth: Int, ref: PickleGraph.Ref)] = [("", 0, root)]
     var (count, byteCount) = (0, 0)
-    // A module that stands under many names is looked into once.
+    // A module with several names is read once.
     var known: [PickleGraph.Ref: (parts: ModuleParts, version: Int?)] = [:]
     func look(_ ref: PickleGraph.Ref, _ name: String) throws -> (parts: ModuleParts, version: Int?)
     {
@@ -116,10 +120,10 @@ extension Checkpoint {
     return result
   }
 
-  /// A parameter as `state_dict()` gives it: `detach()` leaves the tensor that it is made from.
+  /// A parameter's value in a state dict, where `detach()` returns its underlying tensor.
   private func detached(_ ref: PickleGraph.Ref) -> StateDict.Value {
     if document.format == .torchScript, var tensor = tensor(of: ref), tensor.requiresGrad {
-      // No object of the file's is this tensor.
+      // This tensor is not an object of the file.
       tensor.requiresGrad = false
       return .tensor(tensor)
     }
@@ -164,8 +168,8 @@ extension Checkpoint {
     return parts
   }
 
-  /// The attributes of a `torch.nn.Module`: its state, or for a `torch.fx.GraphModule` the dict that it is rebuilt
-  /// from. Nil for other objects.
+  /// The attributes of a `torch.nn.Module`: its state, or for a `torch.fx.GraphModule` the dict
+  /// from which it is rebuilt; nil for other objects.
   private func moduleState(
     of ref: PickleGraph.Ref
   ) -> [(key: PickleGraph.Ref, value: PickleGraph.Ref)]? {
@@ -187,7 +191,7 @@ extension Checkpoint {
     return holdsAll ? state : nil
   }
 
-  /// The tensors and modules of a TorchScript module, which are its attributes.
+  /// The tensors and submodules of a TorchScript module, which are its attributes.
   private func scriptParts(of ref: PickleGraph.Ref) -> ModuleParts? {
     var parts = ModuleParts()
     for (key, child) in graph.attributes(of: ref) {
@@ -201,8 +205,9 @@ extension Checkpoint {
     return parts
   }
 
-  /// The version that PyTorch records for a module of its own (`torch.nn.Module._version`): of normalizations 2
-  /// since they count batches. Nil for other classes, whose code tells it.
+  /// The version that PyTorch records for its own modules (`torch.nn.Module._version`): 2 for
+  /// normalizations since they count batches. Nil for other classes, whose version is in their
+  /// code.
   private func moduleVersion(of ref: PickleGraph.Ref, _ names: [String]) -> Int? {
     guard let cls = graph.className(of: ref), cls.hasPrefix("torch.nn.") else { return nil }
     let others = ["torch.nn.quantized", "torch.nn.qat", "torch.nn.intrinsic"]
@@ -213,7 +218,7 @@ extension Checkpoint {
     return cls.hasPrefix("torch.nn.modules.instancenorm.") ? 2 : 1
   }
 
-  /// Whether a class of PyTorch's writes other values than its parameters and buffers
+  /// Whether a class of PyTorch saves other values than its parameters and buffers
   /// (`_save_to_state_dict` of the quantized modules).
   private static func savesOtherValues(_ cls: String) -> Bool {
     [

@@ -3,14 +3,14 @@ internal import CkptPickle
 internal import CkptPlatform
 internal import CkptStateDicts
 
-/// Dicts in dicts and lists, built from values and the paths that lead to them.
+/// Builds nested dicts and lists from values and their paths.
 struct NestedObjects {
   typealias Step = DistributedMetadata.Step
 
   private var checkpoint: Checkpoint
   private let nameCount: Int
   private let file: String
-  /// The containers by path, in the order in which they came up; the root is the first.
+  /// The index of each container by path; the root is the first.
   private var containers: [[Step]: Int] = [[]: 0]
   private var filled: [Container] = []
 
@@ -22,11 +22,11 @@ struct NestedObjects {
 
   private static let depthLimit = 100
 
-  /// Nothing yet.
+  /// Creates an empty root.
   ///
   /// - Parameters:
-  ///   - nameCount: how many values there will be; an index of a list beyond is refused.
-  ///   - file: what errors call it.
+  ///   - nameCount: the number of values that will be added; larger list indices are errors.
+  ///   - file: the file's name for error messages.
   init(nameCount: Int, file: String) throws {
     checkpoint = try Checkpoint(StateDict())
     self.nameCount = nameCount
@@ -48,7 +48,7 @@ struct NestedObjects {
     return ObjectPath(steps: steps).written
   }
 
-  /// Puts a value where `path` leads.
+  /// Adds a value at a path.
   mutating func add(_ value: StateDict.Value, at path: [Step]) throws {
     guard let last = path.last, path.count <= Self.depthLimit else {
       throw bad(path, "a path of \(path.count) steps")
@@ -57,7 +57,7 @@ struct NestedObjects {
     filled[holder].entries.append((last, checkpoint.add(value)))
   }
 
-  /// The container at a path, made with those around it if need be.
+  /// The container at a path, created with its parents if necessary.
   private mutating func container(_ path: [Step], holds step: Step) throws -> Int {
     let isIndex: Bool
     if case .index(let index) = step {
@@ -80,7 +80,7 @@ struct NestedObjects {
     return filled.count - 1
   }
 
-  /// All of it as a document.
+  /// The document of all added values.
   mutating func document(
     format: Checkpoint.Format, path: String, files: [File]
   ) throws -> CheckpointDocument {

@@ -1,14 +1,15 @@
 internal import CkptText
 internal import CkptPickle
 
-// What is in the pickle's objects, whatever form they have: entries of mappings, items, attributes.
+// The contents of objects, independent of how the pickle represents them: entries of mappings,
+// items, attributes.
 extension PickleGraph {
-  /// How many objects may stand one in another's place until a mapping's entries are found.
+  /// The maximum number of nested wrappers that are followed to find a mapping's entries.
   private static let layerLimit = 64
 
-  /// The entries of a mapping, in Python's order; nil for what is none.
+  /// The entries of a mapping, in Python's order; nil for other objects.
   ///
-  /// A key that is set again keeps its place and gets the new value.
+  /// A key that is set again keeps its position and gets the new value.
   func entries(of ref: Ref) -> [(key: Ref, value: Ref)]? {
     var layers: [Ref] = []
     var entries: [(key: Ref, value: Ref)] = []
@@ -25,7 +26,7 @@ extension PickleGraph {
         if let pairs = pairs(in: argument) { entries = pairs } else { next = argument }
       case .attribute(let name):
         guard let inner = attribute(name, of: current) else { return nil }
-        // A wrapper of wrappers is no layer, and could go round in circles.
+        // A wrapper inside a wrapper is not followed, since there could be a cycle.
         if case .attribute = self.form(of: inner).source { return nil }
         next = inner
       case .arguments, .state: return nil
@@ -39,7 +40,7 @@ extension PickleGraph {
     return unique(entries)
   }
 
-  /// What a `collections.Counter` counts; nil for others, and for one whose counts are no ints.
+  /// The counts of a `collections.Counter`; nil for other objects, and if a count is not an int.
   func counts(of ref: Ref) -> [(key: Ref, count: Int)]? {
     guard className(of: ref) == "collections.Counter", let entries = entries(of: ref) else {
       return nil
@@ -57,8 +58,8 @@ extension PickleGraph {
     entries(of: ref)?.last { text($0.key)?.isExactly(key) == true }?.value
   }
 
-  /// The items of a list, a tuple or what is like one, such as a deque; the fields of a namedtuple or of a
-  /// call, which have no names in the file. Nil for others.
+  /// The items of a list, a tuple, or a similar object, such as a deque; the fields of a namedtuple
+  /// or of a call, whose names are not in the file. Nil for other objects.
   func sequence(_ ref: Ref) -> [Ref]? {
     if let items = items(of: ref) { return Array(items) }
     let form = form(of: ref)
@@ -82,7 +83,7 @@ extension PickleGraph {
     return result
   }
 
-  /// The items of a set or a frozenset, in the file's order; nil for others.
+  /// The items of a set or frozenset, in the file's order; nil for other objects.
   func members(of ref: Ref) -> [Ref]? {
     let form = form(of: ref)
     guard form.kind == .set, let body = body(of: ref) else { return nil }
@@ -97,8 +98,8 @@ extension PickleGraph {
     return result
   }
 
-  /// The attributes that an object's state and its constructor's keywords set, as Python's default
-  /// `__setstate__` takes them.
+  /// The attributes that are set by an object's state and its constructor's keyword arguments, as
+  /// with Python's default `__setstate__`.
   func attributes(of ref: Ref) -> [(key: Ref, value: Ref)] {
     var all: [(key: Ref, value: Ref)] = []
     guard let body = body(of: ref) else { return all }
@@ -113,7 +114,7 @@ extension PickleGraph {
     return all.isEmpty ? all : unique(all)
   }
 
-  /// The attribute of a name.
+  /// The value of an attribute; nil if there is none.
   func attribute(_ name: String, of ref: Ref) -> Ref? {
     attributes(of: ref).last { text($0.key)?.isExactly(name) == true }?.value
   }

@@ -3,7 +3,7 @@ internal import CkptBytes
 internal import CkptPickle
 internal import CkptPlatform
 
-/// A change of one object of a checkpoint.
+/// A change of one object in a checkpoint.
 public struct ObjectChange: Sendable, Hashable {
   /// The path of the object.
   public let path: String
@@ -14,15 +14,17 @@ public struct ObjectChange: Sendable, Hashable {
 }
 
 extension Checkpoint {
-  /// Lets a value stand at a path: numbers, text, lists and dicts as JSON tells them apart.
+  /// Sets the value at a path. Numbers, text, lists, and dicts are determined by JSON syntax.
   ///
-  /// The object around it must be there: a mapping or an object with attributes gets a new key if it has
-  /// none of that name, a list a new item if the index is its count. Everything else stays as it is;
-  /// whoever shares the object around it sees the change too, as in Python.
+  /// The parent object must exist. A mapping or an object with attributes gets a new entry if the
+  /// name is new; a list gets a new item if the index equals its count. Other objects are
+  /// unchanged. The change is visible through all references to the parent, as in Python.
+  ///
   /// - Parameters:
   ///   - at: keys joined by `/`; not the root.
-  ///   - value: `1` becomes an int, `1.0` a float, an object a dict, an array a list, null None.
-  /// - Throws: `CheckpointError` if the path leads nowhere, or to what cannot be changed.
+  ///   - value: `1` becomes an int, `1.0` a float, a JSON object a dict, an array a list, and null
+  ///     None.
+  /// - Throws: `CheckpointError` if the path is invalid, or the object cannot be changed.
   @discardableResult
   package mutating func setValue(at path: String, to value: JSONValue) throws -> ObjectChange {
     let (holder, step) = try holder(of: path)
@@ -36,7 +38,8 @@ extension Checkpoint {
     return ObjectChange(path: path, before: before, after: summary(of: new))
   }
 
-  /// Removes the object at a path from the mapping, the sequence or the attributes that hold it.
+  /// Removes the object at a path from its parent, which may be a mapping, a sequence, or an object
+  /// with attributes.
   ///
   /// - Parameter at: keys joined by `/`; not the root.
   /// - Throws: `CheckpointError` if there is none.
@@ -52,11 +55,12 @@ extension Checkpoint {
     return ObjectChange(path: path, before: before, after: nil)
   }
 
-  /// Removes the objects at several paths, each of which leads where it leads before anything is removed.
+  /// Removes the objects at several paths; all paths refer to the state before the first removal.
   ///
-  /// - Parameter paths: as ``removeValue(at:)`` takes them.
-  /// - Returns: what became of each, in the order of the paths.
-  /// - Throws: `CheckpointError` if one leads nowhere, twice to the same place or into what goes as well.
+  /// - Parameter paths: as for ``removeValue(at:)``.
+  /// - Returns: the change of each object, in the order of the paths.
+  /// - Throws: `CheckpointError` if there is no object at a path, or two paths are the same or one
+  ///   is inside another.
   @discardableResult
   public mutating func removeValues(at paths: [String]) throws -> [ObjectChange] {
     let all = paths.map { ObjectPath($0).steps }
@@ -69,7 +73,7 @@ extension Checkpoint {
           holder: nil)
       }
     }
-    // Of two items of a list the later one goes first, so that the other keeps its number.
+    // Later items of a list are removed first, so that the indices of the others stay valid.
     let order = all.indices.sorted { left, right in
       guard let (one, two) = zip(all[left], all[right]).first(where: { $0 != $1 }) else {
         return false
@@ -127,13 +131,13 @@ extension Checkpoint {
 }
 
 extension PickleGraph {
-  /// Lets `new` stand for the child that a step of a path names, or removes it if `new` is nil.
+  /// Replaces the child named by a step of a path by `new`, or removes it if `new` is nil.
   ///
-  /// - Returns: whether the object could be changed so.
+  /// - Returns: whether the object can be changed in this way.
   mutating func setChild(_ step: String, of holder: Ref, to new: Ref?) -> Bool {
     if var items = sequence(holder), let index = Int(step), index >= 0, index <= items.count {
       if index == items.count {
-        // Only a list grows.
+        // Only lists can grow.
         guard let new, self.items(of: holder) == nil else { return false }
         items.append(new)
       } else if let new {
@@ -157,7 +161,7 @@ extension PickleGraph {
     return setEntries(of: holder, to: entries)
   }
 
-  /// A key for a step that names none yet; in a mapping from ints alone, an int is an int.
+  /// A new key for a step of a path; in a mapping with only int keys, a number becomes an int.
   private mutating func newKey(_ step: String, beside entries: [Entry]) -> Ref {
     if !entries.isEmpty, entries.allSatisfy({ int($0.key) != nil }), let number = Int(step),
       "\(number)" == step

@@ -1,33 +1,33 @@
 internal import CkptPickle
 
-/// What an object is to Python, and where the pickle keeps what is in it.
+/// The kind of an object in Python, and where the pickle stores its contents.
 struct ObjectForm: Equatable {
-  /// What the object is to those who read and edit it.
+  /// The kinds of objects, for reading and editing.
   enum Kind: Equatable {
     /// Keys and values.
     case mapping
-    /// Numbered items; their number can change.
+    /// Items with indices, whose number can change.
     case sequence
-    /// Numbered items or fields whose number cannot change: a namedtuple, whose fields have no names in the
-    /// file.
+    /// Items or fields with indices, whose number is fixed, such as a namedtuple, whose field names
+    /// are not in the file.
     case record
     /// Items without order.
     case set
-    /// Nothing but attributes, or nothing that is known.
+    /// Only attributes, or unknown contents.
     case other
   }
 
-  /// Where the first items are; what the pickle adds to the object itself follows.
+  /// Where the first items are stored; items that the pickle adds to the object itself follow.
   enum Source: Equatable {
-    /// There are no others.
+    /// There are no first items.
     case edits
-    /// In an argument of the constructor, by its number.
+    /// In the constructor's argument with this index.
     case argument(Int)
     /// The arguments are the items.
     case arguments
-    /// In the object that an attribute holds, as in `collections.UserDict`.
+    /// In the value of an attribute, as in `collections.UserDict`.
     case attribute(String)
-    /// In a list or a tuple that is the object's state, as in a frozen dataclass with slots.
+    /// In a list or tuple that is the object's state, as in a frozen dataclass with slots.
     case state
   }
 
@@ -38,7 +38,7 @@ struct ObjectForm: Equatable {
 }
 
 extension PickleGraph {
-  /// What an object is, and where it keeps what is in it.
+  /// The form of an object.
   func form(of ref: Ref) -> ObjectForm {
     if items(of: ref) != nil { return ObjectForm(kind: .sequence, source: .edits) }
     guard let body = body(of: ref) else { return .other }
@@ -47,7 +47,7 @@ extension PickleGraph {
     case .dict: return ObjectForm(kind: .mapping, source: .edits)
     case .set, .frozenSet: return ObjectForm(kind: .set, source: .edits)
     case .reduce(let callable, _):
-      // Nearly all calls in a checkpoint rebuild tensors.
+      // Most calls in a checkpoint rebuild tensors.
       if body.edits.isEmpty, let (module, _) = nameBytes(callable),
         bytes(module).starts(with: "torch._utils".utf8)
       {
@@ -66,7 +66,7 @@ extension PickleGraph {
     return form(of: making, unknown: name, body)
   }
 
-  /// The form that what is added to an object gives it.
+  /// The form determined by the edits of an object.
   private func form(by edits: [Edit]) -> ObjectForm {
     for edit in edits {
       switch edit {
@@ -79,9 +79,10 @@ extension PickleGraph {
     return .other
   }
 
-  /// The form of an object whose class is Python's own; nil if it is another's.
+  /// The form of an object of a standard class of Python; nil for other classes.
   private func form(of making: ObjectMaking, as name: String, isBare: Bool) -> ObjectForm? {
-    /// The items come from an argument, if it is there and Python's `__new__` does not ignore it.
+    /// The form with items in a constructor's argument, if it is present and not ignored by
+    /// Python's `__new__`.
     func items(_ kind: ObjectForm.Kind, in position: Int, of most: Int) -> ObjectForm {
       guard !isBare, making.arguments.count > position else {
         return ObjectForm(kind: kind, source: .edits)
@@ -106,7 +107,7 @@ extension PickleGraph {
     }
   }
 
-  /// The form of an object whose class nobody knows: by what the pickle does to make it.
+  /// The form of an object of an unknown class, determined by how the pickle constructs it.
   private func form(
     of making: ObjectMaking, unknown name: String, _ body: Body
   ) -> ObjectForm {
@@ -139,8 +140,8 @@ extension PickleGraph {
     return .other
   }
 
-  /// The form of an object that is made without arguments and whose only attribute is `data`, as a subclass of
-  /// `collections.UserDict` or `UserList` is.
+  /// The form of an object that is constructed without arguments and whose only attribute is
+  /// `data`, such as a subclass of `collections.UserDict` or `UserList`.
   private func wrappedForm(_ body: Body) -> ObjectForm? {
     guard body.edits.count == 1, case .build(let state)? = body.edits.first,
       let inner = self.body(of: state), case .dict = inner.construction, inner.edits.count == 1,
@@ -151,7 +152,8 @@ extension PickleGraph {
     return nil
   }
 
-  /// Whether an object is a mapping at first sight: a dict, one of `collections`' or one that keys are set in.
+  /// Whether an object is certainly a mapping: a dict, a mapping of `collections`, or an object in
+  /// which keys are set.
   private func isPlainMapping(_ ref: Ref) -> Bool {
     guard let body = body(of: ref) else { return false }
     if case .dict = body.construction { return true }
@@ -165,14 +167,14 @@ extension PickleGraph {
     if case .list? = body(of: ref)?.construction { true } else { false }
   }
 
-  /// The items of a list or a tuple that was made as such; nil for others.
+  /// The items of a plain list or tuple; nil for other objects.
   func plainItems(_ ref: Ref) -> [Ref]? {
     if let items = items(of: ref) { return Array(items) }
     guard let body = body(of: ref), case .list = body.construction else { return nil }
     return body.edits.compactMap { if case .append(let item) = $0 { item } else { nil } }
   }
 
-  /// The keys and values of a list or a tuple of pairs; nil for what is none.
+  /// The keys and values of a list or tuple of pairs; nil for other objects.
   func pairs(in ref: Ref) -> [(key: Ref, value: Ref)]? {
     guard let items = plainItems(ref) else { return nil }
     var result: [(key: Ref, value: Ref)] = []
@@ -184,8 +186,8 @@ extension PickleGraph {
     return result
   }
 
-  /// The dicts of attributes in what `__setstate__` is given: a dict, or a tuple of a dict and one of what
-  /// `__slots__` names, each of which may be None. Nil for a state of another form.
+  /// The dicts of attributes in an argument of `__setstate__`: a dict, or a tuple of a dict and a
+  /// dict of `__slots__`, each of which may be None. Nil for other states.
   func stateParts(_ state: Ref) -> [Ref]? {
     guard let items = items(of: state) else { return isPlainMapping(state) ? [state] : nil }
     guard items.count == 2 else { return nil }

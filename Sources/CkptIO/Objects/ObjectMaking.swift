@@ -1,32 +1,33 @@
 internal import CkptPickle
 
-/// How an object comes to be, whichever of the pickle's forms says so: by what, and from which arguments.
+/// How an object is constructed, independent of the pickle's form: the class or function, and its
+/// arguments.
 ///
-/// A class is called by REDUCE, made without a call by NEWOBJ, NEWOBJ_EX, `copyreg.__newobj__` and
-/// `copyreg.__newobj_ex__` (protocols 2 and 3 put the latter as a `functools.partial`), and in protocols 0 and 1 by
-/// `copyreg._reconstructor(class, base, state)`.
+/// A class is called by REDUCE. It is instantiated without a call by NEWOBJ, NEWOBJ_EX,
+/// `copyreg.__newobj__`, and `copyreg.__newobj_ex__` (in protocols 2 and 3 the latter is a
+/// `functools.partial`), and in protocols 0 and 1 by `copyreg._reconstructor(class, base, state)`.
 struct ObjectMaking {
   typealias Ref = PickleGraph.Ref
 
   /// The class or function.
   let maker: Ref
-  /// The arguments that are the object's own: without the class, where that is passed, too.
+  /// The object's own arguments, without the class.
   let arguments: ArraySlice<Ref>
-  /// The tuple that holds the arguments, the last ones if there are others.
+  /// The tuple that contains the arguments at its end.
   let tuple: Ref
-  /// The dict of arguments that have names.
+  /// The dict of keyword arguments.
   let keywords: Ref?
-  /// Whether `__new__` alone is called, which a dict, a list and a set ignore the arguments of.
+  /// Whether only `__new__` is called, whose arguments dicts, lists, and sets ignore.
   let isBare: Bool
-  /// For `copyreg._reconstructor`, the built-in type that takes the one argument.
+  /// For `copyreg._reconstructor`, the built-in base type that takes the one argument.
   let base: Ref?
 
-  /// An argument by its number; nil if there are fewer.
+  /// The argument with an index; nil if there are fewer.
   func argument(_ number: Int) -> Ref? { arguments.dropFirst(number).first }
 }
 
 extension PickleGraph {
-  /// How an object of a class is made; nil for what is no such object.
+  /// How an object of a class is constructed; nil for other objects.
   func making(of ref: Ref) -> ObjectMaking? {
     guard let body = body(of: ref) else { return nil }
     switch body.construction {
@@ -76,8 +77,8 @@ extension PickleGraph {
     }
   }
 
-  /// What `functools.partial(cls.__new__, cls, *arguments, **keywords)()` makes: the partial's state is its
-  /// function, its arguments and its keywords.
+  /// The object that `functools.partial(cls.__new__, cls, *arguments, **keywords)()` constructs.
+  /// The partial's state consists of its function, arguments, and keywords.
   private func partialNew(_ callable: Ref) -> ObjectMaking? {
     guard let body = body(of: callable), case .reduce(let maker, _) = body.construction,
       globalName(maker) == "functools.partial", body.edits.count == 1,
@@ -90,13 +91,13 @@ extension PickleGraph {
       keywords: parts[parts.startIndex + 2], isBare: true, base: nil)
   }
 
-  /// The class that an object is made by, `module.name`; nil for what is no object of a class.
+  /// The class or function that constructs an object, as `module.name`; nil for other objects.
   func className(of ref: Ref) -> String? { making(of: ref).flatMap { globalName($0.maker) } }
 
-  /// A class or function, `module.name`.
+  /// The name of a class or function, as `module.name`.
   func globalName(_ ref: Ref) -> String? { global(ref).map { $0.module + "." + $0.name } }
 
-  /// The same under the module's name in Python 3.
+  /// The name of a class or function, with the module's name in Python 3.
   func modernName(_ ref: Ref) -> String? {
     guard let (module, name) = global(ref) else { return nil }
     switch (module, name) {

@@ -3,7 +3,8 @@ internal import CkptText
 internal import CkptPickle
 internal import CkptPlatform
 
-/// How `--at` names an object: keys joined by `/`, `\` before one that belongs to a key; `/` is the root.
+/// The path of an object, as used for `--at`: keys joined by `/`, with `\` before a `/` in a key;
+/// `/` is the root.
 struct ObjectPath {
   let steps: [String]
 
@@ -29,7 +30,7 @@ struct ObjectPath {
 
   init(steps: [String]) { self.steps = steps }
 
-  /// As the command line writes it.
+  /// The path as text.
   var written: String { steps.isEmpty ? "/" : steps.map(Self.escaped).joined(separator: "/") }
 
   static func escaped(_ step: String) -> String {
@@ -43,8 +44,8 @@ struct ObjectPath {
 }
 
 extension PickleGraph {
-  /// What the children of an object are called in paths, and the children: items by their numbers, entries by
-  /// their keys, attributes by their names.
+  /// The children of an object with their names in paths: items with their indices, entries with
+  /// their keys, attributes with their names.
   func children(of ref: Ref) -> [(step: String, ref: Ref)] {
     var all: [(step: String, ref: Ref)] = []
     if let sequence = sequence(ref) {
@@ -54,7 +55,7 @@ extension PickleGraph {
     }
     let attributes = attributes(of: ref)
     guard !attributes.isEmpty else { return all }
-    // An entry hides the attribute of its name, as in an EasyDict, which has both.
+    // An entry hides an attribute of the same name, as in an EasyDict, which has both.
     let names = attributes.map { ExactText(step(for: $0.key)) }
     let known = Set(names)
     let hidden = Set(all.lazy.map { ExactText($0.step) }.filter(known.contains))
@@ -64,7 +65,7 @@ extension PickleGraph {
     return all
   }
 
-  /// What a key is called in a path.
+  /// The name of a key in a path.
   func step(for key: Ref) -> String {
     if let text = text(key) { return text }
     switch self[key] {
@@ -75,7 +76,8 @@ extension PickleGraph {
     }
   }
 
-  /// The child that a step of a path names; a str key comes before an int key, an entry before an attribute.
+  /// The child named by a step of a path. A str key takes precedence over an int key, and an entry
+  /// over an attribute.
   func child(_ step: String, of ref: Ref) -> Ref? {
     if let sequence = sequence(ref), let index = Int(step), sequence.indices.contains(index) {
       return sequence[index]
@@ -87,29 +89,29 @@ extension PickleGraph {
     return position(of: step, in: attributes).map { attributes[$0].value }
   }
 
-  /// Which of the entries a step of a path names.
+  /// The index of the entry named by a step of a path.
   func position(of step: String, in entries: [Entry]) -> Int? {
     entries.lastIndex { text($0.key)?.isExactly(step) == true }
       ?? entries.lastIndex { text($0.key) == nil && step != "?" && self.step(for: $0.key) == step }
   }
 
-  /// How a path would name an object; for error messages.
+  /// The path of an object, for error messages.
   func path(to target: Ref) -> String { ObjectPaths(self, until: target).path(to: target) }
 }
 
-/// How paths would name the objects of a graph, found from the objects that hold them.
+/// Finds the paths of objects by searching the graph from its root.
 struct ObjectPaths {
   private struct Holder {
     let index: UInt32
-    /// What the holder calls the object; nil if it is no child, such as a call's arguments.
+    /// The object's name in its parent; nil if it is not a child, such as a call's arguments.
     let step: String?
   }
 
   private let graph: PickleGraph
-  /// Where each object is held first.
+  /// The first parent of each object.
   private var holders: [UInt32: Holder]
 
-  /// Goes through the graph from its root, until it has met `target`, if one is given.
+  /// Searches the graph from its root; ends at `target`, if it is given.
   init(_ graph: PickleGraph, until target: PickleGraph.Ref? = nil) {
     self.graph = graph
     var queue = [graph.root]
@@ -130,12 +132,12 @@ struct ObjectPaths {
     }
   }
 
-  /// The path of an object that the graph held.
+  /// The path of an object that was found.
   func path(to target: PickleGraph.Ref) -> String {
     var steps: [String] = []
     var position = target.index
     while let holder = holders[position], holder.index != position, steps.count < 50 {
-      // The items of a call's arguments have no path; those of a tuple that has one do.
+      // The items of a call's arguments have no path, but those of a tuple with a path do.
       let isNamed = holders[holder.index].map { $0.step != nil || $0.index == holder.index } == true
       if let step = holder.step,
         isNamed || graph.body(of: PickleGraph.Ref(index: holder.index)) != nil

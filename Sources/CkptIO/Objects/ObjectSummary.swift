@@ -8,31 +8,32 @@ internal import CkptTensors
 public struct ObjectLine: Sendable {
   /// The path of the object; `/` is the root.
   public let path: String
-  /// Its depth in the tree; the root has 0.
+  /// The depth in the tree; the root's is 0.
   public let depth: Int
-  /// Its key, index or attribute in the object that holds it; empty for the root.
+  /// The object's key, index, or attribute in its parent; empty for the root.
   public let step: String
   /// The kind: `dict`, `list`, `tensor`, `int`, `collections.OrderedDict`, …
   public let type: String
   /// A short description.
   public let summary: String
-  /// Where the same object stood before, if it did: it is shared, or part of a cycle.
+  /// The path where the same object occurred before; nil if it did not. The object is shared, or
+  /// part of a cycle.
   public let sameAs: String?
-  /// How many children are not shown.
+  /// The number of children that are not listed.
   public let hiddenChildren: Int
 }
 
 extension Checkpoint {
-  /// The records of an archive that lie beside the objects, such as a TorchScript module's code: their
-  /// names without the archive's top folder, and their sizes in bytes.
+  /// The records of an archive beside the objects, such as a TorchScript module's code, with their
+  /// names without the archive's top folder and their sizes in bytes.
   public var records: [(name: String, byteCount: Int)] {
     document.otherRecords.map { ($0.name, $0.source.byteCount) }
   }
 
-  /// The text of one of ``records``, which is shown and never run.
+  /// The text of one of ``records``, which is not run.
   ///
-  /// - Throws: `CheckpointError.noSuchObject`; `CheckpointError.badObject` if it is no text or too long to
-  ///   be shown.
+  /// - Throws: `CheckpointError.noSuchObject`; `CheckpointError.badObject` if it is not text or is
+  ///   too long.
   public func recordText(_ name: String) throws -> String {
     let record = document.otherRecords.first { $0.name.isExactly(name) }
     guard let record else {
@@ -50,12 +51,12 @@ extension Checkpoint {
     return text
   }
 
-  /// The object tree below `at`, as flat lines from the top; tensors are summarized.
+  /// The object tree below `at`, as a list of lines from the top; tensors are summarized.
   ///
   /// - Parameters:
-  ///   - depth: how deep the lines go; deeper ones are counted in their holder's line.
-  ///   - limit: how many children of one object are listed.
-  /// - Throws: `CheckpointError` for a path that leads nowhere.
+  ///   - depth: the maximum depth of the lines; deeper objects are counted in their parent's line.
+  ///   - limit: the maximum number of children of an object that are listed.
+  /// - Throws: `CheckpointError` if there is no object at the path.
   public func objectTree(
     at: String = "/", depth: Int = 3, limit: Int = 1000
   ) throws -> [ObjectLine] {
@@ -83,14 +84,14 @@ extension Checkpoint {
     return lines
   }
 
-  /// How protocol 2 makes objects of types that later protocols have an opcode for.
+  /// The constructors that protocol 2 uses for types that have an opcode in later protocols.
   private static let builtinTypes = [
     "_codecs.encode": "bytes", "__builtin__.set": "set", "builtins.set": "set",
     "__builtin__.frozenset": "frozenset", "builtins.frozenset": "frozenset",
     "__builtin__.bytearray": "bytearray", "builtins.bytearray": "bytearray",
   ]
 
-  /// What Python calls the object's type.
+  /// The name of the object's type in Python.
   func type(of ref: PickleGraph.Ref) -> String {
     if let tensor = tensor(of: ref) {
       return isArray(ref) ? "numpy.ndarray" : tensor.isParameter ? "Parameter" : "tensor"
@@ -119,7 +120,7 @@ extension Checkpoint {
     }
   }
 
-  /// What the object is, in a few words.
+  /// A short description of the object.
   func summary(of ref: PickleGraph.Ref) -> String {
     if tensor(of: ref) == nil, let outer = tensorSubclasses.outer(of: ref),
       outer.className != "sparse", outer.shape != nil || outer.dtype != nil
@@ -159,7 +160,7 @@ extension Checkpoint {
     }
   }
 
-  /// How much is in a set or in bytes.
+  /// The size of a set or of bytes, as text.
   private func builtinCount(of ref: PickleGraph.Ref, _ type: String) -> String? {
     switch type {
     case "bytes": return plainBytes(ref).map { "\($0.count) bytes" } ?? "bytes"
@@ -174,7 +175,7 @@ extension Checkpoint {
     }
   }
 
-  /// What a call that nobody runs looks like: `pathlib.PurePosixPath("a", "b")`.
+  /// A call as text, such as `pathlib.PurePosixPath("a", "b")`; it is not run.
   private func callSummary(_ ref: PickleGraph.Ref, _ type: String) -> String {
     guard let arguments = constructorArguments(ref), !arguments.isEmpty, !isReconstructed(ref)
     else {
@@ -196,7 +197,8 @@ extension Checkpoint {
     return type + "(" + shown.joined(separator: ", ") + (arguments.count > 4 ? ", …" : "") + ")"
   }
 
-  /// Whether protocol 0 or 1 makes the object from its class: the class is no argument of its own.
+  /// Whether the object is constructed in the way of protocols 0 and 1, in which the class is an
+  /// argument.
   private func isReconstructed(_ ref: PickleGraph.Ref) -> Bool {
     guard case .reduce(let callable, _) = graph.body(of: ref)?.construction else { return false }
     return graph.global(callable)?.name == "_reconstructor"

@@ -5,13 +5,16 @@ internal import CkptPlatform
 internal import CkptTensors
 
 extension Checkpoint {
-  /// An object with all that is in it, as JSON.
+  /// An object with all of its contents as JSON.
   ///
-  /// Mappings and objects with attributes are objects, sequences and sets are arrays, numpy's scalars
-  /// numbers; a tensor tells its dtype and shape, a small one its values; what JSON has no form for is a string that says what it
-  /// is. An object that holds itself is told by the path at which it stands.
+  /// Mappings and objects with attributes become JSON objects, sequences and sets become arrays,
+  /// and NumPy scalars become numbers. A tensor is represented by its dtype and shape, and its
+  /// values if it is small. Other objects become a string that describes them. An object that
+  /// contains itself is represented by its path.
+  ///
   /// - Parameter at: keys joined by `/`; `/` is the root.
-  /// - Throws: `CheckpointError` if there is no such object, or if more than a million values are in it.
+  /// - Throws: `CheckpointError` if there is no such object, or it contains more than a million
+  ///   values.
   package func value(at path: String) throws -> (type: String, value: JSONValue) {
     let ref = try resolve(path)
     var writer = ValueWriter(checkpoint: self, left: 1_000_000)
@@ -26,16 +29,17 @@ extension Checkpoint {
 
 private struct ValueWriter {
   let checkpoint: Checkpoint
-  /// How many values may still come.
+  /// The number of values that may still be written.
   var left: Int
-  /// The objects that are being written, and where.
+  /// The objects that are currently being written, with their paths.
   private var open: [PickleGraph.Ref: [String]] = [:]
-  /// The objects that were written at least once, and in how many of those it is now.
+  /// The objects that have been written, and the number of them that contain the current one.
   private var written: Set<PickleGraph.Ref> = []
   private var repeats = 0
-  /// What a value counts that was written before: objects that share others could come to any number of them.
+  /// The cost of a value that was written before, since shared objects could be repeated
+  /// exponentially.
   private static let repeatCost = 50
-  /// Deeper objects are only named: each level is a call here.
+  /// The maximum depth, since the function is recursive; deeper objects are only described.
   private static let depthLimit = 200
 
   init(checkpoint: Checkpoint, left: Int) {
@@ -90,7 +94,7 @@ private struct ValueWriter {
           return .init(step, value(inner, path: path + [step], depth: depth + 1))
         })
     }
-    // Fields by their numbers, then attributes by their names.
+    // Fields with their indices, then attributes with their names.
     guard !attributes.isEmpty else { return .string(checkpoint.summary(of: ref)) }
     return .object(
       graph.children(of: ref).map { step, inner in
@@ -98,12 +102,12 @@ private struct ValueWriter {
       })
   }
 
-  /// Tensors of more elements are told by dtype and shape alone.
+  /// The maximum number of elements of a tensor whose values are written.
   private static let valueLimit = 64
 
-  /// The elements of a small tensor of real numbers, nested as `tolist()` gives them.
+  /// The elements of a small tensor of real numbers, nested as in `tolist()`.
   private static func values(of tensor: Tensor) -> JSONValue? {
-    // Of an empty tensor the other sizes count: they are so many empty lists.
+    // An empty tensor is nested lists, so its other sizes count.
     var count = 1
     for size in tensor.shape {
       guard size <= valueLimit else { return nil }

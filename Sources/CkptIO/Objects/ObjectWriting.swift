@@ -1,18 +1,21 @@
 internal import CkptText
 internal import CkptPickle
 
-// Changes to what is in an object, each where the pickle keeps it, so that the object keeps its form.
+// Changes to the contents of objects, made where the pickle stores them, so that an object keeps
+// its form.
 //
-// What an object takes over when it is made or given its state (a constructor's argument, a dict of attributes) is
-// its own in Python: it is copied before it is changed, since the pickle may mention it elsewhere, too. What it holds
-// (the dict in a `collections.UserDict`) is changed in place.
+// Python copies what an object receives at its construction or as its state (a constructor's
+// argument, a dict of attributes). It is therefore copied before it is changed, since the pickle
+// may refer to it elsewhere. What an object contains by reference (the dict in a
+// `collections.UserDict`) is changed in place.
 extension PickleGraph {
   typealias Entry = (key: Ref, value: Ref)
 
-  /// Lets a mapping have those entries and no others.
+  /// Sets the entries of a mapping.
   ///
-  /// A mapping whose entries are all attributes, too, such as an `EasyDict`, gets both.
-  /// - Returns: whether the object is a mapping that can be changed so.
+  /// In a mapping whose entries are also attributes, such as an `EasyDict`, both are set.
+  ///
+  /// - Returns: whether the object is a mapping that can be changed in this way.
   mutating func setEntries(of ref: Ref, to new: [Entry]) -> Bool {
     guard let old = entries(of: ref) else { return false }
     let rest = attributesBeside(old, of: ref)
@@ -47,7 +50,7 @@ extension PickleGraph {
     return true
   }
 
-  /// The edits with other entries, which stand where the first ones stood.
+  /// The edits with their entries replaced, at the position of the first one.
   private static func edits(_ edits: [Edit], withEntries new: [Entry]) -> [Edit] {
     var rest: [Edit] = []
     var position: Int?
@@ -63,7 +66,7 @@ extension PickleGraph {
     return rest
   }
 
-  /// A new object of the form of a constructor's argument: pairs in a list or a tuple, or a mapping.
+  /// A new object like a constructor's argument: pairs in a list or tuple, or a mapping.
   private mutating func container(like argument: Ref, of entries: [Entry]) -> Ref {
     if let old = plainItems(argument), pairs(in: argument) != nil {
       let areLists = old.first.map { self.items(of: $0) == nil } ?? false
@@ -88,7 +91,7 @@ extension PickleGraph {
       ? addTuple(items) : addObject(.list, edits: items.map { .append($0) })
   }
 
-  /// Lets the body of `ref` be made from another argument.
+  /// Replaces an argument of the construction of `ref`.
   private mutating func setArgument(
     _ number: Int, in body: inout Body, of ref: Ref, to new: Ref
   ) -> Bool {
@@ -99,7 +102,7 @@ extension PickleGraph {
     return setArguments(arguments, in: &body, making)
   }
 
-  /// Lets a body be made from as many other arguments.
+  /// Replaces the arguments of a construction by the same number of others.
   private mutating func setArguments(
     _ new: [Ref], in body: inout Body, _ making: ObjectMaking
   ) -> Bool {
@@ -114,7 +117,7 @@ extension PickleGraph {
       body.construction = .newObjectWithKeywords(cls: cls, arguments: tuple, keywords: keywords)
     case .reduce(let callable, making.tuple):
       body.construction = .reduce(callable: callable, arguments: tuple)
-    // copyreg.__newobj_ex__ and functools.partial hold the tuple further in.
+    // In copyreg.__newobj_ex__ and functools.partial, the tuple is nested.
     default: return false
     }
     return true
@@ -122,9 +125,9 @@ extension PickleGraph {
 
   // MARK: Items
 
-  /// Lets a sequence have those items and no others; of a namedtuple, only as many as it has.
+  /// Sets the items of a sequence; a namedtuple's number of items cannot change.
   ///
-  /// - Returns: whether the object is a sequence that can be changed so.
+  /// - Returns: whether the object is a sequence that can be changed in this way.
   mutating func setItems(of ref: Ref, to new: [Ref]) -> Bool {
     if items(of: ref) != nil {
       let tuple = addTuple(new)
@@ -182,8 +185,8 @@ extension PickleGraph {
 
   // MARK: Attributes
 
-  /// The attributes of a mapping that are none of its entries, if all of these are attributes, too, and have
-  /// the same values there; nil if not.
+  /// The attributes of a mapping that are not entries, if all entries are also attributes with the
+  /// same values; nil otherwise.
   private func attributesBeside(_ entries: [Entry], of ref: Ref) -> [Entry]? {
     let attributes = attributes(of: ref)
     guard !entries.isEmpty, attributes.count >= entries.count else { return nil }
@@ -200,14 +203,14 @@ extension PickleGraph {
     return attributes.filter { !names.contains(keyIdentity($0.key)) }
   }
 
-  /// Whether two numbers, texts or tuples of them are one to Python.
+  /// Whether two numbers, strings, or tuples of them are equal in Python.
   private func isSameValue(_ left: Ref, _ right: Ref) -> Bool {
     let identity = keyIdentity(left)
     if case .float(let bits) = self[left], case .float(bits) = self[right] { return true }
     return identity == keyIdentity(right)
   }
 
-  /// Lets the last dict of attributes in an object's state have those entries and no others.
+  /// Sets the entries of the last dict of attributes in an object's state.
   private mutating func setAttributes(of ref: Ref, to new: [Entry]) -> Bool {
     changeState(of: ref) { graph, parts in
       guard let last = parts.last, let body = graph.body(of: last), parts.count == 1 else {
@@ -218,9 +221,10 @@ extension PickleGraph {
     }
   }
 
-  /// Lets an attribute have a value, or removes it if `new` is nil.
+  /// Sets an attribute, or removes it if `new` is nil.
   ///
-  /// - Returns: whether the object's state tells it, or has room for a new one if `adding`.
+  /// - Returns: whether the object's state contains the attribute, or a new one can be added if
+  ///   `adding`.
   mutating func setAttribute(
     _ name: String, of ref: Ref, to new: Ref?, adding: Bool = false
   ) -> Bool {
@@ -248,9 +252,9 @@ extension PickleGraph {
     }
   }
 
-  /// Changes the dicts of attributes that an object's state consists of, the last state first.
+  /// Changes the dicts of attributes in an object's state, beginning with the last state.
   ///
-  /// - Parameter change: is given the dicts, and gives as many others; nil if it has no use for them.
+  /// - Parameter change: returns new dicts for the given ones; nil for no change.
   private mutating func changeState(
     of ref: Ref, _ change: (inout PickleGraph, [Ref]) -> [Ref]?
   ) -> Bool {

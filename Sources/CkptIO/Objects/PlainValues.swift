@@ -3,10 +3,10 @@ public import CkptStateDicts
 internal import CkptTensors
 
 extension Checkpoint {
-  /// What stands at a path, as plain values and tensors, such as an optimizer's state.
+  /// The object at a path as plain values and tensors, such as an optimizer's state.
   ///
-  /// - Throws: `CheckpointError` if there is nothing, or more than can be looked at: deeper than 100
-  ///   objects or more than a million.
+  /// - Throws: `CheckpointError` if there is no object, or it has more than a million objects or
+  ///   more than 100 levels.
   public func plainValue(at path: String = "/") throws -> PlainValue {
     var left = 1_000_000
     return try plainValue(resolve(path), path, depth: 0, &left)
@@ -56,15 +56,18 @@ extension Checkpoint {
     }
   }
 
-  /// A checkpoint of plain values and tensors, as `torch.save` writes them:
+  /// Creates a checkpoint of plain values and tensors, as written by `torch.save`:
   ///
   /// ```swift
   /// let checkpoint = try Checkpoint(
-  ///   .dict(["model": PlainValue(model.stateDict()), "optimizer": optimizer.stateDict(), "epoch": .int(5)]))
+  ///   .dict([
+  ///     "model": PlainValue(model.stateDict()), "optimizer": optimizer.stateDict(),
+  ///     "epoch": .int(5),
+  ///   ]))
   /// try checkpoint.write(to: "training.pt")
   /// ```
   ///
-  /// - Throws: `CheckpointError` for values that a pickle cannot hold.
+  /// - Throws: `CheckpointError` for values that a pickle cannot represent.
   public init(_ value: PlainValue) throws {
     try self.init(StateDict())
     graph.root = try add(value, depth: 0)

@@ -2,20 +2,20 @@ internal import CkptPickle
 
 /// An object that was shared by several paths of a checkpoint and was copied for one of them.
 public struct SeparatedObject: Sendable, Hashable {
-  /// The path that has a copy of its own now.
+  /// The path that now has its own copy.
   public let path: String
-  /// The other paths of the object, which are unchanged; empty if no path names them.
+  /// The other paths of the original object, which is unchanged; empty if it has no path.
   public let others: [String]
 }
 
-/// The objects on the way to a path, from the root.
+/// The objects along a path, from the root.
 private struct ObjectChain {
-  /// How an object is reached from the one before it.
+  /// How an object is reached from its parent.
   enum Link {
     case root
-    /// As a path names it.
+    /// By a step of a path.
     case step(String)
-    /// As the attribute that holds what a wrapper such as `collections.UserDict` has in it.
+    /// By the attribute that contains the contents of a wrapper such as `collections.UserDict`.
     case attribute(String)
   }
 
@@ -24,11 +24,12 @@ private struct ObjectChain {
 }
 
 extension Checkpoint {
-  /// Lets a path lead to an object of its own: what else mentions the object, or one around it, keeps what it
-  /// has, and everything inside is still one.
+  /// Makes the object at a path independent of other references: objects along the path that are
+  /// referenced elsewhere are copied. Sharing inside the object is preserved.
   ///
-  /// - Returns: the object at the path, and what stood elsewhere, too; nil if nothing did.
-  /// - Throws: `CheckpointError` if the path leads nowhere or through an object that cannot be changed.
+  /// - Returns: the object at the path, and the object that was shared; nil if none was.
+  /// - Throws: `CheckpointError` if the path is invalid, or leads through an object that cannot be
+  ///   changed.
   mutating func separate(
     _ steps: [String]
   ) throws -> (ref: PickleGraph.Ref, separated: SeparatedObject?) {
@@ -59,7 +60,7 @@ extension Checkpoint {
     return (try resolve(ObjectPath(steps: steps).written), separated)
   }
 
-  /// The objects that a path leads through, with those in which wrappers keep what is in them.
+  /// The objects along a path, including those that contain the contents of wrappers.
   private func chain(to steps: [String]) throws -> ObjectChain {
     var chain = ObjectChain(refs: [graph.root])
     var ref = graph.root
@@ -72,7 +73,7 @@ extension Checkpoint {
         _ = try resolve(ObjectPath(steps: steps).written)
         return chain
       }
-      // What is reached through a wrapper's content is held by that.
+      // An object inside a wrapper's contents is held by these contents.
       if let (name, inner) = enter(ref), graph.child(step, of: inner) == next {
         chain.refs.append(inner)
         chain.links.append(.attribute(name))
@@ -88,7 +89,8 @@ extension Checkpoint {
     return chain
   }
 
-  /// The place of the first object of a chain that something else mentions, too; nil if there is none.
+  /// The index of the first object of a chain that is referenced elsewhere, too; nil if there is
+  /// none.
   private func firstShared(_ chain: ObjectChain) throws -> Int? {
     var carriers: [Int: [PickleGraph.Ref]] = [:]
     var counts: [PickleGraph.Ref: Int] = [:]
@@ -104,7 +106,7 @@ extension Checkpoint {
     }
   }
 
-  /// How often the checkpoint's objects mention each of some.
+  /// Counts the references to some objects in the checkpoint.
   func countMentions(_ counts: inout [PickleGraph.Ref: Int]) throws {
     var found = counts
     try graph.walk(
@@ -113,8 +115,8 @@ extension Checkpoint {
     counts = found
   }
 
-  /// What stands between an object and one that it holds: a tuple of arguments, a list of pairs, a dict of
-  /// attributes. Empty where it holds the other itself.
+  /// The objects between a parent and its child, such as a tuple of arguments, a list of pairs, or
+  /// a dict of attributes; empty if the parent refers to the child directly.
   private func carriers(of child: PickleGraph.Ref, in holder: PickleGraph.Ref) -> [PickleGraph.Ref]
   {
     var from: [PickleGraph.Ref: PickleGraph.Ref] = [:]
@@ -141,14 +143,14 @@ extension Checkpoint {
     return []
   }
 
-  /// An object that holds the same objects.
+  /// Creates a copy of one object, with references to the same objects.
   mutating func copyOne(_ ref: PickleGraph.Ref) -> PickleGraph.Ref {
     if let items = graph.items(of: ref).map(Array.init) { return graph.addTuple(items) }
     guard let body = graph.body(of: ref) else { return graph.add(graph[ref]) }
     return graph.addObject(body.construction, edits: body.edits)
   }
 
-  /// The paths that lead to an object, each through other objects; at most 20.
+  /// The paths of an object, at most 20.
   func paths(to target: PickleGraph.Ref) -> [String] {
     var holders: [PickleGraph.Ref: (holder: PickleGraph.Ref, step: String)] = [:]
     var found: [(PickleGraph.Ref, String)] = []

@@ -2,7 +2,7 @@ internal import CkptText
 internal import CkptPickle
 internal import CkptStateDicts
 
-/// The changes of an optimizer's state.
+/// The changes to an optimizer's state.
 public struct OptimizerEdit: Sendable, Hashable {
   /// The path of the optimizer's state.
   public let path: String
@@ -12,38 +12,41 @@ public struct OptimizerEdit: Sendable, Hashable {
   public let removed: [String]
   /// The names of the parameters that were kept without their state.
   public let cleared: [String]
-  /// The names that changed in what the optimizer records.
+  /// The changes of the names that the optimizer records.
   public let renamed: [Rename]
 
-  /// A name that changed.
+  /// A change of a name.
   public struct Rename: Sendable, Hashable {
-    /// What the parameter was called.
+    /// The old name.
     public let old: String
-    /// What it is called now.
+    /// The new name.
     public let new: String
   }
 }
 
 extension OptimizerState {
-  /// What is done with one parameter.
+  /// A change of one parameter.
   public enum Change: Sendable, Hashable {
-    /// It stays, under this name.
+    /// The parameter is kept, with this name.
     case keep(as: String)
-    /// It stays, and the optimizer forgets what it kept for it, as if it had not been stepped.
+    /// The parameter is kept, but its state is removed, as if it had never been updated.
     case clear
-    /// It goes, and those behind it get lower numbers.
+    /// The parameter is removed, and following ones get lower numbers.
     case remove
   }
 }
 
 extension Checkpoint {
-  /// Changes an optimizer's state parameter by parameter; those that stay are numbered anew from 0.
+  /// Changes an optimizer's state, parameter by parameter; the remaining parameters are renumbered
+  /// from 0.
   ///
-  /// A group that loses all its parameters stays, since `load_state_dict` wants the same number of groups.
+  /// A group without parameters is kept, since `load_state_dict` requires the same number of
+  /// groups.
+  ///
   /// - Parameters:
-  ///   - optimizer: as ``optimizerState(at:model:names:)`` gave it.
-  ///   - change: what is to become of the parameter of a name.
-  /// - Throws: `OptimizerError.names` if the parameters' names are not known.
+  ///   - optimizer: the result of ``optimizerState(at:model:names:)``.
+  ///   - change: returns the change for a parameter's name.
+  /// - Throws: `OptimizerError.names` if the parameters' names are unknown.
   @discardableResult
   public mutating func editOptimizer(
     _ optimizer: OptimizerState, _ change: (_ name: String) throws -> OptimizerState.Change
@@ -58,7 +61,7 @@ extension Checkpoint {
         file: path, path: optimizer.path,
         "the names of the optimizer's parameters are not known: \(reason)")
     }
-    // For each parameter that stays, by what it is called now: its new number or name.
+    // For each remaining parameter, its new number or name by its current one.
     var ids: [String: PickleGraph.Ref] = [:]
     var names: [String: String] = [:]
     var cleared = Set<String>()
@@ -97,18 +100,19 @@ extension Checkpoint {
       renamed: edit.renamed)
   }
 
-  /// Whether an optimizer's state stands at a path.
+  /// Whether there is an optimizer's state at a path.
   ///
-  /// - Throws: `CheckpointError` for a path that leads nowhere.
+  /// - Throws: `CheckpointError` if there is no object at the path.
   public func hasOptimizer(at path: String) throws -> Bool {
     optimizerParts(of: try resolve(path)) != nil
   }
 
-  /// Lets an optimizer's state, with its groups and all that is changed in it, be the path's own; what else
-  /// mentions it keeps what it has.
+  /// Makes an optimizer's state, with its groups and everything else that is edited, independent of
+  /// other references to it.
   ///
-  /// - Returns: what was one object before and is not any more.
-  /// - Throws: `CheckpointError` for a path that leads nowhere; `OptimizerError` for what is no optimizer state.
+  /// - Returns: the objects that were shared and were copied.
+  /// - Throws: `CheckpointError` if there is no object at the path; `OptimizerError` if it is not
+  ///   an optimizer's state.
   public mutating func separateOptimizer(at path: String) throws -> [SeparatedObject] {
     let own = try separate(ObjectPath(path).steps)
     guard let parts = optimizerParts(of: own.ref) else {
@@ -129,7 +133,7 @@ extension Checkpoint {
     return own.separated.map { [$0] } ?? []
   }
 
-  /// Gives an object a child of its own in the place of the one that it has, if it has one.
+  /// Replaces a child of an object by a copy, if it has that child.
   @discardableResult
   private mutating func ownChild(
     _ step: String, of ref: PickleGraph.Ref, at path: String
@@ -140,7 +144,7 @@ extension Checkpoint {
     return copy
   }
 
-  /// Gives the parameters of a group their new numbers, and `param_names` the new names.
+  /// Sets the new numbers of a group's parameters, and the new names in `param_names`.
   private mutating func renumber(
     _ group: PickleGraph.Ref, at path: String, _ ids: [String: PickleGraph.Ref],
     _ names: [String: String]

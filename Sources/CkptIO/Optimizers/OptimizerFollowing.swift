@@ -2,31 +2,33 @@ internal import CkptText
 public import CkptStateDicts
 internal import CkptTensors
 
-/// An optimizer's state that an edit of the model's keys leaves behind.
+/// An optimizer's state that no longer matches the model after an edit of the model's keys.
 public struct OptimizerImpact: Sendable {
   /// The path of the optimizer's state.
   public let path: String
-  /// How many parameters it has.
+  /// The number of parameters.
   public let count: Int
-  /// The parameters whose keys were left out.
+  /// The parameters whose keys were removed.
   public let gone: [String]
-  /// The names that it records and that changed.
+  /// The recorded names that changed.
   public let renamed: [String]
-  /// How the parameters' names are known; where they are not, `gone` is what could be concerned.
+  /// How the parameters' names are known; if they are not, `gone` are the parameters that may be
+  /// affected.
   public let naming: ParameterNaming
-  /// The paths of other state dicts whose parameters the optimizer's may be.
+  /// The paths of other state dicts that may be the optimizer's model.
   public let others: [String]
 }
 
 extension Checkpoint {
-  /// The optimizers' states that no longer fit when the keys of `model` were edited so; those that can only be
-  /// another state dict's are none of them.
+  /// The optimizer states that no longer match after an edit of the keys of `model`. States that
+  /// can only belong to another state dict are excluded.
   ///
   /// - Parameters:
-  ///   - report: what became of every key of `model`.
-  ///   - model: the state dict as it was.
-  ///   - place: its path; without one that of ``stateDictPath()``.
-  /// - Throws: `CheckpointError` for a path that leads nowhere; `OptimizerError` for states that make no sense.
+  ///   - report: the changes of the keys of `model`.
+  ///   - model: the state dict before the edit.
+  ///   - place: its path; nil for that of ``stateDictPath()``.
+  /// - Throws: `CheckpointError` if there is no state dict at the path; `OptimizerError` for
+  ///   invalid states.
   public func optimizersLeftBehind(
     by report: KeyReport, of model: StateDict, at modelPath: String? = nil
   ) throws -> [OptimizerImpact] {
@@ -57,18 +59,18 @@ extension Checkpoint {
     }
   }
 
-  /// Lets the optimizers' states follow an edit of the model's keys: parameters whose keys were left out
-  /// go, the others are numbered anew, and names that are recorded change with the keys. One that can only be
-  /// another state dict's stays as it is.
+  /// Adapts the optimizer states to an edit of the model's keys: parameters whose keys were removed
+  /// are removed, the others are renumbered, and recorded names change with the keys. States that
+  /// can only belong to another state dict are unchanged.
   ///
   /// - Parameters:
-  ///   - report: what became of every key of `model`.
-  ///   - model: the state dict as it was.
-  ///   - place: its path; without one that of ``stateDictPath()``.
-  ///   - source: where the names of the parameters come from.
-  /// - Throws: `OptimizerError.unclearOwner` if the names are not given and an optimizer may as well be another
-  ///   state dict's; `OptimizerError.names` if the parameters' names are not known or are no keys of `model`;
-  ///   then nothing was changed.
+  ///   - report: the changes of the keys of `model`.
+  ///   - model: the state dict before the edit.
+  ///   - place: its path; nil for that of ``stateDictPath()``.
+  ///   - source: the source of the parameters' names.
+  /// - Throws: `OptimizerError.unclearOwner` if no names are given and an optimizer may belong to
+  ///   another state dict; `OptimizerError.names` if the parameters' names are unknown or are not
+  ///   keys of `model`. After an error nothing is changed.
   public mutating func letOptimizersFollow(
     _ report: KeyReport, of model: StateDict, at modelPath: String? = nil,
     names source: ParameterNameSource = .checkpoint
@@ -94,10 +96,11 @@ extension Checkpoint {
     return edits
   }
 
-  /// Lets one optimizer's state follow an edit of the keys of the model that it trained; the caller knows that
-  /// it did.
+  /// Adapts one optimizer state to an edit of the keys of its model. The caller must know that it
+  /// is the optimizer's model.
   ///
-  /// - Throws: `OptimizerError.names` if the parameters' names are not known or are no keys of `model`.
+  /// - Throws: `OptimizerError.names` if the parameters' names are unknown or are not keys of
+  ///   `model`.
   public mutating func letOptimizer(
     at path: String, follow report: KeyReport, of model: StateDict,
     names source: ParameterNameSource = .checkpoint
@@ -116,9 +119,10 @@ extension Checkpoint {
     }
   }
 
-  /// Lets steps choose and rename an optimizer's parameters, as they do keys.
+  /// Selects and renames an optimizer's parameters with steps, as for keys.
   ///
-  /// - Throws: `OptimizerError.names` if the names are not known; what ``StateDict/keyReport(_:)`` throws.
+  /// - Throws: `OptimizerError.names` if the names are unknown; what ``StateDict/keyReport(_:)``
+  ///   throws.
   public mutating func editOptimizer(
     _ optimizer: OptimizerState, _ steps: [KeyStep]
   ) throws -> (report: KeyReport, edit: OptimizerEdit) {
@@ -132,7 +136,8 @@ extension Checkpoint {
 
   /// The optimizer's state at a path, with names from `source`.
   ///
-  /// - Throws: `CheckpointError` for a path that leads nowhere; `OptimizerError` for what is no optimizer state.
+  /// - Throws: `CheckpointError` if there is no object at the path; `OptimizerError` if it is not
+  ///   an optimizer's state.
   public func optimizerState(
     at path: String, source: ParameterNameSource, model: StateDict? = nil
   ) throws -> OptimizerState {
@@ -147,8 +152,8 @@ extension Checkpoint {
     Dictionary(report.changes.map { ($0.old, $0.new) }) { first, _ in first }
   }
 
-  /// What stands before the optimizer's names in the state dict's keys: `module.` where the model was
-  /// wrapped only after the optimizer was made.
+  /// The prefix that the state dict's keys have compared with the optimizer's names: `module.` if
+  /// the model was wrapped after the optimizer was created.
   static func prefix(of optimizer: OptimizerState, in model: StateDict) -> String {
     let names = optimizer.parameters.compactMap(\.name)
     guard let first = names.first, model.value(for: first) == nil else { return "" }
@@ -162,7 +167,8 @@ extension Checkpoint {
 }
 
 extension OptimizerState {
-  /// The parameters as a state dict of what is kept for them, so that shapes can be selected too.
+  /// The states of the parameters as a state dict, so that parameters can be selected by shape,
+  /// too.
   public var parametersByName: StateDict {
     var stateDict = StateDict()
     for parameter in parameters {
@@ -176,12 +182,12 @@ extension OptimizerState {
   }
 }
 
-/// Where the names of an optimizer's parameters come from.
+/// The source of the names of an optimizer's parameters.
 public enum ParameterNameSource: Sendable {
-  /// From the checkpoint itself: recorded there, or inferred from the model's state dict beside it.
+  /// The checkpoint: the names are recorded there, or inferred from the model's state dict in it.
   case checkpoint
-  /// These, in the optimizer's order.
+  /// The given names, in the optimizer's order.
   case names([String])
-  /// Inferred from this state dict.
+  /// A state dict from which the names are inferred.
   case model(StateDict)
 }

@@ -2,25 +2,27 @@ internal import CkptPickle
 public import CkptStateDicts
 internal import CkptTensors
 
-/// Whose parameters an optimizer's may be.
+/// The state dicts that may contain an optimizer's parameters.
 public struct OptimizerOwners: Sendable, Hashable {
   /// The path of the optimizer's state.
   public let path: String
-  /// Whether they may be those of the state dict that was asked about.
+  /// Whether the given state dict may contain them.
   public let mayBeAsked: Bool
-  /// The paths of the other state dicts in the checkpoint whose parameters they may be.
+  /// The paths of the other state dicts in the checkpoint that may contain them.
   public let others: [String]
 }
 
 extension Checkpoint {
-  /// The state dicts whose parameters each optimizer's may be: by the names that it records, or else by shapes.
+  /// For each optimizer, the state dicts that may contain its parameters, by recorded names or by
+  /// shapes.
   ///
-  /// Numbers say nothing of the model that they belong to, so that shapes that fit more than one leave it
-  /// open, as those of a student and its teacher do.
+  /// Parameter numbers do not identify a model. If the shapes match several models, such as a
+  /// student and its teacher, the result is ambiguous.
+  ///
   /// - Parameters:
-  ///   - place: the path of the state dict that is asked about; without one that of ``stateDictPath()``.
-  ///   - model: that state dict.
-  /// - Throws: `CheckpointError` for a path that leads nowhere.
+  ///   - place: the path of the given state dict; nil for that of ``stateDictPath()``.
+  ///   - model: the given state dict.
+  /// - Throws: `CheckpointError` if there is no state dict at the path.
   public func optimizerOwners(
     of model: StateDict, at modelPath: String? = nil
   ) throws -> [OptimizerOwners] {
@@ -34,7 +36,8 @@ extension Checkpoint {
     }
   }
 
-  /// The one state dict whose parameters an optimizer's may be; else the paths of all that fit.
+  /// The only state dict that may contain an optimizer's parameters; otherwise nil and the paths of
+  /// all that may.
   func owner(of optimizer: OptimizerState) throws -> (stateDict: StateDict?, fitting: [String]) {
     let fitting = try otherStateDicts(than: nil).filter {
       Self.mayBelong(optimizer, to: $0.stateDict)
@@ -42,7 +45,7 @@ extension Checkpoint {
     return (fitting.count == 1 ? fitting.first?.stateDict : nil, fitting.map(\.path))
   }
 
-  /// The state dicts in the checkpoint, each once, but for one.
+  /// The state dicts in the checkpoint, each once, except the given one.
   private func otherStateDicts(
     than asked: PickleGraph.Ref?
   ) throws -> [(path: String, stateDict: StateDict)] {
@@ -53,7 +56,7 @@ extension Checkpoint {
       do {
         return (path, try stateDict(at: path))
       } catch is CheckpointError {
-        // A mapping with keys that are no strings has no parameters.
+        // A mapping with other than string keys does not contain parameters.
         return nil
       }
     }

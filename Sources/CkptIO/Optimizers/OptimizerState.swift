@@ -4,18 +4,19 @@ public import CkptPlatform
 public import CkptStateDicts
 public import CkptTensors
 
-/// What an optimizer's `state_dict()` holds, with the names of its parameters where they are known.
+/// The contents of an optimizer's `state_dict()`, with the names of its parameters if they are
+/// known.
 ///
-/// PyTorch numbers an optimizer's parameters over all groups; see ``ParameterOrder`` for how numbers get
-/// their names.
+/// PyTorch numbers an optimizer's parameters across all groups; see ``ParameterOrder`` for how
+/// names are assigned to numbers.
 public struct OptimizerState: Sendable {
-  /// A value that an optimizer keeps for a parameter, or an option of a group.
+  /// A value in the state of a parameter, or an option of a group.
   public struct Entry: Sendable {
-    /// Its key, such as `momentum_buffer` or `lr`.
+    /// The key, such as `momentum_buffer` or `lr`.
     public let key: String
     /// A short description of the value.
     public let summary: String
-    /// The tensor, if it is one.
+    /// The tensor; nil for other values.
     public let tensor: Tensor?
   }
 
@@ -23,21 +24,21 @@ public struct OptimizerState: Sendable {
   public struct Parameter: Sendable {
     /// The identifier in the optimizer's state: a number or a name.
     public let id: String
-    /// The number of its group.
+    /// The index of its group.
     public let group: Int
-    /// The parameter's key in the model's state dict; nil if it is not known.
+    /// The parameter's key in the model's state dict; nil if it is unknown.
     public internal(set) var name: String?
-    /// What the optimizer keeps for it; nothing before the first step.
+    /// The optimizer's values for the parameter; empty before the first step.
     public let state: [Entry]
-    /// Its shape, as far as the state shows it.
+    /// The shape, if the state determines it.
     public var shape: [Int]? { OptimizerState.shape(of: state) }
   }
 
   /// A parameter group.
   public struct Group: Sendable {
-    /// Everything but the parameters: `lr`, `weight_decay`, …
+    /// The options, such as `lr` and `weight_decay`.
     public let options: [Entry]
-    /// How many parameters it has.
+    /// The number of parameters.
     public let count: Int
   }
 
@@ -52,17 +53,17 @@ public struct OptimizerState: Sendable {
   /// Whether the optimizer's state uses names instead of numbers.
   public let isKeyedByName: Bool
 
-  /// The keys under which PyTorch's optimizers keep a tensor of the parameter's own shape.
+  /// The keys of values in PyTorch's optimizers that have the parameter's shape.
   private static let sameShape: Set<String> = [
     "momentum_buffer", "exp_avg", "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "sum", "square_avg",
     "grad_avg", "acc_delta", "mu", "ax", "prev", "step_size", "variance",
   ]
 
-  /// What the state of a parameter says of its shape: nil where it says nothing.
+  /// The shape that a parameter's state determines; nil if it does not.
   private static func shape(of state: [Entry]) -> [Int]? {
     let tensors = state.compactMap { entry in entry.tensor.map { (entry.key, $0.shape) } }
     if let known = tensors.first(where: { sameShape.contains($0.0) }) { return known.1 }
-    // Adafactor keeps the means over the last dimension and over the one before it.
+    // Adafactor stores the means over the last dimension and over the one before it.
     if let row = tensors.first(where: { $0.0 == "row_var" })?.1,
       let column = tensors.first(where: { $0.0 == "col_var" })?.1, row.count == column.count
     {
@@ -73,13 +74,13 @@ public struct OptimizerState: Sendable {
   }
 }
 
-/// What is wrong with an optimizer's state.
+/// An error in an optimizer's state.
 public enum OptimizerError: Diagnostic, Equatable {
-  /// What stands at a path is no optimizer's state.
+  /// The object at a path is not an optimizer's state.
   case notAnOptimizer(file: String, path: String, String)
-  /// The parameters' names are not known, or those given do not fit.
+  /// The parameters' names are unknown, or the given names do not match.
   case names(file: String, path: String, String)
-  /// The parameters may be those of several state dicts.
+  /// The parameters may belong to several state dicts.
   case unclearOwner(file: String, path: String, paths: [String])
 
   /// The category of the error, from which `ckpt` takes its exit status.
@@ -119,7 +120,7 @@ public enum OptimizerError: Diagnostic, Equatable {
 }
 
 extension Checkpoint {
-  /// Where optimizers' states are, as `at` takes it: mappings with `state` and `param_groups`.
+  /// The paths of optimizer states, as used for `at`: mappings with `state` and `param_groups`.
   public func optimizerPaths() -> [String] {
     WorkCounters.add(.optimizerSearch)
     var found: [String] = []
@@ -144,20 +145,21 @@ extension Checkpoint {
     return found
   }
 
-  /// All optimizers' states, named as far as the checkpoint itself tells.
+  /// All optimizer states, with the names that the checkpoint itself determines.
   ///
-  /// - Throws: `OptimizerError` for states that make no sense.
+  /// - Throws: `OptimizerError` for invalid states.
   public func optimizerStates() throws -> [OptimizerState] {
     try optimizerPaths().map { try optimizerState(at: $0) }
   }
 
-  /// The optimizer's state at a path; its parameters have names where these are recorded or follow.
+  /// The optimizer's state at a path, with the parameters' names if they are recorded or can be
+  /// inferred.
   ///
   /// - Parameters:
-  ///   - model: the state dict whose keys the parameters have; without one, the only one in the checkpoint
-  ///     whose parameters they may be.
-  ///   - names: the parameters' names in the optimizer's order, if the caller knows them.
-  /// - Throws: `OptimizerError` if there is no optimizer's state, or `names` does not fit it.
+  ///   - model: the model's state dict; nil for the only one in the checkpoint that may contain the
+  ///     parameters.
+  ///   - names: the parameters' names in the optimizer's order; nil if they are unknown.
+  /// - Throws: `OptimizerError` if there is no optimizer's state, or `names` does not match it.
   public func optimizerState(
     at path: String, model: StateDict? = nil, names: [String]? = nil
   ) throws -> OptimizerState {
@@ -181,7 +183,7 @@ extension Checkpoint {
     return optimizer
   }
 
-  /// The optimizer's state at a path, with names only where it records them.
+  /// The optimizer's state at a path, with only the recorded names.
   func numberedOptimizer(at path: String) throws -> OptimizerState {
     let ref = try resolve(path)
     guard let parts = optimizerParts(of: ref) else {
@@ -191,7 +193,7 @@ extension Checkpoint {
     return try read(parts, path)
   }
 
-  /// The checkpoint's state dict; nil if it has none, or several could be meant.
+  /// The checkpoint's state dict; nil if there is none, or several.
   private func stateDictBesideOptimizers() throws -> StateDict? {
     do {
       return try stateDict()
@@ -200,7 +202,7 @@ extension Checkpoint {
     }
   }
 
-  /// The objects that make up an optimizer's state; nil if `ref` is none.
+  /// The objects of an optimizer's state; nil for other objects.
   struct OptimizerParts {
     let state: PickleGraph.Ref
     let groups: [PickleGraph.Ref]
@@ -215,7 +217,7 @@ extension Checkpoint {
     return OptimizerParts(state: state, groups: groups)
   }
 
-  /// What an optimizer calls a parameter: its number in decimals, or its name.
+  /// The identifier of a parameter: its number in decimal, or its name.
   func parameterID(_ ref: PickleGraph.Ref) -> String? {
     graph.text(ref) ?? graph.int(ref).map(String.init)
   }
@@ -270,7 +272,8 @@ extension Checkpoint {
 }
 
 extension OptimizerState {
-  /// The same with names from a state dict, as far as its keys' order tells them.
+  /// The state with names from a model's state dict, as far as the order of its keys determines
+  /// them.
   fileprivate func named(from model: StateDict) -> OptimizerState {
     var result = self
     let orders = groups.map { group in
@@ -289,7 +292,7 @@ extension OptimizerState {
     return result
   }
 
-  /// Takes the names that a caller gives, if they fit.
+  /// Sets the given names, if they match.
   fileprivate mutating func setNames(_ names: [String], model: StateDict?, file: String) throws {
     guard names.count == parameters.count else {
       throw OptimizerError.names(

@@ -1,10 +1,10 @@
-/// How far a class or function that a pickle names can be trusted.
+/// The risk of a class or function that a pickle names.
 public enum GlobalRating: String, Sendable, Comparable, CaseIterable {
-  /// Nothing but data can come of it.
+  /// It only creates data.
   case safe
-  /// Nobody here knows it; whoever loads the file with pickle runs its code.
+  /// It is unknown; loading the file with pickle runs its code.
   case unknown
-  /// It runs code, commands or the network's bidding, or reaches what does.
+  /// It runs code or commands, accesses the network, or gives access to something that does.
   case dangerous
 
   /// `safe` is less than `unknown`, which is less than `dangerous`.
@@ -23,10 +23,11 @@ public enum GlobalRating: String, Sendable, Comparable, CaseIterable {
   /// Rates a name as a pickle gives it.
   ///
   /// - Parameters:
-  ///   - name: may be dotted, as from protocol 4 on: `attribute.of.attribute`, each looked up in the
-  ///     one before, so that a harmless module leads to whatever it has imported.
-  ///   - isTorchScript: whether the pickle is one of a TorchScript archive, which a reader in C++ reads
-  ///     that knows no Python.
+  ///   - name: the name, which may have dots from protocol 4 on: `attribute.of.attribute`, each
+  ///     looked up in the previous one, so that a harmless module can give access to anything it
+  ///     imports.
+  ///   - isTorchScript: whether the pickle is in a TorchScript archive, which is read by C++ code
+  ///     without Python.
   static func of(module: String, name: String, isTorchScript: Bool = false) -> GlobalRating {
     let module = module == "__builtin__" ? "builtins" : module
     let full = module + "." + name
@@ -52,12 +53,12 @@ public enum GlobalRating: String, Sendable, Comparable, CaseIterable {
       prefix += (prefix.isEmpty ? "" : ".") + part
       if dangerousModules.contains(prefix) { return true }
     }
-    // `torch.serialization` with `os.system`, or a module that has imported `system` by its name.
+    // Such as `torch.serialization` with `os.system`, or a module that imported `system` by name.
     return path.contains { dangerousParts.contains($0) }
   }
 
-  /// Modules of Python and of what is often beside it, all names of which are refused: those that start
-  /// processes, evaluate code, import, load other pickles, or talk to the network.
+  /// Modules of Python and common packages all of whose names are dangerous: they start processes,
+  /// evaluate code, import, load other pickles, or access the network.
   private static let dangerousModules: Set<String> = [
     // Processes and the system.
     "os", "posix", "nt", "posixpath", "ntpath", "subprocess", "_posixsubprocess", "sys", "pty",
@@ -87,7 +88,7 @@ public enum GlobalRating: String, Sendable, Comparable, CaseIterable {
     "torch.utils._config_module", "numpy.testing", "numpy.f2py", "numpy.distutils",
   ]
 
-  /// Single names of modules that have harmless ones, too.
+  /// Dangerous names in modules that also have harmless ones.
   private static let dangerousNames: Set<String> = Set(
     [
       "eval", "exec", "execfile", "compile", "open", "file", "input", "raw_input", "__import__",
@@ -112,7 +113,7 @@ public enum GlobalRating: String, Sendable, Comparable, CaseIterable {
         "pandas.core.computation.eval.eval",
       ])
 
-  /// Parts of a name that lead from any module to code.
+  /// Components of a name that give access to code in any module.
   private static let dangerousParts: Set<String> = [
     "os", "sys", "posix", "nt", "subprocess", "builtins", "__builtin__", "importlib", "shutil",
     "socket", "pickle", "ctypes", "runpy", "pty", "eval", "exec", "system", "popen", "Popen",
@@ -127,7 +128,7 @@ public enum GlobalRating: String, Sendable, Comparable, CaseIterable {
     "torch", "torch.cuda", "torch.sparse", "torch.cuda.sparse",
   ]
 
-  /// What `weights_only=True` refuses, though nothing but data can come of it.
+  /// Names that `weights_only=True` rejects although they only create data.
   private static let harmless: Set<String> = [
     "argparse.Namespace", "types.SimpleNamespace", "fractions.Fraction", "decimal.Decimal",
     "uuid.UUID", "uuid.SafeUUID",

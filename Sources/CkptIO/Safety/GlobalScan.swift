@@ -4,10 +4,11 @@ internal import CkptPlatform
 internal import CkptTensors
 internal import CkptZip
 
-/// Every class and function that the pickles of a file refer to, read from their opcodes alone.
+/// All classes and functions that the pickles of a file refer to, determined from their opcodes
+/// only.
 ///
-/// A file that cannot be read as a checkpoint can still be scanned: `pickle` runs what comes before the
-/// damage. Checksums are not compared, since `torch.load` does not either.
+/// Files that cannot be read as a checkpoint can be scanned, too, since `pickle` runs everything
+/// before the damage. Checksums are not compared, as in `torch.load`.
 public struct GlobalScan: Sendable {
   /// A class or function by name.
   public struct Global: Sendable, Hashable {
@@ -15,17 +16,17 @@ public struct GlobalScan: Sendable {
     public let module: String
     /// The name in the module; dotted from protocol 4 on.
     public let name: String
-    /// How far it can be trusted.
+    /// The rating.
     public let rating: GlobalRating
-    /// Whether the pickle calls it or makes an object of it, rather than only mentioning it.
+    /// Whether the pickle calls it or instantiates it, rather than only referring to it.
     public let isCalled: Bool
     /// The first pickle that names it.
     public let pickle: String
   }
 
-  /// A pickle that could not be read to its end.
+  /// A pickle that could not be read completely.
   public struct Problem: Sendable, Hashable {
-    /// The pickle; empty for the file as a whole.
+    /// The pickle; empty if the problem concerns the whole file.
     public let pickle: String
     /// What is wrong, with the byte's offset in the pickle.
     public let what: String
@@ -35,26 +36,26 @@ public struct GlobalScan: Sendable {
   public private(set) var globals: [Global] = []
   /// The pickles that were read.
   public private(set) var pickles: [String] = []
-  /// Why some could not be read to their end; what they name up to there is in ``globals``.
+  /// The pickles that could not be read completely; names up to the problem are in ``globals``.
   public private(set) var problems: [Problem] = []
 
-  /// The worst rating; a pickle that could not be read to its end is unknown at best.
+  /// The worst rating; at least `unknown` if a pickle could not be read completely.
   public var verdict: GlobalRating {
     let worst = globals.map(\.rating).max() ?? .safe
     return problems.isEmpty ? worst : max(worst, .unknown)
   }
 
-  /// A pickle larger than this is not looked into: in an archive, and one that is the file itself.
+  /// The maximum size in bytes of a pickle that is scanned: in an archive, and as a file.
   private static let recordLimit = 1 << 30
   private static let limit = 256 << 20
 
-  /// What stands before the pickles' names: the file, where there are several.
+  /// The prefix of the pickles' names: the file, if there are several.
   private var prefix = ""
 
-  /// Scans what is at `path`: a zip archive's pickles, or the pickles that the file itself is; of a folder, or of
-  /// an index of shards, all files that are either.
+  /// Scans the file or folder at `path`: the pickles in a zip archive, or consecutive pickles in a
+  /// file; for a folder or an index of shards, all such files.
   ///
-  /// - Throws: `FileError`; `ZipError` for an archive that two readers see differently;
+  /// - Throws: `FileError`; `ZipError` for an archive that two readers interpret differently;
   ///   `CheckpointError.notACheckpoint` for a file that is neither an archive nor a pickle.
   package init(_ path: String) throws {
     if Folder.exists(at: path) {
@@ -76,8 +77,8 @@ public struct GlobalScan: Sendable {
     globals = order.map(\.element)
   }
 
-  /// The files of a folder and of the folders in it. The parts of a distributed checkpoint are left to those who
-  /// load them: PyTorch reads their pickles with `weights_only=True`, but `.metadata` without.
+  /// Scans the files of a folder and its subfolders. The data files of a distributed checkpoint are
+  /// skipped, because PyTorch reads their pickles with `weights_only=True`, unlike `.metadata`.
   private mutating func scan(_ folder: Folder) throws {
     var folders = [folder]
     for name in folder.names where Folder.exists(at: folder.path + "/" + name) {
@@ -96,7 +97,7 @@ public struct GlobalScan: Sendable {
     }
   }
 
-  /// Scans one file; gives whether it is of a kind that is known.
+  /// Scans one file; returns whether it is of a known kind.
   @discardableResult
   private mutating func scan(_ file: File, named name: String?) throws -> Bool {
     prefix = name.map { $0 + ": " } ?? ""
@@ -114,7 +115,7 @@ public struct GlobalScan: Sendable {
     } else if TarDirectory.recognizes(start) {
       try scanTar(file)
     } else if Self.isSafetensors(start, file.size) {
-      // A header in JSON and plain bytes: no pickle.
+      // A file with a JSON header and plain bytes contains no pickle.
     } else if let first = start.first,
       first == 0x80 || (name == nil && Self.textOpcodes.contains(first))
     {
@@ -125,7 +126,7 @@ public struct GlobalScan: Sendable {
     return true
   }
 
-  /// What a pickle of protocol 0 or 1 may begin with: `(`, `]`, `}`, `)`, `c`, and the like.
+  /// The first opcodes of pickles of protocols 0 and 1: `(`, `]`, `}`, `)`, `c`, and others.
   private static let textOpcodes: Set<UInt8> = Set("(])}cNIFVSiUKMJGX".utf8)
 
   private static func isSafetensors(_ start: [UInt8], _ size: Int) -> Bool {
@@ -138,7 +139,7 @@ public struct GlobalScan: Sendable {
     let isTorchScript = archive.entries.contains { $0.name.hasSuffix("/constants.pkl") }
     for entry in archive.entries where !entry.name.hasSuffix("/") && entry.byteCount > 0 {
       let source = try archive.source(of: entry)
-      // Whoever hides a pickle calls it something else; storages may begin with any byte.
+      // A hidden pickle may have any name, but a storage may begin with any byte.
       let isNamedSo = [".pkl", ".pickle", ".debug_pkl"].contains { entry.name.hasSuffix($0) }
       if !isNamedSo {
         guard !Self.isStorage(entry.name), entry.byteCount >= 2 else { continue }
@@ -156,19 +157,20 @@ public struct GlobalScan: Sendable {
     }
   }
 
-  /// `folder/data/7`: PyTorch gives it to nobody but its own storage.
+  /// Whether a record's name is that of a storage, such as `folder/data/7`, which PyTorch only
+  /// reads as a storage.
   private static func isStorage(_ name: String) -> Bool {
     let parts = name.split(separator: "/")
     return parts.count == 3 && parts[1] == "data" && parts[2].allSatisfy(\.isNumber)
   }
 
-  /// Reads one pickle of a file, and passes over it if it could be read to its end.
+  /// Scans one pickle of a file, and skips it if it could be read completely.
   private mutating func scanPickle(
     _ file: File, at offset: inout Int, before end: Int, named name: String
   ) throws -> PickleGraph? {
     var size = min(end - offset, 1 << 20)
     var read = PickleGraph.salvage(try file.bytes(at: offset, count: size))
-    // The pickle may go on beyond what was read; 1 MB is nearly always enough.
+    // The pickle may be longer than the part that was read; 1 MB is usually enough.
     while read.problem != nil, size < end - offset, size < Self.limit {
       size = min(end - offset, size * 8, Self.limit)
       read = PickleGraph.salvage(try file.bytes(at: offset, count: size))
@@ -179,7 +181,8 @@ public struct GlobalScan: Sendable {
     return read.problem == nil ? read.graph : nil
   }
 
-  /// The pickles in a row that a file begins with: one, or five and then storages in PyTorch before 1.6.
+  /// Scans consecutive pickles at the start of a file: one, or five followed by storages in PyTorch
+  /// before 1.6.
   private mutating func scanPickles(_ file: File) throws {
     let magic: [UInt8] = [0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19]
     var offset = 0
@@ -193,7 +196,7 @@ public struct GlobalScan: Sendable {
         isLegacy = graph.bytes(run).elementsEqual(magic)
       }
       guard offset < file.size, !isLegacy || number < 4 else { return }
-      // What follows a lone pickle is no pickle unless it says so.
+      // Data after a single pickle is a pickle only if it begins with a protocol.
       let next = try file.bytes(at: offset, count: 1)
       guard isLegacy || next == [0x80] else { return }
     }
@@ -204,7 +207,7 @@ public struct GlobalScan: Sendable {
     if case .int(let value) = node { Int(exactly: value) } else { nil }
   }
 
-  /// PyTorch's first format, a tar archive: pickles with numbers and storages between them.
+  /// Scans PyTorch's first format, a tar archive: pickles with numbers and storages between them.
   private mutating func scanTar(_ file: File) throws {
     let members = try TarDirectory(file).members
     for name in ["pickle", "storages", "tensors"] {
@@ -232,8 +235,8 @@ public struct GlobalScan: Sendable {
     }
   }
 
-  /// How many bytes follow the notes on a tensor (its rank, sizes, strides and offset) or a storage (its
-  /// count and elements); nil if that makes no sense.
+  /// The number of bytes after the pickle about a tensor (its rank, sizes, strides, and offset) or
+  /// a storage (its count and elements); nil if it is invalid.
   private static func byteCount(
     behind notes: PickleGraph, in file: File, at offset: Int, before end: Int, isTensor: Bool
   ) throws -> Int? {
@@ -283,7 +286,7 @@ public struct GlobalScan: Sendable {
   }
 }
 
-/// The classes and functions that a graph names, those included that nothing mentions any more.
+/// The classes and functions in a graph, including unreferenced ones.
 private struct NamesInPickle {
   struct Name {
     let module: String
@@ -292,7 +295,7 @@ private struct NamesInPickle {
   }
 
   private let graph: PickleGraph
-  /// What calls of `getattr` with a name and a str stand for, by their object: another name.
+  /// The names that calls of `getattr` with a name and a str result in, by object.
   private var attributes: [PickleGraph.Ref: (module: String, name: String)] = [:]
   private(set) var names: [Name] = []
 
@@ -300,7 +303,7 @@ private struct NamesInPickle {
     self.graph = graph
     var called: Set<PickleGraph.Ref> = []
     var mentioned: Set<PickleGraph.Ref> = []
-    // Objects that a call needs come before it.
+    // The objects of a call come before it.
     for index in graph.nodes.indices {
       let ref = PickleGraph.Ref(index: UInt32(index))
       var parts = graph.parts(of: ref)[...]
@@ -311,7 +314,7 @@ private struct NamesInPickle {
         if isGetattr(callable) {
           if let name = attribute(arguments) {
             attributes[ref] = name
-            // The name that it is taken from is only a way station.
+            // The name from which the attribute is taken is only an intermediate step.
             called.remove(callable)
             parts = parts.dropFirst()
           } else {
@@ -328,7 +331,7 @@ private struct NamesInPickle {
     }
     for index in graph.nodes.indices {
       let ref = PickleGraph.Ref(index: UInt32(index))
-      // A getattr that only spells names is none of its own.
+      // A getattr that only forms names is not a use of its own.
       if isGetattr(ref), !mentioned.contains(ref), !called.contains(ref) { continue }
       guard let (module, name) = name(ref) else { continue }
       names.append(Name(module: module, name: name, isCalled: called.contains(ref)))
@@ -340,7 +343,7 @@ private struct NamesInPickle {
     return name.module == "builtins" || name.module == "__builtin__"
   }
 
-  /// The name that `getattr` finds, if its arguments are a name and a str.
+  /// The name that `getattr` returns, if its arguments are a name and a str.
   private func attribute(_ arguments: PickleGraph.Ref) -> (module: String, name: String)? {
     guard let items = graph.items(of: arguments).map(Array.init), items.count == 2,
       let owner = name(items[0]), let step = graph.text(items[1]), owner.name.utf8.count < 1000

@@ -3,32 +3,32 @@ package import CkptPlatform
 internal import CkptTensors
 internal import CkptZip
 
-/// The result of checking a file against its own records: its container, every record's checksum, its pickle, and that every
-/// tensor lies in its storage.
+/// The result of verifying a file: its container, the checksum of every record, its pickle, and
+/// that every tensor is within its storage.
 public struct IntegrityReport: Sendable {
   /// A damaged part of the file.
   public struct Problem: Sendable, Hashable {
     /// One line that says what is wrong and where.
     public let description: String
-    /// The record that is damaged; nil for what concerns the file as a whole.
+    /// The damaged record; nil if the problem concerns the whole file.
     public let record: String?
-    /// The path of a tensor whose values are in the damaged record; nil if it is none's.
+    /// The path of a tensor whose elements are in the damaged record; nil if there is none.
     public let key: String?
   }
 
   /// The file's format; nil if it could not be read as a checkpoint.
   public private(set) var format: Checkpoint.Format?
-  /// How many records were read to their end.
+  /// The number of records that were read completely.
   public private(set) var recordCount = 0
-  /// How many bytes they hold.
+  /// The number of bytes in these records.
   public private(set) var byteCount = 0
   /// Records without a recorded checksum, which cannot be verified.
   public private(set) var unrecorded: [String] = []
-  /// How many tensors were found to lie in their storages.
+  /// The number of tensors that are within their storages.
   public private(set) var tensorCount = 0
-  /// What an archive of PyTorch's is that is no checkpoint, such as an exported program.
+  /// The kind of an archive of PyTorch that is not a checkpoint, such as an exported program.
   package private(set) var other: OtherFile?
-  /// What was read, if it could be; with damaged parts, maybe.
+  /// The checkpoint, if it could be read; parts of it may be damaged.
   package private(set) var checkpoint: Checkpoint?
   /// All problems, in the order of the file.
   public private(set) var problems: [Problem] = []
@@ -39,10 +39,10 @@ public struct IntegrityReport: Sendable {
   /// Reads the whole file at `path`.
   ///
   /// - Parameters:
-  ///   - cancellation: stops the reading.
-  ///   - progress: told how many bytes were read since last time, from any thread.
-  /// - Throws: `FileError` where the file cannot be read; `CheckpointError` or `ZipError` for one that
-  ///   is no checkpoint at all, rather than a damaged one.
+  ///   - cancellation: cancels the reading.
+  ///   - progress: called from any thread with the number of bytes read since the last call.
+  /// - Throws: `FileError` if the file cannot be read; `CheckpointError` or `ZipError` if it is not
+  ///   a checkpoint at all, rather than a damaged one; `CancelledError`.
   package init(
     _ path: String, cancellation: Cancellation = Cancellation(),
     progress: (@Sendable (Int) -> Void)? = nil
@@ -66,7 +66,7 @@ public struct IntegrityReport: Sendable {
     add(checks, of: checkpoint)
     self.checkpoint = checkpoint
     if let checkpoint { read(checkpoint) }
-    // A damaged pickle is damaged once.
+    // A damaged pickle is reported once.
     if let failure, !problems.contains(where: { $0.description == failure.description }) {
       problems.append(Problem(description: failure.description, record: nil, key: nil))
     }
@@ -74,7 +74,7 @@ public struct IntegrityReport: Sendable {
 
   private static func isZip(_ start: [UInt8]) -> Bool { start.starts(with: Array("PK".utf8)) }
 
-  /// Reads all records of an archive; nil if it cannot be opened, which is a problem then.
+  /// Checks all records of an archive; nil if it cannot be opened, which is reported as a problem.
   private mutating func check(
     _ file: File, _ cancellation: Cancellation, _ progress: (@Sendable (Int) -> Void)?
   ) throws -> [ZipReader.RecordCheck]? {
@@ -99,12 +99,12 @@ public struct IntegrityReport: Sendable {
     }
   }
 
-  /// Other formats: their structure, the tensors' bounds, the checksums of archives among several files, and that
-  /// every other byte can be read.
+  /// Checks other formats: their structure, the tensors' bounds, the checksums of archives in
+  /// several files, and that all other bytes can be read.
   private mutating func readOther(
     _ input: CheckpointInput, _ cancellation: Cancellation, _ progress: (@Sendable (Int) -> Void)?
   ) throws {
-    // The last reader takes, or refuses, what nobody knows.
+    // The last reader accepts all unknown files.
     let isKnown = try FormatRegistry.readers.dropLast().contains { try $0.recognizes(input) }
     let checkpoint: Checkpoint
     do {

@@ -1,7 +1,7 @@
 internal import CkptPlatform
 internal import CkptBytes
 
-/// The files beside a model's weights that belong to it, as Hugging Face's tools write them.
+/// The files that belong to a model beside its weights, in the layout of Hugging Face's tools.
 enum CarriedFiles {
   private static let names: Set = [
     "config.json", "generation_config.json",
@@ -12,15 +12,16 @@ enum CarriedFiles {
   ]
   private static let licenses = ["LICENSE", "LICENCE", "NOTICE", "COPYING"]
 
-  /// Whether a file of that name belongs to a model.
+  /// Whether a file of the given name belongs to a model.
   static func belongs(_ name: String) -> Bool {
     names.contains(name)
       || licenses.contains { name == $0 || name.hasPrefix($0 + ".") || name.hasPrefix($0 + "-") }
   }
 
-  /// Those beside the checkpoint at `path` (in it, if it is a folder), for an output in `folder`.
+  /// The model's files beside the checkpoint at `path` (or in it, if it is a folder), for an output
+  /// in `folder`.
   ///
-  /// - Throws: `FileError`, also for a link that leads out of the folder.
+  /// - Throws: `FileError`, also for a link to outside of the folder.
   static func beside(_ path: String, for folder: String) throws -> [OutputPlan.File] {
     let source = try Folder.exists(at: path) ? Folder(path) : Folder(of: File(readingFrom: path))
     guard !Folder.isSame(source.path, folder) else { return [] }
@@ -30,7 +31,7 @@ enum CarriedFiles {
         let segment = StreamSegment(
           offset: 0,
           source: .region(FileRegion(file: file, offset: 0, byteCount: file.size, name: name)))
-        // Enough to tell it from another of its length, where a job was interrupted.
+        // Distinguishes it from another file of the same length when an interrupted job continues.
         let beginning: @Sendable () -> [UInt8] = {
           (try? file.bytes(at: 0, count: min(file.size, 1 << 20))) ?? []
         }

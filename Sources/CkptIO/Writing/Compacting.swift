@@ -7,35 +7,36 @@ internal import CkptTensors
 public struct CompactReport: Sendable, Hashable {
   /// One storage that became smaller.
   public struct Shrunk: Sendable, Hashable {
-    /// The path of the first tensor that looks into it.
+    /// The path of the first tensor that uses the storage.
     public let path: String
-    /// How many tensors do.
+    /// The number of tensors that use it.
     public let tensorCount: Int
-    /// How many bytes it had.
+    /// The number of bytes before.
     public let before: Int
-    /// How many bytes the storages have that take its place.
+    /// The number of bytes of the storages that replace it.
     public let after: Int
   }
 
   /// The storages that became smaller, in the order of the checkpoint's objects.
   public fileprivate(set) var shrunk: [Shrunk] = []
-  /// How many bytes all storages in use had.
+  /// The number of bytes of all storages in use before.
   public fileprivate(set) var before = 0
-  /// How many bytes they have now.
+  /// The number of bytes of all storages in use after.
   public var after: Int { before - saved }
   /// The number of bytes saved.
   public var saved: Int { shrunk.reduce(0) { $0 + $1.before - $1.after } }
 }
 
 extension Checkpoint {
-  /// Shrinks every storage to what its tensors use: a slice that was saved no longer drags along the
-  /// whole that it was cut from.
+  /// Reduces every storage to the elements that its tensors use: a saved slice no longer keeps the
+  /// whole tensor from which it was taken.
   ///
-  /// Tensors that may share elements stay on one storage, tied weights are tied as before, and values,
-  /// shapes and everything beside the tensors are the same. Strides stay, unless a tensor alone uses a part
-  /// and steps over elements in it. A storage that something other than a plain tensor mentions stays whole.
+  /// Tensors that may share elements remain in one storage, tied weights remain tied, and values,
+  /// shapes, and other objects are unchanged. Strides are unchanged, unless a tensor is the only
+  /// one that uses a part of the storage and skips elements in it. A storage that is referenced by
+  /// other objects than plain tensors is not reduced.
   ///
-  /// - Throws: `TensorError` for storages that cannot be laid out anew.
+  /// - Throws: `TensorError` if a storage cannot be split.
   @discardableResult
   public mutating func compact() throws -> CompactReport {
     guard document.format != .torchScript else {
@@ -65,11 +66,12 @@ extension Checkpoint {
     return report
   }
 
-  /// The views of a storage on smaller ones, and how many bytes these have; nil if it is as small as it can be.
+  /// The views of a storage on smaller ones, and their number of bytes; nil if the storage cannot
+  /// be reduced.
   private func compacted(
     _ views: [Tensor], of storage: Storage
   ) throws -> (views: [Tensor], byteCount: Int)? {
-    // A part of a record is used only when the whole was compared with its checksum.
+    // A part of a record is only used after the whole record's checksum has been compared.
     let whole = Storage(VerifiedBytes.wrapping(storage.source), name: storage.name)
     let compaction = try Compaction(views, of: whole)
     return compaction.views.map { ($0, compaction.byteCount) }
@@ -79,17 +81,18 @@ extension Checkpoint {
   private struct Call {
     let ref: PickleGraph.Ref
     let tensor: Tensor
-    /// The tuple whose first items are the persistent id, offset, size and stride.
+    /// The tuple that begins with the persistent ID, offset, size, and stride.
     let arguments: PickleGraph.Ref
-    /// The tuple that holds it as its third item, if it is not the call's own.
+    /// The tuple that contains `arguments` as its third item; nil if they are the call's own
+    /// arguments.
     let outer: PickleGraph.Ref?
   }
 
   private struct Uses {
-    /// Every storage in use, as a pickler meets them; again for each mention.
+    /// Every reference to a storage in use, in the order of Python's pickler.
     var inOrder: [(id: PickleGraph.Ref, storage: Storage)] = []
     var calls: [ObjectIdentifier: [Call]] = [:]
-    /// Storages that something else than a plain tensor mentions.
+    /// Storages that are referenced by other objects than plain tensors.
     var fixed: Set<ObjectIdentifier> = []
   }
 
@@ -105,7 +108,7 @@ extension Checkpoint {
       guard let tensor = tensor(of: ref), let call = call(ref, tensor) else { continue }
       owners[call.arguments, default: []].append(call)
     }
-    // Whoever mentions a persistent id, other than those calls, has the whole storage.
+    // Other references to a persistent ID use the whole storage.
     for ref in order {
       if case .persistentID = graph[ref], let storage = storage(of: ref) {
         uses.inOrder.append((ref, storage))
@@ -132,14 +135,14 @@ extension Checkpoint {
     if case .persistentID = graph[first] {
       return Call(ref: ref, tensor: tensor, arguments: arguments, outer: nil)
     }
-    // _rebuild_from_type_v2(function, class, arguments, state)
+    // The arguments of _rebuild_from_type_v2 are (function, class, arguments, state).
     guard items.count > 2, let inner = graph.items(of: items[2])?.first,
       case .persistentID = graph[inner]
     else { return nil }
     return Call(ref: ref, tensor: tensor, arguments: items[2], outer: arguments)
   }
 
-  /// Lets a call rebuild its tensor from another storage.
+  /// Changes a call so that it rebuilds its tensor from another storage.
   private mutating func move(_ call: Call, to view: Tensor) {
     guard var items = graph.items(of: call.arguments).map(Array.init), items.count > 3,
       case .persistentID(let inner) = graph[items[0]],

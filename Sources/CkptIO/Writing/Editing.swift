@@ -5,13 +5,15 @@ public import CkptStateDicts
 internal import CkptTensors
 
 extension Checkpoint {
-  /// Replaces the state dict at the path `at`; every other object is unchanged.
+  /// Replaces the state dict at the path `at`; all other objects are unchanged.
   ///
-  /// Values that were read from this checkpoint are the same objects as before; values from other
-  /// checkpoints and new tensors are copied in. Where the checkpoint mentions the state dict elsewhere, too,
-  /// or an object around it, `at` alone changes: it gets an object of its own.
-  /// - Returns: what was one object before and is not any more.
-  /// - Throws: `CheckpointError` if there is no mapping at `at`, or a module that was saved whole.
+  /// Values that were read from this checkpoint remain the same objects; values from other
+  /// checkpoints and new tensors are copied to this one. If the state dict, or an object that
+  /// contains it, is referenced elsewhere, only `at` changes: it gets its own object.
+  ///
+  /// - Returns: the objects that were shared and were copied.
+  /// - Throws: `CheckpointError` if there is no mapping at `at`, or a module that was saved as an
+  ///   object.
   @discardableResult
   public mutating func replaceStateDict(
     at: String, with stateDict: StateDict
@@ -46,7 +48,7 @@ extension Checkpoint {
     }
     if let metadata = stateDict.metadata {
       let shared = try replaceMetadata(of: ref, steps, with: metadata)
-      // Where the state dict was shared, so was what is recorded with it.
+      // If the state dict was shared, so was its metadata.
       if separated.isEmpty { separated = shared }
     }
     return separated
@@ -59,7 +61,7 @@ extension Checkpoint {
       if graph.className(of: ref) == "collections.OrderedDict" { addMetadata(metadata, to: ref) }
       return []
     }
-    // What is no mapping is none of PyTorch's, and is left alone.
+    // Metadata that is not a mapping is not PyTorch's, and is unchanged.
     guard let old = graph.entries(of: known) else { return [] }
     let new = entries(metadata.map { ($0.module, add($0)) }, like: old)
     guard !isSame(old, new) else { return [] }
@@ -73,7 +75,8 @@ extension Checkpoint {
     return own.separated.map { [$0] } ?? []
   }
 
-  /// Entries under keys of a mapping where it has them, so that a str of Python 2 stays one.
+  /// The entries with the mapping's existing keys where it has them, so that a str of Python 2 is
+  /// kept.
   private mutating func entries(
     _ new: [(String, PickleGraph.Ref)], like old: [PickleGraph.Entry]
   ) -> [PickleGraph.Entry] {
@@ -91,7 +94,7 @@ extension Checkpoint {
     old.count == new.count && zip(old, new).allSatisfy { $0 == $1 }
   }
 
-  /// What PyTorch records of a module; one that was made here tells its version alone.
+  /// Adds PyTorch's metadata of a module; for a new one, only its version.
   private mutating func add(_ metadata: StateDict.ModuleMetadata) -> PickleGraph.Ref {
     guard metadata.value.origin == nil, let version = metadata.version else {
       return add(.object(metadata.value))
@@ -123,17 +126,19 @@ extension Checkpoint {
     if let origin = value.origin, let from = origin.document as? CheckpointDocument {
       let ref = PickleGraph.Ref(index: origin.node)
       if from === document, graph.nodes.indices.contains(Int(ref.index)) { return ref }
-      // An object that was added to another copy of a checkpoint is not in its document.
+      // An object that was added to another copy of a checkpoint is not in that checkpoint's
+      // document.
       if from.graph.nodes.indices.contains(Int(ref.index)) { return copy(ref, from: from) }
     }
-    // What PyTorch would save for a tensor is made when an archive is written (`spelledOut()`); until
-    // then None stands there, in a twentieth of the memory.
+    // The objects that PyTorch would save for a tensor are created when an archive is written
+    // (`spelledOut()`). Until then there is a None, which needs a twentieth of the memory.
     let ref = graph.add(.none)
     if case .tensor(let tensor) = value { addedTensors[ref.index] = tensor }
     return ref
   }
 
-  /// Finds a class or function by name, so that all mentions of it are one object, as in Python.
+  /// Finds or adds a class or function by name, so that all references are to one object, as in
+  /// Python.
   mutating func global(_ module: String, _ name: String) -> PickleGraph.Ref {
     if globals == nil {
       var found: [String: PickleGraph.Ref] = [:]
@@ -151,7 +156,8 @@ extension Checkpoint {
 
   // MARK: - Objects of other checkpoints
 
-  /// Copies an object and all that it leads to; what was copied before is not copied again.
+  /// Copies an object of another document and all objects it refers to; objects that were copied
+  /// before are reused.
   private mutating func copy(
     _ start: PickleGraph.Ref, from other: CheckpointDocument
   ) -> PickleGraph.Ref {
@@ -164,7 +170,7 @@ extension Checkpoint {
       tensor: { other.tensors[$0.index] })
   }
 
-  /// Copies an object of another checkpoint as it is now, and all that it leads to.
+  /// Copies an object of another checkpoint in its current state, and all objects it refers to.
   mutating func copy(_ start: PickleGraph.Ref, from other: Checkpoint) -> PickleGraph.Ref {
     var copies: [UInt32: PickleGraph.Ref] = [:]
     return copy(
@@ -178,7 +184,8 @@ extension Checkpoint {
   ) -> PickleGraph.Ref {
     var found: [PickleGraph.Ref] = []
     var open = [start]
-    // First a number for everything, then the content, so that cycles need no care.
+    // All objects get a number before their contents are copied, so that cycles need no special
+    // case.
     while let ref = open.popLast() {
       guard copies[ref.index] == nil else { continue }
       if let name = other.global(ref) {

@@ -1,36 +1,37 @@
 internal import CkptText
 internal import CkptStateDicts
 
-/// What the name of an output says of its format.
+/// The format that an output's name indicates.
 ///
-/// The ending is what follows the last dot of the last component, if it looks like one: it begins with a letter and
-/// has letters and digits alone, or is `7z`. A version is none (`model.v1`, `model.v1.2`), nor is a number
-/// (`loss=0.25`, `Qwen2.5`) or what has other signs in it (`llama-3.1-8B`). A dot at the beginning begins no ending.
+/// The ending is the part after the last dot of the last component, if it begins with a letter and
+/// has only letters and digits, or is `7z`. Versions (`model.v1`, `model.v1.2`), numbers
+/// (`loss=0.25`, `Qwen2.5`), and parts with other characters (`llama-3.1-8B`) are not endings, and
+/// a dot at the start does not begin one.
 package struct OutputName: Sendable, Hashable {
-  /// What the end of a name means.
+  /// The meaning of the end of a name.
   package enum Ending: Sendable, Hashable {
-    /// A format that is written.
+    /// A format that can be written.
     case format(Checkpoint.Format)
-    /// A folder as Hugging Face's tools read it: the name ends with a slash.
+    /// A folder in Hugging Face's layout: the name ends with a slash.
     case folder
     /// There is no ending.
     case none
-    /// An ending that means no format that is written, and the one that comes nearest to it.
+    /// An ending that is not one of a supported format, and the most similar one that is.
     case unknown(String, nearest: String)
   }
 
-  /// The name as it was given.
+  /// The name as given.
   package let path: String
-  /// What its end means.
+  /// The meaning of its end.
   package let ending: Ending
 
-  /// Looks at the name of an output.
+  /// Parses the name of an output.
   package init(_ path: String) {
     self.path = path
     ending = Self.ending(of: path)
   }
 
-  /// The endings that mean a format, as ``FormatWriter/endings`` lists them.
+  /// The endings with their formats, from ``FormatWriter/endings``.
   static var known: [(ending: String, format: Checkpoint.Format)] {
     FormatRegistry.writers.flatMap { writer in
       writer.endings.map { (ending: $0, format: writer.format) }
@@ -48,7 +49,7 @@ package struct OutputName: Sendable, Hashable {
     return .unknown("." + last, nearest: nearest(to: last, of: name))
   }
 
-  /// What follows the last dot, if that is an ending.
+  /// The part after the last dot, if it is an ending.
   private static func ending(ofName name: Substring) -> Substring? {
     guard let dot = name.lastIndex(of: "."), dot != name.startIndex else { return nil }
     let text = name[name.index(after: dot)...]
@@ -66,7 +67,7 @@ package struct OutputName: Sendable, Hashable {
     return isVersion ? nil : text
   }
 
-  /// Endings that stand behind another one.
+  /// Endings that may come after another one.
   private static let outer: Set = [
     "gz", "bz2", "xz", "zst", "zstd", "lz4", "7z", "zip", "rar", "br", "tgz", "tmp", "bak", "part",
   ]
@@ -76,11 +77,11 @@ package struct OutputName: Sendable, Hashable {
     "json": ".index.json",
   ]
 
-  /// The known ending that was probably meant.
+  /// The known ending that was probably intended.
   private static func nearest(to ending: Substring, of name: Substring) -> String {
     let text = ending.lowercased()
     if outer.contains(text) {
-      // Of x.pt.gz the .pt.
+      // For x.pt.gz, this is .pt.
       let inner = name.dropLast(ending.count + 1)
       if case .format = Self.ending(of: String(inner)),
         let known = known.map(\.ending).filter({ inner.hasSuffix($0) }).max(by: {
@@ -107,12 +108,13 @@ package struct OutputName: Sendable, Hashable {
 }
 
 extension OutputName {
-  /// The format of an output of this name.
+  /// The format for an output of this name.
   ///
   /// - Parameters:
-  ///   - format: the format that was asked for beside the name; it counts more than the ending.
-  ///   - input: the format of what is written, which stays where neither says anything.
-  /// - Throws: `CheckpointError.unknownEnding`, `.unwritableFormat`, `.cannotKeepFormat`, `.noFolderOf`.
+  ///   - format: an explicitly requested format, which takes precedence over the ending.
+  ///   - input: the input's format, which is kept if neither determines one.
+  /// - Throws: `CheckpointError.unknownEnding`, `.unwritableFormat`, `.cannotKeepFormat`,
+  ///   `.noFolderOf`.
   package func format(
     _ format: Checkpoint.Format?, keeping input: @autoclosure () throws -> Checkpoint.Format
   ) throws -> Checkpoint.Format {

@@ -1,50 +1,53 @@
 public import CkptPlatform
 internal import CkptBytes
 
-/// Options of how a checkpoint is written.
+/// Options for writing a checkpoint.
 public struct WriteOptions: Sendable {
-  /// The format; nil lets the output's name decide.
+  /// The format; nil for the one determined by the output's name.
   public var format: Checkpoint.Format?
-  /// Where the state dict is, for formats that hold nothing else; nil finds it.
+  /// The path of the state dict, for formats that contain only one; nil searches for it.
   public var at: String?
 
-  /// What happens to tensors that share their elements, in formats without sharing.
+  /// What happens to tensors that share elements, in formats without sharing.
   public var ties = TiePolicy.keepFirst
-  /// Whether what is no tensor is left out of formats that hold tensors alone; if not, it is an error.
+  /// Whether other objects are dropped in formats that contain only tensors; if not, they are an
+  /// error.
   public var dropsObjects = false
-  /// Whether elements that a file holds as blocks of a few bits each are written as the 32-bit floats that
-  /// they stand for; if not, they are an error, since they take several times the space.
+  /// Whether quantized blocks are dequantized to float32; if not, they are an error, since they
+  /// need several times the space.
   public var dequantizes = false
-  /// The file or folder beside or in which lie the files that belong to the model (`config.json`, tokenizer files,
-  /// the license), to be copied into an output that is a folder of a model's files; nil copies none.
+  /// The checkpoint whose model files (`config.json`, tokenizer files, the license) are copied to
+  /// an output that is a folder; nil copies none.
   public var carriesFilesOf: String?
-  /// How large a shard may be, in bytes; nil is 5 GB, as in huggingface_hub.
+  /// The maximum size of a shard in bytes; nil for 5 GB, as in huggingface_hub.
   public var maxShardByteCount: Int?
 
-  /// What ``maxShardByteCount`` is where nobody says.
+  /// The default of ``maxShardByteCount``.
   public static let shardByteCount = 5_000_000_000
 
-  /// The output's name decides on the format; without an ending, it stays the input's.
+  /// Creates options. Without a format, the output's name determines it; without an ending, it is
+  /// the input's.
   public init(format: Checkpoint.Format? = nil, at: String? = nil) {
     self.format = format
     self.at = at
   }
 }
 
-/// The layout of an output, made from sizes alone before the first byte is written.
+/// The layout of an output, computed from sizes before anything is written.
 public struct OutputPlan: Sendable {
   /// One file of the output.
   public struct File: Sendable {
-    /// Its name; in an output that is a folder, its name there.
+    /// The name; for an output that is a folder, the name in it.
     public let name: String
-    /// How many bytes it will have.
+    /// The number of bytes.
     public let byteCount: Int
-    /// Gives the bytes that it begins with, as far as they are known; they tell it from others of its length.
+    /// Returns the first bytes, as far as they are known without reading tensors; they distinguish
+    /// the file from others of the same size.
     let beginning: @Sendable () -> [UInt8]
-    /// Writes all of them.
+    /// Writes the file.
     let write: @Sendable (CkptPlatform.File, WriteContext) throws -> Void
 
-    /// A file of `byteCount` bytes that `write` writes.
+    /// Creates a file of `byteCount` bytes that `write` writes.
     init(
       name: String, byteCount: Int, beginning: @escaping @Sendable () -> [UInt8] = { [] },
       write: @escaping @Sendable (CkptPlatform.File, WriteContext) throws -> Void
@@ -55,7 +58,7 @@ public struct OutputPlan: Sendable {
       self.write = write
     }
 
-    /// A file of those bytes.
+    /// Creates a file with the given bytes.
     init(name: String, bytes: [UInt8]) {
       self.init(name: name, byteCount: bytes.count, beginning: { bytes }) { file, context in
         try file.write(bytes, at: 0)
@@ -80,17 +83,17 @@ public struct OutputPlan: Sendable {
       || (carried + files).contains { AtomicOutput.exists(at: path + "/" + $0.name) }
   }
 
-  /// How many bytes will be written.
+  /// The number of bytes to be written.
   public var byteCount: Int { (carried + files).reduce(0) { $0 + $1.byteCount } }
 
-  /// Files of the input's folder that belong to the model and are copied, before the others.
+  /// Model files of the input's folder that are copied before the other files are written.
   public internal(set) var carried: [File] = []
-  /// Files in the folder that belonged to an earlier checkpoint of the same name, and go.
+  /// Files of a previous checkpoint of the same name in the folder, which are removed.
   public let obsolete: [String]
   /// The parts of the checkpoint that the output leaves out or changes.
   public internal(set) var report: OutputReport
 
-  /// An output of one file.
+  /// Creates the plan of one file.
   init(
     format: Checkpoint.Format, path: String, file: File, report: OutputReport = OutputReport()
   ) {
@@ -102,8 +105,8 @@ public struct OutputPlan: Sendable {
     self.report = report
   }
 
-  /// An output of several files in the folder at `path`; the last one is that by which readers find the
-  /// others.
+  /// Creates the plan of several files in the folder at `path`; the last one is the index by which
+  /// readers find the others.
   init(
     format: Checkpoint.Format, folder path: String, files: [File], obsolete: [String] = [],
     report: OutputReport = OutputReport()
@@ -118,13 +121,14 @@ public struct OutputPlan: Sendable {
     self.report = report
   }
 
-  /// Writes the output: all of it appears, or nothing does. Files of an existing folder are replaced one after the
-  /// other; the index, by which readers find them, comes last.
+  /// Writes the output; it appears completely or not at all. Files of an existing folder are
+  /// replaced one after the other; the index by which readers find them is last.
   ///
-  /// - Parameter verifying: whether recorded checksums are compared on the way; if not, they are copied
+  /// - Parameter verifying: whether recorded checksums are compared; if not, they are copied
   ///   without being verified.
   /// - Returns: how many bytes were written.
-  /// - Throws: `FileError`; `ChecksumError` for a damaged storage; `CancelledError`; what computing tensors throws.
+  /// - Throws: `FileError`; `ChecksumError` for a damaged storage; `CancelledError`; what computing
+  ///   tensors throws.
   @discardableResult
   public func write(
     replacingExisting: Bool = false, verifying: Bool = true,
@@ -155,9 +159,9 @@ public struct OutputPlan: Sendable {
     return byteCount
   }
 
-  /// The same in a task's thread of its own; if the task is cancelled, the target stays as it was.
+  /// Writes the output asynchronously; if the task is canceled, an existing output is unchanged.
   ///
-  /// - Throws: as the form that waits; `CancelledError` if the task is cancelled.
+  /// - Throws: as the synchronous form; `CancelledError` if the task is canceled.
   @discardableResult
   public func write(
     replacingExisting: Bool = false, verifying: Bool = true,
@@ -171,9 +175,9 @@ public struct OutputPlan: Sendable {
   }
 }
 
-/// What goes with the writing of every file.
+/// The context in which every file is written.
 struct WriteContext: Sendable {
-  /// Writes segments, told whether to verify, when to stop and whom to tell of progress.
+  /// The writer, with its options of verification, cancellation, and progress.
   let stream: StreamWriter
 
   init(
@@ -186,19 +190,21 @@ struct WriteContext: Sendable {
 }
 
 extension Checkpoint {
-  /// Writes the checkpoint, by default as PyTorch would: a zip archive of stored, aligned records.
+  /// Writes the checkpoint; by default as PyTorch does: a zip archive of uncompressed, aligned
+  /// records.
   ///
-  /// The output appears whole or not at all. Storages go from file to file in blocks, and their
-  /// checksums are compared on the way; those that nothing uses are left out. The same checkpoint gives
-  /// the same bytes. An archive's top folder is named after the file, as PyTorch does.
+  /// The output appears completely or not at all. Storages are copied from file to file in blocks,
+  /// and their checksums are compared meanwhile; unused storages are omitted. The same checkpoint
+  /// always gives the same bytes. An archive's top folder is named after the file, as in PyTorch.
+  ///
   /// - Parameters:
-  ///   - options: in which format, and what of it.
-  ///   - replacingExisting: whether files of the same names may be replaced.
-  ///   - cancellation: stops the writing.
-  ///   - progress: told how far it is, from any thread.
+  ///   - options: the format, and what is written.
+  ///   - replacingExisting: whether existing files may be replaced.
+  ///   - cancellation: cancels the writing.
+  ///   - progress: called with the progress, from any thread.
   /// - Returns: the output's size in bytes.
-  /// - Throws: `FileError`; `ChecksumError` for a damaged storage, naming its record and the
-  ///   key of its tensor; `CheckpointError.cannotWrite`; `CancelledError`.
+  /// - Throws: `FileError`; `ChecksumError` for a damaged storage, with its record and the key of a
+  ///   tensor; `CheckpointError.cannotWrite`; `CancelledError`.
   @discardableResult
   public func write(
     to path: String, options: WriteOptions = WriteOptions(), replacingExisting: Bool = false,
@@ -209,9 +215,10 @@ extension Checkpoint {
       replacingExisting: replacingExisting, cancellation: cancellation, progress: progress)
   }
 
-  /// The same from a task; if the task is cancelled, the target stays as it was.
+  /// Writes the checkpoint asynchronously; if the task is canceled, an existing output is
+  /// unchanged.
   ///
-  /// - Throws: as the form that waits; `CancelledError` if the task is cancelled.
+  /// - Throws: as the synchronous form; `CancelledError` if the task is canceled.
   @discardableResult
   public func write(
     to path: String, options: WriteOptions = WriteOptions(), replacingExisting: Bool = false,
@@ -221,10 +228,11 @@ extension Checkpoint {
     return try await plan.write(replacingExisting: replacingExisting, progress: progress)
   }
 
-  /// Lays out what ``write(to:options:replacingExisting:cancellation:progress:)`` would write; no tensor
-  /// is read.
+  /// Computes the layout of the output of
+  /// ``write(to:options:replacingExisting:cancellation:progress:)``; no tensor is read.
   ///
-  /// - Throws: `CheckpointError` for what the format cannot hold; `FileError` where the output cannot be.
+  /// - Throws: `CheckpointError` for objects that the format cannot represent; `FileError` if the
+  ///   output cannot be created.
   public func plan(
     writingTo path: String, options: WriteOptions = WriteOptions()
   ) throws -> OutputPlan {
@@ -244,7 +252,8 @@ extension Checkpoint {
     return plan
   }
 
-  /// How many bytes ``write(to:options:replacingExisting:cancellation:progress:)`` would write.
+  /// The number of bytes that ``write(to:options:replacingExisting:cancellation:progress:)`` would
+  /// write.
   ///
   /// - Throws: as ``plan(writingTo:options:)``.
   public func plannedByteCount(

@@ -1,10 +1,10 @@
 internal import CkptPickle
 
 extension Checkpoint {
-  /// How many tensors the root leads to, wherever they are; a tensor under two names counts once, and a parameter as
-  /// one with the tensor that it is made of.
+  /// The number of tensors that can be reached from the root. A tensor with two names is counted
+  /// once, and a parameter is counted together with its underlying tensor.
   ///
-  /// - Throws: `PickleError` for a graph that is no tree of objects.
+  /// - Throws: `PickleError` for an invalid graph.
   public func reachableTensorCount() throws -> Int {
     var count = 0
     try graph.walk(from: graph.root) { ref in

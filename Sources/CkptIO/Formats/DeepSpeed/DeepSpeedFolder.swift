@@ -1,20 +1,22 @@
 internal import CkptPlatform
 
-/// The files of a DeepSpeed checkpoint, in the order of their ranks.
+/// The files of a DeepSpeed checkpoint, sorted by rank.
 struct DeepSpeedFolder {
-  /// Where they lie.
+  /// The folder.
   let folder: Folder
-  /// Of each rank, or of rank 0 alone: the module and the shapes of its parameters.
+  /// The names of the files with the module's state, of each rank or of rank 0 only.
   let modelStates: [String]
-  /// Of each rank: its part of the parameters, as the optimizer has them.
+  /// The names of the files with the optimizer's state of each rank, which contain its part of the
+  /// parameters.
   let optimizerStates: [String]
 
   static let modelEnding = "_model_states.pt"
   static let optimizerEnding = "_optim_states.pt"
-  /// Names the folder of the last checkpoint.
+  /// The name of the file that contains the name of the last checkpoint's folder.
   private static let latest = "latest"
 
-  /// The checkpoint in `folder`, or the last one that the folder of checkpoints names; nil if there is none.
+  /// Finds the checkpoint in `folder`, or the last one if it is a folder of checkpoints; nil if
+  /// there is none.
   init?(_ folder: Folder) throws {
     if Self.holdsStates(folder) {
       self.init(states: folder)
@@ -50,7 +52,7 @@ struct DeepSpeedFolder {
   }
 }
 
-/// The order in which rank 10 comes after rank 9: digits count as numbers.
+/// Compares names with digits as numbers, so that rank 10 comes after rank 9.
 private struct NaturalOrder: Comparable {
   private let parts: [(text: [UInt8], number: Int)]
 

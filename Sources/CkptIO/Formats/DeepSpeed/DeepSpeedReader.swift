@@ -5,8 +5,8 @@ internal import CkptStateDicts
 internal import CkptBytes
 internal import CkptTensors
 
-/// Reads a DeepSpeed folder of ZeRO stage 1, 2 or 3 as one state dict of 32-bit floats: what DeepSpeed's own
-/// `zero_to_fp32.py` makes of it, without holding it in memory.
+/// Reads a DeepSpeed folder of ZeRO stage 1, 2, or 3 as one state dict in float32. The result is
+/// that of DeepSpeed's `zero_to_fp32.py`, but the tensors are read lazily.
 enum DeepSpeedReader: FormatReader {
   static func recognizes(_ input: CheckpointInput) throws -> Bool {
     guard case .folder(let folder) = input else { return false }
@@ -33,17 +33,17 @@ enum DeepSpeedReader: FormatReader {
   }
 }
 
-/// Puts the parts of all ranks together.
+/// Combines the parts of all ranks.
 private struct DeepSpeedMerge {
   private(set) var stateDict = StateDict()
 
   private let path: String
   private let models: [DeepSpeedModelState]
   private let optimizers: [DeepSpeedOptimizerState]
-  /// The storages, each compared with its checksum before a part of it is used.
+  /// The storages' sources, which compare the checksum before a part is used.
   private var verified: [ObjectIdentifier: ByteSource] = [:]
 
-  /// So many 32-bit floats fit one address space.
+  /// The maximum number of float32 elements.
   private static let countLimit = Int.max / 8
 
   init(
@@ -112,7 +112,7 @@ private struct DeepSpeedMerge {
 
   // MARK: - Pieces
 
-  /// The numbers of a range of a flat tensor.
+  /// The bytes of a range of a flat tensor.
   private mutating func piece(_ tensor: Tensor, _ range: Range<Int>) -> ByteSource {
     let identity = ObjectIdentifier(tensor.storage)
     let whole = verified[identity] ?? VerifiedBytes.wrapping(tensor.storage.source)
@@ -122,7 +122,7 @@ private struct DeepSpeedMerge {
     return whole.part(start..<start + range.count * width)
   }
 
-  /// The pieces of a range of flat tensors that follow each other.
+  /// The bytes of a range of consecutive flat tensors, as pieces.
   private mutating func pieces(_ tensors: [Tensor], _ range: Range<Int>) -> [ByteSource] {
     var found: [ByteSource] = []
     var start = 0
@@ -151,7 +151,8 @@ private struct DeepSpeedMerge {
 
   // MARK: - Stages 1 and 2
 
-  /// In each group, the ranks' parts follow each other, and in them the parameters.
+  /// Adds the parameters of stages 1 and 2. In each group, the ranks' parts are consecutive, and
+  /// contain the parameters consecutively.
   private mutating func addGroups(
     _ model: DeepSpeedModelState, _ paddings: [[Int]]?
   ) throws {
@@ -182,7 +183,7 @@ private struct DeepSpeedMerge {
           offset += padding[index]
         }
       }
-      // Groups are filled up to a multiple of twice the number of ranks.
+      // Groups are padded to a multiple of twice the number of ranks.
       let alignment = 2 * optimizers.count
       func aligned(_ value: Int) -> Int { (value + alignment - 1) / alignment * alignment }
       guard aligned(offset) == aligned(available) else { throw tooFew(offset, 0, available) }
@@ -195,7 +196,8 @@ private struct DeepSpeedMerge {
 
   // MARK: - Stage 3
 
-  /// Each parameter is dealt out to all ranks in equal parts, the last one filled up.
+  /// The number of elements of a parameter on each rank. In stage 3, each parameter is split to
+  /// equal parts for all ranks, with padding after the last.
   private func partCount(_ count: Int) -> Int {
     count / optimizers.count + (count % optimizers.count == 0 ? 0 : 1)
   }

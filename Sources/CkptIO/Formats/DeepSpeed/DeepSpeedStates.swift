@@ -3,8 +3,8 @@ internal import CkptPickle
 internal import CkptPlatform
 internal import CkptTensors
 
-/// What a rank's `*_model_states.pt` says: buffers, frozen parameters, and the names and shapes of those
-/// parameters that lie flattened in the optimizers' states.
+/// The contents of a rank's `*_model_states.pt`: buffers, frozen parameters, and the names and
+/// shapes of the parameters that are flattened in the optimizers' states.
 struct DeepSpeedModelState {
   typealias Ref = PickleGraph.Ref
 
@@ -15,12 +15,12 @@ struct DeepSpeedModelState {
   }
 
   private(set) var buffers: [(name: String, tensor: Tensor)] = []
-  /// The parameters of each group of the optimizer, in the order in which they lie there.
+  /// The parameters of each optimizer group, in the order of the flattened data.
   private(set) var groups: [[Parameter]] = []
   private(set) var frozen: [Parameter] = []
   /// The frozen parameters, or this rank's parts of them.
   private(set) var frozenTensors: [String: Tensor] = [:]
-  /// Names of parameters that are the same as others, and those.
+  /// The names of shared parameters, each with the name of the parameter it is the same as.
   private(set) var shared: [(name: String, source: String)] = []
 
   init(_ document: CheckpointDocument) throws {
@@ -71,13 +71,13 @@ struct DeepSpeedModelState {
   }
 }
 
-/// What a rank's `*_optim_states.pt` says: the stage of ZeRO, how many ranks there are, and this rank's part of
-/// the parameters as 32-bit floats, one run of numbers a group.
+/// The contents of a rank's `*_optim_states.pt`: the ZeRO stage, the number of ranks, and this
+/// rank's part of the parameters in float32, one flat tensor per group.
 struct DeepSpeedOptimizerState {
   let stage: Int
   let rankCount: Int
   private(set) var flatGroups: [Tensor] = []
-  /// How many numbers of padding stand behind each parameter of each group; nil if none do.
+  /// The number of padding elements after each parameter of each group; nil if there is no padding.
   private(set) var paddings: [[Int]]?
 
   init(_ document: CheckpointDocument) throws {
@@ -90,7 +90,7 @@ struct DeepSpeedOptimizerState {
     guard let stage = reader.number(stageObject), (0...3).contains(stage) else {
       throw reader.bad("optimizer_state_dict/zero_stage", "an unknown stage of ZeRO")
     }
-    // Experts may be spread over fewer ranks than the rest.
+    // Experts may be distributed to fewer ranks than other parameters.
     guard let count = graph.int(counts) ?? graph.ints(counts)?.max(), count > 0 else {
       throw reader.bad("optimizer_state_dict/partition_count", "an unknown number of ranks")
     }
@@ -120,7 +120,7 @@ struct DeepSpeedOptimizerState {
   }
 }
 
-/// Objects of DeepSpeed's, as data.
+/// Reads DeepSpeed's objects as data.
 private struct DeepSpeedObjects {
   typealias Ref = PickleGraph.Ref
 
@@ -136,7 +136,7 @@ private struct DeepSpeedObjects {
     .badObject(file: file, path: path, problem)
   }
 
-  /// An int, or the value of an enumeration's case.
+  /// The value of an int or of an enumeration case.
   func number(_ ref: Ref) -> Int? {
     if let plain = graph.int(ref) { return plain }
     guard case .reduce(_, let arguments)? = graph.body(of: ref)?.construction,
@@ -145,7 +145,7 @@ private struct DeepSpeedObjects {
     return graph.int(only)
   }
 
-  /// The names and shapes of a dict.
+  /// The names and shapes in a dict.
   func parameters(_ ref: Ref, _ position: String) throws -> [DeepSpeedModelState.Parameter] {
     guard let entries = graph.entries(of: ref) else { throw bad(position, "is no dict") }
     return try entries.map { key, value in

@@ -3,8 +3,8 @@ internal import CkptPickle
 internal import CkptPlatform
 internal import CkptTensors
 
-/// What the `.metadata` of a distributed checkpoint says: the pickle of a
-/// `torch.distributed.checkpoint.metadata.Metadata`, taken as data.
+/// The contents of the `.metadata` file of a distributed checkpoint: the pickle of a
+/// `torch.distributed.checkpoint.metadata.Metadata`, read as data.
 struct DistributedMetadata {
   typealias Ref = PickleGraph.Ref
 
@@ -14,35 +14,35 @@ struct DistributedMetadata {
     let sizes: [Int]
   }
 
-  /// What a name stands for.
+  /// The object with a given name.
   enum Item {
     case tensor(DType, shape: [Int], requiresGrad: Bool, chunks: [Chunk])
-    /// An object of its own.
+    /// An object other than a tensor.
     case bytes
   }
 
-  /// One step of the path of a value in the nested state dict.
+  /// A step of the path of a value in the nested state dict.
   enum Step: Hashable {
     case key(ExactText)
     case index(Int)
   }
 
-  /// Where the archive of a chunk or of an object lies.
+  /// The file and byte range of the archive of a chunk or object.
   struct Place {
     let file: String
     let offset: Int
     let byteCount: Int
   }
 
-  /// What a name, or a chunk of a tensor of that name, is stored under.
+  /// The key under which an object, or a chunk of a tensor, is stored.
   struct Index: Hashable {
     let name: ExactText
     let offsets: [Int]?
   }
 
-  /// The names in their order.
+  /// The objects with their names, in order.
   private(set) var items: [(name: String, item: Item)] = []
-  /// The path of each name, if the state dict was nested.
+  /// The path of each name, if the state dict is nested.
   private(set) var paths: [ExactText: [Step]] = [:]
   private(set) var positions: [Index: Place] = [:]
 
@@ -125,7 +125,8 @@ struct DistributedMetadata {
       })
   }
 
-  /// The dtype and `requires_grad` of a `TensorProperties`, whose state is a tuple that begins so.
+  /// The dtype and `requires_grad` of a `TensorProperties`, whose state is a tuple that begins with
+  /// them.
   private func properties(_ ref: Ref) -> (DType, Bool)? {
     for edit in graph.body(of: ref)?.edits ?? [] {
       guard case .build(let state) = edit, let items = graph.items(of: state).map(Array.init),

@@ -5,8 +5,8 @@ internal import CkptStateDicts
 internal import CkptBytes
 internal import CkptTensors
 
-/// Reads the folder of a PyTorch distributed checkpoint: `.metadata` and the files that it names, in which
-/// each chunk of a tensor and each object is an archive of its own, as `torch.save` makes it.
+/// Reads the folder of a PyTorch distributed checkpoint: `.metadata` and the files it names, in
+/// which each chunk of a tensor and each object is a separate archive of `torch.save`.
 enum DistributedReader: FormatReader {
   static let metadataName = ".metadata"
 
@@ -66,7 +66,7 @@ private struct DistributedArchives {
   private mutating func document(
     of index: DistributedMetadata.Index, _ metadata: DistributedMetadata
   ) throws -> CheckpointDocument {
-    // Objects have no offset; nor had tensors that were not sharded, once.
+    // Objects have no offset; in old files, neither have tensors that are not sharded.
     let plain = DistributedMetadata.Index(name: index.name, offsets: nil)
     guard let position = metadata.positions[index] ?? metadata.positions[plain] else {
       throw CheckpointError.notACheckpoint(
@@ -88,7 +88,7 @@ private struct DistributedArchives {
     Text.printable(index.name.text) + (index.offsets.map { " at \($0)" } ?? "")
   }
 
-  /// An object that is stored by itself.
+  /// Reads an object that is stored separately.
   mutating func object(
     of name: String, _ metadata: DistributedMetadata
   ) throws -> OpaqueObject {
@@ -97,7 +97,7 @@ private struct DistributedArchives {
       summary: "", origin: TensorOrigin(document: document, node: document.graph.root.index))
   }
 
-  /// A tensor, put together from its chunks.
+  /// Assembles a tensor from its chunks.
   mutating func tensor(
     of name: String, _ type: DType, _ shape: [Int], _ chunks: [DistributedMetadata.Chunk],
     _ metadata: DistributedMetadata
@@ -116,7 +116,7 @@ private struct DistributedArchives {
           throw CheckpointError.notACheckpoint(
             file: folder.path, "a chunk of \(Text.printable(name)) is compressed")
         }
-        // A whole record is compared with its checksum before parts of it are used.
+        // The whole record's checksum is compared before parts of it are used.
         let whole = Storage(
           VerifiedBytes.wrapping(stored.storage.source), name: stored.storage.name)
         let tensor = try Tensor(

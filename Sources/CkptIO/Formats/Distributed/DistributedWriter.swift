@@ -6,14 +6,15 @@ internal import CkptBytes
 internal import CkptTensors
 internal import CkptZip
 
-/// Writes a distributed checkpoint of one rank: `__0_0.distcp`, in which each tensor and each object is an
-/// archive as `torch.save` makes it, and `.metadata`, which says where they are.
+/// Writes a distributed checkpoint of one rank: `__0_0.distcp`, in which each tensor and each
+/// object is a separate archive as written by `torch.save`, and `.metadata`, which contains their
+/// positions.
 ///
-/// `torch.distributed.checkpoint.load` reads it into plain and into sharded state dicts: each rank takes
+/// `torch.distributed.checkpoint.load` reads it to plain and sharded state dicts; each rank reads
 /// the part of a tensor that it needs.
 enum DistributedWriter: FormatWriter {
   static let format = Checkpoint.Format.distributed
-  /// A folder of that ending; others by `--format`.
+  /// The endings that select this format; other names need `--format`.
   static let endings = [".dcp", ".distcp"]
 
   private static let dataName = "__0_0.distcp"
@@ -27,7 +28,7 @@ enum DistributedWriter: FormatWriter {
     var archives: [ZipPlan] = []
     var positions: [DistributedMetadata.Place?] = parts.map { _ in nil }
     var offset = 0
-    // As PyTorch does: the objects first, then the tensors.
+    // The objects come before the tensors, as in PyTorch.
     for isTensor in [false, true] {
       for (number, part) in parts.enumerated()
       where (checkpoint.tensor(of: part.ref) != nil) == isTensor {
@@ -62,7 +63,7 @@ enum DistributedWriter: FormatWriter {
   }
 }
 
-/// Makes the pickle of a `torch.distributed.checkpoint.metadata.Metadata`.
+/// Creates the pickle of a `torch.distributed.checkpoint.metadata.Metadata`.
 private struct MetadataBuilder {
   typealias Ref = PickleGraph.Ref
 
@@ -77,7 +78,7 @@ private struct MetadataBuilder {
 
   private static let module = "torch.distributed.checkpoint.metadata"
 
-  /// Adds a value: a tensor, or an object if `tensor` is nil.
+  /// Adds a tensor, or an object if `tensor` is nil.
   mutating func add(
     _ name: String, _ path: [DistributedMetadata.Step], _ tensor: Tensor?,
     _ position: DistributedMetadata.Place
@@ -175,7 +176,7 @@ private struct MetadataBuilder {
     return call("torch", "Size", tuple)
   }
 
-  /// The state of a `TensorProperties`, as all versions that have it take it.
+  /// The state of a `TensorProperties`, in a form that all versions accept.
   private mutating func properties(_ tensor: Tensor) -> Ref {
     let strided: Ref
     if let layout {
@@ -203,10 +204,14 @@ private struct MetadataBuilder {
 }
 
 extension Checkpoint {
-  /// The records of an archive that holds one object of the checkpoint and what it leads to.
+  /// The records of an archive that contains one object of the checkpoint and all objects it refers
+  /// to.
   ///
-  /// A tensor stands there alone, with no more of its storage than it uses, and is no parameter.
-  /// - Parameter key: what errors call it.
+  /// A tensor is stored as a plain tensor, not as a parameter, with only the part of its storage
+  /// that it uses.
+  ///
+  /// - Parameter key: the name used in error messages.
+  /// - Throws: `CheckpointError`; `TensorError`.
   func archive(of ref: PickleGraph.Ref, _ tensor: Tensor?, key: String) throws -> [ZipRecord] {
     var part = try Checkpoint(StateDict())
     if let tensor {

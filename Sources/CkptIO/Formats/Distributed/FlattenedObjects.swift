@@ -2,14 +2,14 @@ internal import CkptText
 internal import CkptPickle
 internal import CkptPlatform
 
-/// The names under which a distributed checkpoint stores the parts of a nested state dict, in the order of
-/// `flatten_state_dict` of torch.distributed.checkpoint: mappings are taken apart, lists only if a tensor or
-/// a mapping is in them.
+/// The parts of a nested state dict as a distributed checkpoint stores them, in the order of
+/// `flatten_state_dict` in torch.distributed.checkpoint: mappings are flattened, and lists are if
+/// they contain a tensor or a mapping.
 struct FlattenedObjects {
   typealias Ref = PickleGraph.Ref
   typealias Step = DistributedMetadata.Step
 
-  /// The parts: their names, the paths that the names stand for, the objects.
+  /// The parts, each with its name, its path, and the object.
   private(set) var parts: [(name: String, path: [Step], ref: Ref)] = []
 
   private let graph: PickleGraph
@@ -22,8 +22,11 @@ struct FlattenedObjects {
     "collections.UserDict",
   ]
 
-  /// - Throws: `CheckpointError` if the root is no mapping, a key is neither text nor a number, two parts
-  ///   have one name, or the mappings nest too deep or hold themselves.
+  /// Flattens the root of a graph.
+  ///
+  /// - Throws: `CheckpointError` if the root is not a mapping, a key is neither a string nor a
+  ///   number, two parts have the same name, or the mappings are nested too deeply or contain
+  ///   themselves.
   init(_ graph: PickleGraph, file: String, isTensor: @escaping (Ref) -> Bool) throws {
     self.graph = graph
     self.isTensor = isTensor
@@ -37,7 +40,7 @@ struct FlattenedObjects {
     var open: [(path: [Step], ref: Ref)] = [([], graph.root)]
     var steps = 0
     while let (path, ref) = open.popLast() {
-      // Dicts that hold one dict many times could be taken apart without end.
+      // Dicts that contain one dict many times would otherwise take exponential time.
       steps += 1
       guard steps <= 4 * graph.nodes.count + 1000 else {
         throw CheckpointError.cannotWrite(
@@ -93,7 +96,8 @@ struct FlattenedObjects {
     return graph.sequence(ref)
   }
 
-  /// Whether a list is stored as one object: neither a tensor nor a mapping is in it or in its lists.
+  /// Whether a list is stored as one object, because neither it nor a list inside contains a tensor
+  /// or a mapping.
   private func isTerminal(_ ref: Ref) -> Bool {
     var seen: Set<Ref> = [ref]
     var open = [ref]

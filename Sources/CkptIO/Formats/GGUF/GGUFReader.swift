@@ -4,8 +4,8 @@ internal import CkptBytes
 internal import CkptStateDicts
 internal import CkptTensors
 
-/// Reads GGUF files: plain tensors as they are, quantized ones as the floats that their blocks stand for,
-/// made when somebody asks for them.
+/// Reads GGUF files. Plain tensors are unchanged; quantized ones are dequantized when they are
+/// read.
 enum GGUFReader: FormatReader {
   static func recognizes(_ input: CheckpointInput) throws -> Bool {
     guard case .file(let file, _) = input else { return false }
@@ -34,7 +34,7 @@ enum GGUFReader: FormatReader {
     }
   }
 
-  /// A number or text of the metadata, as text; nil for arrays, which are not held in memory.
+  /// A number or string of the metadata as text; nil for arrays, which are not kept in memory.
   private static func text(_ value: GGUFFile.Value) -> String? {
     switch value {
     case .unsigned(let number): "\(number)"
@@ -47,11 +47,11 @@ enum GGUFReader: FormatReader {
   }
 }
 
-/// The metadata of a format as they stand in its file, for a writer of the same format.
+/// The metadata of a file in its own encoding, for a writer of the same format.
 struct NativeMetadata: Sendable {
   let count: Int
   let alignment: Int
   let source: ByteSource
-  /// The keys of those that are no number and no text, which no other format holds.
+  /// The keys of arrays, which other formats cannot represent.
   let arrays: [String]
 }

@@ -4,7 +4,7 @@ internal import CkptStateDicts
 internal import CkptBytes
 internal import CkptTensors
 
-/// Writes GGUF files, version 3: plain tensors, and what another GGUF file held in blocks as it was there.
+/// Writes GGUF files, version 3: plain tensors, and quantized blocks from GGUF files unchanged.
 enum GGUFWriter: FormatWriter {
   static let format = Checkpoint.Format.gguf
   static let endings = [".gguf"]
@@ -13,8 +13,8 @@ enum GGUFWriter: FormatWriter {
     !options.dequantizes && GGUFLayout.Blocks(tensor) != nil
   }
 
-  /// Whether metadata of another format are said in a GGUF file: not that tensors are PyTorch's, nor how another GGUF
-  /// file was aligned.
+  /// Whether a metadata key of the input is written to a GGUF file. Excluded are the note that
+  /// tensors are PyTorch's, and another GGUF file's alignment.
   private static func isOwn(_ key: String) -> Bool {
     key != "format" && key != "general.alignment"
   }
@@ -47,7 +47,7 @@ enum GGUFWriter: FormatWriter {
       segments.append(StreamSegment(offset: offset, source: source))
     }
     if layout.padding > 0 {
-      // Readers in C want the last tensor padded as the others are.
+      // Readers in C expect the last tensor to be padded like the others.
       segments.append(
         StreamSegment(
           offset: layout.byteCount - layout.padding,

@@ -4,11 +4,12 @@ internal import CkptBytes
 internal import CkptPlatform
 internal import CkptTensors
 
-/// PyTorch's format before 1.6: a magic number, a version, notes about the system, the object and the
-/// storages' keys, each a pickle of its own; then the storages in the order of their keys.
+/// Reads PyTorch's format before 1.6: a magic number, a version, system information, the object,
+/// and the keys of the storages, each a separate pickle; then the storages in the order of the
+/// keys.
 ///
-/// The graph is brought to the form that the zip format has: persistent ids of five items, and
-/// classes in the place of those that came with their source.
+/// The graph is converted to the form of the zip format: persistent IDs have five items, and
+/// classes that were saved with their source are replaced by plain ones.
 struct LegacyReader: FormatReader {
   typealias Ref = PickleGraph.Ref
 
@@ -19,7 +20,7 @@ struct LegacyReader: FormatReader {
   private static let magic = "119547037146038801333356"
   private static let version = 1001
 
-  /// Whether the file begins with the pickle of the magic number, of whatever protocol.
+  /// Whether the file begins with the pickle of the magic number, in any protocol.
   static func recognizes(_ input: CheckpointInput) -> Bool {
     guard case .file(let file, let start) = input, let first = start.first,
       first == 0x80 || first == UInt8(ascii: "L")
@@ -35,16 +36,17 @@ struct LegacyReader: FormatReader {
     return try CheckpointDocument(read.graph, read.storages, format: .pytorchLegacy, file: file)
   }
 
-  /// A storage that is all that there is.
+  /// A storage that was saved alone.
   struct LoneStorage {
-    /// Its class.
+    /// The class of the storage.
     let module, name: String
-    /// How many elements of that class it has.
+    /// The number of elements.
     let count: Int
     let source: ByteSource
   }
 
-  /// The storage that a part of a file is the whole of, as `torch.save(storage)` wrote it before 1.6.
+  /// Reads a part of a file that contains only a storage, as written by `torch.save(storage)`
+  /// before 1.6.
   static func storage(in file: File, _ part: Range<Int>) throws -> LoneStorage {
     let read = try LegacyReader(file, in: part)
     guard let storage = read.storages[read.graph.root],
@@ -92,7 +94,7 @@ struct LegacyReader: FormatReader {
   }
 }
 
-/// Pickles and storages in a row.
+/// Reads consecutive pickles and storages.
 struct LegacyStream {
   let file: File
   private var pickles: PickleStream
@@ -115,7 +117,7 @@ struct LegacyStream {
     }
   }
 
-  /// A little-endian integer of `byteCount` bytes.
+  /// Reads a little-endian integer of `byteCount` bytes.
   mutating func integer(byteCount: Int) throws -> Int64 {
     guard byteCount <= pickles.end - pickles.offset else { throw bad("the file ends early") }
     let bytes = try file.bytes(at: pickles.offset, count: byteCount)
@@ -123,9 +125,9 @@ struct LegacyStream {
     return Int64(twosComplement: bytes)
   }
 
-  /// The next storage: a count of elements in 64 bits, then the elements.
+  /// Reads the next storage: the number of elements (64 bits), then the elements.
   ///
-  /// - Parameter expectedByteCount: how large the objects say that it is, if they do.
+  /// - Parameter expectedByteCount: the size that the objects state; nil if they do not.
   mutating func storage(
     _ key: String, width: Int, expectedByteCount: Int? = nil
   ) throws -> ByteSource {

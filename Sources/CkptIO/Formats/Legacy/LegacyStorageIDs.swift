@@ -3,19 +3,19 @@ internal import CkptBytes
 internal import CkptPlatform
 internal import CkptTensors
 
-/// The persistent ids of the format before 1.6, turned into those of the zip format.
+/// Converts the persistent IDs of the format before 1.6 to those of the zip format.
 ///
-/// Such an id is `("storage", class, key, location, count, view)`, where `view` is None or
-/// `(key, offset, count)` for a storage that is a part of the storage `key`; or `("module", class,
-/// file, source)`, which stands for the class.
+/// The old ID is `("storage", class, key, location, count, view)`, where `view` is None, or
+/// `(key, offset, count)` for a storage that is a part of the storage `key`; or
+/// `("module", class, file, source)`, which represents the class.
 struct LegacyStorageIDs {
   typealias Ref = PickleGraph.Ref
 
   struct Root {
-    /// How many bytes the class's elements have.
+    /// The size of an element of the class in bytes.
     let width: Int
     let byteCount: Int
-    /// Where the bytes are, once they are found.
+    /// The bytes; nil until they are found.
     var source: ByteSource?
   }
 
@@ -26,12 +26,12 @@ struct LegacyStorageIDs {
     let byteCount: Int
   }
 
-  /// The storages that stand in the file, by key.
+  /// The storages in the file, by key.
   var roots: [String: Root] = [:]
-  /// For each persistent id of a storage, its key and which part of that it is.
+  /// For each persistent ID of a storage, its key, and the part of the storage that it is.
   private var ids: [(id: Ref, key: String, view: View?)] = []
 
-  /// Finds the persistent ids of a graph, and brings them to the form of the zip format.
+  /// Finds the persistent IDs of a graph, and converts them to the form of the zip format.
   mutating func find(in graph: inout PickleGraph, stream: LegacyStream) throws {
     for index in graph.nodes.indices {
       let ref = Ref(index: UInt32(index))
@@ -106,8 +106,8 @@ struct LegacyStorageIDs {
     }
   }
 
-  /// The storage of each persistent id. A part of a storage becomes one of its own, as it does when
-  /// `torch.load` has read it and `torch.save` writes it.
+  /// The storages of the persistent IDs. A part of a storage becomes a storage of its own, as after
+  /// `torch.load` and `torch.save`.
   func resolve(in graph: PickleGraph, stream: LegacyStream) throws -> [UInt32: Storage] {
     var storages: [UInt32: Storage] = [:]
     var byKey: [String: Storage] = [:]

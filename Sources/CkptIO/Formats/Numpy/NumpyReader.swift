@@ -6,7 +6,7 @@ internal import CkptBytes
 internal import CkptTensors
 internal import CkptZip
 
-/// Reads an `.npy` file: one array, called as `numpy.savez` calls the first one.
+/// Reads an `.npy` file: one array, with the name that `numpy.savez` gives to the first array.
 enum NumpyReader: FormatReader {
   static let key = "arr_0"
 
@@ -24,9 +24,9 @@ enum NumpyReader: FormatReader {
     return try CheckpointDocument(stateDict, format: .npy, path: file.path, files: [file])
   }
 
-  /// The array that `source` holds, header and all.
+  /// Reads the array in `source`, which includes the header.
   ///
-  /// - Parameter exactly: whether bytes behind the array are refused.
+  /// - Parameter exactly: whether bytes after the array are an error.
   static func tensor(
     _ source: ByteSource, name: String, file: String, exactly: Bool
   ) throws -> Tensor {
@@ -41,7 +41,7 @@ enum NumpyReader: FormatReader {
     if case .region(let whole) = source, let recorded = whole.recordedCRC32,
       case .region(var rest) = elements
     {
-      // What the record's checksum says about the bytes behind its header.
+      // The checksum of the bytes after the header, computed from the record's.
       rest.recordedCRC32 =
         recorded
         ^ Checksum.combined(Checksum.crc32(bytes), 0, secondByteCount: rest.byteCount)
@@ -64,7 +64,7 @@ enum NumpyArchiveReader: FormatReader {
     guard case .file(_, let start) = input, start.count > 30,
       start.starts(with: [0x50, 0x4B, 3, 4])
     else { return false }
-    // The first record's name decides.
+    // The name of the first record determines the format.
     let count = Int(UInt16(littleEndian: start[26..<28]))
     return start.dropFirst(30).prefix(count).suffix(ending.utf8.count).elementsEqual(ending.utf8)
   }

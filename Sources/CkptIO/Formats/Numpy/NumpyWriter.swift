@@ -5,7 +5,7 @@ internal import CkptBytes
 internal import CkptTensors
 internal import CkptZip
 
-/// Writes an `.npy` file of the only tensor.
+/// Writes an `.npy` file of a single tensor.
 enum NumpyWriter: FormatWriter {
   static let format = Checkpoint.Format.npy
   static let endings = [".npy"]
@@ -33,7 +33,7 @@ enum NumpyWriter: FormatWriter {
       }, report: report)
   }
 
-  /// A tensor as numpy stores it.
+  /// A tensor in NumPy's form.
   struct Array {
     let key: String
     let header: [UInt8]
@@ -55,7 +55,7 @@ enum NumpyWriter: FormatWriter {
   }
 }
 
-/// Writes an `.npz` file: a zip archive of one array a tensor, stored.
+/// Writes an `.npz` file: an uncompressed zip archive with one array per tensor.
 enum NumpyArchiveWriter: FormatWriter {
   static let format = Checkpoint.Format.npz
   static let endings = [".npz"]
@@ -77,7 +77,7 @@ enum NumpyArchiveWriter: FormatWriter {
           key: array.key, "the key cannot be the name of a file in an archive",
           hint: "rename-keys gives it another one")
       }
-      // The archive's checksum is of header and elements, so the record is one run of bytes.
+      // The archive's checksum includes the header and the elements, so the record is one source.
       let whole = JoinedBytes([.bytes(array.header), VerifiedBytes.wrapping(array.elements)])
       guard let whole else { throw TensorError.tooLarge }
       return ZipRecord(

@@ -3,13 +3,13 @@ internal import CkptPlatform
 internal import CkptBytes
 internal import CkptZip
 
-// Archives that hold other things than PyTorch puts into one.
+// Archives that are not PyTorch checkpoints.
 extension OtherFile {
-  /// How much of a compressed file is read to tell what is in it.
+  /// The number of bytes of a compressed file that are read to determine its contents.
   private static let gzipStart = 1 << 14
   private static let tarMembers = 32
 
-  /// A gzip file, with what it holds.
+  /// Describes a gzip file, including its contents.
   static func insideGzip(_ file: File, _ gzip: OtherFile) throws -> OtherFile {
     let bytes = try file.bytes(at: 0, count: min(file.size, gzipStart))
     let inside = GzipStart.inflated(bytes, count: 512)
@@ -21,7 +21,7 @@ extension OtherFile {
     return gzip
   }
 
-  /// A tar archive that is not PyTorch's own.
+  /// Describes a tar archive; nil for PyTorch's own.
   static func tar(_ file: File, _ start: [UInt8]) throws -> OtherFile? {
     guard TarDirectory.isHeader(start) else { return nil }
     let names = try TarDirectory.names(in: file, limit: tarMembers)
@@ -36,7 +36,7 @@ extension OtherFile {
       isArchive: true)
   }
 
-  /// What a zip archive without `data.pkl` is; nil for one that lost it.
+  /// Describes a zip archive without `data.pkl`; nil for a damaged archive of PyTorch.
   static func zip(_ archive: ZipReader) -> OtherFile? {
     let names = archive.entries.map(\.name)
     func has(_ endings: String...) -> Bool {
@@ -58,7 +58,7 @@ extension OtherFile {
         hint: "torch.package.PackageImporter reads it; save the model's state_dict with torch.save",
         isArchive: true, isPyTorch: true)
     }
-    // PyTorch's own, without its pickle: damaged.
+    // An archive of PyTorch without its pickle is damaged.
     if has("data.pkl") || has("byteorder") || has("version")
       || names.contains(where: { $0.hasSuffix("/data/0") })
     {
@@ -93,7 +93,8 @@ extension OtherFile {
       where: name.hasSuffix)
   }
 
-  /// What a folder holds instead of a checkpoint, and the file that tells; nil if nothing tells.
+  /// Describes a folder that is not a checkpoint, with the file that indicates this; nil if there
+  /// is none.
   static func inFolder(_ folder: Folder) throws -> (file: String, other: OtherFile)? {
     let names = folder.names
     func path(_ name: String) -> String { folder.path + "/" + name }
@@ -118,7 +119,7 @@ extension OtherFile {
           hint: "orbax.checkpoint reads it; saved by safetensors.flax, it is read here")
       )
     }
-    // Settings and pictures lie beside weights everywhere.
+    // Settings and images beside weights do not indicate anything.
     for name in names.prefix(64) where !name.hasPrefix(".") && !Folder.exists(at: path(name)) {
       let file = try folder.open(name)
       let start = try file.bytes(at: 0, count: min(file.size, 512))

@@ -1,30 +1,32 @@
 internal import CkptPlatform
 internal import CkptSafetensors
 
-/// A file that is not a checkpoint but is often found in its place.
+/// A file that is not a checkpoint, but is often mistaken for one.
 public struct OtherFile: Sendable, Hashable {
   /// The kind of file with its article, such as `an HTML page`.
   public let name: String
   /// What the caller can do about it.
   public let hint: String
-  /// Whether files that nobody has looked into may be inside.
+  /// Whether the file contains other files that have not been examined.
   package var isArchive = false
-  /// Whether PyTorch wrote it, so that it is whole although no state dict is in it.
+  /// Whether the file was written by PyTorch, so that it is not damaged although it contains no
+  /// state dict.
   package var isPyTorch = false
 }
 
 extension OtherFile {
-  /// What a file is that no reader takes, told from its content.
+  /// Identifies a file by its contents.
   ///
-  /// A few hundred bytes are read, and as many again at places to which these point.
+  /// A few hundred bytes are read at the start, and at positions that these refer to.
+  ///
   /// - Parameter start: the first bytes of the file, 512 or all.
-  /// - Returns: nil for what may be a checkpoint.
+  /// - Returns: the kind of file; nil if it may be a checkpoint.
   static func recognize(_ file: File, start: [UInt8]) throws -> OtherFile? {
     if start.isEmpty {
       return OtherFile(
         name: "an empty file", hint: "the download or the writing did not begin; get it again")
     }
-    // Some header's length may be any magic number.
+    // A safetensors header's length may equal any magic number.
     if SafetensorsHeader.isLikely(start, fileSize: file.size) { return nil }
     if let row = OtherFileTable.rows.first(where: { $0.matches(start) }) {
       return row.name == OtherFileTable.gzip
@@ -34,7 +36,7 @@ extension OtherFile {
       ?? elsewhere(file, start)
   }
 
-  /// What is told of a file of which nothing is known.
+  /// Describes an unknown file.
   static func unknown(_ start: [UInt8]) -> OtherFile {
     if isText(start) {
       return OtherFile(
@@ -45,7 +47,7 @@ extension OtherFile {
       hint: "if it is a checkpoint, its beginning is damaged or enciphered; get it again")
   }
 
-  /// Whether the first bytes are text in UTF-8, perhaps cut off within a character.
+  /// Whether the first bytes are UTF-8 text, possibly cut off within a character.
   static func isText(_ start: [UInt8]) -> Bool {
     guard !start.contains(where: { $0 < 32 && ![9, 10, 12, 13, 27].contains($0) }) else {
       return false
@@ -57,7 +59,7 @@ extension OtherFile {
 }
 
 extension CheckpointError {
-  /// Whether a file was found to be something else than a checkpoint.
+  /// The kind of file, if the error is about a file that is not a checkpoint.
   var otherFile: OtherFile? {
     if case .otherFile(_, let other) = self { other } else { nil }
   }

@@ -1,17 +1,17 @@
-/// Formats that are told by bytes at a fixed place.
+/// Formats that are identified by bytes at a fixed offset.
 enum OtherFileTable {
-  /// One of them.
+  /// One format.
   struct Row {
     let name: String
     let hint: String
-    /// Where the bytes stand.
+    /// The offset of the bytes.
     let offset: Int
     let bytes: [UInt8]
-    /// Further bytes that must be there.
+    /// Additional bytes that must be present.
     var also: (offset: Int, bytes: [UInt8])?
     var isArchive = false
 
-    /// Told by bytes.
+    /// A format identified by bytes.
     static func bytes(
       _ name: String, _ bytes: [UInt8], at offset: Int = 0,
       also: (offset: Int, bytes: [UInt8])? = nil, isArchive: Bool = false, _ hint: String
@@ -20,7 +20,7 @@ enum OtherFileTable {
         name: name, hint: hint, offset: offset, bytes: bytes, also: also, isArchive: isArchive)
     }
 
-    /// Told by letters.
+    /// A format identified by text.
     static func text(
       _ name: String, _ text: String, at offset: Int = 0,
       also: (offset: Int, bytes: [UInt8])? = nil, isArchive: Bool = false, _ hint: String

@@ -1,8 +1,9 @@
 internal import CkptPlatform
 
-// Formats without a magic number, told by their first fields; and those whose mark is further on.
+// Formats without a magic number, identified by their first fields or by bytes at a later offset.
 extension OtherFile {
-  /// ONNX's, Core ML's and TensorFlow's models, which are messages of Protocol Buffers that begin with a version.
+  /// Identifies models of ONNX, Core ML, and TensorFlow: Protocol Buffers messages that begin with
+  /// a version.
   static func protobuf(_ start: [UInt8]) -> OtherFile? {
     var fields = ProtobufFields(start)
     guard let version = fields.next(), version.number == 1, case .number(1...64) = version.value,
@@ -23,8 +24,8 @@ extension OtherFile {
     guard let description = inner.next(), case .bytes(let part) = description.value else {
       return nil
     }
-    // SavedModel of saved_model.proto: a MetaGraphDef whose MetaInfoDef lists operations (2); Model of Core ML's
-    // Model.proto: a description whose inputs have a name (1).
+    // SavedModel of saved_model.proto: a MetaGraphDef whose MetaInfoDef lists operations (2); Model
+    // of Core ML's Model.proto: a description whose inputs have a name (1).
     switch part.first {
     case 0x12:
       return OtherFile(name: "a TensorFlow SavedModel", hint: OtherFile.tensorFlowHint)
@@ -33,7 +34,7 @@ extension OtherFile {
     }
   }
 
-  /// A map whose first key is text, as Flax's `msgpack_serialize` writes.
+  /// Identifies a map whose first key is a string, as written by Flax's `msgpack_serialize`.
   static func messagePack(_ start: [UInt8]) -> OtherFile? {
     guard let first = start.first else { return nil }
     var position: Int
@@ -62,13 +63,13 @@ extension OtherFile {
         "flax.serialization.msgpack_restore reads it; saved by safetensors.flax, it is read here")
   }
 
-  /// What is told by bytes elsewhere than at the beginning.
+  /// Identifies formats by bytes that are not at the start.
   static func elsewhere(_ file: File, _ start: [UInt8]) throws -> OtherFile? {
     func bytes(at offset: Int, _ count: Int) throws -> [UInt8] {
       guard offset >= 0, offset <= file.size, count <= file.size - offset else { return [] }
       return try file.bytes(at: offset, count: count)
     }
-    // HDF5 may have a block of the user's before it, of 512 bytes or a doubling of that.
+    // HDF5 data may come after a user block of 512 bytes, or a power of two above.
     for offset in [512, 1024, 2048, 4096, 8192]
     where try bytes(at: offset, 8) == OtherFileTable.hdf5.bytes {
       return OtherFileTable.hdf5.file
@@ -106,11 +107,11 @@ extension OtherFile {
   }
 }
 
-/// The fields that a message of Protocol Buffers begins with, as far as its bytes are there.
+/// Reads the first fields of a Protocol Buffers message, as far as the bytes are available.
 private struct ProtobufFields {
   enum Value {
     case number(UInt64)
-    /// The bytes of a text or message, perhaps cut off.
+    /// The bytes of a string or message, possibly cut off.
     case bytes(ArraySlice<UInt8>)
   }
 
@@ -128,7 +129,7 @@ private struct ProtobufFields {
     return nil
   }
 
-  /// The next field of the kinds that matter here: numbers, and runs of bytes that are not empty.
+  /// Reads the next field of the supported kinds: numbers, and nonempty bytes.
   mutating func next() -> (number: UInt64, value: Value)? {
     guard let tag = varint() else { return nil }
     switch tag & 7 {

@@ -1,11 +1,12 @@
 internal import CkptPlatform
 
-// Files of text, told by how they begin.
+// Text files, identified by their beginning.
 extension OtherFile {
-  /// How much of a JSON file is searched for the map that an index has.
+  /// The number of bytes of a JSON file that are searched for an index's map.
   private static let indexStart = 1 << 16
 
-  /// A pointer, a page or a document; nil for other text, and for what is none.
+  /// Identifies a Git LFS pointer, an HTML page, or a document; nil for other text, and for files
+  /// that are not text.
   static func text(_ file: File, _ start: [UInt8]) throws -> OtherFile? {
     let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
     let bytes = start.starts(with: mark) ? Array(start.dropFirst(3)) : start
@@ -67,7 +68,8 @@ extension OtherFile {
   private static func json(_ file: File, _ start: [UInt8], isObject: Bool) throws -> OtherFile? {
     if isObject {
       let bytes = try file.bytes(at: 0, count: min(file.size, indexStart))
-      // An index of shards, be it without its map; what begins with much else is left to its reader.
+      // An index of shards, possibly without its map. Files that begin with much other data are
+      // left to the reader of indices.
       let marks = ["\"weight_map\"", "\"metadata\""].map { Array($0.utf8) }
       let isIndex = bytes.indices.contains { position in
         marks.contains { bytes[position...].starts(with: $0) }

@@ -5,14 +5,14 @@ internal import CkptPlatform
 internal import CkptTensors
 internal import CkptZip
 
-/// Reads the zip archives that `torch.save` and `torch.jit.save` write.
+/// Reads zip archives written by `torch.save` and `torch.jit.save`.
 enum PyTorchZipReader: FormatReader {
-  /// A pickle larger than this is refused: it would have to be held in memory.
+  /// The maximum size of a pickle in bytes, since it is held in memory.
   static let pickleLimit = 1 << 30
-  /// The same for one that must be inflated first.
+  /// The maximum size in bytes of a pickle that must be inflated.
   static let deflatedPickleLimit = 128 << 20
 
-  /// Any file: it is the one that says what is wrong with a file that nobody knows.
+  /// Always true: this is the last reader, which reports what is wrong with unknown files.
   static func recognizes(_ input: CheckpointInput) -> Bool {
     if case .file = input { true } else { false }
   }
@@ -25,7 +25,7 @@ enum PyTorchZipReader: FormatReader {
     return try document(in: file)
   }
 
-  /// Reads the archive in a file, or in a part of it, as distributed checkpoints have them in a row.
+  /// Reads the archive in a file, or in a part of it, as in distributed checkpoints.
   static func document(in file: File, part: Range<Int>? = nil) throws -> CheckpointDocument {
     let archive = try ZipReader(file, in: part)
     if !archive.entries.contains(where: { $0.name.hasSuffix("/data.pkl") }),
@@ -62,7 +62,7 @@ enum PyTorchZipReader: FormatReader {
       otherRecords: try otherRecords(archive, folder))
   }
 
-  /// Checks the version; gives whether the storages are big-endian.
+  /// Checks the version, and returns whether the storages are big-endian.
   private static func readNotes(_ archive: ZipReader, _ folder: String) throws -> Bool {
     let file = archive.file.path
     func note(_ name: String) throws -> String? {

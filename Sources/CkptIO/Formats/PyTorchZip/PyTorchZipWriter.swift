@@ -4,7 +4,7 @@ internal import CkptBytes
 internal import CkptTensors
 internal import CkptZip
 
-/// Writes what `torch.save` writes: a zip archive of stored, aligned records.
+/// Writes archives like `torch.save`: zip archives of uncompressed, aligned records.
 enum PyTorchZipWriter: FormatWriter {
   static let format = Checkpoint.Format.pytorchZip
   static let endings = [".pt", ".pth", ".bin", ".ckpt", ".tar", ".pkl", ".model"]
@@ -20,7 +20,7 @@ enum PyTorchZipWriter: FormatWriter {
     return OutputPlan(format: format, path: path, file: try file(checkpoint, named: path))
   }
 
-  /// An archive of the whole checkpoint; its top folder is named after the file.
+  /// The archive of a whole checkpoint; its top folder is named after the file.
   static func file(_ checkpoint: Checkpoint, named path: String) throws -> OutputPlan.File {
     let records = try checkpoint.records(folder: Checkpoint.folder(for: path))
     let archive = try ZipPlan(records, padding: .pytorch)
@@ -37,15 +37,16 @@ enum PyTorchZipWriter: FormatWriter {
 }
 
 extension Checkpoint {
-  /// Makes the object at `at` the root and drops everything else.
+  /// Makes the object at `at` the root, and drops all other objects.
   ///
-  /// - Throws: `CheckpointError` for a path that leads nowhere.
+  /// - Throws: `CheckpointError` if there is no object at the path.
   public mutating func extract(at: String) throws {
     graph.root = try resolve(at)
     isExtract = true
   }
 
-  /// The archive's top folder: the file's name less its last ending, `archive` if it is not ASCII.
+  /// The archive's top folder: the file's name without its last ending, or `archive` if it is not
+  /// ASCII.
   static func folder(for path: String) -> String {
     let name = path.split(separator: "/").last ?? ""
     let stem = name.lastIndex(of: ".").map { name[..<$0] } ?? name
@@ -79,7 +80,7 @@ extension Checkpoint {
     return records
   }
 
-  /// The pickle, and the storages that it names by their numbers.
+  /// The pickle, and the storages in the order of their numbers.
   private func pickled() throws -> ([UInt8], [Storage]) {
     let (graph, storages) = try spelledOut().numbered()
     do {
@@ -91,14 +92,14 @@ extension Checkpoint {
     }
   }
 
-  /// The graph with its storages numbered in the order in which a pickler meets them, and these.
+  /// The graph with its storages numbered in the order of Python's pickler, and those storages.
   private consuming func numbered() throws -> (PickleGraph, [Storage]) {
     var ids: [PickleGraph.Ref] = []
     try self.graph.walk(from: self.graph.root) { ref in
       if case .persistentID = self.graph[ref] { ids.append(ref) }
       return true
     }
-    // Nobody else has a graph that was spelled out a moment ago; then it is not copied here.
+    // A graph created by `spelledOut()` is not shared, so modifying it does not copy it.
     var graph = self.graph
     self.graph = PickleGraph()
     var storages: [Storage] = []
@@ -133,14 +134,14 @@ extension Checkpoint {
       } else {
         keys[number] = keys[number] ?? items[2]
       }
-      // Who reads it believes the first of a storage's ids.
+      // Readers use the first of a storage's IDs.
       let type = StorageTable.dtype(ofPersistentID: id, in: graph) ?? .uint8
       let count = storage.byteCount / type.byteCount * type.elementsPerByte
       if let claimed = graph.int(items[4]), type.byteCount(ofElements: claimed) != storage.byteCount
       {
         items[4] = graph.addInt(count)
       }
-      // In Python "storage" and "cpu" are one object each, wherever the tensors come from.
+      // In Python, "storage" and "cpu" are one object each, in all IDs.
       for position in [0, 3] where isAdded(items[position]) {
         guard case .string(let run) = graph[items[position]] else { continue }
         let bytes = Array(graph.bytes(run))
@@ -155,7 +156,7 @@ extension Checkpoint {
     return (graph, storages)
   }
 
-  /// The path of a tensor that looks into a storage; nil if none does.
+  /// The path of a tensor that uses a storage; nil if there is none.
   func keyOfStorage(named name: String) -> String? {
     for index in graph.nodes.indices {
       let ref = PickleGraph.Ref(index: UInt32(index))

@@ -1,18 +1,19 @@
 internal import CkptZip
 
 extension ZipPadding {
-  /// As PyTorch 2 aligns records: `kFieldAlignment` and `FB` of caffe2/serialize/inline_container.
+  /// PyTorch 2's alignment of records: `kFieldAlignment` and `FB` in
+  /// caffe2/serialize/inline_container.
   static let pytorch = ZipPadding(alignment: 64, fieldID: 0x4246, fill: UInt8(ascii: "Z"))
 }
 
-/// The forty digits that PyTorch writes as the last record, `.data/serialization_id`.
+/// The 40 digits in the last record of PyTorch's archives, `.data/serialization_id`.
 enum SerializationID {
   static let byteCount = 40
 
-  /// The digits for records of these names and checksums, in their order.
+  /// The digits for records with the given names and checksums, in order.
   ///
-  /// PyTorch takes the first twenty from the C++ library's hash of the names, which differs from one
-  /// library to the next; here they are FNV-1a (64 bits) of the names, a NUL behind each.
+  /// PyTorch computes the first 20 digits with the C++ library's hash of the names, which differs
+  /// between libraries; here it is FNV-1a (64 bits) of the names, each followed by a NUL.
   @Sendable static func digits(_ records: [ZipRecord.Written]) -> [UInt8] {
     var names: UInt64 = 0xCBF2_9CE4_8422_2325
     var sums: UInt64 = 0

@@ -2,7 +2,7 @@ internal import CkptPlatform
 internal import CkptSafetensors
 internal import CkptStateDicts
 
-/// Reads a safetensors file: a dict of its tensors.
+/// Reads a safetensors file as a dict of its tensors.
 enum SafetensorsReader: FormatReader {
   static func recognizes(_ input: CheckpointInput) -> Bool {
     guard case .file(let file, let start) = input else { return false }

@@ -3,7 +3,7 @@ internal import CkptSafetensors
 internal import CkptBytes
 internal import CkptTensors
 
-/// Writes one safetensors file, byte for byte as the reference implementation.
+/// Writes a single safetensors file, byte for byte like the reference implementation.
 enum SafetensorsWriter: FormatWriter {
   static let format = Checkpoint.Format.safetensors
   static let endings = [".safetensors"]
@@ -19,11 +19,12 @@ enum SafetensorsWriter: FormatWriter {
     return OutputPlan(format: format, path: path, file: file, report: alone.report)
   }
 
-  /// What a file says of itself: what the checkpoint's own said; if that was no safetensors file, also, as transformers
-  /// wants it, that the tensors are PyTorch's.
+  /// The metadata of a file: that of the checkpoint, and, if its format is not safetensors, the
+  /// note that the tensors are PyTorch's, which transformers requires.
   ///
-  /// The names of tensors that were left out are there, too, each with the one that stands for it, as safetensors'
-  /// `save_model` records them; those that the checkpoint's own file recorded in their places, if they still hold.
+  /// It includes the names of omitted tied tensors, each with the key of the stored tensor, as
+  /// safetensors' `save_model` records them. Names recorded in the checkpoint's own file keep their
+  /// positions, if they are still valid.
   static func metadata(
     of checkpoint: Checkpoint, _ alone: TensorsAlone
   ) -> [(key: String, value: String)] {
@@ -42,7 +43,7 @@ enum SafetensorsWriter: FormatWriter {
     return result
   }
 
-  /// A file of those tensors.
+  /// The file of the given tensors.
   static func file(
     named name: String, _ tensors: [(key: String, tensor: Tensor)],
     metadata: [(key: String, value: String)]

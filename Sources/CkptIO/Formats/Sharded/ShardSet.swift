@@ -5,22 +5,22 @@ internal import CkptSafetensors
 internal import CkptStateDicts
 internal import CkptTensors
 
-/// Shards in a folder without their index, such as several machines have written: each by itself whole.
+/// Complete shards in a folder without an index, such as those written by several machines.
 package struct ShardSet: Sendable {
-  /// The shards' names, in order.
+  /// The names of the shards, in order.
   package let shards: [String]
-  /// How many tensors they hold.
+  /// The number of tensors in the shards.
   package let tensorCount: Int
-  /// The index, to be written.
+  /// The plan of writing the index.
   package let plan: OutputPlan
 
-  /// Reads the shards that an index would name.
+  /// Reads the headers of the shards that an index would contain.
   ///
   /// - Parameters:
-  ///   - folder: where they lie.
-  ///   - indexName: the index's path; its name less `.index.json` is the shards' name less their numbers.
-  ///     The index must lie in the same folder.
-  /// - Throws: `CheckpointError.badShard` if one is missing, or if a key occurs twice.
+  ///   - folder: the folder of the shards.
+  ///   - indexName: the index's path, which must be in the same folder. Without `.index.json` it is
+  ///     the shards' name without their numbers.
+  /// - Throws: `CheckpointError.badShard` if a shard is missing or a key occurs twice; `FileError`.
   package init(_ folder: String, indexName: String) throws {
     let isSafetensors = !indexName.hasSuffix(".bin.index.json")
     let ending = isSafetensors ? ".safetensors" : ".bin"
@@ -85,13 +85,16 @@ package struct ShardSet: Sendable {
       files: [.init(name: position.indexName, bytes: index)])
   }
 
-  /// Whether the index is there already, as it would be written.
+  /// Whether the index already exists with the same contents.
+  ///
+  /// - Throws: `FileError`.
   package func isThere() throws -> Bool {
     guard let index = plan.files.last, plan.replaces else { return false }
     return try index.isThere(at: plan.path + "/" + index.name)
   }
 
-  /// What an index says of what its shards say of themselves: each key once, without the shards' format.
+  /// The metadata of an index, collected from the metadata of its shards: each key once, without
+  /// the format.
   static func indexMetadata(
     _ metadata: [(key: String, value: String)]
   ) -> [(key: String, value: String)] {

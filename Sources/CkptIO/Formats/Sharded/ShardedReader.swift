@@ -46,7 +46,8 @@ enum ShardedReader: FormatReader {
       recordedTies: ties)
   }
 
-  /// Whether a whole set of shards lies in the folder that the index does not name, so that the index is an old one.
+  /// Whether the folder contains a complete set of shards that the index does not name, which
+  /// indicates an outdated index.
   private static func hasOtherShards(_ folder: Folder, than named: Set<String>) -> Bool {
     var sets: [String: (count: Int, numbers: Set<Int>)] = [:]
     for ending in [".safetensors", ".bin"] {
@@ -59,7 +60,7 @@ enum ShardedReader: FormatReader {
     return sets.values.contains { $0.numbers.count == $0.count && $0.count > 0 }
   }
 
-  /// Every key must be where the index says, and nowhere else.
+  /// Checks that every key is in the file that the index names, and in no other.
   private static func check(
     _ index: ShardIndex, _ shards: [String: Shard], _ path: String
   ) throws {
@@ -83,7 +84,7 @@ enum ShardedReader: FormatReader {
     }
   }
 
-  /// What the shards say of themselves, each key once, and what the index adds.
+  /// The metadata of the shards, each key once, and of the index.
   private static func metadata(
     _ index: ShardIndex, _ shards: [Shard]
   ) -> [(key: String, value: String)] {
@@ -91,14 +92,14 @@ enum ShardedReader: FormatReader {
     return (shards.flatMap(\.metadata) + index.metadata).filter { seen.insert($0.key).inserted }
   }
 
-  /// One file of the checkpoint, as it is written: ties that it records are not restored.
+  /// One file of the checkpoint, without restoring recorded ties.
   struct Shard {
     let file: File
     let format: Checkpoint.Format
     let values: StateDict
     let metadata: [(key: String, value: String)]
 
-    /// Reads one; an index is no shard, so that an index that names itself leads nowhere.
+    /// Reads a shard. An index is not accepted, so that an index cannot refer to itself.
     init(_ file: File) throws {
       self.file = file
       let input = try CheckpointInput(file)
@@ -122,7 +123,7 @@ enum ShardedReader: FormatReader {
   }
 }
 
-/// Finds the checkpoint in a folder as Hugging Face lays it out.
+/// Finds the checkpoint in a folder of Hugging Face's layout.
 enum HubFolderReader: FormatReader {
   static func recognizes(_ input: CheckpointInput) throws -> Bool {
     guard case .folder(let folder) = input else { return false }
@@ -140,14 +141,14 @@ enum HubFolderReader: FormatReader {
     return try FormatRegistry.document(of: CheckpointInput(folder.open(first)))
   }
 
-  /// The files by which a checkpoint could be meant, the likeliest first.
+  /// The files that may be the checkpoint, the most likely first.
   private static func candidates(_ folder: Folder) -> [String] {
     let named = folder.names.filter { rank($0) < 8 }
     return named.sorted { (rank($0), $0) < (rank($1), $1) }
   }
 
-  /// As transformers looks for them: safetensors before PyTorch, the usual names before others. Shards
-  /// are found by their index.
+  /// The priority of a name, as in transformers: safetensors before PyTorch, usual names before
+  /// others. Shards are found by their index.
   private static func rank(_ name: String) -> Int {
     switch name {
     case "model.safetensors": return 0

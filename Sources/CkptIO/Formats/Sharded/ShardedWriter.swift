@@ -4,7 +4,8 @@ internal import CkptSafetensors
 internal import CkptStateDicts
 internal import CkptTensors
 
-/// Writes safetensors shards and their index, as huggingface_hub's `save_torch_state_dict` deals them out.
+/// Writes safetensors shards and their index, with the assignment of huggingface_hub's
+/// `save_torch_state_dict`.
 enum ShardedSafetensorsWriter: FormatWriter {
   static let format = Checkpoint.Format.safetensorsIndex
   static let endings = [".index.json"]
@@ -18,7 +19,8 @@ enum ShardedSafetensorsWriter: FormatWriter {
     let position = ShardedOutput(path, stem: "model", ending: ".safetensors")
     let metadata = SafetensorsWriter.metadata(of: checkpoint, alone)
     let ties = Set(alone.report.tied.map(\.key))
-    // Each shard says what the index says, as far as it concerns it: so the index can be had from them.
+    // Each shard contains its part of the index's metadata, so that the index can be recreated from
+    // the shards.
     return try position.plan(
       alone, format, options, indexMetadata: ShardSet.indexMetadata(metadata)
     ) { name, tensors in
@@ -30,7 +32,7 @@ enum ShardedSafetensorsWriter: FormatWriter {
   }
 }
 
-/// Writes PyTorch shards and their index; tensors of one storage stay together.
+/// Writes PyTorch shards and their index; tensors that share a storage are in the same shard.
 enum ShardedPyTorchWriter: FormatWriter {
   static let format = Checkpoint.Format.pytorchIndex
   static let endings = [".bin.index.json"]
@@ -39,7 +41,7 @@ enum ShardedPyTorchWriter: FormatWriter {
     _ checkpoint: Checkpoint, to path: String, _ options: WriteOptions
   ) throws -> OutputPlan {
     var options = options
-    // These files can hold what is shared.
+    // These files can represent shared elements.
     options.ties = .copy
     let alone = try checkpoint.tensorsAlone(options, as: format) { _ in true }
     let position = ShardedOutput(path, stem: "pytorch_model", ending: ".bin")
@@ -51,18 +53,19 @@ enum ShardedPyTorchWriter: FormatWriter {
   }
 }
 
-/// Where a sharded output goes, and what its files are called.
+/// The folder and file names of a sharded output.
 struct ShardedOutput {
-  /// The folder that holds the files.
+  /// The folder of the files.
   let folder: String
-  /// What the files' names begin with.
+  /// The beginning of the files' names.
   let stem: String
-  /// What they end with.
+  /// The ending of the files' names.
   let ending: String
-  /// Whether the index was asked for by its name, so that it is written even for a single file.
+  /// Whether the output was given as the index's name, in which case the index is written even for
+  /// a single file.
   let namesIndex: Bool
 
-  /// An output at `path`: the index's name, or the folder's.
+  /// Creates an output at `path`, which is the index's name or the folder's.
   init(_ path: String, stem: String, ending: String) {
     guard path.hasSuffix(".index.json") else {
       (folder, self.stem, self.ending, namesIndex) = (path, stem, ending, false)
@@ -77,10 +80,10 @@ struct ShardedOutput {
     namesIndex = true
   }
 
-  /// The index's name.
+  /// The name of the index.
   var indexName: String { stem + ending + ".index.json" }
 
-  /// Lays out the files, the index last.
+  /// Computes the layout of the files; the index is last.
   func plan(
     _ alone: TensorsAlone, _ format: Checkpoint.Format, _ options: WriteOptions,
     indexMetadata: [(key: String, value: String)],
@@ -88,7 +91,7 @@ struct ShardedOutput {
   ) throws -> OutputPlan {
     var storages: [ObjectIdentifier: Int] = [:]
     let items = alone.tensors.map { _, tensor in
-      // What is made contiguous has a storage of its own.
+      // A tensor that is made contiguous has its own storage.
       guard tensor.isContiguous else {
         return ShardSplit.Item(byteCount: tensor.byteCount, storage: nil)
       }
@@ -107,7 +110,7 @@ struct ShardedOutput {
       positions += members.map { (alone.tensors[$0].key, name) }
     }
     if namesIndex || count != 1 {
-      // Safetensors holds no storage that a tensor uses in part.
+      // In safetensors, each storage is used completely by its tensor.
       let total =
         format == .safetensorsIndex
         ? alone.tensors.reduce(0) { $0 + $1.tensor.byteCount } : split.totalByteCount
@@ -120,8 +123,8 @@ struct ShardedOutput {
       report: alone.report)
   }
 
-  /// Files of an earlier checkpoint of the same name in the folder, which would be taken for parts of
-  /// this one; transformers removes them, too.
+  /// Files of a previous checkpoint of the same name in the folder, which would be mistaken for
+  /// parts of this one; transformers removes them, too.
   private func obsolete(_ files: [OutputPlan.File]) -> [String] {
     let new = Set(files.map(\.name))
     let there = (try? Folder(folder))?.names ?? []

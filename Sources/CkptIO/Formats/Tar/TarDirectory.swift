@@ -1,32 +1,33 @@
 internal import CkptPlatform
 
-/// Where the members of an uncompressed tar archive lie (POSIX.1-2001, "ustar" with pax headers).
+/// The byte ranges of the members of an uncompressed tar archive (POSIX.1-2001, "ustar" with pax
+/// headers).
 ///
-/// Three members of one kind of file are all that is ever looked for, so this is a page of code where
-/// an archive library would be a large dependency.
+/// Only three members of one kind of file are needed, so that an archive library would be an
+/// unnecessary dependency.
 struct TarDirectory {
-  /// The regular files by name, and where their bytes lie.
+  /// The byte ranges of the regular files, by name.
   private(set) var members: [String: Range<Int>] = [:]
 
   private static let blockSize = 512
-  /// No pax header that `tarfile` writes for a temporary file comes near this.
+  /// The maximum size of a pax header; those that `tarfile` writes are much smaller.
   private static let extensionLimit = 64 << 10
   private static let memberLimit = 64
 
-  /// Whether a file's first bytes are a tar header.
+  /// Whether a file's first bytes are a ustar header.
   static func recognizes(_ start: [UInt8]) -> Bool {
     guard start.count >= blockSize else { return false }
     let block = Array(start[..<blockSize])
     return block[257..<262].elementsEqual("ustar".utf8) && isIntact(block)
   }
 
-  /// Whether a file's first bytes are a header of any kind of tar, also of one from before POSIX.
+  /// Whether a file's first bytes are a tar header of any kind, including those before POSIX.
   static func isHeader(_ start: [UInt8]) -> Bool {
     guard start.count >= blockSize, start[0] != 0 else { return false }
     return isIntact(Array(start[..<blockSize]))
   }
 
-  /// The names of the first members, of whatever kind; fewer where the archive is damaged.
+  /// The names of the first members of any kind; fewer if the archive is damaged.
   static func names(in file: File, limit: Int) throws -> [String] {
     var names: [String] = []
     var position = 0
@@ -77,7 +78,8 @@ struct TarDirectory {
     }
   }
 
-  /// Whether the header's checksum is right: the sum of its bytes, those of the sum itself as blanks.
+  /// Whether the header's checksum is right: the sum of its bytes, with blanks in place of the
+  /// checksum.
   private static func isIntact(_ block: [UInt8]) -> Bool {
     let sum = block.enumerated().reduce(0) {
       $0 + ((148..<156).contains($1.offset) ? 32 : Int($1.element))
@@ -85,7 +87,8 @@ struct TarDirectory {
     return number(block[148..<156]) == sum
   }
 
-  /// An octal number, or one in base 256 with the highest bit set, as large sizes have it.
+  /// Parses an octal number, or a base-256 number, which has the highest bit set and is used for
+  /// large sizes.
   private static func number(_ field: ArraySlice<UInt8>) -> Int? {
     if let first = field.first, first & 0x80 != 0 {
       var value = Int(first & 0x7F)
@@ -101,7 +104,8 @@ struct TarDirectory {
     return value
   }
 
-  /// The size that a pax header gives: records of "length keyword=value\n".
+  /// The size in a pax header, which consists of records "length keyword=value
+  /// ".
   private static func size(inPax bytes: ArraySlice<UInt8>) throws -> Int? {
     var rest = bytes
     var size: Int?

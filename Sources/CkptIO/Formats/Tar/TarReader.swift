@@ -4,10 +4,11 @@ internal import CkptBytes
 internal import CkptPlatform
 internal import CkptTensors
 
-/// PyTorch's first format (before 0.1.10): a tar archive of `storages`, `tensors` and `pickle`.
+/// Reads PyTorch's first format (before 0.1.10): a tar archive of `storages`, `tensors`, and
+/// `pickle`.
 ///
-/// Storages and tensors are numbered by the addresses that they had. The graph is brought to the form
-/// of the zip format: a number that stands for a tensor becomes the call that rebuilds it.
+/// Storages and tensors are identified by their memory addresses. The graph is converted to the
+/// form of the zip format: the address of a tensor is replaced by the call that rebuilds it.
 struct TarReader: FormatReader {
   typealias Ref = PickleGraph.Ref
 
@@ -113,7 +114,7 @@ struct TarReader: FormatReader {
       guard let stored = storedByNumber[storage] else {
         throw stream.bad("tensor \(number) lies in storage \(storage), which is not there")
       }
-      // The dimensions' count takes 8 bytes of which 4 count.
+      // The number of dimensions takes 8 bytes, of which 4 are used.
       let rank = try stream.integer(byteCount: 4)
       _ = try stream.integer(byteCount: 4)
       guard (0...64).contains(rank) else {
@@ -145,7 +146,7 @@ struct TarReader: FormatReader {
     return count
   }
 
-  /// An address, as text: as a Python int it may have more than 63 bits.
+  /// An address as text, since the int may exceed 63 bits.
   private func number(_ graph: PickleGraph, _ ref: Ref) -> String? {
     graph.decimal(ref) ?? graph.text(ref)
   }

@@ -3,26 +3,29 @@ internal import CkptBytes
 internal import CkptPlatform
 internal import CkptTensors
 
-/// Reads a file that is one pickle, as `pickle.dump` writes it: a dict of numpy's arrays (detectron2's `.pkl`,
-/// Paddle's `.pdparams`) or of tensors.
+/// Reads a file that consists of one pickle, as written by `pickle.dump`: a dict of NumPy arrays
+/// (detectron2's `.pkl`, Paddle's `.pdparams`) or of tensors.
 ///
-/// Long runs of bytes stay in the file until somebody asks for a tensor's elements.
+/// Long byte arrays remain in the file until a tensor's elements are needed.
 enum BarePickleReader: FormatReader {
-  /// Shorter runs are held in memory.
+  /// The minimum number of bytes that are left in the file.
   private static let threshold = 128
-  /// A pickle that is larger without the runs that stay in the file is refused.
+  /// The maximum size in bytes of a pickle, without the data that is left in the file.
   private static let limit = 128 << 20
-  /// How many bytes of runs that are no array's are brought into memory.
+  /// The maximum number of bytes that are left in the file, do not belong to an array, and are
+  /// therefore read.
   private static let strayLimit = 128 << 20
 
-  /// What a pickle of protocol 0 or 1 may begin with, if it is of an object that holds others: `(`, `]`, `}`, `c`.
+  /// The first opcodes of pickles of protocols 0 and 1 whose object contains others: `(`, `]`, `}`,
+  /// `c`.
   private static let textOpcodes: Set<UInt8> = Set("(]}c".utf8)
 
-  /// Whether the file is a pickle: from protocol 2 on it says so; else it is one from its first byte to its last.
+  /// Whether the file is a pickle. From protocol 2 on it is identified by its first bytes;
+  /// otherwise it must be a pickle from the first to the last byte.
   static func recognizes(_ input: CheckpointInput) -> Bool {
     guard case .file(let file, let start) = input, start.count >= 2 else { return false }
     if start[0] == 0x80, (2...5).contains(start[1]) {
-      // A third byte that is no opcode makes it something else.
+      // If the third byte is not an opcode, the file is of another kind.
       return start.count < 3 || PickleStream.isOpcode(start[2])
     }
     guard textOpcodes.contains(start[0]) else { return false }
@@ -62,7 +65,8 @@ enum BarePickleReader: FormatReader {
       graph, StorageTable(inner.storages), format: .pickle, file: file)
   }
 
-  /// Reads the runs that are not the elements of one array each: anybody may look at these.
+  /// Reads data left in the file that is not the elements of a single array, since other code may
+  /// use it.
   private static func bringInStrays(of graph: inout PickleGraph, _ file: File) throws {
     guard graph.hasOutsideRuns else { return }
     let objects = NumpyObjects(graph: graph)

@@ -4,9 +4,10 @@ internal import CkptPickle
 internal import CkptTensors
 
 extension Checkpoint {
-  /// Refuses to write what a file holds as blocks, unless it is to be written as floats and can be.
+  /// Checks that quantized blocks can be written: unchanged, or dequantized if the options request
+  /// it.
   ///
-  /// - Parameter isKept: whether the output holds a tensor's blocks as they are.
+  /// - Parameter isKept: whether the output contains a tensor's blocks unchanged.
   /// - Throws: `CheckpointError.cannotWrite`.
   func checkBlocks(_ options: WriteOptions, isKept: (Tensor) -> Bool) throws {
     let known = [document.tensors, addedTensors].contains { table in

@@ -3,32 +3,33 @@ internal import CkptPickle
 internal import CkptBytes
 internal import CkptTensors
 
-/// Understands the calls by which numpy rebuilds arrays and dtypes, without making any of them.
+/// Interprets the calls by which NumPy rebuilds arrays and dtypes, without executing them.
 ///
-/// An array is `_reconstruct(ndarray, (0,), b'b')` with the state `(1, shape, dtype, is_fortran, bytes)`
-/// (numpy's `array_reduce`), or in protocol 5 `_frombuffer(bytes, dtype, shape, order)`.
+/// An array is `_reconstruct(ndarray, (0,), b'b')` with the state
+/// `(1, shape, dtype, is_fortran, bytes)` (NumPy's `array_reduce`), or in protocol 5
+/// `_frombuffer(bytes, dtype, shape, order)`.
 struct NumpyObjects {
   typealias Ref = PickleGraph.Ref
 
   let graph: PickleGraph
 
-  /// The parts of an array, as its pickle has them.
+  /// The parts of an array in its pickle.
   struct Parts {
     let numpyType: Ref
     let shape: Ref
-    /// Where numpy keeps the elements: bytes for all dtypes that are not of Python's objects.
+    /// The elements: bytes, except for dtypes of Python objects.
     let data: Ref
     let isFortranOrder: Bool
   }
 
-  /// The modules that hold `name` in old and new versions of numpy.
+  /// Whether a global is `name` of NumPy, in an old or new version.
   static func isNumpys(_ name: String, _ global: (module: String, name: String)) -> Bool {
     guard global.name == name else { return false }
     let module = name == "_frombuffer" ? "numeric" : "multiarray"
     return global.module == "numpy.core.\(module)" || global.module == "numpy._core.\(module)"
   }
 
-  /// The parts of an array; nil if `ref` is none, or of a subclass of numpy's arrays.
+  /// The parts of an array; nil for other objects, and for subclasses of NumPy's arrays.
   func parts(of ref: Ref) -> Parts? {
     guard let body = graph.body(of: ref), case .reduce(let callable, let tuple) = body.construction,
       let global = graph.global(callable), let arguments = graph.items(of: tuple).map(Array.init)
@@ -50,17 +51,18 @@ struct NumpyObjects {
     return Parts(numpyType: items[1], shape: items[0], data: items[3], isFortranOrder: isFortran)
   }
 
-  /// A bool; in old pickles an int.
+  /// A bool, which is an int in old pickles.
   private func flag(_ ref: Ref) -> Bool? { graph.bool(ref) ?? graph.int(ref).map { $0 != 0 } }
 
-  /// What the elements of a dtype are: `dtype('f4', …)` with the state `(3, '<', …)`.
+  /// The type of a dtype: `dtype('f4', …)` with the state `(3, '<', …)`.
   func numpyType(_ ref: Ref) -> NumpyDType? {
     guard let body = graph.body(of: ref), case .reduce(let callable, let tuple) = body.construction,
       graph.globalName(callable) == "numpy.dtype", let argument = graph.items(of: tuple)?.first
     else { return nil }
     var order = "="
     if let edit = body.edits.first {
-      // The version, the byte order, then for structures their base, names and fields.
+      // The state has the version, the byte order, and for structures their base, names, and
+      // fields.
       guard body.edits.count == 1, case .build(let state) = edit,
         let items = graph.items(of: state).map(Array.init), items.count >= 5,
         let written = graph.text(items[1]),
@@ -69,16 +71,16 @@ struct NumpyObjects {
       order = written
     }
     if let code = graph.text(argument) { return NumpyDType(order + code) }
-    // Dtypes of the package ml_dtypes are named by their class.
+    // Dtypes of the package ml_dtypes are identified by their class.
     guard let name = graph.global(argument), name.module == "ml_dtypes", order != ">",
       let type = DType(name: name.name)
     else { return nil }
     return NumpyDType(type, isBigEndian: false)
   }
 
-  /// The elements of an array as a tensor; nil if its dtype is none of PyTorch's.
+  /// The array as a tensor; nil if PyTorch does not support its dtype.
   ///
-  /// - Throws: `TensorError` if the array's bytes are not as many as its elements need.
+  /// - Throws: `TensorError` if the array's number of bytes is wrong.
   func tensor(_ parts: Parts) throws -> Tensor? {
     guard let numpyType = numpyType(parts.numpyType), let shape = graph.ints(parts.shape) else {
       return nil
@@ -104,10 +106,10 @@ struct NumpyObjects {
       strides: strides)
   }
 
-  /// The bytes of an object that is some; nil for others.
+  /// The bytes of a bytes object; nil for other objects.
   ///
-  /// - Parameter byteCount: how many are wanted; text that stands for bytes and was left in a file is taken to
-  ///   have as many, and refused by whoever reads it if it has not.
+  /// - Parameter byteCount: the expected number. Text that represents bytes and was left in a file
+  ///   is assumed to have this number, which is checked when it is read.
   func bytes(_ ref: Ref, byteCount: Int) -> ByteSource? {
     switch graph[ref] {
     case .bytes(let run), .byteArray(let run), .byteString(let run):
@@ -127,7 +129,7 @@ struct NumpyObjects {
     return .computed(Latin1Bytes(.computed(held), byteCount: count))
   }
 
-  /// The text in `_codecs.encode(text, 'latin1')`, which is how protocols 0 to 2 write bytes.
+  /// The text in `_codecs.encode(text, 'latin1')`, by which protocols 0 to 2 represent bytes.
   func latin1Text(_ ref: Ref) -> Ref? {
     guard let body = graph.body(of: ref), case .reduce(let callable, let tuple) = body.construction,
       graph.globalName(callable) == "_codecs.encode", body.edits.isEmpty,

@@ -5,18 +5,18 @@ internal import CkptBytes
 internal import CkptPlatform
 internal import CkptTensors
 
-/// The value of one of numpy's scalars.
+/// The value of a NumPy scalar.
 enum NumpyScalar {
   case bool(Bool)
   case int(Int64)
-  /// Beyond 64 bits with a sign.
+  /// An unsigned integer that exceeds 63 bits.
   case large(UInt64)
   case float(Double)
   case complex(Double, Double)
   case text(String)
   case bytes([UInt8])
 
-  /// As Python prints it.
+  /// The value as printed by Python.
   var description: String {
     switch self {
     case .bool(let value): value ? "True" : "False"
@@ -32,7 +32,8 @@ enum NumpyScalar {
 }
 
 extension NumpyObjects {
-  /// What `numpy.core.multiarray.scalar(dtype, bytes)` makes; nil for dtypes without a plain value of Python's.
+  /// The value of `numpy.core.multiarray.scalar(dtype, bytes)`; nil for dtypes without a plain
+  /// value in Python.
   func scalar(_ ref: Ref) -> NumpyScalar? {
     guard let body = graph.body(of: ref), case .reduce(let callable, let tuple) = body.construction,
       let global = graph.global(callable), Self.isNumpys("scalar", global), body.edits.isEmpty,
@@ -78,7 +79,7 @@ extension NumpyObjects {
     }
   }
 
-  /// A str of numpy's, in 32 bits a character, or bytes; both without the zeros that fill them up.
+  /// A NumPy string with 32 bits per character, or bytes; both without trailing zeros.
   private func text(_ bytes: [UInt8], _ numpyType: Ref) -> NumpyScalar? {
     guard let body = graph.body(of: numpyType), case .reduce(_, let tuple) = body.construction,
       graph.className(of: numpyType) == "numpy.dtype", let first = graph.items(of: tuple)?.first,

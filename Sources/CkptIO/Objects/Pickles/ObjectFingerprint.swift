@@ -3,11 +3,13 @@ internal import CkptStateDicts
 internal import CkptTensors
 
 extension Checkpoint {
-  /// All that an object is, exactly: as text, and the tensors in it.
+  /// An exact description of an object as text, and the tensors in it.
   ///
-  /// Two objects with the same text and the same tensors are equal. Equal objects of different spelling (another
-  /// protocol, another order of a set) may have other texts: they count as different, never the other way round.
-  /// - Returns: nil where the text would be longer than 1 MB.
+  /// Two objects with the same text and tensors are equal. Equal objects with different
+  /// representations (another protocol, another order of a set) may have different texts, but
+  /// different objects never have the same one.
+  ///
+  /// - Returns: the description; nil if the text would exceed 1 MB.
   func content(of ref: PickleGraph.Ref) -> ObjectContent? {
     var writer = ContentWriter(checkpoint: self)
     return writer.write(ref)
@@ -27,7 +29,7 @@ private struct ContentWriter {
   private var text: [UInt8] = []
   private var tensors: [(name: String, tensor: Tensor)] = []
   private var tasks: [Task] = []
-  /// The objects that are being written, by how many were begun before them.
+  /// The objects that are currently being written, with the number of objects begun before them.
   private var open: [Ref: Int] = [:]
 
   private static let limit = 1 << 20
@@ -50,8 +52,8 @@ private struct ContentWriter {
 
   private mutating func put(_ word: String) { text += word.utf8 }
 
-  /// Bytes with their length before them, so that nothing can pass for their end; in hexadecimal digits where they
-  /// are no text.
+  /// Writes bytes preceded by their length, so that their end is unambiguous; in hexadecimal digits
+  /// if they are not text.
   private mutating func put(_ kind: String, _ run: PickleGraph.Bytes, isText: Bool) -> Bool {
     guard run.count <= Self.limit else { return false }
     put("\(kind)\(run.count):")
@@ -65,7 +67,7 @@ private struct ContentWriter {
     return true
   }
 
-  /// Writes one object; false if that cannot be done.
+  /// Writes one object; returns false if it cannot be described.
   private mutating func put(_ ref: Ref, _ name: [String]) -> Bool {
     let graph = checkpoint.graph
     if let tensor = checkpoint.tensor(of: ref) {
@@ -150,7 +152,7 @@ private struct ContentWriter {
     _ ref: Ref, _ start: String, _ name: [String],
     children: [(mark: String, ref: Ref, step: String?)], _ end: String
   ) {
-    // An object that is met inside itself is told by how far out it is.
+    // An object inside itself is represented by the number of levels to it.
     if let known = open[ref] {
       put("^\(open.count - known) ")
       return

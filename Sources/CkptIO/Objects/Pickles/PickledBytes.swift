@@ -1,7 +1,7 @@
 internal import CkptBytes
 internal import CkptPlatform
 
-/// Bytes that a graph of objects holds, without a copy of them.
+/// Bytes in a graph's pool, without copying them.
 struct HeldBytes: ComputedBytes {
   let bytes: ArraySlice<UInt8>
 
@@ -10,7 +10,8 @@ struct HeldBytes: ComputedBytes {
   var byteCount: Int { bytes.count }
   var isRandomAccess: Bool { true }
 
-  /// How many bytes the text stands for, if these bytes are UTF-8 and every character is one of Latin-1.
+  /// The number of bytes that the text represents, if it is valid UTF-8 and contains only Latin-1
+  /// characters; nil otherwise.
   var latin1Count: Int? {
     var decoder = Latin1Decoder()
     guard let count = decoder.count(bytes), decoder.isComplete else { return nil }
@@ -34,13 +35,14 @@ struct HeldBytes: ComputedBytes {
   }
 }
 
-/// Bytes that a pickle holds as text: each character of Latin-1 is one.
+/// Bytes that a pickle represents as text, in which each Latin-1 character is a byte.
 struct Latin1Bytes: ComputedBytes {
   /// The text in UTF-8.
   private let text: ByteSource
   let byteCount: Int
 
-  /// The bytes that `text` stands for; whether they are `byteCount` is found on reading.
+  /// Creates a source of the bytes that `text` represents; whether their number is `byteCount` is
+  /// checked when they are read.
   init(_ text: ByteSource, byteCount: Int) {
     self.text = text
     self.byteCount = byteCount
@@ -52,9 +54,9 @@ struct Latin1Bytes: ComputedBytes {
     Reader(try text.makeReader(at: 0), left: text.byteCount, byteCount: byteCount)
   }
 
-  /// How many bytes `text` stands for.
+  /// The number of bytes that `text` represents.
   ///
-  /// - Throws: `Latin1Error` if it is none; what reading throws.
+  /// - Throws: `Latin1Error` if it is invalid; what reading throws.
   static func count(_ text: ByteSource) throws -> Int {
     var (decoder, count) = (Latin1Decoder(), 0)
     try text.forEachBlock(of: 64 << 10) { block, _ in
@@ -98,7 +100,7 @@ struct Latin1Bytes: ComputedBytes {
         unread = index..<unread.upperBound
       }
       wanted -= target.byteCount
-      // All that was wanted must be all that there is.
+      // At the end, nothing may be left.
       if wanted == 0, !unread.isEmpty || left > 0 || !decoder.isComplete { throw Latin1Error() }
     }
 
@@ -116,7 +118,7 @@ struct Latin1Bytes: ComputedBytes {
   }
 }
 
-/// Undoes UTF-8, for the 256 characters of Latin-1.
+/// Decodes UTF-8 with only the 256 characters of Latin-1.
 private struct Latin1Decoder {
   enum Step {
     case character(UInt8)
@@ -126,10 +128,10 @@ private struct Latin1Decoder {
 
   private var lead: UInt8 = 0
 
-  /// Whether no character is half read.
+  /// Whether the last character is complete.
   var isComplete: Bool { lead == 0 }
 
-  /// What one more byte gives.
+  /// Decodes one more byte.
   mutating func decode(_ byte: UInt8) -> Step {
     if lead != 0 {
       defer { lead = 0 }
@@ -158,14 +160,14 @@ private struct Latin1Decoder {
   }
 }
 
-/// Text that stands for bytes and holds something else, or not as many.
+/// The error for text that should represent bytes, but has other characters or the wrong length.
 struct Latin1Error: Diagnostic {
   let kind = DiagnosticKind.badInput
   let description =
     "the text that stands for an array's bytes in the pickle is not as long as the array, or no Latin-1"
 }
 
-/// More bytes were asked for than there are.
+/// The error for reading beyond the end of the bytes.
 struct BytesEndEarly: Diagnostic {
   let kind = DiagnosticKind.badInput
   let description = "an array's bytes end early in the pickle"

@@ -3,21 +3,22 @@ internal import CkptBytes
 internal import CkptPlatform
 internal import CkptTensors
 
-/// The storages in a pickle that Python's own `pickle` made of tensors: `torch.storage._load_from_bytes(b'…')`,
-/// whose bytes are a file of PyTorch's format before 1.6 that holds the storage alone.
+/// The storages in a pickle that Python's own `pickle` created from tensors:
+/// `torch.storage._load_from_bytes(b'…')`, whose bytes are a file in PyTorch's format before 1.6
+/// with a single storage.
 ///
-/// Each such call becomes the persistent id that `torch.save` would write.
+/// Each such call is replaced by the persistent ID that `torch.save` would write.
 struct PickledStorages {
   typealias Ref = PickleGraph.Ref
 
-  /// What errors name, and where the pickle is.
+  /// The file that contains the pickle.
   let file: File
-  /// The storages by their persistent id.
+  /// The storages by the number of their persistent ID.
   private(set) var storages: [UInt32: Storage] = [:]
 
   init(file: File) { self.file = file }
 
-  /// Finds all of them, and replaces them in the graph.
+  /// Finds all storages, and replaces their calls in the graph.
   mutating func find(in graph: inout PickleGraph) throws {
     let count = graph.nodes.count
     for index in 0..<count {
@@ -48,7 +49,7 @@ struct PickledStorages {
     }
   }
 
-  /// Where the bytes of an object lie, in a file of their own if they are held as text.
+  /// The file range of an object's bytes; in a separate file if they are represented as text.
   private func bytes(_ ref: Ref, in graph: PickleGraph) throws -> (File, Range<Int>)? {
     if case .region(let region)? = NumpyObjects(graph: graph).bytes(ref, byteCount: 0) {
       return (region.file, region.offset..<region.offset + region.byteCount)

@@ -3,8 +3,9 @@ internal import CkptBytes
 internal import CkptTensors
 
 extension Checkpoint {
-  /// The same checkpoint with the objects that PyTorch would save for tensors that no pickle held, such as
-  /// those of a safetensors file; until somebody writes an archive, None stands in their place.
+  /// The checkpoint with the objects that PyTorch would save for tensors that were not in a pickle,
+  /// such as those of a safetensors file. Until an archive is written, there is a None in their
+  /// place.
   func spelledOut() throws -> Checkpoint {
     guard addedTensors.count > 0 || document.tensors.count > 0 else { return self }
     var waiting: [PickleGraph.Ref] = []
@@ -21,15 +22,15 @@ extension Checkpoint {
     return speller.checkpoint
   }
 
-  /// Whether None stands for a tensor.
+  /// Whether an object is a None in place of a tensor.
   func isWaiting(_ ref: PickleGraph.Ref) -> Bool {
     if case .none = graph[ref] { tensor(of: ref) != nil } else { false }
   }
 }
 
-/// Adds tensors to a checkpoint's graph as PyTorch would save them.
+/// Adds tensors to a checkpoint's graph in the form in which PyTorch saves them.
 ///
-/// What Python has one object of, and what a pickle repeats anyway, is one object here too.
+/// Objects that exist once in Python, and objects that a pickle repeats, are added once.
 private struct TensorSpeller {
   typealias Ref = PickleGraph.Ref
 
@@ -41,7 +42,7 @@ private struct TensorSpeller {
   private let texts: (storage: Ref, key: Ref, position: Ref)
   private var ints: [Int: Ref] = [:]
 
-  /// How many ints are kept for reuse.
+  /// The maximum number of ints that are reused.
   private static let intLimit = 10_000
 
   init(_ checkpoint: Checkpoint) {
@@ -56,7 +57,7 @@ private struct TensorSpeller {
     self.checkpoint = own
   }
 
-  /// Lets the object `ref` be a tensor.
+  /// Replaces the object `ref` by a tensor.
   mutating func spell(_ tensor: Tensor, at ref: Ref) {
     let made = add(tensor)
     checkpoint.graph.replace(ref, with: checkpoint.graph[made])
@@ -154,7 +155,7 @@ private struct TensorSpeller {
       ]
       return checkpoint.graph.addTuple(items)
     case .perChannel(let axis, let scales, let zeroPoints):
-      // They were found to be whole numbers when they were read.
+      // The reader has checked that they are integers.
       let whole = zeroPoints.map { Int64(saturating: $0) }
       return addPerChannel(
         "per_channel_affine", axis, try? Tensor(scales, shape: [scales.count]),

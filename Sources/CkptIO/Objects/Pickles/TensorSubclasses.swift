@@ -1,17 +1,17 @@
 internal import CkptPickle
 internal import CkptTensors
 
-/// Tensors of other classes than PyTorch's own, as `torch.Tensor.__reduce_ex__` has them pickled:
-/// `_rebuild_from_type_v2(function, class, arguments, state)`, where the state holds what the class keeps beside or
-/// instead of elements of its own.
+/// Reads tensors of classes other than PyTorch's own, as pickled by `torch.Tensor.__reduce_ex__`:
+/// `_rebuild_from_type_v2(function, class, arguments, state)`, where the state contains the class's
+/// data beside or instead of its own elements.
 struct TensorSubclasses {
   typealias Ref = PickleGraph.Ref
 
   let graph: PickleGraph
-  /// The plain tensor that an object is; nil if it is none.
+  /// Returns the plain tensor of an object; nil for other objects.
   let tensor: (Ref) -> Tensor?
 
-  /// What the call is made with.
+  /// The arguments of the call.
   struct Parts {
     let function: Ref
     let cls: Ref
@@ -19,17 +19,17 @@ struct TensorSubclasses {
     let state: Ref?
   }
 
-  /// What such a tensor looks like from outside.
+  /// The public properties of such a tensor.
   struct Outer {
-    /// Its class.
+    /// The class.
     let className: String
-    /// Its shape; nil where the file does not say.
+    /// The shape; nil if it is not in the file.
     let shape: [Int]?
-    /// The dtype that it shows; nil where the file does not say.
+    /// The dtype; nil if it is not in the file.
     let dtype: DType?
   }
 
-  /// The parts of a tensor of a class of its own; nil for others.
+  /// The arguments of a tensor of a subclass; nil for other objects.
   func parts(of ref: Ref) -> Parts? {
     guard let body = graph.body(of: ref), case .reduce(let callable, let tuple) = body.construction,
       let name = graph.global(callable), name.module.hasPrefix("torch."),
@@ -42,24 +42,26 @@ struct TensorSubclasses {
       state: items.count > 3 ? items[3] : nil)
   }
 
-  /// Whether the tensor has no elements of its own, so that its state has all of them.
+  /// Whether the tensor has no elements of its own, so that its state contains all of them.
   func isWrapper(_ parts: Parts) -> Bool {
     graph.globalName(parts.function) == "torch._utils._rebuild_wrapper_subclass"
   }
 
-  /// Whether the class keeps anything beside the elements: attributes, or what its `__getstate__` gives.
+  /// Whether the class has data beside the elements: attributes, or the result of its
+  /// `__getstate__`.
   func hasState(_ parts: Parts) -> Bool {
     func isNothing(_ ref: Ref) -> Bool {
       if case .none = graph[ref] { return true }
       return graph.entries(of: ref)?.isEmpty == true
     }
     guard let state = parts.state else { return false }
-    // The attributes, or these and the slots.
+    // The attributes, or a pair of the attributes and the slots.
     if let items = graph.items(of: state) { return !items.allSatisfy(isNothing) }
     return !isNothing(state)
   }
 
-  /// The tensor that holds all elements of a `DTensor`: it is on one rank, or each rank has the whole. Nil for all others.
+  /// The tensor that contains all elements of a `DTensor`, because it is on one rank or replicated
+  /// on each; nil for other tensors.
   func wholeLocalTensor(_ parts: Parts) -> Ref? {
     guard isWrapper(parts), let name = graph.global(parts.cls), name.name == "DTensor",
       name.module.hasPrefix("torch.distributed"), let state = parts.state,
@@ -77,7 +79,7 @@ struct TensorSubclasses {
     return local
   }
 
-  /// How many ranks a `DeviceMesh` has; nil if it does not say.
+  /// The number of ranks of a `DeviceMesh`; nil if it is unknown.
   private func rankCount(of mesh: Ref) -> Int? {
     let attributes = graph.attributes(of: mesh)
     for name in ["_flatten_rank_map", "_rank_map", "mesh", "_mesh"] {
@@ -90,7 +92,7 @@ struct TensorSubclasses {
     return nil
   }
 
-  /// An attribute in a state: a dict, or a pair of the attributes and the slots.
+  /// An attribute in a state, which is a dict or a pair of the attributes and the slots.
   private func member(_ name: String, of state: Ref) -> Ref? {
     for part in graph.items(of: state).map(Array.init) ?? [state] {
       if let value = graph.value(of: name, in: part) { return value }
@@ -100,7 +102,7 @@ struct TensorSubclasses {
 
   // MARK: - From outside
 
-  /// What a tensor that is no plain one looks like; nil for what is no tensor at all.
+  /// The public properties of a tensor that is not plain; nil for objects that are not tensors.
   func outer(of ref: Ref) -> Outer? {
     if let parts = parts(of: ref) { return outer(parts) }
     guard let name = graph.className(of: ref) else { return nil }
@@ -117,7 +119,7 @@ struct TensorSubclasses {
     if name.hasSuffix("._rebuild_sparse_tensor"), items.count == 2,
       let parts = graph.items(of: items[1]).map(Array.init)
     {
-      // (indices, values, size, …), or (rows, columns, values, size).
+      // The arguments are (indices, values, size, …), or (rows, columns, values, size).
       let values = parts.compactMap { tensor($0) }.last
       let shape = parts.lazy.reversed().compactMap { size($0) }.first
       return Outer(className: "sparse", shape: shape, dtype: values?.dtype)
@@ -129,7 +131,8 @@ struct TensorSubclasses {
     let className = graph.globalName(parts.cls) ?? "a tensor"
     let arguments = parts.arguments
     if isWrapper(parts) {
-      // (class, dtype, size, stride, storage offset, layout, device, requires_grad)
+      // The arguments are (class, dtype, size, stride, storage offset, layout, device,
+      // requires_grad).
       guard arguments.count >= 3 else {
         return Outer(className: className, shape: nil, dtype: nil)
       }
@@ -139,7 +142,7 @@ struct TensorSubclasses {
     guard arguments.count >= 3 else {
       return Outer(className: className, shape: nil, dtype: nil)
     }
-    // (storage, storage offset, size, stride, …)
+    // The arguments are (storage, storage offset, size, stride, …).
     return Outer(
       className: className, shape: size(arguments[2]),
       dtype: StorageTable.dtype(ofPersistentID: arguments[0], in: graph)
@@ -151,7 +154,7 @@ struct TensorSubclasses {
     return DType(name: name.name)
   }
 
-  /// A tuple of ints, or a `torch.Size`.
+  /// The sizes in a tuple of ints, or a `torch.Size`.
   private func size(_ ref: Ref) -> [Int]? {
     if graph.className(of: ref) == "torch.Size",
       case .reduce(_, let tuple) = graph.body(of: ref)?.construction,
@@ -162,7 +165,8 @@ struct TensorSubclasses {
     return graph.items(of: ref) == nil ? nil : graph.ints(ref)
   }
 
-  /// `ShardedTensor.__getstate__` gives (local shards, metadata, …); the metadata has the size.
+  /// The shape of a `ShardedTensor`, whose `__getstate__` returns (local shards, metadata, …); the
+  /// metadata contains the size.
   private func shardedShape(_ ref: Ref) -> [Int]? {
     for edit in graph.body(of: ref)?.edits ?? [] {
       guard case .build(let state) = edit, let items = graph.items(of: state).map(Array.init),
@@ -176,7 +180,7 @@ struct TensorSubclasses {
 }
 
 extension Checkpoint {
-  /// Reads the tensors of classes of their own.
+  /// A reader of tensors of subclasses.
   var tensorSubclasses: TensorSubclasses {
     TensorSubclasses(graph: graph, tensor: { tensor(of: $0) })
   }

@@ -5,35 +5,37 @@ internal import CkptPickle
 internal import CkptStateDicts
 internal import CkptTensors
 
-/// What a format without sharing does with tensors that share their elements.
+/// What happens to tensors that share elements in a format that does not support sharing.
 public enum TiePolicy: String, Sendable, CaseIterable {
-  /// Of tensors that are the same view of one storage only the first is written; the others' names are
-  /// recorded where the format can do that. Views that merely overlap are written as copies.
+  /// Of tensors that are the same view of one storage, only the first is written; the names of the
+  /// others are recorded if the format supports it. Views that overlap only partially are written
+  /// as copies.
   case keepFirst = "keep-first"
-  /// Each is written with elements of its own.
+  /// Each tensor is written with its own elements.
   case copy
-  /// They are an error.
+  /// Tensors that share elements are an error.
   case error
 }
 
-/// A checkpoint's state dict for a format that holds tensors and nothing else: in an order, without ties,
-/// with a report of what it lost.
+/// A checkpoint's state dict for a format that contains only tensors: ordered, without shared
+/// elements, and with a report of what is lost.
 struct TensorsAlone {
-  /// The tensors that are to be written.
+  /// The tensors to be written.
   var tensors: [(key: String, tensor: Tensor)] = []
-  /// What was found on the way.
+  /// The report of what is lost or changed.
   var report = OutputReport()
 }
 
 /// The parts of a checkpoint that an output leaves out or changes.
 public struct OutputReport: Sendable {
-  /// The paths and descriptions of objects that the format cannot hold.
+  /// The paths and descriptions of objects that the format cannot represent.
   public var dropped: [(path: String, what: String)] = []
-  /// Keys that are not written since they are the same tensor as another one, and that one.
+  /// Keys that are not written because their tensor is the same as another one, with that one's
+  /// key.
   public var tied: [(key: String, kept: String)] = []
-  /// Keys that shared elements with others and have copies of their own now.
+  /// Keys whose tensors shared elements with others and are written as copies.
   public var copied: [String] = []
-  /// Keys of ``Checkpoint/metadata`` that the format has no place for.
+  /// Keys of ``Checkpoint/metadata`` that the format cannot store.
   public var lostMetadata: [String] = []
 
   /// An empty report.
@@ -41,8 +43,9 @@ public struct OutputReport: Sendable {
 }
 
 extension Checkpoint {
-  /// The keys of the metadata that a format has no place for: GGUF's lists everywhere else, and all in formats other
-  /// than it and safetensors, but that the tensors are PyTorch's.
+  /// The keys of the metadata that a format cannot store: GGUF's arrays in all other formats, and
+  /// everything in formats other than GGUF and safetensors, except the note that the tensors are
+  /// PyTorch's.
   func lostMetadata(in format: Format) -> [String] {
     let arrays = document.nativeMetadata?.arrays ?? []
     switch format {
@@ -52,11 +55,12 @@ extension Checkpoint {
     }
   }
 
-  /// Finds the tensors for a format that holds nothing else.
+  /// Finds the tensors for a format that contains only tensors.
   ///
-  /// - Parameter holds: whether the format has elements of a tensor's type.
-  /// - Throws: `CheckpointError.wouldDrop` for what is no tensor, unless `options` allow it;
-  ///   `.tied` if ties are to be errors; `.cannotWrite` for a tensor that the format cannot hold.
+  /// - Parameter holds: whether the format supports a tensor's dtype.
+  /// - Throws: `CheckpointError.wouldDrop` if there are other objects, unless `options` allow it;
+  ///   `.tied` if shared elements are an error; `.cannotWrite` for a tensor that the format does
+  ///   not support.
   func tensorsAlone(
     _ options: WriteOptions, as format: Format, holds: (Tensor) -> Bool
   ) throws -> TensorsAlone {
@@ -94,7 +98,7 @@ extension Checkpoint {
     return (tensor.quantization == nil ? "" : "quantized ") + tensor.dtype.name + " tensor"
   }
 
-  /// Everything that lies neither in the state dict nor around it.
+  /// The objects that are neither in the state dict nor contain it.
   private func objects(beside at: String) throws -> [(path: String, what: String)] {
     var found: [(path: String, what: String)] = []
     if isModule(try resolve(at)) {
@@ -113,10 +117,10 @@ extension Checkpoint {
     return found
   }
 
-  /// Finds tensors that share elements, and does with them what is asked.
+  /// Finds tensors that share elements, and applies the policy.
   private func untie(_ result: inout TensorsAlone, _ policy: TiePolicy) throws {
     guard policy != .copy else { return }
-    // Nearly always no storage has two tensors, and nothing needs to be held against anything.
+    // Usually no storage is used by two tensors, so nothing needs to be compared.
     var (seen, shared) = (Set<ObjectIdentifier>(), Set<ObjectIdentifier>())
     for (_, tensor) in result.tensors
     where !seen.insert(ObjectIdentifier(tensor.storage)).inserted {

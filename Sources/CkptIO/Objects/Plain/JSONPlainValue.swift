@@ -4,9 +4,9 @@ internal import CkptPlatform
 package import CkptStateDicts
 
 extension PlainValue {
-  /// A JSON value as Python's `json` reads it: numbers without a point or exponent are ints.
+  /// Creates the value that Python's `json` reads: numbers without a point or exponent are ints.
   ///
-  /// Values nest no deeper than ``JSONValue`` reads them.
+  /// The nesting depth is limited by ``JSONValue``.
   package init(_ value: JSONValue) {
     switch value {
     case .null: self = .none

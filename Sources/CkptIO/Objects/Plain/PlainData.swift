@@ -12,14 +12,16 @@ public struct PlainChange: Sendable, Hashable {
 }
 
 extension Checkpoint {
-  /// Leaves out, or turns into plain data, whatever `torch.load(weights_only=True)` would refuse.
+  /// Removes everything that `torch.load(weights_only=True)` would reject, or converts it to plain
+  /// data.
   ///
-  /// Objects with attributes and mappings become dicts, sequences become lists, numpy's arrays tensors, its numbers
-  /// ints and floats, paths and names strs, text of Python 2 that is no UTF-8 bytes; for the rest, None stands
-  /// there.
-  /// - Returns: every place that was changed.
-  /// - Throws: `CheckpointError.cannotBePlain` for tensors that are more than what one plain tensor says, and for
-  ///   keys and items of sets that nothing plain can stand for.
+  /// Objects with attributes and mappings become dicts, sequences become lists, NumPy arrays become
+  /// tensors, NumPy numbers become ints and floats, paths and names become strs, and Python 2 text
+  /// that is not UTF-8 becomes bytes. Other objects are replaced by None.
+  ///
+  /// - Returns: all changes.
+  /// - Throws: `CheckpointError.cannotBePlain` for tensors that are not equivalent to one plain
+  ///   tensor, and for keys and items of sets that cannot be converted.
   public mutating func makePlain() throws -> [PlainChange] {
     var changes: [PlainChange] = []
     var seen: Set<PickleGraph.Ref> = []
@@ -56,7 +58,7 @@ extension Checkpoint {
     return changes
   }
 
-  /// Tuples that are met again while their own items are written: that takes an opcode that is refused.
+  /// Tuples that contain themselves, which need an opcode that is rejected.
   private func recursiveTuples() -> [PickleGraph.Ref] {
     var found: Set<PickleGraph.Ref> = []
     var isOpen: [PickleGraph.Ref: Bool] = [graph.root: true]
@@ -96,7 +98,7 @@ extension Checkpoint {
     case .byteString: return graph.text(ref) == nil ? .oldText : nil
     case .global: return AllowedNames.contains(name(ref) ?? "") ? nil : .name
     case .extensionCode: return .object
-    // Longer ones need an opcode that is refused.
+    // Longer ints need an opcode that is rejected.
     case .bigInt(let run): return run.count > 255 ? .longInt : nil
     case .object:
       guard let body = graph.body(of: ref) else { return nil }
@@ -116,7 +118,7 @@ extension Checkpoint {
         if callee == "builtins.frozenset" { return .setClass }
         guard AllowedNames.contains(callee) else { return .object }
         if callee == "torch._tensor._rebuild_from_type_v2" {
-          // Its first two arguments are a function and a class: both must be known.
+          // The first two arguments are a function and a class; both must be allowed.
           let known = (graph.items(of: arguments) ?? []).prefix(2).allSatisfy {
             AllowedNames.contains(name($0) ?? "")
           }
@@ -129,7 +131,7 @@ extension Checkpoint {
     }
   }
 
-  /// What must be plain too, for `ref` to be.
+  /// The objects that must be plain for `ref` to be plain.
   private func plainParts(of ref: PickleGraph.Ref) -> [PickleGraph.Ref] {
     switch graph[ref] {
     case .persistentID: return []
@@ -142,11 +144,11 @@ extension Checkpoint {
     }
   }
 
-  /// Lets plain data stand for an object; gives what it became.
+  /// Replaces an object by plain data; returns a description of it.
   private mutating func replace(_ ref: PickleGraph.Ref, by refusal: Refusal) -> String {
     switch refusal {
     case .array:
-      // The writer spells a tensor where None stands for one.
+      // The writer replaces this None by a tensor.
       guard var tensor = tensor(of: ref) else { return "None" }
       tensor.origin = nil
       graph.replace(ref, with: .none)
@@ -166,7 +168,7 @@ extension Checkpoint {
       graph.replace(ref, with: .string(run))
       return "a str"
     case .setClass:
-      // A frozenset's items come as a list in protocol 2, as a tuple in protocol 4.
+      // The items of a frozenset are a list in protocol 2 and a tuple in protocol 4.
       guard let body = graph.body(of: ref) else { return "None" }
       let arguments: PickleGraph.Ref
       switch body.construction {
@@ -259,8 +261,8 @@ extension Checkpoint {
     return "a number"
   }
 
-  /// Puts a value that is plain in the form that `torch.load(weights_only=True)` reads: it has no opcode for a long str
-  /// of Python 2, and does not know the class that Python calls for empty bytes.
+  /// Converts a plain value to a form that `torch.load(weights_only=True)` reads: it does not
+  /// support the opcode of a long str of Python 2, nor the class that Python calls for empty bytes.
   private mutating func respell(_ ref: PickleGraph.Ref) {
     switch graph[ref] {
     case .byteString(let run): graph.replace(ref, with: .string(run))
@@ -274,7 +276,8 @@ extension Checkpoint {
     graph.replaceBody(of: ref, with: .init(.reduce(callable: callable, arguments: arguments)))
   }
 
-  /// The bytes of a bytes object, also as protocols 0 to 2 write it: `_codecs.encode(text, 'latin1')`.
+  /// The bytes of a bytes object, including the form of protocols 0 to 2:
+  /// `_codecs.encode(text, 'latin1')`.
   func plainBytes(_ ref: PickleGraph.Ref) -> [UInt8]? {
     if case .byteString = graph[ref] { return nil }
     guard graph.outside(ref) == nil else { return nil }

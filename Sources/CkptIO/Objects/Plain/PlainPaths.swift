@@ -1,9 +1,9 @@
-/// What `str()` of one of pathlib's paths gives, from the arguments that its pickle calls the class with.
+/// The result of `str()` for a path of pathlib, from the constructor's arguments in a pickle.
 ///
-/// They are joined and normalized as pathlib's constructors do (CPython's `posixpath.join`, `ntpath.join`,
-/// `ntpath.splitroot` and `PurePath._parse_path`).
+/// The arguments are joined and normalized as by pathlib's constructors (CPython's
+/// `posixpath.join`, `ntpath.join`, `ntpath.splitroot`, and `PurePath._parse_path`).
 enum PlainPath {
-  /// The path's text; nil if `cls` is no class of pathlib's, or the arguments are beyond what is understood here.
+  /// The path as text; nil if `cls` is not a class of pathlib, or the arguments are not supported.
   static func text(cls: String, arguments: [String]) -> String? {
     guard let name = cls.split(separator: ".").last, cls.hasPrefix("pathlib.") else { return nil }
     switch name {
@@ -27,7 +27,7 @@ enum PlainPath {
       }
     }
     let slashes = joined.utf8.prefix { $0 == UInt8(ascii: "/") }.count
-    // Two slashes mean something to POSIX, three do not.
+    // In POSIX, two leading slashes are kept, and three or more are one.
     let root = slashes == 0 ? "" : slashes == 2 ? "//" : "/"
     let text = root + parts(joined, "/").joined(separator: "/")
     return text.isEmpty ? "." : text
@@ -39,7 +39,7 @@ enum PlainPath {
     var tail = ""
   }
 
-  /// `ntpath.splitroot`; nil for paths of devices (`\\?\…`, `\\.\…`).
+  /// `ntpath.splitroot`; nil for device paths (`\\?\…`, `\\.\…`).
   private static func split(_ path: String) -> Windows? {
     let scalars = Array(path.unicodeScalars)
     func text(_ range: some RangeExpression<Int>) -> String {
@@ -81,10 +81,10 @@ enum PlainPath {
         result.tail += (needsSeparator ? "\\" : "") + next.tail
       }
     }
-    // A share is rooted whether that is written or not.
+    // A network share is always rooted.
     if result.root.isEmpty, result.drive.hasPrefix("\\\\") { result.root = "\\" }
     let parts = parts(result.tail, "\\")
-    // What looks like a drive and is none is told from one.
+    // A first component that looks like a drive must not be mistaken for one.
     let isAmbiguous =
       result.drive.isEmpty && result.root.isEmpty
       && parts.first.flatMap { split(String($0)) }?.drive.isEmpty == false

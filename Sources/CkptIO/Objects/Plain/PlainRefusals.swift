@@ -1,10 +1,12 @@
 internal import CkptText
 internal import CkptPickle
 
-// What nothing plain can stand for without another meaning.
+// Objects that cannot be converted to plain data without changing their meaning.
 extension Checkpoint {
-  /// Refuses tensors that hold more than the elements of one plain tensor: quantized by a class of their own, in
-  /// parts, with a mask.
+  /// Checks that no tensor has more than the elements of one plain tensor, such as a subclass for
+  /// quantization, shards, or a mask.
+  ///
+  /// - Throws: `CheckpointError.cannotBePlain`.
   func refuseTensors(_ paths: ObjectPaths) throws {
     let subclasses = tensorSubclasses
     var found: [String] = []
@@ -12,7 +14,7 @@ extension Checkpoint {
       guard tensor(of: ref) == nil, let outer = subclasses.outer(of: ref) else {
         return tensor(of: ref) == nil
       }
-      // PyTorch's own kinds are rebuilt by torch.load, or left out like other objects.
+      // PyTorch's own kinds are rebuilt by torch.load, or replaced like other objects.
       guard subclasses.parts(of: ref) != nil || outer.className.hasSuffix(".ShardedTensor") else {
         return true
       }
@@ -22,11 +24,13 @@ extension Checkpoint {
     guard found.isEmpty else { throw CheckpointError.cannotBePlain(file: path, objects: found) }
   }
 
-  /// Refuses keys of dicts and items of sets that came out as None or as something that Python cannot look up.
+  /// Checks that no key of a dict or item of a set became None or an object that Python cannot
+  /// hash.
   ///
   /// - Parameters:
-  ///   - seen: the objects that are to be plain.
-  ///   - empty: those in whose place None stands.
+  ///   - seen: the objects that are converted.
+  ///   - empty: the objects that are replaced by None.
+  /// - Throws: `CheckpointError.cannotBePlain`.
   func refuseKeys(
     in seen: Set<PickleGraph.Ref>, empty: Set<PickleGraph.Ref>, _ paths: ObjectPaths
   ) throws {
@@ -39,7 +43,7 @@ extension Checkpoint {
     guard found.isEmpty else { throw CheckpointError.cannotBePlain(file: path, objects: found) }
   }
 
-  /// The keys of a dict, the items of a set.
+  /// The keys of a dict, or the items of a set.
   private func lookedUp(in ref: PickleGraph.Ref) -> [PickleGraph.Ref] {
     guard let body = graph.body(of: ref) else { return [] }
     var found: [PickleGraph.Ref] = body.edits.compactMap { edit in
