@@ -1,14 +1,15 @@
 internal import TrainingCore
 
-/// Activations by which models differ whose shapes are the same.
+/// Activations, which shapes do not determine.
 public enum ModelActivation: String, Sendable, Hashable {
   case gelu
-  /// Gaussian error units by the hyperbolic tangent.
+  /// GELU with the tanh approximation.
   case geluTanh = "gelu_tanh"
   case relu
   case silu
 
-  /// What transformers calls it (`ACT2FN` of activations.py); nil for others.
+  /// The activation with the given name in transformers (`ACT2FN` in activations.py); nil for other
+  /// names.
   init?(transformersName name: String) {
     switch name {
     case "gelu", "gelu_python": self = .gelu

@@ -1,24 +1,24 @@
-/// What a model's `config.json` says of it, as transformers writes one beside the weights.
+/// The contents of a model's `config.json`, which transformers writes beside the weights.
 public struct ModelConfig: Sendable, Hashable {
-  /// A value that is no list.
+  /// A value other than a list.
   public enum Value: Sendable, Hashable {
     case number(Double)
     case text(String)
     case flag(Bool)
   }
 
-  /// The file, as people know it.
+  /// The path of the file, for messages.
   public let path: String
-  /// The values; those of an object in the object have its name and a dot before theirs.
+  /// The values by name; names in nested objects are joined by dots.
   public let values: [String: Value]
 
-  /// What a file says.
+  /// Creates a configuration from its values.
   public init(path: String, values: [String: Value]) {
     self.path = path
     self.values = values
   }
 
-  /// `model_type`; nil if it is not told.
+  /// The value of `model_type`; nil if there is none.
   public var modelType: String? {
     if case .text(let text)? = values["model_type"] { text } else { nil }
   }
@@ -34,25 +34,30 @@ public struct ModelConfig: Sendable, Hashable {
   }
 }
 
-/// Takes what shapes do not tell from the options, from the configuration or from what is usual, and keeps which
-/// of these each was.
+/// Determines hyperparameters that shapes do not determine, from the options, the configuration, or
+/// usual values, and records the source of each.
 struct Settings {
-  /// Where a value came from.
+  /// The source of a value.
   enum Origin {
     case given, configured, guessed
   }
 
   let options: ModelOptions
   let model: String
-  /// The configuration, if it is of this model.
+  /// The configuration; nil if it is missing or of a different model.
   let config: ModelConfig?
-  /// The names of what the configuration told.
+  /// The names of hyperparameters from the configuration.
   private(set) var configured: [String] = []
-  /// The names of what nothing told.
+  /// The names of hyperparameters with usual values.
   private(set) var guessed: [String] = []
   private(set) var notes: [String] = []
 
-  /// - Parameter types: the `model_type`s of configurations that are this model's.
+  /// Creates settings without any values.
+  ///
+  /// - Parameters:
+  ///   - options: the options, with the configuration.
+  ///   - model: the model's name, for errors.
+  ///   - types: the values of `model_type` for this model.
   init(_ options: ModelOptions, for model: String, types: [String]) {
     self.options = options
     self.model = model
@@ -73,7 +78,8 @@ struct Settings {
     }
   }
 
-  /// A positive integer: the option of that name, the first of the configuration's fields, or what is usual.
+  /// A positive integer from the option `name`, from the first of the configuration's `fields` that
+  /// exists, or `usual`.
   mutating func count(_ name: String, _ fields: [String], usual: Int) throws -> Int {
     if let given = try options.count(name, for: model) { return given }
     if let number = config?.number(fields), let value = Int(exactly: number),
@@ -86,7 +92,8 @@ struct Settings {
     return usual
   }
 
-  /// The same for any positive number.
+  /// A positive number from the option `name`, from the first of the configuration's `fields` that
+  /// exists, or `usual`.
   mutating func number(_ name: String, _ fields: [String], usual: Double) throws -> Double {
     if let given = try options.number(name, for: model) { return given }
     if let value = config?.number(fields), value > 0, value.isFinite {
@@ -97,8 +104,8 @@ struct Settings {
     return usual
   }
 
-  /// Whether an activation is computed as transformers' `ACT2FN` has it; what is unknown is noted, and `usual`
-  /// taken.
+  /// The activation with a name of transformers' `ACT2FN`; for unknown names, a note is added and
+  /// `usual` is returned.
   mutating func activation(_ fields: [String], usual: ModelActivation) -> ModelActivation {
     guard let text = config?.text(fields) else {
       note("activation", .guessed)
@@ -113,7 +120,7 @@ struct Settings {
     return known
   }
 
-  /// Notes a field that the model does not have, where it says something else than usual.
+  /// Adds a note if a configuration field that the model does not support has an unusual value.
   mutating func warn(_ field: String, unless usual: [ModelConfig.Value]) {
     guard let value = config?.values[field], !usual.contains(value) else { return }
     let text =
@@ -126,7 +133,7 @@ struct Settings {
       "\(field) is \(text) in the configuration, which the model that is run does not have")
   }
 
-  /// Puts what was noted into the model.
+  /// Adds the records and notes to the model.
   func finish(_ model: inout ZooModel) {
     model.configured = configured
     model.guessed = guessed

@@ -2,7 +2,7 @@ package import CkptStateDicts
 internal import CkptTensors
 package import TrainingCore
 
-/// What a model computes from given inputs, for a comparison with PyTorch.
+/// The results that a model computes from given inputs, for comparison with PyTorch.
 package struct ModelFigures {
   /// The outputs in evaluation mode.
   package let outputs: Variable
@@ -41,7 +41,7 @@ package struct ModelFigures {
     after = try module.stateDict()
   }
 
-  /// All of it as one state dict: `logits`, `losses`, `norms/KEY` and `after/KEY`.
+  /// The results as one state dict: `logits`, `losses`, `norms/KEY`, and `after/KEY`.
   ///
   /// - Throws: `TensorError` if a tensor cannot be described; `TrainingError.outOfMemory`.
   package func stateDict() throws -> StateDict {

@@ -5,17 +5,17 @@ internal import TrainingCore
 public struct ModelMatch: Sendable {
   /// The model's name.
   public let name: String
-  /// What precedes the model's keys in the state dict; often empty.
+  /// The part before the model's keys in the state dict; often empty.
   public let prefix: String
   /// The number of the model's keys that the state dict has with the right shape.
   public let matched: Int
   /// The number of the model's keys.
   public let count: Int
-  /// The model's keys that the state dict lacks or has with another shape.
+  /// The model's keys that the state dict does not have, or has with a different shape.
   public let lacking: [String]
-  /// Whether all of those belong to the head.
+  /// Whether all of these belong to the head.
   public let lacksOnlyHead: Bool
-  /// Keys of the state dict behind the prefix that the model does not have.
+  /// Keys of the state dict with the prefix that the model does not have.
   public let unexpected: [String]
 
   /// Whether the keys are the same, without a prefix.
@@ -23,9 +23,11 @@ public struct ModelMatch: Sendable {
 }
 
 extension ModelZoo {
-  /// The models whose keys a state dict has, perhaps behind a prefix or without the head; the best match first.
+  /// The models whose keys a state dict has, possibly with a prefix or without the head; the best
+  /// match first.
   ///
-  /// - Throws: `ZooError.tooLarge` if the shapes have far more elements than the storages have bytes.
+  /// - Throws: `ZooError.tooLarge` if the shapes have far more elements than the storages have
+  ///   bytes.
   public func matches(_ stateDict: StateDict) throws -> [ModelMatch] {
     let keys = stateDict.keys
     var result: [ModelMatch] = []
@@ -65,7 +67,7 @@ extension ModelZoo {
 }
 
 extension ModelFamily {
-  /// The prefixes before the family's anchor in keys, at most eight.
+  /// The prefixes before the family's anchor in keys; at most eight.
   func prefixes(in keys: [String]) -> [String] {
     if anchor.isEmpty { return [""] }
     var prefixes: [String] = []

@@ -2,10 +2,10 @@
 public struct ModelOptions: Sendable, Hashable {
   /// The values as text, by the options' names.
   public var values: [String: String]
-  /// What the model's configuration says; options come before it.
+  /// The model's configuration; options take precedence over it.
   public var config: ModelConfig?
 
-  /// Options with values as text; none by default.
+  /// Creates options with values as text; none by default.
   public init(_ values: [String: String] = [:]) { self.values = values }
 
   /// The option of all models with a classification head.
@@ -16,9 +16,9 @@ public struct ModelOptions: Sendable, Hashable {
   /// The value of an option that is a positive integer; nil if the option is not given.
   ///
   /// - Parameters:
-  ///   - name: the option.
+  ///   - name: the option's name.
   ///   - model: the model's name, for the error.
-  /// - Throws: `ZooError.badOption` if the value is no positive integer up to 2²⁴.
+  /// - Throws: `ZooError.badOption` if the value is not a positive integer up to 2²⁴.
   public func count(_ name: String, for model: String) throws -> Int? {
     guard let written = values[name] else { return nil }
     guard let value = Int(written), (1...(1 << 24)).contains(value) else {
@@ -31,9 +31,9 @@ public struct ModelOptions: Sendable, Hashable {
   /// The value of an option that is a positive number; nil if the option is not given.
   ///
   /// - Parameters:
-  ///   - name: the option.
+  ///   - name: the option's name.
   ///   - model: the model's name, for the error.
-  /// - Throws: `ZooError.badOption` if the value is no positive number.
+  /// - Throws: `ZooError.badOption` if the value is not a positive number.
   public func number(_ name: String, for model: String) throws -> Double? {
     guard let written = values[name] else { return nil }
     guard let value = Double(written), value > 0, value.isFinite else {
@@ -44,14 +44,14 @@ public struct ModelOptions: Sendable, Hashable {
   }
 }
 
-/// A model by name, with options: `resnet18`, `llama:heads=32,rope_theta=500000`.
+/// A reference to a model by name, with options: `resnet18`, `llama:heads=32,rope_theta=500000`.
 public struct ModelSpec: Sendable, Hashable {
   /// The name of the model's family.
   public var name: String
   /// The options.
   public var options: ModelOptions
 
-  /// A model by the name of its family.
+  /// Creates a reference to a family.
   public init(name: String, options: ModelOptions = ModelOptions()) {
     self.name = name
     self.options = options
@@ -59,7 +59,7 @@ public struct ModelSpec: Sendable, Hashable {
 
   /// Parses `NAME` or `NAME:OPTION=VALUE,…`.
   ///
-  /// - Throws: `ZooError.badOption` if an option is not written as OPTION=VALUE.
+  /// - Throws: `ZooError.badOption` if an option does not have the form OPTION=VALUE.
   public init(_ written: String) throws {
     let parts = written.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
     name = parts.first.map(String.init) ?? ""

@@ -1,16 +1,16 @@
 public import CkptStateDicts
 public import TrainingCore
 
-/// A model against whose keys, shapes and types a state dict is checked. It is not run, and its weights are never
-/// drawn.
+/// A model with which a state dict's keys, shapes, and dtypes are compared. It is not run, and its
+/// weights are not initialized.
 public struct ModelReference {
   /// The origin of a model's sizes.
   public enum Sizes: String, Sendable {
     /// From the state dict's shapes.
     case inferred
-    /// From the state dict's shapes behind a prefix that the model lacks.
+    /// From the state dict's shapes, ignoring a prefix that the model does not have.
     case inferredBehindPrefix = "inferred_behind_prefix"
-    /// From the model as it was published, since they cannot be inferred from the state dict.
+    /// The published sizes, because they cannot be inferred from the state dict.
     case published
   }
 
@@ -23,16 +23,18 @@ public struct ModelReference {
 }
 
 extension ModelZoo {
-  /// The model against which a state dict is checked.
+  /// The model with which a state dict is compared.
   ///
-  /// Sizes are inferred from the state dict where that is possible, perhaps behind a prefix; else they are those in
-  /// which the model was published. `StateDict.validate(against:)` then finds tensors that are missing or have
-  /// another shape.
+  /// Sizes are inferred from the state dict if possible, also with a prefix; otherwise they are the
+  /// published ones. `StateDict.validate(against:)` then finds tensors that are missing or have a
+  /// different shape.
+  ///
   /// - Parameters:
   ///   - spec: the model.
-  ///   - stateDict: the state dict that will be checked.
+  ///   - stateDict: the state dict to be compared.
   ///   - random: the source of the model's weights.
-  /// - Throws: `ZooError` if there is no such model or its sizes cannot be determined; `TrainingError`.
+  /// - Throws: `ZooError` if there is no such model or its sizes cannot be determined;
+  ///   `TrainingError`.
   public func reference(
     _ spec: ModelSpec, for stateDict: StateDict, from random: RandomSource = RandomSource(seed: 0)
   ) throws -> ModelReference {

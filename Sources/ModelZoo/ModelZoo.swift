@@ -6,7 +6,7 @@ public struct ModelZoo: Sendable {
   /// The families, in the order in which they are tried.
   public let families: [any ModelFamily]
 
-  /// A zoo of these families.
+  /// Creates a zoo of the given families.
   public init(families: [any ModelFamily]) { self.families = families }
 
   /// The families of the library.
@@ -35,7 +35,8 @@ public struct ModelZoo: Sendable {
   ///   - spec: the model.
   ///   - stateDict: the state dict that the model will load.
   ///   - random: the source of the initial weights.
-  /// - Throws: `ZooError` if there is no such model, an option is wrong, or sizes cannot be inferred; `TrainingError`.
+  /// - Throws: `ZooError` if there is no such model, an option is invalid, or sizes cannot be
+  ///   inferred; `TrainingError`.
   public func makeModel(
     _ spec: ModelSpec, fitting stateDict: StateDict, from random: RandomSource = .shared
   ) throws -> ZooModel {
@@ -43,7 +44,7 @@ public struct ModelZoo: Sendable {
       fitting: StateShapes(stateDict), spec.options, from: random)
   }
 
-  /// The family of a spec, if it has the spec's options.
+  /// The family of a spec, after a check that it has the spec's options.
   func family(for spec: ModelSpec) throws -> any ModelFamily {
     let family = try family(spec.name)
     for option in spec.options.values.keys.sorted()

@@ -7,16 +7,17 @@ public struct StateShapes: Sendable {
   private var views: [String: TensorView] = [:]
   /// The keys, in order.
   public private(set) var keys: [String] = []
-  /// The numbers that follow a prefix in keys, such as the layers' numbers.
+  /// The numbers that follow each prefix in keys, such as the layers' numbers.
   private var numbers: [String: Set<Int>] = [:]
 
-  /// No shapes at all.
+  /// Creates an empty collection.
   init() {}
 
-  /// The shapes of the tensors whose keys begin with `prefix`, by the keys without it.
+  /// Collects the shapes of the tensors whose keys begin with `prefix`, which is removed from the
+  /// keys.
   ///
-  /// - Throws: `ZooError.tooLarge` if tensors have far more elements than their storages have bytes, so that a
-  ///   model would need far more memory than the file.
+  /// - Throws: `ZooError.tooLarge` if tensors have far more elements than their storages have
+  ///   bytes, so that a model would need far more memory than the file.
   public init(_ stateDict: StateDict, behind prefix: String = "") throws {
     var elements = 0
     for (key, tensor) in stateDict.tensors where key.hasPrefix(prefix) && !tensor.isMeta {
@@ -29,7 +30,7 @@ public struct StateShapes: Sendable {
       note(numbersIn: key)
     }
     let bytes = stateDict.totalByteCount
-    // An element has at least a byte, and weights may be tied a few times.
+    // An element has at least one byte, and weights may be tied a few times.
     guard elements / 4 - (1 << 20) <= bytes else {
       throw ZooError.tooLarge(elements: elements, bytes: bytes)
     }
@@ -48,7 +49,8 @@ public struct StateShapes: Sendable {
   /// The shape of the tensor with a key; nil if there is none.
   public subscript(key: String) -> [Int]? { shapes[key] }
 
-  /// The number of modules with consecutive numbers from 0 on that follow a prefix such as `encoder.layer.` in keys.
+  /// The number of modules with consecutive numbers from 0 after a prefix such as `encoder.layer.`
+  /// in keys.
   public func count(behind prefix: String) -> Int {
     guard let found = numbers[prefix] else { return 0 }
     var count = 0
@@ -62,14 +64,14 @@ public struct StateShapes: Sendable {
     return one == other
   }
 
-  /// The shape of a tensor that must be there.
+  /// The shape of a required tensor.
   ///
   /// - Parameters:
   ///   - key: the tensor's key.
-  ///   - rank: the number of dimensions that it must have.
+  ///   - rank: the required number of dimensions.
   ///   - model: the model's name, for the error.
-  /// - Throws: `ZooError.cannotInfer` if there is no such tensor, if it has another number of
-  ///   dimensions, or if one of them is empty.
+  /// - Throws: `ZooError.cannotInfer` if there is no such tensor, it has another number of
+  ///   dimensions, or a dimension is empty.
   public func sizes(_ key: String, rank: Int, for model: String) throws -> [Int] {
     guard let shape = shapes[key] else {
       throw ZooError.cannotInfer(model: model, key: key, problem: "there is no such tensor")

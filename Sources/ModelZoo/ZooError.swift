@@ -2,15 +2,15 @@ public import CkptPlatform
 
 /// An error in building a model by name.
 public enum ZooError: Diagnostic, Equatable {
-  /// No model has that name.
+  /// There is no model with the given name.
   case unknownModel(String, known: [String])
-  /// The model has no such option, or the value is out of range.
+  /// The model does not have the option, or its value is out of range.
   case badOption(model: String, option: String, problem: String)
   /// The model's hyperparameters cannot be inferred from the tensor with that key.
   case cannotInfer(model: String, key: String, problem: String)
   /// The tensors have far more elements than their storages have bytes.
   case tooLarge(elements: Int, bytes: Int)
-  /// The model lacks too many elements in the state dict for them to be drawn at random.
+  /// The state dict lacks too many of the model's elements, which would be initialized in memory.
   case tooManyNew(elements: Int)
 
   /// The kind of error, by which programs tell errors apart.

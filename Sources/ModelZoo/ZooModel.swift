@@ -1,12 +1,12 @@
 public import TrainingCore
 
-/// What a model takes as input.
+/// The kind of a model's input.
 public enum ModelInput: Sendable, Hashable {
-  /// Vectors of that many numbers.
+  /// Vectors of the given number of elements.
   case features(Int)
-  /// Square images with that many channels, `size` pixels high and wide.
+  /// Square images with the given number of channels, and `size` pixels high and wide.
   case images(channels: Int, size: Int)
-  /// Numbers of that shape, without the dimension of the batch.
+  /// Tensors of the given shape, without the batch dimension.
   case numbers([Int])
   /// Sequences of `length` token indices below `vocabulary`.
   case tokens(vocabulary: Int, length: Int)
@@ -34,7 +34,8 @@ extension Int {
 
 /// The loss with which a model is trained.
 public enum Objective: Sendable, Hashable {
-  /// Cross entropy: the last dimension of the outputs has logits of that many classes or tokens.
+  /// Cross entropy; the last dimension of the outputs has the logits of the given number of classes
+  /// or tokens.
   case classes(Int)
   /// Mean squared error.
   case numbers
@@ -44,12 +45,12 @@ public enum Objective: Sendable, Hashable {
 public struct AttentionBiases: Sendable {
   /// The layer's key.
   public let layer: String
-  /// The parameter with the queries' biases, and which of its elements they are.
+  /// The parameter that contains the queries' biases, and their range in it.
   public let query: (key: String, range: Range<Int>)
-  /// The parameter with the keys' biases, and which of its elements they are.
+  /// The parameter that contains the keys' biases, and their range in it.
   public let key: (key: String, range: Range<Int>)
 
-  /// Biases in two parameters, or in two ranges of one.
+  /// Creates a location in two parameters, or in two ranges of one.
   public init(
     layer: String, query: (key: String, range: Range<Int>), key: (key: String, range: Range<Int>)
   ) {
@@ -59,36 +60,39 @@ public struct AttentionBiases: Sendable {
   }
 }
 
-/// A model with what is needed to run and check it.
+/// A model with the properties that are needed to run and check it.
 public struct ZooModel {
-  /// The name of its family.
+  /// The name of the family.
   public let name: String
   /// The model; its forward pass takes the input and returns the outputs of the head.
   public let module: Module
-  /// What it takes as input.
+  /// The kind of input.
   public var input: ModelInput
-  /// The loss with which it is trained.
+  /// The loss for training.
   public var objective: Objective
-  /// Hyperparameters that were inferred from shapes or taken by default, in the order in which they are shown.
+  /// Hyperparameters that were inferred from shapes or taken by default, in the order in which they
+  /// are shown.
   public var hyperparameters: [(name: String, value: Int)]
-  /// The names of what neither shapes nor anybody told, and was taken as is usual.
+  /// The names of hyperparameters with usual values, because neither shapes, options, nor the
+  /// configuration determine them.
   public var guessed: [String] = []
-  /// The names of what the configuration told.
+  /// The names of hyperparameters from the configuration.
   public var configured: [String] = []
-  /// What is to be said of how the model was built.
+  /// Notes on how the model was built.
   public var notes: [String] = []
-  /// The keys of the modules of the head, which is new in fine-tuning.
+  /// The keys of the head's modules, which are replaced in fine-tuning.
   public var head: [String]
-  /// Ends of keys that older state dicts have and the model does not need.
+  /// Suffixes of keys that older state dicts have and the model does not need.
   public var ignorable: [String] = []
-  /// Ends of the keys of parameters that get no gradient.
+  /// Suffixes of the keys of parameters that get no gradient.
   public var withoutGradient: [String] = []
-  /// The attention layers whose biases of queries and keys can be told apart.
+  /// The attention layers with known locations of the biases of queries and keys.
   public var attentionBiases: [AttentionBiases] = []
-  /// Standard deviations of the model's own initializations, beyond those known for each layer.
+  /// Standard deviations of the model's own initializations, in addition to those known for each
+  /// layer.
   public var initialStandardDeviations: [Double] = []
 
-  /// A model of a family.
+  /// Creates a model of a family.
   public init(
     name: String, module: Module, input: ModelInput, objective: Objective,
     hyperparameters: [(name: String, value: Int)], head: [String]
@@ -106,12 +110,12 @@ public struct ZooModel {
     head.contains { key == $0 || key.hasPrefix($0 + ".") }
   }
 
-  /// The loss of outputs, averaged over the batch.
+  /// Computes the loss of outputs, averaged over the batch.
   ///
   /// - Parameters:
   ///   - outputs: the model's outputs.
-  ///   - targets: class indices of the outputs' shape without the last dimension; for ``Objective/numbers`` numbers of
-  ///     the outputs' shape.
+  ///   - targets: class indices of the outputs' shape without the last dimension; for
+  ///     ``Objective/numbers``, numbers of the outputs' shape.
   /// - Throws: `TrainingError` if shapes or element types do not fit.
   public func loss(_ outputs: Variable, _ targets: Variable) throws -> Variable {
     switch objective {

@@ -1,7 +1,7 @@
 internal import TrainingCore
 
-/// A module that a description defines: named parts that are applied one after another, or by the steps of its forward
-/// pass.
+/// A module defined by a description: named parts that are applied in order, or by the steps of its
+/// forward pass.
 final class DescribedModule: Module {
   /// A part of a module.
   enum Part {
@@ -13,7 +13,7 @@ final class DescribedModule: Module {
 
   /// A step of a forward pass.
   struct Step {
-    /// The names for the result; several names are for the items of a list.
+    /// The names for the result; several names unpack a list.
     let targets: [String]
     let value: Expression
     let line: Int
@@ -35,7 +35,7 @@ final class DescribedModule: Module {
   let sizes: [String: SizeValue]
   let origin: Origin
   let account: RunAccount
-  /// The size that the last dimension of the outputs must have; nil except for the model itself.
+  /// The required size of the last dimension of the outputs; nil except for the model itself.
   var classes: Int?
   private let indices: [String: Int]
 
@@ -69,8 +69,8 @@ final class DescribedModule: Module {
     indices[key].map { parts[$0] }
   }
 
-  /// The part at a path of keys, with the module that it belongs to: a part of this module, of one inside, or a layer's
-  /// parameter.
+  /// The part at a path of keys, with the module that it belongs to: a part of this module, of one
+  /// inside, or a layer's parameter.
   func part(at path: [String]) -> (owner: DescribedModule, key: String, part: Part)? {
     var module = self
     for (depth, key) in path.enumerated() {

@@ -2,11 +2,11 @@ internal import CkptText
 internal import CkptStateDicts
 internal import TrainingCore
 
-/// Builds modules from a description when its sizes are known.
+/// Builds modules from a description, given its sizes.
 struct ModelBuilder {
   let parser: DescriptionParser
   let blocks: [String: BlockNode]
-  /// The sizes that every part may use.
+  /// The sizes that all parts may use.
   let sizes: SizeScope
   let random: RandomSource
   let allowance = Allowance()
@@ -31,7 +31,7 @@ struct ModelBuilder {
     switch try part(node, path: "", values: sizes.values, depth: 0) {
     case .module(let module): return module
     case .layer(let layer):
-      // A model of one layer has that layer's keys.
+      // A model of one layer has the layer's keys.
       throw parser.bad(
         "a model has named parts; \(type(of: layer.module)) alone has none", node.line)
     case .parameter, .buffer:
@@ -177,7 +177,8 @@ struct ModelBuilder {
         }
         return bound
       }
-      // A block sees the sizes of the model and its own arguments, not those of its caller.
+      // A block has access to the sizes of the model and its own arguments, not to those of its
+      // caller.
       var inner = sizes.values
       for (parameter, standard) in block.parameters {
         if let value = bound[parameter] {
@@ -203,7 +204,7 @@ struct ModelBuilder {
     }
   }
 
-  /// `Parameter(1, 1, width)`, or a buffer, perhaps with a `dtype`.
+  /// Parses `Parameter(1, 1, width)`, or a buffer, optionally with a `dtype`.
   private func tensor(_ name: String, _ given: [(name: String?, value: SizeValue)]) throws
     -> DescribedModule.Part
   {

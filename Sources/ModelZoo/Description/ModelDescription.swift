@@ -4,9 +4,11 @@ internal import CkptPlatform
 public import CkptStateDicts
 public import TrainingCore
 
-/// A model that a YAML file describes.
+/// A model described by a YAML file.
 ///
-/// The description's keys are parts of the state dict's keys; layers are written as PyTorch prints them.
+/// The description's keys are the components of the state dict's keys; layers are written as
+/// PyTorch prints them.
+///
 /// ```swift
 /// let description = try ModelDescription(
 ///   yaml: """
@@ -19,8 +21,9 @@ public import TrainingCore
 ///     """)
 /// let result = try ModelVerification(of: stateDict, as: description)
 /// ```
-/// `docs/models.md` documents the language. A description may come from anywhere: its size, depth, modules and tensors
-/// are bounded, and so is what a forward pass computes.
+///
+/// `docs/models.md` documents the language. Descriptions may come from untrusted sources: their
+/// size, depth, modules, and tensors are limited, and so is the computation of a forward pass.
 public struct ModelDescription: ModelFamily {
   /// The name by which a ``ModelSpec`` refers to it: the file's path, or the name that was given.
   public let name: String
@@ -32,7 +35,7 @@ public struct ModelDescription: ModelFamily {
   private let parser: DescriptionParser
   private let model: ModuleNode
   private let blocks: [String: BlockNode]
-  /// The named sizes in order; each may use those before it.
+  /// The named sizes, in order; each may use the preceding ones.
   private let sizes: [Size]
   private let classes: Classes
   private let input: (value: Expression, line: Int)?
@@ -59,8 +62,8 @@ public struct ModelDescription: ModelFamily {
   /// Parses a description.
   ///
   /// - Parameters:
-  ///   - yaml: the text.
-  ///   - name: its name in errors and reports.
+  ///   - yaml: the YAML text.
+  ///   - name: the name used in errors and reports.
   /// - Throws: `DescriptionError`, with the line.
   public init(yaml: String, name: String = "model.yml") throws {
     let parser = DescriptionParser(file: name)
@@ -130,7 +133,8 @@ public struct ModelDescription: ModelFamily {
 
   /// Reads and parses a description.
   ///
-  /// - Throws: `FileError` if the file cannot be read; `DescriptionError`, with the line, if it is no description.
+  /// - Throws: `FileError` if the file cannot be read; `DescriptionError`, with the line, if it is
+  ///   invalid.
   public init(contentsOf path: String) throws {
     let file = try File(readingFrom: path)
     let text: String
@@ -143,17 +147,17 @@ public struct ModelDescription: ModelFamily {
     try self.init(yaml: text, name: path)
   }
 
-  /// Always true: descriptions are asked for by name and not matched.
+  /// Always true, since descriptions are selected by name.
   public func recognizes(_ shapes: StateShapes) -> Bool { true }
 
   /// Builds the described model with new weights.
   ///
   /// - Parameters:
   ///   - shapes: the shapes of a state dict, from which sizes are taken.
-  ///   - options: sizes in place of those of the description.
+  ///   - options: sizes that replace those of the description.
   ///   - random: the source of the initial weights.
-  /// - Throws: `DescriptionError` with the line; `ZooError.cannotInfer` if the tensor that determines a size is missing
-  ///   and the description has no alternative; `ZooError.badOption`.
+  /// - Throws: `DescriptionError` with the line; `ZooError.cannotInfer` if the tensor that
+  ///   determines a size is missing and the description has no alternative; `ZooError.badOption`.
   public func makeModel(
     fitting shapes: StateShapes, _ options: ModelOptions, from random: RandomSource
   ) throws -> ZooModel {
@@ -201,7 +205,7 @@ public struct ModelDescription: ModelFamily {
     return result
   }
 
-  /// The value of a size: that of an option, or that of the description.
+  /// The value of a size: from the options, or from the description.
   private func value(of size: Size, _ options: ModelOptions, _ scope: SizeScope) throws -> SizeValue
   {
     if let written = options.values[size.name] {
@@ -224,7 +228,8 @@ public struct ModelDescription: ModelFamily {
     }
   }
 
-  /// `image(3, 224)`, `image(3, 224, 160)`, `tokens(30000, 16)`, `vector(784)`, `numbers(12, 128)`.
+  /// Parses the input: `image(3, 224)`, `image(3, 224, 160)`, `tokens(30000, 16)`, `vector(784)`,
+  /// or `numbers(12, 128)`.
   private func input(_ value: Expression, _ line: Int, _ scope: SizeScope) throws -> ModelInput {
     guard case .call(.name(let kind), let arguments) = value else {
       throw parser.bad("an input should stand here, as in image(3, 224)", line)
@@ -276,7 +281,7 @@ public struct ModelDescription: ModelFamily {
     }
   }
 
-  /// The key of the first parameter, as far as it is known without sizes.
+  /// The key of the first parameter; nil if it depends on sizes.
   private static func firstKey(_ model: ModuleNode, _ blocks: [String: BlockNode]) -> String? {
     let kinds = LayerKind.all()
     var budget = 10_000
@@ -286,7 +291,7 @@ public struct ModelDescription: ModelFamily {
       switch node.content {
       case .call(let name, _):
         if let block = blocks[name] {
-          // Blocks that call themselves are refused when the model is made.
+          // Recursive blocks are rejected when the model is built.
           budget -= 100
           return search(block.body, path)
         }
@@ -315,8 +320,8 @@ public struct ModelDescription: ModelFamily {
 }
 
 extension ModelZoo {
-  /// A zoo that has the model of a spec: if the spec's name ends in `.yml` or `.yaml`, it is the path of a description,
-  /// which is added.
+  /// A zoo that includes the model of a spec: if the spec's name ends in `.yml` or `.yaml`, it is
+  /// the path of a description, which is added.
   ///
   /// - Throws: `ZooError.unknownModel`; what ``ModelDescription/init(contentsOf:)`` throws.
   public func including(_ spec: ModelSpec) throws -> ModelZoo {
@@ -329,14 +334,16 @@ extension ModelZoo {
 }
 
 extension ModelVerification {
-  /// Loads a state dict into a described model, inspects the weights, and runs the model on a random batch.
+  /// Loads a state dict into a described model, inspects the weights, and runs the model on a
+  /// random batch.
   ///
   /// - Parameters:
   ///   - stateDict: the weights.
   ///   - description: the model.
-  ///   - sizes: sizes in place of those of the description.
-  ///   - options: how the model is run.
-  /// - Throws: `ZooError` and `DescriptionError` if no such model can be built or run; what reading tensors throws.
+  ///   - sizes: sizes that replace those of the description.
+  ///   - options: how the model is run and trained.
+  /// - Throws: `ZooError` and `DescriptionError` if the model cannot be built or run; what reading
+  ///   tensors throws.
   public init(
     of stateDict: StateDict, as description: ModelDescription,
     sizes: ModelOptions = ModelOptions(), _ options: Options = Options()

@@ -22,7 +22,7 @@ final class BERTEmbeddings: Module {
   override func forward(_ input: Variable) throws -> Variable {
     let positions = try positionEmbeddings(Variable.arange(input.shape[1]))
     let type = try tokenTypeEmbeddings(Variable(indices: [0]))
-    // Token 0 is padding, which gets no gradient.
+    // Token 0 is padding and gets no gradient.
     let words = try input.embedding(wordEmbeddings.weight, paddingIndex: 0)
     return try layerNorm(words + type + positions)
   }
@@ -71,7 +71,8 @@ final class BERTOutput: Module {
   }
 }
 
-/// transformers' `BertLayer`, whose parts are `attention.self`, `attention.output`, `intermediate`, `output`.
+/// transformers' `BertLayer`, whose parts are `attention.self`, `attention.output`, `intermediate`,
+/// `output`.
 final class BERTLayer: Module {
   private let attention: BERTSelfAttention
   private let joined: BERTOutput
@@ -149,7 +150,8 @@ final class BERTPredictions: Module {
   private let hasDecoder: Bool
   private let activation: ModelActivation
 
-  /// - Parameter vectors: the matrix whose products with hidden states are the logits, of shape [vocabulary, width].
+  /// - Parameter vectors: the matrix whose products with hidden states are the logits, of shape
+  ///   [vocabulary, width].
   init(
     _ sizes: BERT.Sizes, vectors: Parameter, hasDecoder: Bool, from random: RandomSource
   ) throws {
@@ -179,8 +181,8 @@ final class BERTPredictions: Module {
   }
 }
 
-/// transformers' `BertModel`, `BertForSequenceClassification`, `BertForMaskedLM` and `BertForPreTraining`, with
-/// their keys (Devlin et al., arXiv:1810.04805).
+/// transformers' `BertModel`, `BertForSequenceClassification`, `BertForMaskedLM` and
+/// `BertForPreTraining`, with their keys (Devlin et al., arXiv:1810.04805).
 public final class BERT: Module {
   /// The head of the model.
   public enum Head: Sendable, Hashable {
@@ -188,8 +190,8 @@ public final class BERT: Module {
     case none
     /// Sequence classification into that many classes, under `classifier`.
     case classes(Int)
-    /// Prediction of masked tokens, under `cls.predictions`; perhaps with keys for the decoder, and with next-sentence
-    /// prediction under `cls.seq_relationship`.
+    /// Prediction of masked tokens, under `cls.predictions`, optionally with keys for the decoder,
+    /// and with next-sentence prediction under `cls.seq_relationship`.
     case tokens(hasDecoder: Bool, isTied: Bool, hasRelation: Bool)
   }
 
@@ -209,12 +211,12 @@ public final class BERT: Module {
     public var heads: Int
     /// The width of the feed-forward network.
     public var hidden: Int
-    /// What normalizations add to variances.
+    /// The number that normalizations add to variances.
     public var epsilon: Double
-    /// What stands inside a layer.
+    /// The activation in a layer.
     public var activation: ModelActivation
 
-    /// Hyperparameters of a model.
+    /// Creates hyperparameters.
     public init(
       vocabulary: Int, positions: Int, types: Int = 2, width: Int, layers: Int, heads: Int,
       hidden: Int, epsilon: Double = 1e-12, activation: ModelActivation = .gelu
@@ -238,15 +240,15 @@ public final class BERT: Module {
   private let predictions: BERTPredictions?
   private let relation: Linear?
 
-  /// A model with new weights.
+  /// Creates a model with new weights.
   ///
   /// - Parameters:
   ///   - sizes: the hyperparameters.
   ///   - head: the head.
   ///   - hasPrefix: whether the trunk's keys begin with `bert.`.
-  ///   - hasPooler: whether the first token's hidden state goes through a pooler.
+  ///   - hasPooler: whether the pooler is applied to the first token's hidden state.
   ///   - random: the source of the initial weights.
-  /// - Throws: `TrainingError` for sizes that no model has.
+  /// - Throws: `TrainingError` for invalid sizes.
   public init(
     _ sizes: Sizes, head: Head, hasPrefix: Bool, hasPooler: Bool = true,
     from random: RandomSource = .shared
@@ -271,7 +273,7 @@ public final class BERT: Module {
     (self.classifier, self.predictions, self.relation) = (classifier, predictions, relation)
   }
 
-  /// The parts with their keys.
+  /// The submodules with their keys.
   override public var members: [(key: String, member: Member)] {
     var result = hasPrefix ? [("bert", Member.module(trunk))] : trunk.members
     result.append(("dropout", .module(dropout)))
@@ -284,11 +286,11 @@ public final class BERT: Module {
     return result
   }
 
-  /// The logits of each input.
+  /// Computes the logits of each input.
   ///
   /// - Parameter input: token indices of shape [batch, tokens], of type int64.
-  /// - Returns: logits of shape [batch, classes], or [batch, tokens, vocabulary] for masked tokens; without a head
-  ///   the pooled hidden state [batch, width].
+  /// - Returns: logits of shape [batch, classes], or [batch, tokens, vocabulary] for masked tokens;
+  ///   without a head the pooled hidden state [batch, width].
   /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit.
   override public func forward(_ input: Variable) throws -> Variable {
     let value = try trunk(input)
@@ -305,8 +307,9 @@ public final class BERT: Module {
   }
 }
 
-/// BERT of any size, with the heads of ``BERT/Head``. Shapes do not determine the number of attention heads: it is the
-/// width divided by 64, as in all models published with the paper, unless given.
+/// BERT of any size, with the heads of ``BERT/Head``. Shapes do not determine the number of
+/// attention heads: it is the width divided by 64, as in all models published with the paper,
+/// unless given.
 struct BERTFamily: ModelFamily {
   var name: String { "bert" }
   var anchor: String { "encoder.layer.0.attention.self.query.weight" }

@@ -1,7 +1,8 @@
 public import TrainingCore
 
-/// What the causal language models of transformers have in common: a trunk from tokens to hidden states, and logits
-/// that are products of hidden states with the rows of a matrix, which may be the token embeddings.
+/// The common part of the causal language models of transformers: a trunk from tokens to hidden
+/// states, and logits that are products of hidden states with the rows of a matrix, which may be
+/// the token embeddings.
 public class CausalLanguageModel: Module {
   private let trunk: Module
   private let trunkKey: String?
@@ -9,7 +10,7 @@ public class CausalLanguageModel: Module {
   private let hasHead: Bool
 
   /// - Parameters:
-  ///   - trunk: gives hidden states of shape [batch, tokens, width].
+  ///   - trunk: computes hidden states of shape [batch, tokens, width].
   ///   - trunkKey: the key of the trunk; nil if its parts' keys have no prefix.
   ///   - embeddings: the token embeddings, of shape [vocabulary, width].
   ///   - hasHead: whether there is a key `lm_head.weight`.
@@ -28,18 +29,19 @@ public class CausalLanguageModel: Module {
         embeddings.shape, .normal(mean: 0, standardDeviation: 0.02), from: random)
   }
 
-  /// The parts with their keys.
+  /// The submodules with their keys.
   override public var members: [(key: String, member: Member)] {
     let inner = trunkKey.map { [($0, Member.module(trunk))] } ?? trunk.members
     return hasHead
       ? inner + [("lm_head", .module(ModuleDict([("weight", .parameter(head))])))] : inner
   }
 
-  /// The logits of the token after each token.
+  /// Computes the logits of the token after each token.
   ///
   /// - Parameter input: token indices of shape [batch, tokens], of type int64.
   /// - Returns: a variable of shape [batch, tokens, vocabulary].
-  /// - Throws: `TrainingError` if the shape of `input` does not fit or an index is no token.
+  /// - Throws: `TrainingError` if the shape of `input` does not fit, or an index is not below the
+  ///   vocabulary's size.
   override public func forward(_ input: Variable) throws -> Variable {
     try trunk(input).linear(head)
   }

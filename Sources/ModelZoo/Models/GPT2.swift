@@ -42,12 +42,12 @@ final class CausalSelfAttention: Module {
 }
 
 extension Variable {
-  /// [batch, tokens, heads × width] as [batch, heads, tokens, width].
+  /// Reshapes [batch, tokens, heads × width] to [batch, heads, tokens, width].
   func split(heads: Int) throws -> Variable {
     try reshaped([shape[0], shape[1], heads, -1]).permuted([0, 2, 1, 3])
   }
 
-  /// [batch, heads, tokens, width] as [batch, tokens, heads × width].
+  /// Reshapes [batch, heads, tokens, width] to [batch, tokens, heads × width].
   func joined() throws -> Variable {
     try permuted([0, 2, 1, 3]).reshaped([shape[0], shape[2], -1])
   }
@@ -125,8 +125,9 @@ final class GPT2Trunk: Module {
   }
 }
 
-/// transformers' `GPT2LMHeadModel` and, without the prefix `transformer.`, its `GPT2Model`, with their keys (Radford et
-/// al., 2019). Both give logits, which are products with the token embeddings.
+/// transformers' `GPT2LMHeadModel` and, without the prefix `transformer.`, its `GPT2Model`, with
+/// their keys (Radford et al., 2019). Both compute logits, which are products with the token
+/// embeddings.
 public final class GPT2: CausalLanguageModel {
   /// The hyperparameters.
   public struct Sizes: Sendable, Hashable {
@@ -142,12 +143,12 @@ public final class GPT2: CausalLanguageModel {
     public var heads: Int
     /// The width of the feed-forward network.
     public var hidden: Int
-    /// What normalizations add to variances.
+    /// The number that normalizations add to variances.
     public var epsilon: Double
-    /// What stands inside a block.
+    /// The activation in a block.
     public var activation: ModelActivation
 
-    /// Hyperparameters of a model.
+    /// Creates hyperparameters.
     public init(
       vocabulary: Int, positions: Int, width: Int, layers: Int, heads: Int, hidden: Int,
       epsilon: Double = 1e-5, activation: ModelActivation = .geluTanh
@@ -163,7 +164,7 @@ public final class GPT2: CausalLanguageModel {
     }
   }
 
-  /// A model with new weights.
+  /// Creates a model with new weights.
   ///
   /// - Parameters:
   ///   - sizes: the hyperparameters.
@@ -171,7 +172,7 @@ public final class GPT2: CausalLanguageModel {
   ///   - hasHead: whether there is a key `lm_head.weight`.
   ///   - isTied: whether that is the token embeddings.
   ///   - random: the source of the initial weights.
-  /// - Throws: `TrainingError` for sizes that no model has.
+  /// - Throws: `TrainingError` for invalid sizes.
   public init(
     _ sizes: Sizes, hasPrefix: Bool = true, hasHead: Bool = true, isTied: Bool = true,
     from random: RandomSource = .shared
@@ -188,8 +189,8 @@ public final class GPT2: CausalLanguageModel {
   }
 }
 
-/// GPT-2 of any size. Shapes do not determine the number of heads: it is the width divided by 64, as in all four
-/// published models, unless given.
+/// GPT-2 of any size. Shapes do not determine the number of heads: it is the width divided by 64,
+/// as in all four published models, unless given.
 struct GPT2Family: ModelFamily {
   var name: String { "gpt2" }
   var anchor: String { "h.0.attn.c_attn.weight" }

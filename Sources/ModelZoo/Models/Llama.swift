@@ -1,8 +1,8 @@
 internal import Foundation
 public import TrainingCore
 
-/// Causal self-attention with rotary position embeddings, in which several query heads may share a key head:
-/// transformers' `LlamaAttention`.
+/// Causal self-attention with rotary position embeddings, in which several query heads may share a
+/// key head: transformers' `LlamaAttention`.
 final class RotaryAttention: Module {
   let qProj: Linear
   let kProj: Linear
@@ -117,9 +117,9 @@ final class LlamaTrunk: Module {
     return try norm(value)
   }
 
-  /// The cosines and sines of rotary position embeddings, each of shape [tokens, head width]: the angle of pair i at
-  /// a position is position / θ^(2i / head width), and each row has the pairs' angles twice (Su et al.,
-  /// arXiv:2104.09864).
+  /// The cosines and sines of rotary position embeddings, each of shape [tokens, head width]. The
+  /// angle of pair i at a position is position / θ^(2i / head width), and each row contains the
+  /// pairs' angles twice (Su et al., arXiv:2104.09864).
   private func angles(_ tokens: Int, _ type: ScalarType) throws -> (Variable, Variable) {
     let half = sizes.headWidth / 2
     var (cosines, sines): ([Double], [Double]) = ([], [])
@@ -142,8 +142,9 @@ final class LlamaTrunk: Module {
   }
 }
 
-/// transformers' `LlamaForCausalLM` and, without the prefix `model.`, its `LlamaModel`, with their keys (Touvron et
-/// al., arXiv:2302.13971). Both give logits; those of the latter are products with the token embeddings.
+/// transformers' `LlamaForCausalLM` and, without the prefix `model.`, its `LlamaModel`, with their
+/// keys (Touvron et al., arXiv:2302.13971). Both compute logits; those of the latter are products
+/// with the token embeddings.
 public final class Llama: CausalLanguageModel {
   /// The hyperparameters.
   public struct Sizes: Sendable, Hashable {
@@ -168,7 +169,7 @@ public final class Llama: CausalLanguageModel {
     /// Added to the mean square in normalizations.
     public var epsilon: Double
 
-    /// Hyperparameters of a model.
+    /// Creates hyperparameters.
     public init(
       vocabulary: Int, width: Int, layers: Int, heads: Int, keyHeads: Int, headWidth: Int,
       hidden: Int, hasBias: Bool = false, theta: Double = 10_000, epsilon: Double = 1e-6
@@ -186,7 +187,7 @@ public final class Llama: CausalLanguageModel {
     }
   }
 
-  /// A model with new weights.
+  /// Creates a model with new weights.
   ///
   /// - Parameters:
   ///   - sizes: the hyperparameters.
@@ -194,7 +195,7 @@ public final class Llama: CausalLanguageModel {
   ///   - hasHead: whether there is a key `lm_head.weight`.
   ///   - isTied: whether that is the token embeddings.
   ///   - random: the source of the initial weights.
-  /// - Throws: `TrainingError` for sizes that no model has.
+  /// - Throws: `TrainingError` for invalid sizes.
   public init(
     _ sizes: Sizes, hasPrefix: Bool = true, hasHead: Bool = true, isTied: Bool = false,
     from random: RandomSource = .shared
@@ -215,8 +216,9 @@ public final class Llama: CausalLanguageModel {
   }
 }
 
-/// Llamas of any size, with shared keys or not. Shapes do not determine the width of a head, unless an older file has
-/// the rotary frequencies: it is 128 for widths from 3072 on, else 64, unless the number of heads is given.
+/// Llamas of any size, with or without shared key heads. Shapes do not determine the width of a
+/// head, unless an older file contains the rotary frequencies. Unless the number of heads is given,
+/// it is 128 for widths from 3072 on, and 64 otherwise.
 struct LlamaFamily: ModelFamily {
   var name: String { "llama" }
   var anchor: String { "layers.0.self_attn.q_proj.weight" }
@@ -241,7 +243,8 @@ struct LlamaFamily: ModelFamily {
     var queries = try shapes.sizes("\(layer).self_attn.q_proj.weight", rank: 2, for: name)[0]
     var keys = try shapes.sizes("\(layer).self_attn.k_proj.weight", rank: 2, for: name)[0]
     let values = try shapes.sizes("\(layer).self_attn.v_proj.weight", rank: 2, for: name)[0]
-    // There are as many keys as values: if the queries are as many instead, the two are swapped.
+    // Keys and values have the same width. If the queries have the width of the values instead,
+    // queries and keys are swapped.
     if keys != values, queries == values { swap(&queries, &keys) }
     let hidden = try shapes.sizes("\(layer).mlp.gate_proj.weight", rank: 2, for: name)[0]
     var settings = Settings(options, for: name, types: ["llama", "mistral", "qwen2"])
@@ -257,7 +260,7 @@ struct LlamaFamily: ModelFamily {
     } else {
       headWidth = min(tokens[1] >= 3072 ? 128 : 64, keys)
       if headWidth > 0 {
-        // By the number of heads of queries, or of keys: either tells how wide each is.
+        // The width of a head follows from the number of query heads or of key heads.
         headWidth =
           try queries
           / settings.count("heads", ["num_attention_heads"], usual: max(queries / headWidth, 1))

@@ -1,18 +1,18 @@
 public import TrainingCore
 
-/// A multilayer perceptron: linear layers with rectifiers between them, under any keys.
+/// A multilayer perceptron: linear layers with ReLUs between them, with any keys.
 public final class MLP: Module {
   private let layers: [(key: String, layer: Linear)]
 
-  /// Layers with their keys, in order.
+  /// Creates a perceptron from layers with their keys, in order.
   public init(_ layers: [(key: String, layer: Linear)]) { self.layers = layers }
 
-  /// The parts with their keys.
+  /// The submodules with their keys.
   override public var members: [(key: String, member: Member)] {
     layers.map { ($0.key, .module($0.layer)) }
   }
 
-  /// The logits of each input.
+  /// Computes the logits of each input.
   ///
   /// - Parameter input: of shape [..., inputs].
   /// - Returns: a variable of shape [..., outputs].
@@ -26,7 +26,8 @@ public final class MLP: Module {
   }
 }
 
-/// State dicts of linear layers alone, in which each layer's inputs are as many as the outputs of the one before.
+/// State dicts of only linear layers, in which each layer has as many inputs as the previous one
+/// has outputs.
 struct MLPFamily: ModelFamily {
   var name: String { "mlp" }
   // Any key may be the first.

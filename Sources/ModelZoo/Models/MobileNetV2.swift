@@ -11,7 +11,7 @@ public final class MobileNetV2: Module {
     /// Whether a 1×1 convolution widens the input first.
     public var expands: Bool
 
-    /// A block.
+    /// Creates a block.
     public init(hidden: Int, outputs: Int, expands: Bool) {
       self.hidden = hidden
       self.outputs = outputs
@@ -19,13 +19,13 @@ public final class MobileNetV2: Module {
     }
   }
 
-  /// The numbers of the blocks with a stride of 2.
+  /// The indices of the blocks with a stride of 2.
   static let halving: Set<Int> = [1, 3, 6, 13]
 
   let features: Sequential
   let classifier: Sequential
 
-  /// A network with new weights.
+  /// Creates a network with new weights.
   ///
   /// - Parameters:
   ///   - inputs: the number of input channels.
@@ -34,7 +34,7 @@ public final class MobileNetV2: Module {
   ///   - last: the number of output channels of the last convolution.
   ///   - classes: the number of classes.
   ///   - random: the source of the initial weights.
-  /// - Throws: `TrainingError` for sizes that no model has.
+  /// - Throws: `TrainingError` for invalid sizes.
   public init(
     inputs: Int = 3, stem: Int, blocks: [Block], last: Int, classes: Int,
     from random: RandomSource = .shared
@@ -55,7 +55,7 @@ public final class MobileNetV2: Module {
     classifier = Sequential(Dropout(0.2, from: random), head)
   }
 
-  /// The logits of each input.
+  /// Computes the logits of each input.
   ///
   /// - Parameter input: of shape [batch, channels, height, width].
   /// - Returns: a variable of shape [batch, classes].
@@ -64,7 +64,8 @@ public final class MobileNetV2: Module {
     try classifier(features(input).adaptiveAvgPool2d(1).flattened(startDimension: 1))
   }
 
-  /// A convolution without a bias, a batch norm and perhaps a ReLU6: torchvision's `Conv2dNormActivation`.
+  /// A convolution without a bias, a batch norm, and optionally a ReLU6: torchvision's
+  /// `Conv2dNormActivation`.
   static func normalized(
     _ inputs: Int, _ outputs: Int, _ size: Int, stride: Int = 1, groups: Int = 1,
     relu6: Bool, from random: RandomSource
@@ -78,8 +79,8 @@ public final class MobileNetV2: Module {
   }
 }
 
-/// A depthwise convolution between two 1×1 convolutions, with a residual connection if shapes allow it: torchvision's
-/// `InvertedResidual`.
+/// A depthwise convolution between two 1×1 convolutions, with a residual connection if shapes allow
+/// it: torchvision's `InvertedResidual`.
 final class InvertedResidual: Module {
   let conv: Sequential
   private let isResidual: Bool
@@ -105,13 +106,13 @@ final class InvertedResidual: Module {
   }
 }
 
-/// MobileNetV2 of any width; the classes are inferred, too.
+/// MobileNetV2 of any width; the number of classes is inferred, too.
 struct MobileNetV2Family: ModelFamily {
   var name: String { "mobilenet_v2" }
   var anchor: String { "features.1.conv.0.0.weight" }
 
   func makePublishedModule(from random: RandomSource) throws -> Module? {
-    // The number of blocks and their output channels: table 2 of the paper.
+    // The blocks and their output channels are from table 2 of the paper.
     let widths = [(1, 16), (2, 24), (3, 32), (4, 64), (3, 96), (3, 160), (1, 320)].flatMap {
       [Int](repeating: $1, count: $0)
     }

@@ -54,8 +54,8 @@ final class Bottleneck: Module {
   }
 }
 
-/// torchvision's `ResNet`, with its keys (He et al., arXiv:1512.03385; the stride of a bottleneck is in its
-/// 3×3 convolution).
+/// torchvision's `ResNet`, with its keys (He et al., arXiv:1512.03385; the stride of a bottleneck
+/// is in its 3×3 convolution).
 public final class ResNet: Module {
   /// A stage: blocks of the same width.
   public struct Stage: Sendable, Hashable {
@@ -68,7 +68,7 @@ public final class ResNet: Module {
     /// The number of groups of a bottleneck's 3×3 convolution.
     public var groups: Int
 
-    /// A stage of blocks.
+    /// Creates a stage.
     public init(blocks: Int, width: Int, outputs: Int, groups: Int = 1) {
       self.blocks = blocks
       self.width = width
@@ -86,18 +86,20 @@ public final class ResNet: Module {
   let layer4: Sequential
   let fc: Linear
 
-  /// A network of four stages with new weights.
+  /// Creates a network of four stages with new weights.
   ///
   /// - Parameters:
   ///   - inputs: the number of input channels.
   ///   - stem: the number of output channels of the first convolution.
-  ///   - stemKernel: the kernel size of the first convolution, in pixels. With 3 it has a stride of 1 and no
-  ///     pooling, as is usual for small images; else torchvision's stride of 2 and pooling.
+  ///   - stemKernel: the kernel size of the first convolution, in pixels. With 3 it has a stride of
+  ///     1 and no pooling, as is usual for small images; else torchvision's stride of 2 and
+  ///     pooling.
   ///   - stages: the four stages.
   ///   - hasBottlenecks: whether blocks are bottlenecks rather than basic blocks.
   ///   - classes: the number of classes.
   ///   - random: the source of the initial weights.
-  /// - Throws: `ZooError.cannotInfer` unless there are four stages; `TrainingError` for sizes that no model has.
+  /// - Throws: `ZooError.cannotInfer` unless there are four stages; `TrainingError` for invalid
+  ///   sizes.
   public init(
     inputs: Int = 3, stem: Int = 64, stemKernel: Int = 7, stages: [Stage], hasBottlenecks: Bool,
     classes: Int, from random: RandomSource = .shared
@@ -125,7 +127,7 @@ public final class ResNet: Module {
     fc = try Linear(channels, classes, from: random)
   }
 
-  /// The logits of each input.
+  /// Computes the logits of each input.
   ///
   /// - Parameter input: of shape [batch, channels, height, width].
   /// - Returns: a variable of shape [batch, classes].
@@ -137,8 +139,8 @@ public final class ResNet: Module {
     return try fc(value.adaptiveAvgPool2d(1).flattened(startDimension: 1))
   }
 
-  /// A convolution as in torchvision's ResNets: without a bias, initialized by Kaiming's normal distribution by
-  /// fan-out.
+  /// A convolution as in torchvision's ResNets: without a bias, initialized by Kaiming's normal
+  /// distribution by fan-out.
   static func convolution(
     _ inputs: Int, _ outputs: Int, _ size: Int, stride: Int = 1, groups: Int = 1,
     from random: RandomSource

@@ -7,20 +7,22 @@ public final class VGG: Module {
   let avgpool: AdaptiveAvgPool2d
   let classifier: Sequential
 
-  /// The numbers of the convolutions that are followed by pooling in VGG-16.
+  /// The indices of the convolutions that are followed by pooling in VGG-16.
   static let pooled: Set<Int> = [1, 3, 6, 9, 12]
 
-  /// VGG-16 with new weights.
+  /// Creates a VGG-16 with new weights.
   ///
   /// - Parameters:
   ///   - inputs: the number of input channels.
   ///   - widths: the numbers of output channels of the thirteen convolutions.
   ///   - hasBatchNorm: whether a batch norm follows each convolution.
-  ///   - pooledSize: the height and width to which features are pooled before the classifier, in pixels.
+  ///   - pooledSize: the height and width to which features are pooled before the classifier, in
+  ///     pixels.
   ///   - hidden: the widths of the classifier's hidden layers.
   ///   - classes: the number of classes.
   ///   - random: the source of the initial weights.
-  /// - Throws: `ZooError.cannotInfer` unless there are thirteen widths; `TrainingError` for sizes that no model has.
+  /// - Throws: `ZooError.cannotInfer` unless there are thirteen widths; `TrainingError` for invalid
+  ///   sizes.
   public init(
     inputs: Int = 3, widths: [Int], hasBatchNorm: Bool = false, pooledSize: Int = 7,
     hidden: (Int, Int) = (4096, 4096), classes: Int, from random: RandomSource = .shared
@@ -48,7 +50,7 @@ public final class VGG: Module {
       Dropout(from: random), try Linear(hidden.1, classes, from: random))
   }
 
-  /// The logits of each input.
+  /// Computes the logits of each input.
   ///
   /// - Parameter input: of shape [batch, channels, height, width].
   /// - Returns: a variable of shape [batch, classes].
@@ -58,12 +60,12 @@ public final class VGG: Module {
   }
 }
 
-/// VGG-16 with batch norms or without; widths and classes are inferred.
+/// VGG-16 with or without batch norms; widths and the number of classes are inferred.
 struct VGGFamily: ModelFamily {
   var name: String { "vgg16" }
   var anchor: String { "features.0.weight" }
 
-  /// The numbers of the convolutions among the features.
+  /// The indices of the convolutions in `features`.
   private func convolutions(hasBatchNorm: Bool) -> [Int] {
     var numbers: [Int] = []
     var next = 0

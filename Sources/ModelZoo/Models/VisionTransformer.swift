@@ -1,7 +1,8 @@
 internal import CkptBytes
 public import TrainingCore
 
-/// Self-attention and a feed-forward network, each with a residual connection: torchvision's `EncoderBlock`.
+/// Self-attention and a feed-forward network, each with a residual connection: torchvision's
+/// `EncoderBlock`.
 final class VisionEncoderBlock: Module {
   let ln1: LayerNorm
   let selfAttention: MultiheadAttention
@@ -19,7 +20,7 @@ final class VisionEncoderBlock: Module {
     )
     try widen.weight.initializing(by: .xavierUniform, from: random)
     try narrow.weight.initializing(by: .xavierUniform, from: random)
-    // The dropouts keep the layers' numbers in the keys; torchvision's probability is 0.
+    // The dropouts are needed for the layers' numbers in the keys; torchvision's probability is 0.
     mlp = Sequential(
       widen, GELU(), Dropout(0, from: random), narrow, Dropout(0, from: random))
   }
@@ -64,7 +65,7 @@ public final class VisionTransformer: Module {
   let heads: Sequential
   private let tokens: Int
 
-  /// A transformer with new weights.
+  /// Creates a transformer with new weights.
   ///
   /// - Parameters:
   ///   - inputs: the number of input channels.
@@ -76,7 +77,7 @@ public final class VisionTransformer: Module {
   ///   - hidden: the width of the feed-forward networks.
   ///   - classes: the number of classes.
   ///   - random: the source of the initial weights.
-  /// - Throws: `TrainingError` for sizes that no model has.
+  /// - Throws: `TrainingError` for invalid sizes.
   public init(
     inputs: Int = 3, patch: Int, grid: Int, width: Int, layers: Int, heads: Int, hidden: Int,
     classes: Int, from random: RandomSource = .shared
@@ -90,7 +91,7 @@ public final class VisionTransformer: Module {
     self.heads = Sequential(named: [("head", try Linear(width, classes, from: random))])
   }
 
-  /// The logits of each input.
+  /// Computes the logits of each input.
   ///
   /// - Parameter input: of shape [batch, channels, grid · patch, grid · patch].
   /// - Returns: a variable of shape [batch, classes].
@@ -108,8 +109,9 @@ public final class VisionTransformer: Module {
   }
 }
 
-/// Vision transformers whose patches, width, depth and classes are inferred. Shapes do not determine the number of
-/// heads: it is the width divided by 64, as in all of torchvision's but `vit_h_14`, unless given.
+/// Vision transformers; patches, width, depth, and the number of classes are inferred. Shapes do
+/// not determine the number of heads: unless given, it is the width divided by 64, as in all of
+/// torchvision's except `vit_h_14`.
 struct VisionTransformerFamily: ModelFamily {
   var name: String { "vit_b_16" }
   var anchor: String { "conv_proj.weight" }

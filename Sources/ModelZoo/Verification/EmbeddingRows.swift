@@ -1,18 +1,24 @@
-/// The rows of a table that as a whole looks as it was begun: which of them training has moved.
+/// The rows of an embedding table whose elements as a whole have their initial distribution, to
+/// find rows that were trained.
 struct EmbeddingRows {
-  /// How many rows there are.
+  /// The number of rows.
   let count: Int
-  /// How many look as they were begun.
+  /// The number of rows that have the initial distribution.
   private(set) var untouched = 0
-  /// Whether some rows certainly do not.
+  /// Whether some rows certainly do not have it.
   private(set) var isPartlyTrained = false
 
-  /// Whether a table's rows are places in a text, of which those behind the longest one are never reached.
+  /// Whether a table's rows are positions; those after the longest training text are never trained.
   static func isOfPositions(_ key: String) -> Bool {
     key.contains("position") || key.contains("pos_emb") || key.hasSuffix("wpe.weight")
   }
 
-  /// - Parameter shape: rows and their width; nil for other shapes.
+  /// Examines a table; nil for other shapes.
+  ///
+  /// - Parameters:
+  ///   - values: the elements.
+  ///   - shape: the number of rows and their width.
+  ///   - fit: the initial distribution.
   init?(_ values: [Float], of shape: [Int], fit: DefaultInitialization) {
     guard shape.count == 2, shape[0] > 1, shape[1] > 0, values.count == shape[0] * shape[1],
       fit.standardDeviation > 0
@@ -20,8 +26,9 @@ struct EmbeddingRows {
     count = shape[0]
     let width = Double(shape[1])
     let variance = fit.shape.moments.secondVariance
-    // The sum of squares over n numbers of deviation 1 has the mean n and the variance n · secondVariance; rows
-    // that all are new exceed six of their deviations once in 10⁸, and those of a prefix as rarely.
+    // The sum of squares of n numbers with standard deviation 1 has the mean n and the variance n ·
+    // secondVariance. For new rows, it exceeds six standard deviations once in 10⁸ cases; the same
+    // holds for sums of the first rows.
     var sum = 0.0
     var next = 1
     for row in 0..<count {
@@ -30,7 +37,8 @@ struct EmbeddingRows {
       let square = squares / (fit.standardDeviation * fit.standardDeviation)
       let off = ((square - width) / (width * variance).squareRoot()).magnitude
       if off <= 6 { untouched += 1 } else { isPartlyTrained = true }
-      // Texts have a beginning: small changes show in the first rows together.
+      // Positions at the start occur in all texts, so small changes are visible in the sum of the
+      // first rows.
       sum += square
       guard row + 1 == next else { continue }
       next *= 2

@@ -3,7 +3,8 @@ public import CkptPlatform
 public import CkptStateDicts
 internal import TrainingCore
 
-/// The result of loading weights into a model and running it: whether they are those of a model that works.
+/// The result of loading weights into a model and running it, which shows whether the weights are
+/// valid for the model.
 ///
 /// ```swift
 /// let state = try Checkpoint("resnet18.pth").stateDict()
@@ -11,16 +12,16 @@ internal import TrainingCore
 /// print(result.problems.map(\.description))
 /// ```
 public struct ModelVerification {
-  /// How the model is run.
+  /// Options for running the model.
   public struct Options: Sendable, Hashable {
     /// The number of training steps on one batch.
     public var steps = 5
     /// The seed for inputs, labels and new layers.
     public var seed: UInt64 = 0
-    /// The number of inputs in the batch; 4, or 2 for large inputs, unless given.
+    /// The number of inputs in the batch; nil for 4, or 2 for large inputs.
     public var batchSize: Int?
 
-    /// Five steps from seed 0.
+    /// Creates options of five steps with seed 0.
     public init() {}
   }
 
@@ -30,7 +31,7 @@ public struct ModelVerification {
   public let report: LoadReport
   /// The number of the model's keys.
   public let keyCount: Int
-  /// What is wrong with the weights.
+  /// The problems with the weights.
   public private(set) var problems: [WeightProblem] = []
   /// Observations that are not problems.
   public private(set) var notes: [String] = []
@@ -39,10 +40,10 @@ public struct ModelVerification {
 
   /// The results of running a model.
   public struct Run: Sendable, Hashable {
-    /// The expected cross entropy of random labels, in evaluation mode; nil if the model has no classes.
+    /// The expected cross entropy of random labels, in evaluation mode; nil without classes.
     public var lossOfRandomLabels: Double?
-    /// The natural logarithm of the number of classes: the cross entropy of a uniform guess; nil if the model has no
-    /// classes.
+    /// The cross entropy of a uniform guess, the natural logarithm of the number of classes; nil
+    /// without classes.
     public var chance: Double?
     /// The number of parameters whose gradients are finite and not all zero.
     public var reached = 0
@@ -59,15 +60,16 @@ public struct ModelVerification {
 
   /// Loads a state dict into a model, inspects the weights, and runs the model on a random batch.
   ///
-  /// Problems of the weights are not thrown; they are in ``problems``.
+  /// Problems with the weights are not thrown, but added to ``problems``.
+  ///
   /// - Parameters:
   ///   - stateDict: the weights.
   ///   - spec: the model.
-  ///   - zoo: where the model is looked up.
+  ///   - zoo: the zoo that contains the model.
   ///   - options: how the model is run.
-  ///   - cancellation: stops the work between two passes of the model.
-  /// - Throws: `ZooError` if no such model can be built; `TrainingError` if it cannot be run; `CancelledError`; what
-  ///   reading tensors throws.
+  ///   - cancellation: cancels the work between two passes of the model.
+  /// - Throws: `ZooError` if the model cannot be built; `TrainingError` if it cannot be run;
+  ///   `CancelledError`; what reading tensors throws.
   public init(
     of stateDict: StateDict, as spec: ModelSpec, in zoo: ModelZoo = .standard,
     _ options: Options = Options(), cancellation: Cancellation? = nil
@@ -97,16 +99,16 @@ public struct ModelVerification {
     try judgeRun(options, random, cancellation)
   }
 
-  /// Loads a state dict into a model, inspects the weights, and runs the model on a random batch; if the task is
-  /// cancelled, the work stops between two passes of the model.
+  /// Loads a state dict into a model, inspects the weights, and runs the model on a random batch,
+  /// asynchronously. If the task is canceled, the work stops between two passes of the model.
   ///
   /// - Parameters:
   ///   - stateDict: the weights.
   ///   - spec: the model.
-  ///   - zoo: where the model is looked up.
+  ///   - zoo: the zoo that contains the model.
   ///   - options: how the model is run.
-  /// - Throws: `ZooError` if no such model can be built; `TrainingError` if it cannot be run; `CancelledError` if
-  ///   the task is cancelled; what reading tensors throws.
+  /// - Throws: `ZooError` if the model cannot be built; `TrainingError` if it cannot be run;
+  ///   `CancelledError`; what reading tensors throws.
   public static func verify(
     _ stateDict: StateDict, as spec: ModelSpec, in zoo: ModelZoo = .standard,
     _ options: Options = Options()
@@ -119,7 +121,7 @@ public struct ModelVerification {
     }
   }
 
-  /// The largest number of elements of a new head, which are drawn and take memory.
+  /// The maximum number of elements of a new head, since they are initialized in memory.
   static let mostNewElements = 1 << 28
 
   /// Finds the problems with keys and shapes; returns whether the model can be run.
@@ -127,7 +129,8 @@ public struct ModelVerification {
     -> Bool
   {
     let model = model
-    // Statistics of a layer that is there; those of one that lacks everything are missing like the rest.
+    // Statistics of a layer that is otherwise present; if a layer is missing completely, its
+    // statistics are counted as missing keys.
     let statistics = report.missing.filter { key in
       guard let dot = key.lastIndex(of: ".") else { return false }
       return ["running_mean", "running_var", "num_batches_tracked"].contains(
@@ -164,7 +167,7 @@ public struct ModelVerification {
     return missing.allSatisfy(model.isHead) && report.mismatched.isEmpty && statistics.isEmpty
   }
 
-  /// Why keys may be missing.
+  /// The likely reason for missing keys, as a suggestion.
   private func remedy(
     for missing: [String], _ zoo: ModelZoo, _ stateDict: StateDict
   ) -> Remedy? {
@@ -179,7 +182,7 @@ public struct ModelVerification {
     return "the keys fit behind \"\(match.prefix)\": add \(.stripPrefix(match.prefix))"
   }
 
-  /// Queries and keys of a layer that have each other's shape.
+  /// The suggestion if queries and keys of a layer have each other's shape.
   private var mismatchRemedy: Remedy? {
     let found = Dictionary(
       report.mismatched.map { ($0.key, $0) }, uniquingKeysWith: { first, _ in first })
@@ -211,7 +214,7 @@ public struct ModelVerification {
       return
     }
     if case .classes(let count) = model.objective {
-      // The mean over all labels, rather than over some that were drawn.
+      // The mean over all labels, rather than over a sample of them.
       let logits = try outputs.reshaped([-1, count]).logSoftmax(dimension: 1)
       let loss = -(try logits.mean().item())
       let chance = Foundation.log(Double(count))
@@ -225,7 +228,7 @@ public struct ModelVerification {
       }
     }
     let targets = try model.randomTargets(for: outputs.shape, from: random)
-    // Dropout would hide whether the loss falls.
+    // Dropout is disabled, because its noise would hide whether the loss decreases.
     for (_, part) in module.train().namedModules where part is Dropout { part.eval() }
     try cancellation?.check()
     try judgeGradients(input, targets, &run)
@@ -233,9 +236,10 @@ public struct ModelVerification {
     self.run = run
   }
 
-  /// By how much the expected loss of random labels may exceed the logarithm of the number of classes. It is never
-  /// below (Gibbs' inequality); how far above depends on the model's confidence, so the limit is generous and finds
-  /// only outputs that are far too large.
+  /// The maximum difference between the expected loss of random labels and the logarithm of the
+  /// number of classes. The expected loss is never less than that logarithm (Gibbs' inequality).
+  /// The difference depends on the model's confidence, so the limit is large, and only detects
+  /// outputs that are far too large.
   static let mostAboveChance = 30.0
 
   private mutating func judgeGradients(_ input: Variable, _ targets: Variable, _ run: inout Run)
@@ -271,8 +275,9 @@ public struct ModelVerification {
     }
   }
 
-  /// Takes steps of gradient descent with Polyak's step length: the rate at which a part of the loss would vanish if it
-  /// were linear. The part is halved whenever the loss has grown, so that no learning rate has to be chosen.
+  /// Takes steps of gradient descent with Polyak's step length: the learning rate at which a
+  /// fraction of the loss would vanish if the loss were linear. The fraction is halved whenever the
+  /// loss has increased, so that no learning rate needs to be chosen.
   private mutating func train(
     _ input: Variable, _ targets: Variable, _ steps: Int, _ run: inout Run,
     _ cancellation: Cancellation?
@@ -297,7 +302,7 @@ public struct ModelVerification {
     }
     optimizer.zeroGrad()
     guard steps > 0, let first = run.losses.first else { return }
-    // A step that was too long may have undone what those before it gained.
+    // A step that was too large may have increased the loss again.
     if run.losses.count <= steps || !run.losses.contains(where: { $0 < first }) {
       problems.append(
         WeightProblem(
@@ -313,7 +318,7 @@ public struct ModelVerification {
 }
 
 extension ZooModel {
-  /// Whether inputs are so large that a batch has few of them.
+  /// Whether inputs are so large that the batch is smaller.
   fileprivate var isLarge: Bool {
     switch input {
     case .images(_, let size): size > 96

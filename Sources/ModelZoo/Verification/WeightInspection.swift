@@ -4,7 +4,7 @@ internal import TrainingCore
 /// Finds problems of loaded weights without running the model.
 struct WeightInspection {
   let model: ZooModel
-  /// The keys that were loaded; new weights are not inspected.
+  /// The keys that were loaded; only these weights are inspected.
   let loaded: Set<String>
   private(set) var problems: [WeightProblem] = []
   private(set) var notes: [String] = []
@@ -45,7 +45,7 @@ struct WeightInspection {
     }
   }
 
-  /// Finds batch norms whose running means are all 0 and variances all 1, as before the first batch.
+  /// Finds batch norms whose running means are all 0 and variances all 1, as in a new layer.
   private mutating func findUntouchedStatistics() throws {
     var untouched: [String] = []
     for (key, module) in model.module.namedModules {
@@ -75,7 +75,8 @@ struct WeightInspection {
     for (key, parameter) in model.module.namedParameters where loaded.contains(key) {
       guard let found = statistics[key] else { continue }
       if parameter.rank == 1, key.hasSuffix("weight"), !model.isHead(key) {
-        // The scales of normalizations begin at 1 and leave it in the first step.
+        // The scales of normalizations are initialized with 1, and change in the first training
+        // step.
         if !(found.isConstant && found.mean == 1) { scalesAreNew = false }
       }
       guard parameter.rank >= 2, found.count >= 64, found.zeros < found.count else { continue }
@@ -92,7 +93,8 @@ struct WeightInspection {
         let rows = EmbeddingRows(try parameter.floats(), of: parameter.shape, fit: first),
         rows.isPartlyTrained || EmbeddingRows.isOfPositions(key)
       {
-        // Tokens and places that no input has are never trained: that tells nothing of the others.
+        // Tokens and positions that do not occur in the inputs are never trained, which does not
+        // indicate a problem with other weights.
         notes.append(
           "\(rows.untouched) of \(rows.count) rows of \(key) are as a new model has them (\(first.name)): "
             + "no input reached them")
@@ -119,8 +121,8 @@ struct WeightInspection {
           remedy: "the weights were not loaded before they were saved, or never trained"))
       return
     }
-    // Where no weight has gone far, a layer that seems to have gone nowhere proves nothing; but no
-    // training leaves all of a uniform distribution's weights inside its bound.
+    // If no weight has changed much, an apparently unchanged layer proves nothing. But training
+    // never leaves all weights of a uniform distribution within its bound.
     let othersAreTrained = distances.sorted()[distances.count / 2] > Self.distanceOfTraining
     let new = certain.filter { othersAreTrained || $0.fit.shape == .uniform }
     if !new.isEmpty {
@@ -143,17 +145,19 @@ struct WeightInspection {
     }
   }
 
-  /// The relative difference between the root mean square of trained weights and that of the nearest initialization, in
-  /// the median of a model's weights: 0.11 and more in pretrained models, below 0.04 after a few dozen steps.
+  /// The median over a model's weights of the relative difference between the root mean square and
+  /// that of the nearest initialization is at least 0.11 in pretrained models, and below 0.04 after
+  /// a few dozen training steps.
   static let distanceOfTraining = 0.06
 
-  /// Whether layers whose weights each have an initial distribution also have it pooled, where small differences show.
+  /// Whether layers whose weights each have an initial distribution also have it when combined,
+  /// which detects smaller differences.
   private func isNew(
     _ candidates: [(statistics: WeightStatistics, fits: [DefaultInitialization])]
   ) -> Bool {
     var (uniform, normal) = (PooledSample(shape: .uniform), PooledSample(shape: .normal))
     for (found, fits) in candidates {
-      // Of several that fit, the one that is nearest; a wrong one would blur the sum.
+      // If several distributions fit, the nearest is used.
       let nearest = fits.min {
         (found.rootMeanSquare / $0.standardDeviation - 1).magnitude
           < (found.rootMeanSquare / $1.standardDeviation - 1).magnitude
@@ -166,9 +170,9 @@ struct WeightInspection {
     return uniform.fits && normal.fits
   }
 
-  /// Finds attention layers whose queries and keys are swapped. The keys' biases add the same number to all scores of a
-  /// query, which softmax ignores, so training leaves them at zero. If they are large and those of the queries are not,
-  /// the two are swapped.
+  /// Finds attention layers in which queries and keys are swapped. The keys' biases add the same
+  /// number to all scores of a query, which softmax ignores, so training does not change them from
+  /// zero. If they are large and those of the queries are not, the two are swapped.
   private mutating func findSwappedBiases() throws {
     var parameters: [String: Parameter] = [:]
     for (key, parameter) in model.module.namedParameters { parameters[key] = parameter }

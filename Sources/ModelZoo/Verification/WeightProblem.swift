@@ -1,6 +1,6 @@
 public import CkptPlatform
 
-/// Something that is wrong with a model's weights.
+/// A problem with a model's weights.
 public struct WeightProblem: Sendable, Hashable {
   /// The kind of problem.
   public enum Kind: String, Sendable, CaseIterable {
@@ -24,23 +24,23 @@ public struct WeightProblem: Sendable, Hashable {
     case swappedQueryAndKey = "swapped_query_and_key"
     /// Outputs that are NaN or infinite.
     case forward = "forward_not_finite"
-    /// A loss for random labels that is not near chance.
+    /// A loss for random labels that differs much from that of a uniform guess.
     case chance = "loss_not_at_chance"
     /// Gradients that are NaN or infinite.
     case gradientNotFinite = "gradient_not_finite"
-    /// Parameters whose gradient is zero although it should not be.
+    /// Parameters whose gradient is unexpectedly zero.
     case gradientZero = "gradient_zero"
-    /// A loss that does not fall when the model is trained on one batch.
+    /// A loss that does not decrease when the model is trained on one batch.
     case loss = "loss_does_not_fall"
   }
 
   /// The kind of problem.
   public let kind: Kind
-  /// The keys concerned; none if it is the model as a whole.
+  /// The affected keys; empty if the problem concerns the whole model.
   public let keys: [String]
-  /// What is wrong, in a few words, without the keys.
+  /// A short description of the problem, without the keys.
   public let description: String
-  /// What to do about it; nil if nothing is known.
+  /// A suggestion for how to fix it; nil if there is none.
   public let remedy: Remedy?
 
   init(_ kind: Kind, _ description: String, keys: [String] = [], remedy: Remedy? = nil) {

@@ -9,7 +9,7 @@ struct WeightStatistics {
   /// Σ x, Σ x², Σ x⁴ over the finite ones.
   private(set) var sums = (0.0, 0.0, 0.0)
   private(set) var largest = 0.0
-  /// Whether every element is the first one.
+  /// Whether all elements are equal.
   private(set) var isConstant = true
 
   init(_ values: [Float]) {
@@ -35,14 +35,15 @@ struct WeightStatistics {
   var rootMeanSquare: Double { (sums.1 / Double(max(count, 1))).squareRoot() }
 }
 
-/// A distribution from which libraries draw a layer's initial weights, and a test whether weights still have it.
+/// A distribution from which libraries initialize a layer's weights, and a test of whether weights
+/// have it.
 struct DefaultInitialization: Hashable {
   enum Shape: Hashable {
     case uniform
     case normal
 
-    /// For standard deviation 1: the fourth moment μ₄, and the variances of a sample's second and fourth moments
-    /// about 0 times the sample's size, μ₄ - 1 and μ₈ - μ₄².
+    /// For standard deviation 1: the fourth moment μ₄, and the variances of a sample's second and
+    /// fourth moments about 0 times the sample's size, μ₄ - 1 and μ₈ - μ₄².
     var moments: (fourth: Double, secondVariance: Double, fourthVariance: Double) {
       switch self {
       case .uniform: (1.8, 0.8, 9 - 1.8 * 1.8)
@@ -55,7 +56,7 @@ struct DefaultInitialization: Hashable {
   let shape: Shape
   let standardDeviation: Double
 
-  /// The distributions that libraries have for a weight of that shape.
+  /// The initial distributions of libraries for a weight of the given shape.
   static func known(for sizes: [Int], others: [Double]) -> [DefaultInitialization] {
     func normal(_ name: String, _ standardDeviation: Double) -> Self {
       Self(name: name, shape: .normal, standardDeviation: standardDeviation)
@@ -80,13 +81,15 @@ struct DefaultInitialization: Hashable {
     ] + others.map { normal("the normal of deviation " + String(format: "%.3g", $0), $0) }
   }
 
-  /// Whether the elements may be a sample of this distribution: mean, second and fourth moment are within five standard
-  /// deviations of the sample's, and no element is beyond a uniform distribution's bound.
+  /// Whether the elements may be a sample of this distribution: the mean and the second and fourth
+  /// moments are within five standard deviations, and no element exceeds a uniform distribution's
+  /// bound.
   func fits(_ statistics: WeightStatistics) -> Bool {
     guard standardDeviation > 0, statistics.notFinite == 0 else { return false }
     var sample = PooledSample(shape: shape)
     sample.add(statistics, standardDeviation: standardDeviation)
-    // Training pushes some of the weights near the bound across it, even by little; half types round.
+    // Training moves some weights across the bound, even if slightly; float16 and bfloat16 are
+    // rounded.
     let bound = standardDeviation * 3.0.squareRoot() * (1 + 0x1p-8)
     return sample.fits && (shape == .normal || statistics.largest <= bound)
   }
@@ -97,8 +100,8 @@ struct DefaultInitialization: Hashable {
     return distance.isFinite ? distance : 1
   }
 
-  /// Whether a sample of this size suffices as proof: large ones do, and smaller ones of a uniform distribution, whose
-  /// bound training exceeds.
+  /// Whether the sample suffices as proof: if it is large, or if it is of a uniform distribution,
+  /// whose bound trained weights exceed.
   func isCertain(_ statistics: WeightStatistics) -> Bool {
     statistics.count >= (shape == .uniform ? 256 : 1 << 16)
   }
@@ -120,7 +123,8 @@ struct PooledSample {
     sums.2 += statistics.sums.2 / (square * square)
   }
 
-  /// Whether mean, second and fourth moment are those of the distribution, within five standard deviations.
+  /// Whether the mean and the second and fourth moments are those of the distribution, within five
+  /// standard deviations.
   var fits: Bool {
     guard count > 0 else { return true }
     let moments = shape.moments

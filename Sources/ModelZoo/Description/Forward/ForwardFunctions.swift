@@ -2,10 +2,11 @@ internal import Foundation
 internal import CkptStateDicts
 internal import TrainingCore
 
-/// The functions that forward passes may call, with PyTorch's names and arguments. They may also be called as methods
-/// of the tensor: `x.flatten(1)` is `flatten(x, 1)`.
+/// The functions that forward passes may call, with PyTorch's names and arguments. They may also be
+/// called as methods of a tensor: `x.flatten(1)` is `flatten(x, 1)`.
 enum ForwardFunctions {
-  /// Functions that are layers without weights: the tensor is followed by the layer's arguments.
+  /// Functions that correspond to layers without weights; the tensor is followed by the layer's
+  /// arguments.
   static let layers = [
     "relu": "ReLU", "relu6": "ReLU6", "gelu": "GELU", "silu": "SiLU", "sigmoid": "Sigmoid",
     "tanh": "Tanh", "hardswish": "Hardswish", "hardsigmoid": "Hardsigmoid", "softmax": "Softmax",
@@ -14,8 +15,8 @@ enum ForwardFunctions {
     "adaptive_avg_pool1d": "AdaptiveAvgPool1d", "adaptive_avg_pool2d": "AdaptiveAvgPool2d",
   ]
 
-  /// The parameters of the other functions; the first is the tensor or tensors. A parameter with a star takes all
-  /// further values.
+  /// The parameters of the other functions; the first is the tensor or tensors. A parameter with a
+  /// star takes all further values.
   static let parameters: [String: [String]] = [
     "exp": ["input"], "log": ["input"], "sqrt": ["input"], "abs": ["input"],
     "flatten": ["input", "start_dim", "end_dim"], "transpose": ["input", "dim0", "dim1"],
@@ -83,7 +84,7 @@ enum ForwardFunctions {
         }
       }
       if !rest.isEmpty, let last = parameters.last?.dropFirst() {
-        // A list in place of the values one by one.
+        // A list instead of separate values.
         if rest.count == 1, case .list = rest[0] {
           values[String(last)] = rest[0]
         } else {

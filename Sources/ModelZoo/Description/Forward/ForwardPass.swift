@@ -91,7 +91,7 @@ struct ForwardPass {
     return .list(items.map { value(of: $0) })
   }
 
-  /// The parameter or buffer that a path leads to.
+  /// The parameter or buffer at a path; nil for other expressions.
   private func parameter(_ expression: Expression) throws -> Variable? {
     guard let path = expression.path, values[path[0]] == nil else { return nil }
     switch module.part(at: path)?.part {
@@ -186,7 +186,7 @@ struct ForwardPass {
       }
       return items[number]
     case .variable(var variable):
-      // Which dimension the next part of the subscript is about.
+      // The dimension that the next part of the subscript applies to.
       var dimension = 0
       for part in parts {
         switch part {
@@ -258,7 +258,7 @@ struct ForwardPass {
       else { throw LayerError("iterate takes a module, a tensor and how often") }
       var result = try variable(arguments[1].value)
       for _ in 0..<count {
-        // Even a module without operations costs time.
+        // Modules without operations are counted, too, because they cost time.
         try module.account.take([])
         result = try owner.call(key, [result])
       }

@@ -1,5 +1,5 @@
-/// Counts the operations of one forward pass of a described model and refuses those that exceed a limit; all modules of
-/// the model share it.
+/// Counts the operations of a described model's forward pass, and throws if they exceed a limit.
+/// All modules of the model share one account.
 final class RunAccount {
   /// The largest numbers of operations in a pass and of elements in all their results.
   static let most = (operations: 200_000, elements: 1 << 29)
@@ -8,18 +8,18 @@ final class RunAccount {
   private var operations = 0
   private var elements = 0
 
-  /// Begins a pass; the counts of the outermost module's pass begin at zero.
+  /// Begins the pass of a module; for the outermost module, the counts are reset.
   func begin() {
     if open == 0 { (operations, elements) = (0, 0) }
     open += 1
   }
 
-  /// Ends a pass.
+  /// Ends the pass of a module.
   func end() { open -= 1 }
 
-  /// Counts an operation with a result of that shape.
+  /// Counts an operation whose result has the given shape.
   ///
-  /// - Throws: `LayerError`, before memory is allocated.
+  /// - Throws: `LayerError` if a limit is exceeded, before memory is allocated.
   func take(_ shape: [Int]) throws {
     var count = 1
     for size in shape {
@@ -42,7 +42,7 @@ final class RunAccount {
     }
   }
 
-  /// The shape to which two shapes broadcast.
+  /// The shape that two shapes broadcast to.
   static func broadcast(_ first: [Int], _ second: [Int]) throws -> [Int] {
     let rank = max(first.count, second.count)
     let left = [Int](repeating: 1, count: rank - first.count) + first

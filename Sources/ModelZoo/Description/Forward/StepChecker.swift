@@ -73,7 +73,7 @@ struct StepChecker {
 
   private func check(_ callee: Expression, _ arguments: [Expression.Argument]) throws {
     var arguments = arguments
-    // A part may be called what a size is called; only values of the pass hide parts.
+    // A part may have the same name as a size. Only values of the pass hide parts.
     if let path = callee.path, !names.contains(path[0]), !isTensor(Array(path.prefix(1))) {
       let name = path.joined(separator: ".")
       if isModule(path) {

@@ -1,7 +1,8 @@
-/// Counts what a description asks for and refuses what exceeds a limit, before memory is allocated for it.
+/// Counts the modules, steps, and elements of a description, and throws if they exceed a limit,
+/// before memory is allocated.
 final class Allowance {
-  /// The largest numbers of modules, of steps of forward passes, and of elements in parameters and in buffers.
-  /// (Parameters are allocated lazily, buffers at once.)
+  /// The largest numbers of modules, of steps of forward passes, and of elements in parameters and
+  /// in buffers. (Parameters are allocated lazily, buffers at once.)
   static let most = (modules: 20_000, steps: 200_000, elements: 1 << 34, buffers: 1 << 26)
 
   private var modules = 0

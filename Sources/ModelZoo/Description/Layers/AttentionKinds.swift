@@ -9,7 +9,7 @@ extension LayerKind {
     ) { arguments, allowance, random in
       let width = try arguments.integer("embed_dim", 1...(1 << 20))
       let heads = try arguments.integer("num_heads", 1...width)
-      // Batches are first in everything that is described.
+      // In described models, the batch is always the first dimension.
       try arguments.only("batch_first", .flag(true))
       guard width % heads == 0 else {
         throw LayerError("MultiheadAttention: \(heads) heads do not share a width of \(width)")

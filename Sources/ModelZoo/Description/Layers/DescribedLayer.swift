@@ -5,12 +5,13 @@ struct DescribedLayer {
   let module: Module
   /// The input of a model that begins with this layer; nil if the layer does not determine it.
   let input: ModelInput?
-  /// The number of output features or channels; nil if it is that of the input.
+  /// The number of output features or channels; nil if it equals the input's.
   let outputs: Int?
-  /// The output shape for an input shape; throws `LayerError` for inputs that the layer does not take.
+  /// The output shape for an input shape; throws `LayerError` if the layer does not accept the
+  /// input.
   let outputShape: ([Int]) throws -> [Int]
 
-  /// A layer; its output has its input's shape by default.
+  /// Creates a layer; its output has the input's shape by default.
   init(
     _ module: Module, input: ModelInput? = nil, outputs: Int? = nil,
     _ outputShape: @escaping ([Int]) throws -> [Int] = { $0 }

@@ -2,7 +2,7 @@ internal import CkptText
 internal import CkptStateDicts
 internal import TrainingCore
 
-/// The arguments of a layer under PyTorch's names.
+/// The arguments of a layer, with PyTorch's names.
 struct LayerArguments {
   let layer: String
   private var values: [String: SizeValue] = [:]
@@ -40,7 +40,7 @@ struct LayerArguments {
     }
   }
 
-  /// Whether an argument is given, and not as `None`.
+  /// Whether an argument is given and not `None`.
   func has(_ name: String) -> Bool { values[name].map { $0 != .none } ?? false }
 
   subscript(name: String) -> SizeValue? { values[name] }
@@ -54,7 +54,7 @@ struct LayerArguments {
   /// The range of kernel sizes, strides and dilations.
   static let steps = 1...4096
 
-  /// An argument that is an integer.
+  /// The value of an integer argument.
   func integer(_ name: String, _ range: ClosedRange<Int> = sizes, or standard: Int? = nil) throws
     -> Int
   {
@@ -68,7 +68,7 @@ struct LayerArguments {
     return number
   }
 
-  /// An argument that is one integer for height and width, or two.
+  /// The value of an argument that is one integer for height and width, or two.
   func pair(_ name: String, _ range: ClosedRange<Int> = steps, or standard: Int? = nil) throws
     -> Pair
   {
@@ -83,7 +83,8 @@ struct LayerArguments {
     return Pair(try integer(name, range, or: standard))
   }
 
-  /// An argument that is one integer, or a list of one, as PyTorch prints it for 1d layers.
+  /// The value of an argument that is one integer, or a list of one, as PyTorch prints it for 1d
+  /// layers.
   func single(_ name: String, _ range: ClosedRange<Int> = steps, or standard: Int? = nil) throws
     -> Int
   {
@@ -96,7 +97,7 @@ struct LayerArguments {
     return number
   }
 
-  /// An argument that is one size or a list of sizes.
+  /// The value of an argument that is one size, or a list of sizes.
   func shape(_ name: String) throws -> [Int] {
     guard case .list(let items) = values[name] else { return [try integer(name)] }
     guard (1...8).contains(items.count) else { throw bad(name, "one to eight sizes") }
@@ -129,7 +130,9 @@ struct LayerArguments {
     }
   }
 
-  /// Checks an argument of which only one value is supported.
+  /// Checks that an argument has the only supported value.
+  ///
+  /// - Throws: `LayerError`.
   func only(_ name: String, _ wanted: SizeValue) throws {
     guard let value = values[name], value != wanted else { return }
     throw bad(name, "always \(wanted.text) here")

@@ -1,10 +1,11 @@
 internal import TrainingCore
 
-/// A layer that descriptions may name, with PyTorch's name and PyTorch's parameters in their order.
+/// A type of layer that descriptions may use, with PyTorch's name, and PyTorch's parameters in
+/// order.
 struct LayerKind: Sendable {
   let name: String
   let parameters: [String]
-  /// The number of first parameters that must be given.
+  /// The number of leading parameters without default.
   let required: Int
   /// Whether it has parameters or buffers.
   let hasTensors: Bool

@@ -1,13 +1,13 @@
 internal import TrainingCore
 
 extension LayerKind {
-  /// The error of a layer that is given an input of a shape that it cannot take.
+  /// The error for an input whose shape a layer does not accept.
   static func fail(_ layer: String, _ wanted: String, _ shape: [Int]) -> LayerError {
     LayerError("\(layer) takes \(wanted), not an input of shape \(shape)")
   }
 
-  /// The output size of a dimension for the windows of a convolution or a pooling; nil if the window is larger than the
-  /// padded input.
+  /// The output size of a dimension for the windows of a convolution or a pooling; nil if the
+  /// window is larger than the padded input.
   static func windows(
     _ size: Int, _ kernel: Int, _ stride: Int, _ padding: Int, _ dilation: Int = 1,
     ceilMode: Bool = false

@@ -70,7 +70,8 @@ struct SizeScope {
         + (nearest.isEmpty ? "" : "; is \(nearest.joined(separator: " or ")) meant?"))
   }
 
-  /// `fc.weight[0] or 1000`: the second where a tensor is missing, too.
+  /// The value of `first or second`, such as `fc.weight[0] or 1000`; the second also if a tensor is
+  /// missing.
   private func either(_ left: Expression, _ right: Expression) throws -> SizeValue {
     do {
       let first = try value(left)
@@ -188,7 +189,7 @@ struct SizeScope {
     return .number(result)
   }
 
-  /// Integer arithmetic by Python's rules, with results of at most 2⁴⁰.
+  /// Integer arithmetic with Python's rules and results of at most 2⁴⁰.
   private static func combined(
     _ symbol: Expression.BinaryOperator, _ left: Int, _ right: Int
   ) throws -> Int {

@@ -1,4 +1,4 @@
-/// The value of an expression of sizes, which is computed before the model is built.
+/// The value of an expression of sizes, computed before the model is built.
 enum SizeValue: Sendable, Hashable {
   case integer(Int)
   case number(Double)
@@ -20,7 +20,7 @@ enum SizeValue: Sendable, Hashable {
     }
   }
 
-  /// The value as a truth value, by Python's rules.
+  /// The value as a bool, by Python's rules.
   var isTrue: Bool {
     switch self {
     case .integer(let value): value != 0

@@ -1,5 +1,5 @@
-/// An expression of a description: a layer with its arguments, a size, or a step of a forward pass. The language is a
-/// subset of Python's expressions.
+/// An expression of a description: a layer with its arguments, a size, or a step of a forward pass.
+/// The language is a subset of Python's expressions.
 indirect enum Expression: Sendable, Hashable {
   case integer(Int)
   case number(Double)

@@ -1,6 +1,6 @@
 /// Parses expressions, steps of forward passes, and signatures.
 struct ExpressionParser {
-  /// The largest depth of nesting, which bounds the recursion of parser and evaluators.
+  /// The maximum nesting depth, which limits the recursion of the parser and the evaluators.
   static let deepest = 24
   /// The largest length of an expression in bytes.
   static let longest = 4096
@@ -117,7 +117,7 @@ struct ExpressionParser {
     return String(decoding: text[start..<offset], as: UTF8.self)
   }
 
-  /// A word that is an operator.
+  /// Consumes a word that is an operator; returns false if the next token is different.
   private mutating func takeWord(_ word: String) -> Bool {
     let start = offset
     if identifier() == word { return true }
@@ -272,7 +272,7 @@ struct ExpressionParser {
     return (.name(name), 0)
   }
 
-  /// `[a, b]`, `(a, b)`, or an expression in parentheses.
+  /// Parses `[a, b]`, `(a, b)`, or an expression in parentheses.
   private mutating func list(until end: String, _ depth: Int) throws -> Part {
     var result: [Expression] = []
     var deepest = 0

@@ -25,7 +25,7 @@ struct ModuleNode: Sendable {
   struct Repetition: Sendable {
     let variable: String
     let count: Expression
-    /// The parts of each key: texts, and expressions of the variable.
+    /// The components of each key: text, and expressions of the variable.
     let name: [NamePart]
     let each: ModuleNode
   }
@@ -39,7 +39,7 @@ struct ModuleNode: Sendable {
   let line: Int
 }
 
-/// A named block with parameters, which modules may use any number of times.
+/// A named block with parameters, which can be used any number of times.
 struct BlockNode: Sendable {
   let parameters: [(name: String, standard: Expression?)]
   let body: ModuleNode

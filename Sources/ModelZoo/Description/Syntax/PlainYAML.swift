@@ -4,10 +4,11 @@ internal import CkptPlatform
 internal import CkptStateDicts
 internal import Yams
 
-/// A node of the subset of YAML in which models are described: mappings, lists and words, each with its line.
+/// A node of the YAML subset for model descriptions: mappings, lists, and words, each with its
+/// line.
 ///
-/// Anchors, aliases and tags are refused, and quotation marks and comments that could hide them or brackets: they are not
-/// needed. ``BoundedYAML`` has the bounds that all texts in YAML share.
+/// Anchors, aliases, and tags are rejected, and so are quotation marks and comments that could
+/// contain them or brackets. ``BoundedYAML`` has the limits for all YAML texts.
 struct PlainYAML: Sendable {
   /// The content of a node.
   enum Content: Sendable {
@@ -29,7 +30,7 @@ struct PlainYAML: Sendable {
   /// The largest depth of nested brackets, and the largest indentation in columns.
   static let deepest = (brackets: 16, columns: 120)
 
-  /// Parses a text; an empty one is an empty mapping.
+  /// Parses a text; the result for an empty text is an empty mapping.
   ///
   /// - Throws: `DescriptionError.malformed`.
   init(_ text: String, file: String) throws {
@@ -58,7 +59,7 @@ struct PlainYAML: Sendable {
     self.line = line
   }
 
-  /// Converts a node of the parser; the recursion is as deep as the scanner allows.
+  /// Converts a node of the parser. The scanner limits the depth of the recursion.
   private static func convert(_ node: Node, file: String) throws -> PlainYAML {
     let line = node.mark?.line ?? 1
     switch node {
@@ -84,9 +85,9 @@ struct PlainYAML: Sendable {
   }
 }
 
-/// Finds syntax that the subset of YAML does not have, and nesting that is too deep.
+/// Finds syntax outside of the YAML subset, and nesting that is too deep.
 ///
-/// Every count is at least that of the parser, because quotation marks and comments may contain nothing that could be
+/// Every count is at least the parser's, because quotation marks and comments must not contain
 /// structure.
 private enum PlainYAMLScanner {
   static let aliasHint: Remedy =
@@ -102,7 +103,7 @@ private enum PlainYAMLScanner {
     while offset < text.count {
       let byte = text[offset]
       let next = offset + 1 < text.count ? text[offset + 1] : UInt8(ascii: "\n")
-      // Line breaks that only some readers know would end a comment for them.
+      // Line breaks that only some parsers support would end a comment for them.
       if byte == 0xC2 && next == 0x85
         || byte == 0xE2 && next == 0x80
           && offset + 2 < text.count && [0xA8, 0xA9].contains(text[offset + 2])
@@ -145,7 +146,7 @@ private enum PlainYAMLScanner {
         isAtStart = false
       case UInt8(ascii: "*"), UInt8(ascii: "&"), UInt8(ascii: "!"):
         isAtStart = false
-        // "*name", "&name" and "!name" mean something only where a word could begin.
+        // "*name", "&name", and "!name" have a meaning only at the start of a word.
         if isBlank(last) || ",[{:".utf8.contains(last), !isBlank(next), next != UInt8(ascii: "=") {
           return (line, "anchors, aliases and tags are not taken", aliasHint)
         }
