@@ -13,7 +13,7 @@ enum GradientMode {
   @TaskLocal static var isRecording = true
 }
 
-/// A recorded operation, with the rule that gives its inputs' gradients: a node of the autograd graph.
+/// A recorded operation, which computes the gradients of its inputs: a node of the autograd graph.
 final class Node {
   typealias Rule = (_ gradient: Variable) throws -> [Variable?]
 
@@ -24,7 +24,8 @@ final class Node {
   }
 
   private static let counter = Atomic<UInt64>(0)
-  /// Increases from operation to operation, so that descending order is a valid order for the backward pass.
+  /// Increases from operation to operation, so that descending order is a valid order for the
+  /// backward pass.
   let number: UInt64
   let name: StaticString
   fileprivate(set) var inputs: [Input]
@@ -40,7 +41,7 @@ final class Node {
   }
 
   deinit {
-    // A long chain of nodes would else be released by recursion as deep as the chain.
+    // Releasing a long chain of nodes would otherwise recurse once per node.
     var open: [Node] = []
     func release(_ inputs: inout [Input]) {
       for input in inputs { if case .node(let node) = input { open.append(node) } }
@@ -58,10 +59,11 @@ final class Node {
 }
 
 extension Variable {
-  /// Records that `self` was computed from `inputs`, if gradients are recorded and an input requires one.
+  /// Records that `self` was computed from `inputs`, if gradients are recorded and an input
+  /// requires one.
   ///
-  /// - Parameter rule: computes from the gradient of `self` those of the inputs, in their order; nil for inputs that
-  ///   require none. What it captures is kept until the backward pass.
+  /// - Parameter rule: computes the gradients of the inputs, in order, from that of `self`; nil for
+  ///   inputs that require none. What it captures is retained until the backward pass.
   func computed(
     by name: StaticString, from inputs: [Variable], _ rule: @escaping Node.Rule
   ) -> Variable {
@@ -70,8 +72,8 @@ extension Variable {
     return self
   }
 
-  /// The number of operations that ``backward(gradient:retainGraph:)`` would go through. Only operations that lead to
-  /// a leaf that requires gradients are recorded.
+  /// The number of operations that ``backward(gradient:retainGraph:)`` would go through. Only
+  /// operations that lead to a leaf that requires gradients are recorded.
   public var recordedOperationCount: Int {
     var seen = Set<ObjectIdentifier>()
     var open = node.map { [$0] } ?? []
@@ -82,15 +84,16 @@ extension Variable {
     return seen.count
   }
 
-  /// Computes the gradients of all leaves from which this variable was computed, and adds them to their ``grad``:
-  /// PyTorch's `backward()`.
+  /// Computes the gradients of all leaves from which this variable was computed, and adds them to
+  /// their ``grad``: PyTorch's `backward()`.
   ///
   /// - Parameters:
   ///   - gradient: the gradient of this variable, of its shape; 1 for a variable of one element.
-  ///   - retainGraph: whether recorded operations are kept, so that `backward` can be called again; by default they are
-  ///     freed on the way.
-  /// - Throws: `TrainingError.noGraph` if nothing here requires gradients, if the operations were freed, or if
-  ///   `gradient` is missing; `TrainingError.badShape` if its shape or type differs; what the operations' rules throw.
+  ///   - retainGraph: whether recorded operations are kept, so that `backward` can be called again;
+  ///     by default they are freed on the way.
+  /// - Throws: `TrainingError.noGraph` if nothing here requires gradients, if the operations were
+  ///   freed, or if `gradient` is missing; `TrainingError.badShape` if its shape or type differs;
+  ///   what the operations' rules throw.
   public func backward(gradient: Variable? = nil, retainGraph: Bool = false) throws {
     guard requiresGrad else {
       throw TrainingError.noGraph("nothing that this was computed from requires gradients")
@@ -110,7 +113,7 @@ extension Variable {
   }
 }
 
-/// Goes from a result back to the leaves and sums their gradients.
+/// Propagates gradients from a result to the leaves, and sums them.
 private struct BackwardPass {
   /// A sum of gradients, and whether nothing else uses its memory.
   struct Sum {
@@ -182,7 +185,7 @@ private struct BackwardPass {
         try existing.addInPlace(sum.value)
         continue
       }
-      // Two leaves' gradients may be one and the same; what is clipped in place must not be.
+      // Two leaves may have the same gradient object, but clipping in place must not change both.
       let isShared = !taken.insert(ObjectIdentifier(sum.value.memory)).inserted
       leaf.grad =
         isShared || !sum.value.isContiguous ? try sum.value.copied() : sum.value.detached()

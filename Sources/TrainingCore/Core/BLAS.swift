@@ -3,8 +3,9 @@ internal import Synchronization
 
 /// Matrix products by OpenBLAS or Accelerate: `cblas_sgemm` and `cblas_dgemm`.
 ///
-/// The library is loaded at the first product, since loading it takes about 6 ms, which a command that only edits
-/// checkpoints must not spend. Its own threads are turned off; operations share products among threads themselves.
+/// The library is loaded at the first product. Loading takes about 6 ms, which commands that only
+/// edit checkpoints avoid. Its own threads are turned off; operations distribute products to
+/// threads themselves.
 struct BLAS: Sendable {
   private typealias Single =
     @convention(c) (
@@ -19,8 +20,9 @@ struct BLAS: Sendable {
 
   private let single: Single
   private let double: Both
-  /// Whether several threads may call the library at once. OpenBLAS built without threads uses one scratch buffer for
-  /// all callers, and products are silently wrong: seen with Debian's libopenblas0-serial.
+  /// Whether several threads may call the library at the same time. OpenBLAS built without threads
+  /// uses one scratch buffer for all callers, which makes products wrong without an error (observed
+  /// with Debian's libopenblas0-serial).
   private let isThreadSafe: Bool
 
   private static let turn = Mutex(())
@@ -58,7 +60,8 @@ struct BLAS: Sendable {
     }
   }
 
-  /// `c = a b + beta c` where `a` is m × k, `b` is k × n (as read, transposed or not), on one thread.
+  /// `c = a b + beta c` where `a` is m × k, `b` is k × n (as read, transposed or not), on one
+  /// thread.
   func multiply<T: Scalar>(
     _ m: Int, _ n: Int, _ k: Int, _ a: Matrix<T>, _ b: Matrix<T>, adding beta: T = 0,
     to c: UnsafeMutablePointer<T>, _ cStride: Int

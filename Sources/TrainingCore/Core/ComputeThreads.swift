@@ -14,8 +14,8 @@ public enum ComputeThreads {
     set { wanted.store(max(newValue, 1), ordering: .relaxed) }
   }
 
-  /// Calls `body` with ranges that together make `0..<count`, on several threads if there is enough work: no range is
-  /// shorter than `grain`, unless there is only one.
+  /// Calls `body` with ranges that together make `0..<count`, on several threads if there is enough
+  /// work: no range is shorter than `grain`, unless there is only one.
   static func split(_ count: Int, grain: Int = 1, _ body: (Range<Int>) -> Void) {
     let parts = min(self.count, count / max(grain, 1))
     guard parts > 1 else {

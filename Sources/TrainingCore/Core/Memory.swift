@@ -4,8 +4,8 @@ internal import CkptBytes
 internal import Synchronization
 internal import CkptTensors
 
-/// The owner of a block of memory, aligned to 64 bytes, which returns to the ``MemoryPool`` when the owner is
-/// destroyed.
+/// Owns a block of memory, aligned to 64 bytes, which returns to the ``MemoryPool`` when the owner
+/// is destroyed.
 struct PooledBytes: ~Copyable {
   let base: UnsafeMutableRawPointer
   let byteCount: Int
@@ -26,16 +26,16 @@ struct PooledBytes: ~Copyable {
 
 /// The elements of variables in memory, aligned to 64 bytes; views share them.
 ///
-/// They may be initialized lazily, when they are first read: weights that are loaded from a file are never drawn at
-/// random before.
+/// They may be initialized lazily, when they are first read: weights that are loaded from a file
+/// are never initialized at random.
 final class Memory: @unchecked Sendable {
   private let bytes: PooledBytes
-  /// Initializes the bytes, which mean nothing before. Changed only under the lock.
+  /// Initializes the bytes; nil if they are initialized. Changed only while the lock is held.
   private var filler: ((UnsafeMutableRawPointer) -> Void)?
   private let isToBeFilled: Atomic<Bool>
   private let filling = Mutex(())
-  /// The storage of tensors that share these bytes: the same one as long as any is in use, so that tied weights stay
-  /// tied. (It retains the memory, so the memory must not retain it.)
+  /// The storage of tensors that share these bytes: the same one as long as any is in use, so that
+  /// tied weights stay tied. (It retains the memory, so the memory must not retain it.)
   private let shared = Mutex(Weak())
 
   private struct Weak: Sendable {
@@ -45,7 +45,8 @@ final class Memory: @unchecked Sendable {
   /// The number of bytes.
   var byteCount: Int { bytes.byteCount }
 
-  /// Memory that `filler` initializes when it is first read; without a filler it is not initialized.
+  /// Memory that `filler` initializes when it is first read; without a filler it is not
+  /// initialized.
   ///
   /// - Throws: `TrainingError.outOfMemory`.
   init(byteCount: Int, filler: ((UnsafeMutableRawPointer) -> Void)? = nil) throws {
@@ -86,7 +87,7 @@ final class Memory: @unchecked Sendable {
   }
 }
 
-/// The bytes of a memory as the source of a storage, without a copy: later changes are seen.
+/// The bytes of a memory as the source of a storage, without a copy; later changes are visible.
 private struct MemoryBytes: ComputedBytes {
   let memory: Memory
   let byteCount: Int

@@ -1,8 +1,8 @@
 internal import Foundation
 internal import Synchronization
 
-/// Keeps freed blocks for the next step: training steps ask for the same sizes again and again, and new pages from the
-/// system take longer than many operations on them.
+/// Keeps freed blocks for reuse. Training steps allocate the same sizes repeatedly, and new pages
+/// from the system take longer than many operations on them.
 enum MemoryPool {
   private struct Shelf: @unchecked Sendable {
     var blocks: [Int: [UnsafeMutableRawPointer]] = [:]
@@ -44,12 +44,13 @@ enum MemoryPool {
     return block
   }
 
-  /// Returns a block that `take` gave for that size.
+  /// Frees a block of the given size that `take` returned.
   static func give(_ block: UnsafeMutableRawPointer, _ byteCount: Int) {
     guard let size = blockSize(byteCount) else { return }
     let isKept: Bool = shelf.withLock { shelf in
       shelf.inUse -= size
-      // A step's blocks come in sizes that others do not fit, so half of the peak more is kept.
+      // Blocks in the sizes of one step do not fit others, so the pool keeps up to half of the peak
+      // in addition.
       guard size >= smallest, shelf.kept + shelf.inUse + size <= shelf.peak + shelf.peak / 2 else {
         return false
       }
@@ -72,6 +73,6 @@ enum MemoryPool {
     for block in blocks { free(block) }
   }
 
-  /// The bytes in use, and the most that were in use at a time.
+  /// The number of bytes in use, and its maximum so far.
   static var usage: (inUse: Int, peak: Int) { shelf.withLock { ($0.inUse, $0.peak) } }
 }

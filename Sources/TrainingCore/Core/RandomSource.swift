@@ -1,12 +1,13 @@
 internal import Foundation
 internal import Synchronization
 
-/// A source of pseudorandom numbers that are the same for a seed on every platform (SplitMix64; Steele et al., 2014):
-/// the counterpart of `torch.Generator`, with other numbers.
+/// A source of pseudorandom numbers that are the same for a seed on every platform (SplitMix64;
+/// Steele et al., 2014): the counterpart of `torch.Generator`, with other numbers.
 public final class RandomSource: Sendable {
   private let current: Mutex<UInt64>
 
-  /// The source that is used unless another is given; its seed is 0 until ``manualSeed(_:)`` is called.
+  /// The source that is used unless another is given; its seed is 0 until ``manualSeed(_:)`` is
+  /// called.
   public static let shared = RandomSource(seed: 0)
 
   /// A source with a seed.
@@ -15,8 +16,8 @@ public final class RandomSource: Sendable {
   /// Starts again from a seed: `torch.manual_seed`.
   public func manualSeed(_ seed: UInt64) { state = seed }
 
-  /// The state, from which all further numbers follow: `torch.get_rng_state` and `torch.set_rng_state`. A source that is
-  /// given the state of another goes on as that one would.
+  /// The state, from which all further numbers follow: `torch.get_rng_state` and
+  /// `torch.set_rng_state`. A source that is given the state of another goes on as that one would.
   public var state: UInt64 {
     get { current.withLock { $0 } }
     set { current.withLock { $0 = newValue } }

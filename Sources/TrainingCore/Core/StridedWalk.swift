@@ -33,8 +33,8 @@ struct StridedWalk {
     }
   }
 
-  /// Calls `body` for each row with its position in row-major order, its offset in each operand, its length and each
-  /// operand's stride in it. Rows are shared among threads.
+  /// Calls `body` for each row with its position in row-major order, its offset in each operand,
+  /// its length and each operand's stride in it. Rows are shared among threads.
   func rows(
     grain: Int,
     _ body: (_ position: Int, _ starts: [Int], _ length: Int, _ steps: [Int]) -> Void

@@ -17,7 +17,8 @@ public enum TrainingError: Diagnostic, Equatable {
   case noGraph(String)
   /// The module has no forward pass for a single input.
   case notCallable(module: String)
-  /// The state dict does not fit the module: the missing and unexpected keys, and the shapes that differ.
+  /// The state dict does not fit the module: the missing and unexpected keys, and the shapes that
+  /// differ.
   case cannotLoad(missing: [String], unexpected: [String], mismatched: [ShapeMismatch])
   /// The pattern matches no parameter.
   case noSuchParameter(pattern: String)

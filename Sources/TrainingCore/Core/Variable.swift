@@ -1,8 +1,9 @@
-/// A strided tensor in memory that records how it was computed, so that gradients can be computed: PyTorch's
-/// `torch.Tensor`. (The name keeps it apart from `Tensor`, the lazily read tensor of a checkpoint.)
+/// A strided tensor in memory that records how it was computed, so that gradients can be computed:
+/// PyTorch's `torch.Tensor`. (The name keeps it apart from `Tensor`, the lazily read tensor of a
+/// checkpoint.)
 ///
-/// Views, such as results of ``reshaped(_:)`` and ``permuted(_:)``, share memory. A variable must not be used by
-/// several threads at once; operations use several threads themselves.
+/// Views, such as results of ``reshaped(_:)`` and ``permuted(_:)``, share memory. A variable must
+/// not be used by several threads at once; operations use several threads themselves.
 ///
 /// ```swift
 /// let x = try Variable([1, 2, 3], shape: [3], requiresGrad: true)
@@ -20,7 +21,8 @@ public class Variable {
   /// The operation that computed it; nil for a leaf.
   var node: Node?
   private var wantsGrad = false
-  /// The sum of the gradients that ``backward(gradient:retainGraph:)`` computed for this leaf; nil before.
+  /// The sum of the gradients that ``backward(gradient:retainGraph:)`` computed for this leaf; nil
+  /// before.
   public var grad: Variable?
 
   /// A view of `memory`.
@@ -68,8 +70,8 @@ public class Variable {
   /// The number of elements.
   public var count: Int { shape.reduce(1, *) }
 
-  /// Whether gradients are computed for it. It is set on leaves of floating-point types; what is computed from such a
-  /// leaf requires gradients, too.
+  /// Whether gradients are computed for it. It is set on leaves of floating-point types; what is
+  /// computed from such a leaf requires gradients, too.
   public var requiresGrad: Bool {
     get { wantsGrad || node != nil }
     set { wantsGrad = newValue && scalarType.isFloatingPoint }
@@ -112,7 +114,8 @@ func keepAlive(_ objects: Variable?...) {}
 extension Variable {
   /// A float32 variable of numbers in row-major order.
   ///
-  /// - Throws: `TrainingError.badShape` if the shape has another number of elements; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badShape` if the shape has another number of elements;
+  ///   `TrainingError.outOfMemory`.
   public convenience init(_ values: [Float], shape: [Int], requiresGrad: Bool = false) throws {
     try self.init(raw: values, .float32, shape)
     self.requiresGrad = requiresGrad
@@ -120,23 +123,27 @@ extension Variable {
 
   /// A float64 variable of numbers in row-major order.
   ///
-  /// - Throws: `TrainingError.badShape` if the shape has another number of elements; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badShape` if the shape has another number of elements;
+  ///   `TrainingError.outOfMemory`.
   public convenience init(doubles values: [Double], shape: [Int], requiresGrad: Bool = false) throws
   {
     try self.init(raw: values, .float64, shape)
     self.requiresGrad = requiresGrad
   }
 
-  /// An int64 variable of integers in row-major order, such as class or token indices; of one dimension by default.
+  /// An int64 variable of integers in row-major order, such as class or token indices; of one
+  /// dimension by default.
   ///
-  /// - Throws: `TrainingError.badShape` if the shape has another number of elements; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badShape` if the shape has another number of elements;
+  ///   `TrainingError.outOfMemory`.
   public convenience init(indices: [Int], shape: [Int]? = nil) throws {
     try self.init(raw: indices.map { Int64($0) }, .int64, shape ?? [indices.count])
   }
 
   /// A variable of type bool, in row-major order.
   ///
-  /// - Throws: `TrainingError.badShape` if the shape has another number of elements; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badShape` if the shape has another number of elements;
+  ///   `TrainingError.outOfMemory`.
   public convenience init(mask: [Bool], shape: [Int]) throws {
     try self.init(raw: mask.map { $0 ? UInt8(1) : 0 }, .bool, shape)
   }
@@ -274,13 +281,15 @@ extension Variable {
   }
 }
 
-/// A variable that a module learns, which requires gradients unless it is frozen: PyTorch's `nn.Parameter`.
+/// A variable that a module learns, which requires gradients unless it is frozen: PyTorch's
+/// `nn.Parameter`.
 public final class Parameter: Variable {
   /// The distribution from which its elements were drawn; nil if it was made otherwise.
   public internal(set) var initialization: Initialization?
 }
 
-/// A variable that belongs to a module's state but is not learned, such as running statistics: PyTorch's `nn.Buffer`.
+/// A variable that belongs to a module's state but is not learned, such as running statistics:
+/// PyTorch's `nn.Buffer`.
 public final class Buffer: Variable {
   /// Whether it is part of the state dict.
   public internal(set) var isPersistent = true

@@ -2,8 +2,9 @@ internal import CCkptTrainingKernels
 internal import Foundation
 internal import Synchronization
 
-/// Threads that wait for parts of operations: first in a loop, since the next operation comes soon, then asleep. Waking
-/// threads by the system for each of a step's hundreds of operations would take longer than some of the operations.
+/// Threads that wait for parts of operations: first in a loop, since the next operation usually
+/// comes soon, then asleep. Waking threads for each of a step's hundreds of operations would take
+/// longer than some of the operations.
 final class WorkerPool: @unchecked Sendable {
   static let shared = WorkerPool()
 
@@ -17,15 +18,15 @@ final class WorkerPool: @unchecked Sendable {
 
   private let isBusy = Atomic<Bool>(false)
   private let unfinished = Atomic<Int>(0)
-  // Both are written by the one caller that made the pool busy, before it raises the tickets.
+  // Both are written by the caller that reserved the pool, before it increases the tickets.
   private var body: ((Int) -> Void)?
   private var workers: [Worker] = []
 
-  /// The number of times that a thread looks for work before it sleeps: about 50 µs.
+  /// The number of times that a thread checks for work before it sleeps: about 50 µs.
   private static let patience = 2000
 
-  /// Calls `body` with each number below `count`, with 0 on this thread; returns false without calling it if another
-  /// thread is using the pool.
+  /// Calls `body` with each number below `count`, with 0 on this thread; returns false without
+  /// calling it if another thread is using the pool.
   func run(_ count: Int, _ body: (Int) -> Void) -> Bool {
     guard
       isBusy.compareExchange(
@@ -66,7 +67,8 @@ final class WorkerPool: @unchecked Sendable {
             ct_pause()
             continue
           }
-          // Whoever raises the ticket after this sees it; whoever did so before is seen.
+          // A caller that increases the ticket after this sees it; an earlier increase is seen
+          // below.
           worker.isAsleep.store(true, ordering: .sequentiallyConsistent)
           if worker.ticket.load(ordering: .sequentiallyConsistent) == done { worker.alarm.wait() }
           worker.isAsleep.store(false, ordering: .sequentiallyConsistent)

@@ -32,8 +32,8 @@ public final class LeakyReLU: Module {
   }
 }
 
-/// x Φ(x), where Φ is the distribution function of the standard normal distribution: PyTorch's `nn.GELU`
-/// (Hendrycks and Gimpel, arXiv:1606.08415).
+/// x Φ(x), where Φ is the distribution function of the standard normal distribution: PyTorch's
+/// `nn.GELU` (Hendrycks and Gimpel, arXiv:1606.08415).
 public final class GELU: Module {
   /// How Φ is computed, `approximate` in PyTorch.
   public enum Approximation: String, Sendable, CaseIterable {
@@ -110,7 +110,8 @@ public final class Softmax: Module {
   /// The softmax of `input`.
   ///
   /// - Returns: a variable of the shape of `input`, whose elements add up to 1 along the dimension.
-  /// - Throws: `TrainingError` if the input lacks the dimension or its elements are not floating-point numbers.
+  /// - Throws: `TrainingError` if the input lacks the dimension or its elements are not
+  ///   floating-point numbers.
   override public func forward(_ input: Variable) throws -> Variable {
     try input.softmax(dimension: dimension)
   }

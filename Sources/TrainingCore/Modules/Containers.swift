@@ -1,5 +1,5 @@
-/// Modules that are applied one after another, under the keys 0, 1, 2, … or keys of their own: PyTorch's
-/// `nn.Sequential`.
+/// Modules that are applied one after another, under the keys 0, 1, 2, … or keys of their own:
+/// PyTorch's `nn.Sequential`.
 public final class Sequential: Module {
   /// The modules with their keys, in order.
   public let modules: [(key: String, module: Module)]
@@ -31,7 +31,8 @@ public final class Sequential: Module {
     var value = input
     var index = 0
     while index < modules.count {
-      // A batch norm after a convolution and a rectifier after a batch norm are computed together with it.
+      // A batch norm after a convolution and a rectifier after a batch norm are computed together
+      // with it.
       func next<M: Module>(_ distance: Int, _: M.Type) -> M? {
         index + distance < modules.count ? modules[index + distance].module as? M : nil
       }

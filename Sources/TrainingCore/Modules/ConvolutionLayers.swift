@@ -18,8 +18,8 @@ public final class Conv2d: Module {
   ///   - groups: the number of groups in which channels are convolved.
   ///   - bias: whether there is a bias.
   ///   - random: the source of the initial values.
-  /// - Throws: `TrainingError.badArgument` if the groups do not divide the channels; `TrainingError.badShape` for
-  ///   sizes that no tensor has.
+  /// - Throws: `TrainingError.badArgument` if the groups do not divide the channels;
+  ///   `TrainingError.badShape` for sizes that no tensor has.
   public init(
     _ inChannels: Int, _ outChannels: Int, kernelSize: Pair, stride: Pair = 1, padding: Pair = 0,
     dilation: Pair = 1, groups: Int = 1, bias: Bool = true, from random: RandomSource = .shared
@@ -62,8 +62,8 @@ public final class Conv1d: Module {
   ///   - groups: the number of groups in which channels are convolved.
   ///   - bias: whether there is a bias.
   ///   - random: the source of the initial values.
-  /// - Throws: `TrainingError.badArgument` if the groups do not divide the channels; `TrainingError.badShape` for
-  ///   sizes that no tensor has.
+  /// - Throws: `TrainingError.badArgument` if the groups do not divide the channels;
+  ///   `TrainingError.badShape` for sizes that no tensor has.
   public init(
     _ inChannels: Int, _ outChannels: Int, kernelSize: Int, stride: Int = 1, padding: Int = 0,
     dilation: Int = 1, groups: Int = 1, bias: Bool = true, from random: RandomSource = .shared
@@ -86,7 +86,8 @@ public final class Conv1d: Module {
   }
 }
 
-/// A transposed convolution over images, the gradient of a convolution: PyTorch's `nn.ConvTranspose2d`.
+/// A transposed convolution over images, the gradient of a convolution: PyTorch's
+/// `nn.ConvTranspose2d`.
 public final class ConvTranspose2d: Module {
   /// The kernels, of shape [inputs, outputs / groups, kernel height, kernel width].
   public let weight: Parameter
@@ -108,8 +109,8 @@ public final class ConvTranspose2d: Module {
   ///   - groups: the number of groups in which channels are convolved.
   ///   - bias: whether there is a bias.
   ///   - random: the source of the initial values.
-  /// - Throws: `TrainingError.badArgument` if the groups do not divide the channels; `TrainingError.badShape` for
-  ///   sizes that no tensor has.
+  /// - Throws: `TrainingError.badArgument` if the groups do not divide the channels;
+  ///   `TrainingError.badShape` for sizes that no tensor has.
   public init(
     _ inChannels: Int, _ outChannels: Int, kernelSize: Pair, stride: Pair = 1, padding: Pair = 0,
     outputPadding: Pair = 0, dilation: Pair = 1, groups: Int = 1, bias: Bool = true,

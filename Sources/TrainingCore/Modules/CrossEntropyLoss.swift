@@ -24,8 +24,8 @@ public struct CrossEntropyLoss {
   ///
   /// - Parameters:
   ///   - logits: of shape [batch, classes, ...] or [classes].
-  ///   - targets: class indices of the logits' shape without the dimension of the classes, or probabilities of the
-  ///     logits' shape.
+  ///   - targets: class indices of the logits' shape without the dimension of the classes, or
+  ///     probabilities of the logits' shape.
   /// - Returns: one number, or with `.none` a loss for each target.
   /// - Throws: `TrainingError` if shapes or types do not fit, or an index is no class.
   public func callAsFunction(_ logits: Variable, _ targets: Variable) throws -> Variable {

@@ -1,5 +1,5 @@
-/// Sets elements to zero at random while training, and scales the others so that the mean is kept: PyTorch's
-/// `nn.Dropout`.
+/// Sets elements to zero at random while training, and scales the others so that the mean is kept:
+/// PyTorch's `nn.Dropout`.
 public final class Dropout: Module {
   /// The probability with which an element is set to zero, `p` in PyTorch.
   public private(set) var probability: Double
@@ -17,7 +17,8 @@ public final class Dropout: Module {
 
   /// Changes the probability: PyTorch's assignment to `p`.
   ///
-  /// - Throws: `TrainingError.badArgument` if it is not between 0 and 1, before anything is changed.
+  /// - Throws: `TrainingError.badArgument` if it is not between 0 and 1, before anything is
+  ///   changed.
   public func setProbability(_ probability: Double) throws {
     try Variable.checkDropout(probability)
     self.probability = probability

@@ -12,8 +12,8 @@ public final class Embedding: Module {
   ///   - embeddingDim: the length of each row.
   ///   - paddingIndex: a row that begins as zeros and gets no gradient.
   ///   - random: the source of the initial values.
-  /// - Throws: `TrainingError.badArgument` if `paddingIndex` is no row; `TrainingError.badShape` for sizes that no
-  ///   tensor has; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badArgument` if `paddingIndex` is no row; `TrainingError.badShape`
+  ///   for sizes that no tensor has; `TrainingError.outOfMemory`.
   public init(
     _ numEmbeddings: Int, _ embeddingDim: Int, paddingIndex: Int? = nil,
     from random: RandomSource = .shared
@@ -23,7 +23,7 @@ public final class Embedding: Module {
         operation: "embedding", problem: "padding index \(paddingIndex) of \(numEmbeddings) rows")
     }
     let shape = [numEmbeddings, embeddingDim]
-    // Impossible shapes are refused before a row's offset is computed.
+    // Invalid shapes are rejected before a row's offset is computed.
     _ = try Variable.byteCount(shape, .float32)
     let start = (paddingIndex ?? 0) * embeddingDim
     weight = try Parameter(

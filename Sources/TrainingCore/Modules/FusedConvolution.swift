@@ -1,9 +1,10 @@
 extension Conv2d {
-  /// The convolution followed by `norm`, plus `addend`, through a rectifier if `relu`: a residual block's end, or any
-  /// part of it.
+  /// The convolution followed by `norm`, plus `addend`, through a rectifier if `relu`: a residual
+  /// block's end, or any part of it.
   ///
-  /// The result is that of the modules one by one, with fewer passes over memory. If no gradients are recorded and
-  /// `norm` uses running statistics, all of it is computed while the convolution writes its outputs.
+  /// The result is that of the modules one by one, with fewer passes over memory. If no gradients
+  /// are recorded and `norm` uses running statistics, all of it is computed while the convolution
+  /// writes its outputs.
   /// - Parameters:
   ///   - input: of shape [batch, inputs, height, width].
   ///   - norm: normalizes the convolution's outputs.
@@ -18,7 +19,7 @@ extension Conv2d {
       ?? norm.normalized(self(input), adding: addend, relu: relu)
   }
 
-  /// The same in one pass; nil where that is not possible.
+  /// Computes the same in one pass; nil if that is not possible.
   private func normalizedAtOnce(
     _ input: Variable, by norm: BatchNorm2d, adding addend: Variable?, relu: Bool
   ) throws -> Variable? {

@@ -1,9 +1,10 @@
 internal import Foundation
 
-/// A distribution from which the elements of a new parameter are drawn: the functions of PyTorch's `torch.nn.init`.
+/// A distribution from which the elements of a new parameter are drawn: the functions of PyTorch's
+/// `torch.nn.init`.
 ///
-/// For a weight of shape [outputs, inputs, kernel sizes...], fan-in is inputs times the kernel's elements and fan-out
-/// outputs times the kernel's elements.
+/// For a weight of shape [outputs, inputs, kernel sizes...], fan-in is inputs times the kernel's
+/// elements and fan-out outputs times the kernel's elements.
 public enum Initialization: Sendable, Hashable {
   /// Every element is this number: `constant_`.
   case constant(Double)
@@ -11,16 +12,17 @@ public enum Initialization: Sendable, Hashable {
   case uniform(Double, Double)
   /// The normal distribution: `normal_`.
   case normal(mean: Double, standardDeviation: Double)
-  /// The normal distribution, drawn again where more than two standard deviations from the mean: `trunc_normal_` with
-  /// bounds at two standard deviations.
+  /// The normal distribution, drawn again where more than two standard deviations from the mean:
+  /// `trunc_normal_` with bounds at two standard deviations.
   case truncatedNormal(mean: Double, standardDeviation: Double)
-  /// The uniform distribution within √(6 / ((1 + a²) fan-in)): `kaiming_uniform_` (He et al., arXiv:1502.01852), for
-  /// layers followed by a leaky rectifier of negative slope `a`.
+  /// The uniform distribution within √(6 / ((1 + a²) fan-in)): `kaiming_uniform_` (He et al.,
+  /// arXiv:1502.01852), for layers followed by a leaky rectifier of negative slope `a`.
   case kaimingUniform(a: Double)
-  /// The normal distribution of standard deviation √(2 / fan-out): `kaiming_normal_` with `mode="fan_out"`, as
-  /// torchvision's ResNets have it.
+  /// The normal distribution of standard deviation √(2 / fan-out): `kaiming_normal_` with
+  /// `mode="fan_out"`, as torchvision's ResNets have it.
   case kaimingNormalFanOut
-  /// The uniform distribution within √(6 / (fan-in + fan-out)): `xavier_uniform_` (Glorot and Bengio, 2010).
+  /// The uniform distribution within √(6 / (fan-in + fan-out)): `xavier_uniform_` (Glorot and
+  /// Bengio, 2010).
   case xavierUniform
 
   /// The fan-in and fan-out of a weight of that shape.
@@ -74,8 +76,9 @@ public enum Initialization: Sendable, Hashable {
 }
 
 extension Parameter {
-  /// A 32-bit parameter whose elements are drawn when they are first read; a parameter that is loaded before is never
-  /// drawn. The elements depend on the source's seed and on how many parameters were made from it before.
+  /// A 32-bit parameter whose elements are drawn when they are first read; a parameter that is
+  /// loaded before is never drawn. The elements depend on the source's seed and on how many
+  /// parameters were made from it before.
   ///
   /// - Parameters:
   ///   - shape: the sizes of the dimensions.
@@ -107,14 +110,15 @@ extension Parameter {
     requiresGrad = true
   }
 
-  /// Draws all elements again, in place, from the distribution with which the parameter was made; does nothing if it
-  /// was made otherwise.
+  /// Draws all elements again, in place, from the distribution with which the parameter was made;
+  /// does nothing if it was made otherwise.
   public func reset(from random: RandomSource = .shared) {
     if let initialization { reinitialize(initialization, from: random) }
   }
 
-  /// Has the elements drawn from another distribution when they are first read, for modules that do not begin with
-  /// PyTorch's defaults; a parameter that is loaded before is never drawn. The parameter has 32 bits then.
+  /// Has the elements drawn from another distribution when they are first read, for modules that do
+  /// not begin with PyTorch's defaults; a parameter that is loaded before is never drawn. The
+  /// parameter has 32 bits then.
   ///
   /// - Returns: the parameter itself.
   /// - Throws: `TrainingError.outOfMemory`.
@@ -133,7 +137,8 @@ extension Parameter {
     return self
   }
 
-  /// Draws all elements again, in place, from another distribution, which ``reset(from:)`` then uses, too.
+  /// Draws all elements again, in place, from another distribution, which ``reset(from:)`` then
+  /// uses, too.
   public func reinitialize(
     _ initialization: Initialization, from random: RandomSource = .shared
   ) {
@@ -163,7 +168,8 @@ extension Buffer {
     fill(value)
   }
 
-  /// Sets every element to the number with which the buffer was made; does nothing if it was made otherwise.
+  /// Sets every element to the number with which the buffer was made; does nothing if it was made
+  /// otherwise.
   public func reset() {
     if let initialValue { fill(initialValue) }
   }

@@ -27,8 +27,8 @@ public final class Linear: Module {
   ///
   /// - Parameter input: of shape [..., inputs].
   /// - Returns: a variable of shape [..., outputs].
-  /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or without a library for
-  ///   matrix products.
+  /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or without
+  ///   a library for matrix products.
   override public func forward(_ input: Variable) throws -> Variable {
     try input.linear(weight, bias)
   }

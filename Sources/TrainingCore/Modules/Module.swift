@@ -3,9 +3,10 @@ internal import CkptStateDicts
 
 /// A model or a part of one, with parameters, buffers and modules in it: PyTorch's `nn.Module`.
 ///
-/// Stored properties that are parameters, buffers, modules or arrays of modules are registered by themselves, in the
-/// order of their declaration. Their keys are the properties' names in snake case (`numBatchesTracked` has the key
-/// `num_batches_tracked`), unless ``keyNames`` has another name.
+/// Stored properties that are parameters, buffers, modules or arrays of modules are registered by
+/// themselves, in the order of their declaration. Their keys are the properties' names in snake
+/// case (`numBatchesTracked` has the key `num_batches_tracked`), unless ``keyNames`` has another
+/// name.
 ///
 /// ```swift
 /// final class Perceptron: Module {
@@ -23,23 +24,26 @@ internal import CkptStateDicts
 /// }
 /// ```
 open class Module {
-  /// Whether the module is in training mode, which matters for dropout and batch normalization. ``train(_:)`` sets it
-  /// for the modules inside as well.
+  /// Whether the module is in training mode, which matters for dropout and batch normalization.
+  /// ``train(_:)`` sets it for the modules inside as well.
   public internal(set) var isTraining = true
 
   /// What is computed when the module is called, in place of ``forward(_:)``; nil for that alone.
   ///
-  /// It serves to see what a module inside a model is called with: it is given the input and returns the output, which
-  /// it may have computed by ``forward(_:)``. Layers that are computed together with others, as a convolution with the
-  /// batch norm behind it, are not called one by one.
+  /// It serves to see what a module inside a model is called with: it is given the input and
+  /// returns the output, which it may have computed by ``forward(_:)``. Layers that are computed
+  /// together with others, as a convolution with the batch norm behind it, are not called one by
+  /// one.
   package final var interceptor: ((_ input: Variable) throws -> Variable)?
 
   /// A module without parts of its own.
   public init() {}
 
-  /// Computes the module's output; a subclass overrides it. To be called as a function: `module(input)`.
+  /// Computes the module's output; a subclass overrides it. To be called as a function:
+  /// `module(input)`.
   ///
-  /// - Throws: `TrainingError` if the input does not fit; `TrainingError.notCallable` unless a subclass overrides it.
+  /// - Throws: `TrainingError` if the input does not fit; `TrainingError.notCallable` unless a
+  ///   subclass overrides it.
   open func forward(_ input: Variable) throws -> Variable {
     throw TrainingError.notCallable(module: "\(type(of: self))")
   }
@@ -65,7 +69,8 @@ open class Module {
     case module(Module)
   }
 
-  /// The module's parts with their keys. A container whose parts are not its properties overrides this.
+  /// The module's parts with their keys. A container whose parts are not its properties overrides
+  /// this.
   open var members: [(key: String, member: Member)] {
     var levels: [Mirror] = []
     var next: Mirror? = Mirror(reflecting: self)
@@ -108,7 +113,8 @@ open class Module {
 // MARK: - Parts
 
 extension Module {
-  /// This module (with the key "") and all modules inside, each once, with their keys: `named_modules()`.
+  /// This module (with the key "") and all modules inside, each once, with their keys:
+  /// `named_modules()`.
   public var namedModules: [(key: String, module: Module)] {
     var result: [(String, Module)] = []
     var seen = Set<ObjectIdentifier>()
@@ -118,8 +124,8 @@ extension Module {
     return result
   }
 
-  /// Calls `body` with this module and all inside, parents first, and their members; a module that has two keys is
-  /// visited twice. The walk does not recurse.
+  /// Calls `body` with this module and all modules inside, parents first, and their members; a
+  /// module with two keys is visited twice. The walk is not recursive.
   private func walk(_ body: (String, Module, [(key: String, member: Member)]) -> Void) {
     var open: [(String, Module)] = [("", self)]
     while let (prefix, module) = open.popLast() {
@@ -217,8 +223,8 @@ extension Module {
   @discardableResult
   public func eval() -> Self { train(false) }
 
-  /// Sets `requiresGrad` of parameters to false: no gradients are computed for them, nor for operations that lead only
-  /// to them.
+  /// Sets `requiresGrad` of parameters to false: no gradients are computed for them, nor for
+  /// operations that lead only to them.
   ///
   /// - Parameters:
   ///   - pattern: the keys of the parameters; all unless given.
@@ -263,8 +269,8 @@ extension Module {
     return named.count { $0.parameter.requiresGrad }
   }
 
-  /// Draws all parameters inside again, as when the module was made, and resets running statistics: `reset_parameters`
-  /// of each layer.
+  /// Draws all parameters inside again, as when the module was made, and resets running statistics:
+  /// `reset_parameters` of each layer.
   ///
   /// `try model.module(at: "fc")?.resetParameters()` makes a new head.
   /// - Throws: `TrainingError.outOfMemory`.
@@ -281,9 +287,11 @@ extension Module {
     for parameter in parameters { parameter.grad = nil }
   }
 
-  /// Converts parameters and floating-point buffers in place, for example to float64 for gradient checks: `to(dtype)`.
+  /// Converts parameters and floating-point buffers in place, for example to float64 for gradient
+  /// checks: `to(dtype)`.
   ///
-  /// - Throws: `TrainingError.badType` unless `type` is a floating-point type; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless `type` is a floating-point type;
+  ///   `TrainingError.outOfMemory`.
   @discardableResult
   public func convert(to type: ScalarType) throws -> Self {
     guard type.isFloatingPoint else {

@@ -1,20 +1,20 @@
 extension Module {
-  /// What a module inside is called with while this module computes its output: the features of a model, if the module
-  /// inside is its head.
+  /// What a module inside is called with while this module computes its output: the features of a
+  /// model, if the module inside is its head.
   ///
-  /// Where `isOutput` and `isFixed` are true and no parameter outside the child changes, the model's output for `input`
-  /// is the child's output for `features`, so that features may be kept while the child is trained. In batches of
-  /// another size they may be rounded otherwise.
+  /// Where `isOutput` and `isFixed` are true and no parameter outside the child changes, the
+  /// model's output for `input` is the child's output for `features`, so that features may be kept
+  /// while the child is trained. In batches of another size they may be rounded otherwise.
   /// - Parameters:
   ///   - key: the key of the module inside, such as `fc` or `classifier`.
   ///   - input: the input of this module. The whole forward pass is computed, without gradients.
   /// - Returns: nil if there is no such module or it is not called.
-  ///   - features: the input of the module inside; of several calls, that of the first. It shares no memory with larger
-  ///     variables.
-  ///   - isOutput: whether the module inside is called exactly once, no other module is called after it, and its output
-  ///     itself is this module's output.
-  ///   - isFixed: whether the same input always has the same features: no module outside the child drops elements at
-  ///     random or normalizes by the batch in training mode.
+  ///   - features: the input of the module inside; of several calls, that of the first. It shares
+  ///     no memory with larger variables.
+  ///   - isOutput: whether the module inside is called exactly once, no other module is called
+  ///     after it, and its output itself is this module's output.
+  ///   - isFixed: whether the same input always has the same features: no module outside the child
+  ///     drops elements at random or normalizes by the batch in training mode.
   /// - Throws: what ``forward(_:)`` throws.
   package func input(ofChild key: String, for input: Variable) throws
     -> (features: Variable, isOutput: Bool, isFixed: Bool)?
@@ -52,8 +52,8 @@ extension Module {
     )
   }
 
-  /// Whether the module's own output for the same input differs from call to call in its present mode, or depends on
-  /// the other inputs of the batch.
+  /// Whether the module's own output for the same input differs from call to call in its present
+  /// mode, or depends on the other inputs of the batch.
   private var variesWhileTraining: Bool {
     guard isTraining else { return false }
     return switch self {

@@ -4,8 +4,8 @@ public import CkptStateDicts
 public import CkptTensors
 
 extension Module {
-  /// Parameters and persistent buffers with their keys, in the order of `state_dict()`; one that has two keys occurs
-  /// twice.
+  /// Parameters and persistent buffers with their keys, in the order of `state_dict()`; one with
+  /// two keys occurs twice.
   var stateMembers: [(key: String, variable: Variable)] {
     var result: [(String, Variable)] = []
     var open: [(String, Module)] = [("", self)]
@@ -25,8 +25,9 @@ extension Module {
     return result
   }
 
-  /// The parameters and persistent buffers by their keys: PyTorch's `state_dict()`. Its tensors share memory with the
-  /// module, so that later training shows in them. Tied weights share a storage.
+  /// The parameters and persistent buffers by their keys: PyTorch's `state_dict()`. Its tensors
+  /// share memory with the module, so that later training shows in them. Tied weights share a
+  /// storage.
   ///
   /// - Throws: `TensorError` if a tensor cannot be described.
   public func stateDict() throws -> StateDict {
@@ -44,11 +45,11 @@ extension Module {
   /// Each value is read once, straight into the parameter's memory; element types are converted.
   /// - Parameters:
   ///   - stateDict: the values by their keys.
-  ///   - strict: whether all keys must match. If not, what fits is loaded; unlike in PyTorch, values of another shape
-  ///     are then left out and reported.
+  ///   - strict: whether all keys must match. If not, what fits is loaded; unlike in PyTorch,
+  ///     values of another shape are then left out and reported.
   /// - Returns: what was loaded and what was not, as `StateDict.validate(against:)` reports it.
-  /// - Throws: `TrainingError.cannotLoad` with everything that does not fit, before anything is changed; what
-  ///   reading tensors throws.
+  /// - Throws: `TrainingError.cannotLoad` with everything that does not fit, before anything is
+  ///   changed; what reading tensors throws.
   @discardableResult
   public func load(_ stateDict: StateDict, strict: Bool = true) throws -> LoadReport {
     let report = try stateDict.validate(against: self.stateDict(), strict: strict)
@@ -83,11 +84,11 @@ extension Tensor {
 }
 
 extension Variable {
-  /// A variable with the elements of a lazily read tensor: floating-point numbers of fewer than 32 bits become float32,
-  /// integers become int64.
+  /// A variable with the elements of a lazily read tensor: floating-point numbers of fewer than 32
+  /// bits become float32, integers become int64.
   ///
-  /// - Throws: `TrainingError.badType` for element types that cannot be converted, and for meta tensors; what reading
-  ///   the tensor throws.
+  /// - Throws: `TrainingError.badType` for element types that cannot be converted, and for meta
+  ///   tensors; what reading the tensor throws.
   public convenience init(_ tensor: Tensor) throws {
     let type: ScalarType =
       switch tensor.dtype {
@@ -129,7 +130,8 @@ extension Variable {
 }
 
 extension Module {
-  /// The keys of the state dict with the shapes of the parameters and buffers, in its order. Nothing is drawn or read.
+  /// The keys of the state dict with the shapes of the parameters and buffers, in order. Nothing is
+  /// initialized or read.
   package var stateShapes: [(key: String, shape: [Int])] {
     stateMembers.map { ($0.key, $0.variable.shape) }
   }

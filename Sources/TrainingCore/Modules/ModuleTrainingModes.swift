@@ -1,7 +1,8 @@
 extension Module {
-  /// Sets training mode of this module and all inside, except evaluation mode of what is frozen: each top-level child
-  /// that has parameters of which none is trainable, with all inside it, and each batch norm of which neither scales
-  /// nor shifts are trainable. Running statistics of frozen parts then stay as they are, and nothing is dropped there.
+  /// Sets training mode of this module and all inside, except evaluation mode of what is frozen:
+  /// each top-level child that has parameters of which none is trainable, with all inside it, and
+  /// each batch norm of which neither scales nor shifts are trainable. Running statistics of frozen
+  /// parts then stay as they are, and nothing is dropped there.
   ///
   /// Top-level children without parameters are in training mode.
   /// - Returns: the keys of the batch norms that are in evaluation mode.

@@ -1,5 +1,5 @@
-/// Attention with several heads: PyTorch's `nn.MultiheadAttention` with `batch_first=True` (Vaswani et al.,
-/// arXiv:1706.03762).
+/// Attention with several heads: PyTorch's `nn.MultiheadAttention` with `batch_first=True` (Vaswani
+/// et al., arXiv:1706.03762).
 public final class MultiheadAttention: Module {
   /// The projections to queries, keys and values, one below the other: of shape [3 · width, width].
   public let inProjWeight: Parameter
@@ -13,7 +13,8 @@ public final class MultiheadAttention: Module {
   let dropout: Double
   var random: RandomSource
 
-  /// Attention with PyTorch's initialization: Xavier's uniform distribution for the input projections.
+  /// Attention with PyTorch's initialization: Xavier's uniform distribution for the input
+  /// projections.
   ///
   /// - Parameters:
   ///   - embedDim: the width of queries, keys, values and outputs.
@@ -21,8 +22,8 @@ public final class MultiheadAttention: Module {
   ///   - dropout: the probability with which attention weights are set to zero while training.
   ///   - bias: whether projections have biases.
   ///   - random: the source of the initial values.
-  /// - Throws: `TrainingError.badArgument` unless the heads divide the width; `TrainingError.badShape` for sizes
-  ///   that no tensor has; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badArgument` unless the heads divide the width;
+  ///   `TrainingError.badShape` for sizes that no tensor has; `TrainingError.outOfMemory`.
   public init(
     _ embedDim: Int, numHeads: Int, dropout: Double = 0, bias: Bool = true,
     from random: RandomSource = .shared
@@ -57,9 +58,11 @@ public final class MultiheadAttention: Module {
   ///   - query: of shape [batch, targets, width].
   ///   - key: of shape [batch, sources, width].
   ///   - value: of shape [batch, sources, width].
-  ///   - attentionMask: broadcast to [batch, heads, targets, sources], `attn_mask` in PyTorch: of type bool, true where
-  ///     a target may *not* attend to a source; or numbers that are added to the scores.
-  ///   - keyPaddingMask: of shape [batch, sources] and type bool, true for sources that are left out.
+  ///   - attentionMask: broadcast to [batch, heads, targets, sources], `attn_mask` in PyTorch: of
+  ///     type bool, true where a target may *not* attend to a source; or numbers that are added to
+  ///     the scores.
+  ///   - keyPaddingMask: of shape [batch, sources] and type bool, true for sources that are left
+  ///     out.
   ///   - isCausal: whether targets attend only to sources of the same or a lower index.
   /// - Returns: a variable of the shape of `query`.
   /// - Throws: `TrainingError` if shapes or element types do not fit.

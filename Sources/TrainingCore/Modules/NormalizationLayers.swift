@@ -1,5 +1,6 @@
-/// What ``BatchNorm1d`` and ``BatchNorm2d`` have in common: each channel is normalized to mean 0 and variance 1 over
-/// the batch, or by running statistics when not training (Ioffe and Szegedy, arXiv:1502.03167).
+/// What ``BatchNorm1d`` and ``BatchNorm2d`` have in common: each channel is normalized to mean 0
+/// and variance 1 over the batch, or by running statistics when not training (Ioffe and Szegedy,
+/// arXiv:1502.03167).
 public class BatchNorm: Module {
   /// The scales, of shape [channels], 1 at first; nil if `affine` is false.
   public let weight: Parameter?
@@ -33,22 +34,22 @@ public class BatchNorm: Module {
   ///
   /// - Parameter input: of shape [batch, channels, ...].
   /// - Returns: a variable of the shape of `input`.
-  /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or if there is only one value
-  ///   per channel to train with.
+  /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or if
+  ///   there is only one value per channel to train with.
   override public func forward(_ input: Variable) throws -> Variable {
     try normalized(input, relu: false)
   }
 
-  /// The normalized input plus `addend`, through a rectifier if `relu`: what the modules give one by one, with fewer
-  /// passes over memory.
+  /// The normalized input plus `addend`, through a rectifier if `relu`: what the modules give one
+  /// by one, with fewer passes over memory.
   ///
   /// - Parameters:
   ///   - input: of shape [batch, channels, ...].
   ///   - addend: of the shape of `input`; nil for nothing.
   ///   - relu: whether `max(x, 0)` is applied at the end.
   /// - Returns: a variable of the shape of `input`.
-  /// - Throws: `TrainingError` if shapes or element types do not fit, or if there is only one value per channel to
-  ///   train with.
+  /// - Throws: `TrainingError` if shapes or element types do not fit, or if there is only one value
+  ///   per channel to train with.
   public final func normalized(
     _ input: Variable, adding addend: Variable? = nil, relu: Bool
   ) throws -> Variable {
@@ -75,8 +76,8 @@ public final class BatchNorm2d: BatchNorm {
   /// - Parameters:
   ///   - numFeatures: the number of channels.
   ///   - epsilon: added to the variance, `eps` in PyTorch.
-  ///   - momentum: how far running statistics move towards those of a batch, from 0 to 1; nil for the mean of all
-  ///     batches.
+  ///   - momentum: how far running statistics move towards those of a batch, from 0 to 1; nil for
+  ///     the mean of all batches.
   ///   - affine: whether there are scales and shifts.
   ///   - trackRunningStats: whether there are running statistics.
   /// - Throws: `TrainingError.badShape` for a size that no tensor has; `TrainingError.outOfMemory`.
@@ -90,16 +91,16 @@ public final class BatchNorm2d: BatchNorm {
   }
 }
 
-/// Batch normalization of vectors [batch, channels] or sequences [batch, channels, length]: PyTorch's
-/// `nn.BatchNorm1d`.
+/// Batch normalization of vectors [batch, channels] or sequences [batch, channels, length]:
+/// PyTorch's `nn.BatchNorm1d`.
 public final class BatchNorm1d: BatchNorm {
   /// A normalization with scales of 1, shifts of 0 and statistics of mean 0 and variance 1.
   ///
   /// - Parameters:
   ///   - numFeatures: the number of channels.
   ///   - epsilon: added to the variance, `eps` in PyTorch.
-  ///   - momentum: how far running statistics move towards those of a batch, from 0 to 1; nil for the mean of all
-  ///     batches.
+  ///   - momentum: how far running statistics move towards those of a batch, from 0 to 1; nil for
+  ///     the mean of all batches.
   ///   - affine: whether there are scales and shifts.
   ///   - trackRunningStats: whether there are running statistics.
   /// - Throws: `TrainingError.badShape` for a size that no tensor has; `TrainingError.outOfMemory`.
@@ -113,7 +114,8 @@ public final class BatchNorm1d: BatchNorm {
   }
 }
 
-/// The last dimensions normalized to mean 0 and variance 1: PyTorch's `nn.LayerNorm` (Ba et al., arXiv:1607.06450).
+/// The last dimensions normalized to mean 0 and variance 1: PyTorch's `nn.LayerNorm` (Ba et al.,
+/// arXiv:1607.06450).
 public final class LayerNorm: Module {
   /// The scales, of the shape of the last dimensions, 1 at first; nil without an affine map.
   public let weight: Parameter?
@@ -159,7 +161,8 @@ public final class LayerNorm: Module {
   }
 }
 
-/// The channels of each pixel normalized to mean 0 and variance 1: torchvision's and timm's `LayerNorm2d`.
+/// The channels of each pixel normalized to mean 0 and variance 1: torchvision's and timm's
+/// `LayerNorm2d`.
 public final class LayerNorm2d: Module {
   /// The scales, of shape [channels], 1 at first.
   public let weight: Parameter
@@ -191,8 +194,8 @@ public final class LayerNorm2d: Module {
   }
 }
 
-/// The last dimensions divided by their root mean square: PyTorch's `nn.RMSNorm` (Zhang and Sennrich,
-/// arXiv:1910.07467).
+/// The last dimensions divided by their root mean square: PyTorch's `nn.RMSNorm` (Zhang and
+/// Sennrich, arXiv:1910.07467).
 public final class RMSNorm: Module {
   /// The scales, of the shape of the last dimensions, 1 at first; nil without.
   public let weight: Parameter?
@@ -203,7 +206,8 @@ public final class RMSNorm: Module {
   ///
   /// - Parameters:
   ///   - normalizedShape: the sizes of the last dimensions.
-  ///   - epsilon: added to the mean square, `eps` in PyTorch; the element type's machine epsilon unless given.
+  ///   - epsilon: added to the mean square, `eps` in PyTorch; the element type's machine epsilon
+  ///     unless given.
   ///   - elementwiseAffine: whether there are scales.
   /// - Throws: `TrainingError.badShape` for sizes that no tensor has; `TrainingError.outOfMemory`.
   public init(_ normalizedShape: [Int], epsilon: Double? = nil, elementwiseAffine: Bool = true)
@@ -223,7 +227,8 @@ public final class RMSNorm: Module {
   }
 }
 
-/// Groups of channels normalized to mean 0 and variance 1: PyTorch's `nn.GroupNorm` (Wu and He, arXiv:1803.08494).
+/// Groups of channels normalized to mean 0 and variance 1: PyTorch's `nn.GroupNorm` (Wu and He,
+/// arXiv:1803.08494).
 public final class GroupNorm: Module {
   /// The scales, of shape [channels], 1 at first; nil without an affine map.
   public let weight: Parameter?
@@ -240,8 +245,8 @@ public final class GroupNorm: Module {
   ///   - numChannels: the number of channels, a multiple of the groups.
   ///   - epsilon: added to the variance, `eps` in PyTorch.
   ///   - affine: whether there are scales and shifts.
-  /// - Throws: `TrainingError.badArgument` if the groups do not divide the channels; `TrainingError.badShape` for a
-  ///   size that no tensor has; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badArgument` if the groups do not divide the channels;
+  ///   `TrainingError.badShape` for a size that no tensor has; `TrainingError.outOfMemory`.
   public init(_ numGroups: Int, _ numChannels: Int, epsilon: Double = 1e-5, affine: Bool = true)
     throws
   {

@@ -9,7 +9,8 @@ public final class MaxPool2d: Module {
   ///   - stride: the distance between windows, in pixels; the size of a window unless given.
   ///   - padding: the pixels added on each side: -∞ for all purposes.
   ///   - dilation: the distance between the pixels of a window.
-  ///   - ceilMode: whether a last window that reaches beyond the input counts, `ceil_mode` in PyTorch.
+  ///   - ceilMode: whether a last window that reaches beyond the input counts, `ceil_mode` in
+  ///     PyTorch.
   public init(
     _ kernelSize: Pair, stride: Pair? = nil, padding: Pair = 0, dilation: Pair = 1,
     ceilMode: Bool = false
@@ -23,8 +24,8 @@ public final class MaxPool2d: Module {
   ///
   /// - Parameter input: of shape [batch, channels, height, width].
   /// - Returns: a variable of shape [batch, channels, output height, output width].
-  /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or for windows that make no
-  ///   sense.
+  /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or for
+  ///   windows that make no sense.
   override public func forward(_ input: Variable) throws -> Variable {
     try input.maxPool2d(options)
   }
@@ -40,8 +41,10 @@ public final class AvgPool2d: Module {
   ///   - kernelSize: the size of a window, in pixels.
   ///   - stride: the distance between windows, in pixels; the size of a window unless given.
   ///   - padding: the pixels added on each side: zeros.
-  ///   - ceilMode: whether a last window that reaches beyond the input counts, `ceil_mode` in PyTorch.
-  ///   - countIncludePad: whether the padding's zeros count for the mean, `count_include_pad` in PyTorch.
+  ///   - ceilMode: whether a last window that reaches beyond the input counts, `ceil_mode` in
+  ///     PyTorch.
+  ///   - countIncludePad: whether the padding's zeros count for the mean, `count_include_pad` in
+  ///     PyTorch.
   public init(
     _ kernelSize: Pair, stride: Pair? = nil, padding: Pair = 0, ceilMode: Bool = false,
     countIncludePad: Bool = true
@@ -55,14 +58,15 @@ public final class AvgPool2d: Module {
   ///
   /// - Parameter input: of shape [batch, channels, height, width].
   /// - Returns: a variable of shape [batch, channels, output height, output width].
-  /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or for windows that make no
-  ///   sense.
+  /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or for
+  ///   windows that make no sense.
   override public func forward(_ input: Variable) throws -> Variable {
     try input.avgPool2d(options)
   }
 }
 
-/// The means of windows that are chosen to give an output of a certain size: PyTorch's `nn.AdaptiveAvgPool2d`.
+/// The means of windows that are chosen to give an output of a certain size: PyTorch's
+/// `nn.AdaptiveAvgPool2d`.
 public final class AdaptiveAvgPool2d: Module {
   let outputSize: Pair
 
@@ -90,7 +94,8 @@ public final class MaxPool1d: Module {
   ///   - stride: the distance between windows, in elements; the size of a window unless given.
   ///   - padding: the elements added on each side: -∞ for all purposes.
   ///   - dilation: the distance between the elements of a window.
-  ///   - ceilMode: whether a last window that reaches beyond the input counts, `ceil_mode` in PyTorch.
+  ///   - ceilMode: whether a last window that reaches beyond the input counts, `ceil_mode` in
+  ///     PyTorch.
   public init(
     _ kernelSize: Int, stride: Int? = nil, padding: Int = 0, dilation: Int = 1,
     ceilMode: Bool = false
@@ -103,8 +108,8 @@ public final class MaxPool1d: Module {
   ///
   /// - Parameter input: of shape [batch, channels, length].
   /// - Returns: a variable of shape [batch, channels, output length].
-  /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or for windows that make no
-  ///   sense.
+  /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or for
+  ///   windows that make no sense.
   override public func forward(_ input: Variable) throws -> Variable {
     try input.maxPool1d(options)
   }
@@ -120,8 +125,10 @@ public final class AvgPool1d: Module {
   ///   - kernelSize: the size of a window, in elements.
   ///   - stride: the distance between windows, in elements; the size of a window unless given.
   ///   - padding: the elements added on each side: zeros.
-  ///   - ceilMode: whether a last window that reaches beyond the input counts, `ceil_mode` in PyTorch.
-  ///   - countIncludePad: whether the padding's zeros count for the mean, `count_include_pad` in PyTorch.
+  ///   - ceilMode: whether a last window that reaches beyond the input counts, `ceil_mode` in
+  ///     PyTorch.
+  ///   - countIncludePad: whether the padding's zeros count for the mean, `count_include_pad` in
+  ///     PyTorch.
   public init(
     _ kernelSize: Int, stride: Int? = nil, padding: Int = 0, ceilMode: Bool = false,
     countIncludePad: Bool = true
@@ -135,14 +142,15 @@ public final class AvgPool1d: Module {
   ///
   /// - Parameter input: of shape [batch, channels, length].
   /// - Returns: a variable of shape [batch, channels, output length].
-  /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or for windows that make no
-  ///   sense.
+  /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or for
+  ///   windows that make no sense.
   override public func forward(_ input: Variable) throws -> Variable {
     try input.avgPool1d(options)
   }
 }
 
-/// The means of windows that are chosen to give an output of a certain length: PyTorch's `nn.AdaptiveAvgPool1d`.
+/// The means of windows that are chosen to give an output of a certain length: PyTorch's
+/// `nn.AdaptiveAvgPool1d`.
 public final class AdaptiveAvgPool1d: Module {
   let outputSize: Int
 

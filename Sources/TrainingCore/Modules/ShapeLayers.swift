@@ -11,7 +11,8 @@ public final class Flatten: Module {
   let first: Int
   let last: Int
 
-  /// Merges the dimensions from `startDimension` to `endDimension`, both included; all but the batch by default.
+  /// Merges the dimensions from `startDimension` to `endDimension`, both included; all but the
+  /// batch by default.
   public init(startDimension: Int = 1, endDimension: Int = -1) {
     first = startDimension
     last = endDimension

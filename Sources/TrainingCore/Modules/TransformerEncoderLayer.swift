@@ -1,5 +1,6 @@
-/// Self-attention and a feed-forward network of two linear layers, each with a residual connection and a layer norm:
-/// PyTorch's `nn.TransformerEncoderLayer` with `batch_first=True` (Vaswani et al., arXiv:1706.03762).
+/// Self-attention and a feed-forward network of two linear layers, each with a residual connection
+/// and a layer norm: PyTorch's `nn.TransformerEncoderLayer` with `batch_first=True` (Vaswani et
+/// al., arXiv:1706.03762).
 public final class TransformerEncoderLayer: Module {
   /// The function between the two linear layers.
   public enum Activation: String, Sendable, CaseIterable {
@@ -33,8 +34,8 @@ public final class TransformerEncoderLayer: Module {
   ///   - normFirst: whether inputs rather than sums are normalized.
   ///   - bias: whether layers and norms have biases.
   ///   - random: the source of the initial values.
-  /// - Throws: `TrainingError.badArgument` unless the heads divide the width; `TrainingError.badShape` for sizes
-  ///   that no tensor has; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badArgument` unless the heads divide the width;
+  ///   `TrainingError.badShape` for sizes that no tensor has; `TrainingError.outOfMemory`.
   public init(
     _ dModel: Int, numHeads: Int, dimFeedforward: Int = 2048, dropout: Double = 0.1,
     activation: Activation = .relu, layerNormEps: Double = 1e-5, normFirst: Bool = false,

@@ -36,7 +36,7 @@ extension KernelFunction {
 enum ReLUFunction: KernelFunction {
   static var name: StaticString { "relu" }
   static var slopeFromValue: Bool { true }
-  // A NaN stays one, as in PyTorch.
+  // NaN is preserved, as in PyTorch.
   static func value<T: Scalar>(_ x: T) -> T { x < 0 ? 0 : x }
   static func slope<T: Scalar>(_ y: T) -> T { y > 0 ? 1 : 0 }
 
@@ -48,7 +48,7 @@ enum ReLUFunction: KernelFunction {
 enum ReLU6Function: UnaryFunction {
   static var name: StaticString { "relu6" }
   static var slopeFromValue: Bool { true }
-  // A NaN stays one, as in PyTorch.
+  // NaN is preserved, as in PyTorch.
   static func value<T: Scalar>(_ x: T) -> T { x < 0 ? 0 : (x > 6 ? 6 : x) }
   static func slope<T: Scalar>(_ y: T) -> T { y > 0 && y < 6 ? 1 : 0 }
 }
@@ -152,61 +152,74 @@ enum TanhGELUFunction: KernelFunction {
 extension Variable {
   /// max(x, 0): `torch.relu`.
   ///
-  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers;
+  ///   `TrainingError.outOfMemory`.
   public func relu() throws -> Variable { try apply(ReLUFunction.self) }
   /// min(max(x, 0), 6): `F.relu6`.
   ///
-  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers;
+  ///   `TrainingError.outOfMemory`.
   public func relu6() throws -> Variable { try apply(ReLU6Function.self) }
   /// 1 / (1 + exp(-x)): `torch.sigmoid`.
   ///
-  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers;
+  ///   `TrainingError.outOfMemory`.
   public func sigmoid() throws -> Variable { try apply(SigmoidFunction.self) }
   /// The hyperbolic tangent: `torch.tanh`.
   ///
-  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers;
+  ///   `TrainingError.outOfMemory`.
   public func tanh() throws -> Variable { try apply(TanhFunction.self) }
   /// The exponential function: `torch.exp`.
   ///
-  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers;
+  ///   `TrainingError.outOfMemory`.
   public func exp() throws -> Variable { try apply(ExpFunction.self) }
   /// The natural logarithm: `torch.log`.
   ///
-  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers;
+  ///   `TrainingError.outOfMemory`.
   public func log() throws -> Variable { try apply(LogFunction.self) }
   /// The square root: `torch.sqrt`.
   ///
-  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers;
+  ///   `TrainingError.outOfMemory`.
   public func sqrt() throws -> Variable { try apply(SquareRootFunction.self) }
   /// The absolute value: `torch.abs`.
   ///
-  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers;
+  ///   `TrainingError.outOfMemory`.
   public func abs() throws -> Variable { try apply(AbsFunction.self) }
   /// x / (1 + exp(-x)), also called swish: `F.silu`.
   ///
-  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers;
+  ///   `TrainingError.outOfMemory`.
   public func silu() throws -> Variable { try apply(SiLUFunction.self) }
   /// max(x, 0) + slope · min(x, 0): `F.leaky_relu`.
   ///
-  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers;
+  ///   `TrainingError.outOfMemory`.
   public func leakyReLU(negativeSlope: Double = 0.01) throws -> Variable {
     try relu() - (-self).relu() * negativeSlope
   }
   /// x min(max(x + 3, 0), 6) / 6: `F.hardswish`.
   ///
-  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers;
+  ///   `TrainingError.outOfMemory`.
   public func hardswish() throws -> Variable {
     try self * (self + 3).relu6() * (1.0 / 6)
   }
   /// min(max(x + 3, 0), 6) / 6: `F.hardsigmoid`.
   ///
-  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers;
+  ///   `TrainingError.outOfMemory`.
   public func hardsigmoid() throws -> Variable { try (self + 3).relu6() * (1.0 / 6) }
 
-  /// x Φ(x), where Φ is the distribution function of the standard normal distribution, exact or approximated by tanh:
-  /// `F.gelu`.
+  /// x Φ(x), where Φ is the distribution function of the standard normal distribution, exact or
+  /// approximated by tanh: `F.gelu`.
   ///
-  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers;
+  ///   `TrainingError.outOfMemory`.
   public func gelu(_ approximate: GELU.Approximation = .none) throws -> Variable {
     switch approximate {
     case .none: try apply(GELUFunction.self)
@@ -214,13 +227,14 @@ extension Variable {
     }
   }
 
-  /// Each element is set to zero with a probability p; the others are multiplied by 1 / (1 - p) so that the mean is
-  /// kept: `F.dropout` in training mode.
+  /// Each element is set to zero with a probability p; the others are multiplied by 1 / (1 - p) so
+  /// that the mean is kept: `F.dropout` in training mode.
   ///
   /// - Parameters:
   ///   - probability: p, from 0 to 1.
   ///   - random: the source that decides which.
-  /// - Throws: `TrainingError.badArgument` if p is not between 0 and 1; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badArgument` if p is not between 0 and 1;
+  ///   `TrainingError.outOfMemory`.
   public func dropout(_ probability: Double, from random: RandomSource = .shared) throws -> Variable
   {
     try Self.checkDropout(probability)

@@ -1,12 +1,13 @@
 extension Variable {
-  /// softmax(q kᵀ · scale + mask) v: `F.scaled_dot_product_attention` (Vaswani et al., arXiv:1706.03762).
+  /// softmax(q kᵀ · scale + mask) v: `F.scaled_dot_product_attention` (Vaswani et al.,
+  /// arXiv:1706.03762).
   ///
   /// - Parameters:
   ///   - query: of shape [..., targets, width].
   ///   - key: of shape [..., sources, width].
   ///   - value: of shape [..., sources, value width].
-  ///   - attentionMask: broadcast to [..., targets, sources], `attn_mask` in PyTorch: of type bool, true where a target
-  ///     may attend to a source; or numbers that are added to the scores.
+  ///   - attentionMask: broadcast to [..., targets, sources], `attn_mask` in PyTorch: of type bool,
+  ///     true where a target may attend to a source; or numbers that are added to the scores.
   ///   - dropout: the probability with which attention weights are set to zero.
   ///   - isCausal: whether targets attend only to sources of the same or a lower index.
   ///   - scale: the factor of the scores; 1 / √width unless given.

@@ -44,7 +44,8 @@ enum Divide: BinaryFunction { static func value<T: Scalar>(_ a: T, _ b: T) -> T 
 let elementGrain = 16384
 
 extension Variable {
-  /// A new contiguous variable of `function` of each element of the contiguous `self`; no gradients.
+  /// A new contiguous variable of `function` of each element of the contiguous `self`; no
+  /// gradients.
   func mapped<F: UnaryFunction>(_: F.Type) throws -> Variable {
     let source = try contiguous()
     let result = try Variable(empty: shape, scalarType)
@@ -201,7 +202,8 @@ extension Variable {
 extension Variable {
   /// The elementwise sum. Shapes are broadcast by PyTorch's rules.
   ///
-  /// - Throws: `TrainingError` if shapes do not broadcast, or element types differ or are not floating-point types.
+  /// - Throws: `TrainingError` if shapes do not broadcast, or element types differ or are not
+  ///   floating-point types.
   public static func + (left: Variable, right: Variable) throws -> Variable {
     let (first, second) = (left.shape, right.shape)
     return try combine(Add.self, left, right, "add").computed(by: "add", from: [left, right]) {
@@ -211,7 +213,8 @@ extension Variable {
 
   /// The elementwise difference. Shapes are broadcast by PyTorch's rules.
   ///
-  /// - Throws: `TrainingError` if shapes do not broadcast, or element types differ or are not floating-point types.
+  /// - Throws: `TrainingError` if shapes do not broadcast, or element types differ or are not
+  ///   floating-point types.
   public static func - (left: Variable, right: Variable) throws -> Variable {
     let (first, second) = (left.shape, right.shape)
     let needsSecond = right.requiresGrad
@@ -227,7 +230,8 @@ extension Variable {
 
   /// The elementwise product. Shapes are broadcast by PyTorch's rules.
   ///
-  /// - Throws: `TrainingError` if shapes do not broadcast, or element types differ or are not floating-point types.
+  /// - Throws: `TrainingError` if shapes do not broadcast, or element types differ or are not
+  ///   floating-point types.
   public static func * (left: Variable, right: Variable) throws -> Variable {
     let (first, second) = (left.shape, right.shape)
     let a = right.requiresGrad ? left : nil
@@ -244,7 +248,8 @@ extension Variable {
 
   /// The elementwise quotient. Shapes are broadcast by PyTorch's rules.
   ///
-  /// - Throws: `TrainingError` if shapes do not broadcast, or element types differ or are not floating-point types.
+  /// - Throws: `TrainingError` if shapes do not broadcast, or element types differ or are not
+  ///   floating-point types.
   public static func / (left: Variable, right: Variable) throws -> Variable {
     let (first, second) = (left.shape, right.shape)
     let (needsFirst, needsSecond) = (left.requiresGrad, right.requiresGrad)
@@ -266,44 +271,51 @@ extension Variable {
 
   /// Each element with the opposite sign.
   ///
-  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers;
+  ///   `TrainingError.outOfMemory`.
   public static prefix func - (operand: Variable) throws -> Variable { try operand * -1 }
 
   /// Each element plus a number.
   ///
-  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers;
+  ///   `TrainingError.outOfMemory`.
   public static func + (left: Variable, right: Double) throws -> Variable {
     try left + left.constant(right)
   }
 
   /// Each element minus a number.
   ///
-  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers;
+  ///   `TrainingError.outOfMemory`.
   public static func - (left: Variable, right: Double) throws -> Variable {
     try left - left.constant(right)
   }
 
   /// A number minus each element.
   ///
-  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers;
+  ///   `TrainingError.outOfMemory`.
   public static func - (left: Double, right: Variable) throws -> Variable {
     try right.constant(left) - right
   }
 
   /// Each element times a number.
   ///
-  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers;
+  ///   `TrainingError.outOfMemory`.
   public static func * (left: Variable, right: Double) throws -> Variable {
     try left * left.constant(right)
   }
 
   /// A number times each element.
   ///
-  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers;
+  ///   `TrainingError.outOfMemory`.
   public static func * (left: Double, right: Variable) throws -> Variable { try right * left }
   /// Each element divided by a number.
   ///
-  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` unless the elements are floating-point numbers;
+  ///   `TrainingError.outOfMemory`.
   public static func / (left: Variable, right: Double) throws -> Variable {
     try left / left.constant(right)
   }

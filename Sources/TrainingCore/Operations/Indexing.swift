@@ -5,7 +5,8 @@ extension Variable {
   ///   - weight: the table; its dimension 0 is indexed.
   ///   - paddingIndex: a row that gets no gradient; nil for none.
   /// - Returns: a variable of this variable's shape followed by the shape of a row.
-  /// - Throws: `TrainingError` unless this variable has the type int64 and all its elements are rows of the table.
+  /// - Throws: `TrainingError` unless this variable has the type int64 and all its elements are
+  ///   rows of the table.
   public func embedding(_ weight: Variable, paddingIndex: Int? = nil) throws -> Variable {
     try weight.rows(at: self, paddingIndex: paddingIndex)
   }
@@ -46,7 +47,8 @@ extension Variable {
     }
   }
 
-  /// The first byte of the element at `index`, counted from this variable's first element in memory.
+  /// The first byte of the element at `index`, counted from this variable's first element in
+  /// memory.
   private func pointer(_: UInt8.Type, at index: Int) -> UnsafeMutablePointer<UInt8> {
     memory.pointer.assumingMemoryBound(to: UInt8.self) + (offset + index) * scalarType.byteCount
   }

@@ -33,15 +33,16 @@ extension Variable {
       targets, weight: weight, ignoreIndex: ignoreIndex, smoothing: 0, reduction, "nll_loss")
   }
 
-  /// The cross entropy between these logits, of shape [batch, classes, ...] or [classes], and targets:
-  /// `F.cross_entropy`.
+  /// The cross entropy between these logits, of shape [batch, classes, ...] or [classes], and
+  /// targets: `F.cross_entropy`.
   ///
   /// - Parameters:
-  ///   - targets: class indices, of this variable's shape without the dimension of the classes; or probabilities of
-  ///     this variable's shape.
+  ///   - targets: class indices, of this variable's shape without the dimension of the classes; or
+  ///     probabilities of this variable's shape.
   ///   - weight: a weight for each class, of shape [classes]; the mean is then a weighted mean.
   ///   - ignoreIndex: targets of this class index do not contribute.
-  ///   - labelSmoothing: the part of a target's probability that is spread evenly over all classes, from 0 to 1.
+  ///   - labelSmoothing: the part of a target's probability that is spread evenly over all classes,
+  ///     from 0 to 1.
   ///   - reduction: how the losses become the result.
   /// - Throws: `TrainingError` if shapes or element types do not fit, or a target is no class.
   public func crossEntropy(
@@ -176,14 +177,15 @@ extension Variable {
     return try (self - targets).abs().reduced(reduction)
   }
 
-  /// The Kullback-Leibler divergence y (log y - x) of targets y from these log-probabilities x: `F.kl_div`.
+  /// The Kullback-Leibler divergence y (log y - x) of targets y from these log-probabilities x:
+  /// `F.kl_div`.
   ///
   /// - Parameters:
   ///   - targets: probabilities of this variable's shape, or their logarithms if `logTarget`.
   ///   - logTarget: whether targets are logarithms.
   ///   - reduction: how the losses become the result.
-  ///   - batchMean: whether the sum is divided by the size of dimension 0 (PyTorch's `reduction="batchmean"`);
-  ///     overrides `reduction`.
+  ///   - batchMean: whether the sum is divided by the size of dimension 0 (PyTorch's
+  ///     `reduction="batchmean"`); overrides `reduction`.
   /// - Throws: `TrainingError` if shapes or element types differ.
   public func klDiv(
     _ targets: Variable, logTarget: Bool = false, reduction: Reduction = .mean,
@@ -204,13 +206,14 @@ extension Variable {
     return try losses.reduced(reduction)
   }
 
-  /// The binary cross entropy between these logits and probabilities: `F.binary_cross_entropy_with_logits`.
+  /// The binary cross entropy between these logits and probabilities:
+  /// `F.binary_cross_entropy_with_logits`.
   ///
   /// - Parameters:
   ///   - targets: probabilities, of this variable's shape.
   ///   - weight: a factor for each loss, broadcast to this variable's shape.
-  ///   - posWeight: a factor for the term of the positive class, broadcast to this variable's shape; `pos_weight` in
-  ///     PyTorch.
+  ///   - posWeight: a factor for the term of the positive class, broadcast to this variable's
+  ///     shape; `pos_weight` in PyTorch.
   ///   - reduction: how the losses become the result.
   /// - Throws: `TrainingError` if shapes or element types do not fit.
   public func binaryCrossEntropyWithLogits(

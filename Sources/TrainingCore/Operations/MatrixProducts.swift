@@ -7,7 +7,8 @@ extension Variable {
   ///   - weight: W, of shape [outputs, inputs].
   ///   - bias: b, of shape [outputs]; nil for none.
   /// - Returns: a variable of shape [..., outputs].
-  /// - Throws: `TrainingError` if shapes or element types do not fit, or without a library for matrix products.
+  /// - Throws: `TrainingError` if shapes or element types do not fit, or without a library for
+  ///   matrix products.
   public func linear(_ weight: Variable, _ bias: Variable? = nil) throws -> Variable {
     try requireFloats("linear")
     guard weight.rank == 2, let inputs = shape.last, weight.shape[1] == inputs,
@@ -81,10 +82,11 @@ extension Variable {
 // MARK: - Products of matrices
 
 extension Variable {
-  /// The matrix product over the last two dimensions, the others broadcast: `torch.matmul`. A variable of one dimension
-  /// is a row on the left and a column on the right.
+  /// The matrix product over the last two dimensions, the others broadcast: `torch.matmul`. A
+  /// variable of one dimension is a row on the left and a column on the right.
   ///
-  /// - Throws: `TrainingError` if shapes or element types do not fit, or without a library for matrix products.
+  /// - Throws: `TrainingError` if shapes or element types do not fit, or without a library for
+  ///   matrix products.
   public func matmul(_ other: Variable) throws -> Variable {
     try requireFloats("matmul")
     try other.requireType(of: self, "matmul")
@@ -143,7 +145,8 @@ extension Variable {
     return result
   }
 
-  /// The variable itself if rows or columns of its matrices are contiguous, as BLAS needs them; else a copy.
+  /// The variable itself if rows or columns of its matrices are contiguous, as BLAS needs them;
+  /// else a copy.
   private func readableByProduct() throws -> Variable {
     let (rows, columns) = (strides[rank - 2], strides[rank - 1])
     let (height, width) = (shape[rank - 2], shape[rank - 1])

@@ -1,13 +1,14 @@
 // MARK: - Over the batch
 
 extension Variable {
-  /// Each channel normalized to mean 0 and variance 1 over a variable of shape [batch, channels, ...]:
-  /// `F.batch_norm`, with an addition and a rectifier behind it.
+  /// Each channel normalized to mean 0 and variance 1 over a variable of shape [batch, channels,
+  /// ...]: `F.batch_norm`, with an addition and a rectifier behind it.
   ///
   /// - Parameters:
   ///   - weight: scales of shape [channels]; nil for none.
   ///   - bias: shifts of shape [channels]; nil for none.
-  ///   - mean: the running means, of shape [channels]: used when not training, updated when training; nil for none.
+  ///   - mean: the running means, of shape [channels]: used when not training, updated when
+  ///     training; nil for none.
   ///   - variance: the running variances, likewise.
   ///   - isTraining: whether the statistics of the batch are used.
   ///   - momentum: how far running statistics move towards those of the batch, from 0 to 1.
@@ -105,8 +106,8 @@ extension Variable {
     let hasAddend = addend != nil
     return result.computed(by: "batch_norm", from: inputs) { gradient in
       let gradient = try gradient.contiguous()
-      // With a rectifier, the gradient that passes it is needed. Unless the addend requires it, it is kept in the
-      // memory of the input's gradient.
+      // With a rectifier, the gradient that passes it is needed. Unless the addend requires it, it
+      // is kept in the memory of the input's gradient.
       let needsMemory = wants.0 || relu
       let input = needsMemory ? try Variable(empty: gradient.shape, gradient.scalarType) : nil
       let passed =
@@ -115,7 +116,8 @@ extension Variable {
       let slopes = try Variable(empty: [channels], gradient.scalarType)
       let shifts = try Variable(empty: [channels], gradient.scalarType)
       func backward<T: Scalar>(_: T.Type) {
-        // Pointers are taken before the loops: taking one counts references, on which threads wait for each other.
+        // Pointers are taken before the loops: taking one counts references, on which threads wait
+        // for each other.
         let (x, g) = (saved.pointer(T.self), gradient.pointer(T.self))
         let (centers, factors) = (center.pointer(T.self), inverses.pointer(T.self))
         let scales = weight?.pointer(T.self)
@@ -168,8 +170,8 @@ extension Variable {
 // MARK: - Over rows
 
 extension Variable {
-  /// Each row of `length` elements minus its mean, if `centers`, and divided by √(mean square + `epsilon`) of what is
-  /// left.
+  /// Each row of `length` elements minus its mean, if `centers`, and divided by √(mean square +
+  /// `epsilon`) of what is left.
   func rowsNormalized(_ length: Int, epsilon: Double, centers: Bool) throws -> Variable {
     try requireFloats("normalize")
     let rows = length > 0 ? count / length : 0
@@ -217,7 +219,8 @@ extension Variable {
     }
   }
 
-  /// The last dimensions normalized to mean 0 and variance 1, times `weight`, plus `bias`: `F.layer_norm`.
+  /// The last dimensions normalized to mean 0 and variance 1, times `weight`, plus `bias`:
+  /// `F.layer_norm`.
   ///
   /// - Parameters:
   ///   - over: the sizes of the last dimensions, `normalized_shape` in PyTorch.
@@ -259,8 +262,8 @@ extension Variable {
     return try result * weight
   }
 
-  /// Groups of channels normalized to mean 0 and variance 1, times `weight`, plus `bias`, over a variable of shape
-  /// [batch, channels, ...]: `F.group_norm`.
+  /// Groups of channels normalized to mean 0 and variance 1, times `weight`, plus `bias`, over a
+  /// variable of shape [batch, channels, ...]: `F.group_norm`.
   ///
   /// - Parameters:
   ///   - groups: the number of groups, which divides the channels.

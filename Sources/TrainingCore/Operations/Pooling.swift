@@ -1,17 +1,19 @@
 internal import CCkptTrainingKernels
 
 extension Variable {
-  /// The largest element of each window of images of shape [batch, channels, height, width]: `F.max_pool2d`. A NaN in a
-  /// window is its result.
+  /// The largest element of each window of images of shape [batch, channels, height, width]:
+  /// `F.max_pool2d`. A NaN in a window is its result.
   ///
   /// - Parameters:
   ///   - kernelSize: the height and width of a window, in pixels.
   ///   - stride: the distance between windows, in pixels; the size of a window unless given.
-  ///   - padding: the pixels added on each side, which never are the largest; at most half of the window.
+  ///   - padding: the pixels added on each side, which never are the largest; at most half of the
+  ///     window.
   ///   - dilation: the distance between the pixels of a window.
   ///   - ceilMode: whether a last window that reaches beyond the image counts.
   /// - Returns: a variable of shape [batch, channels, output height, output width].
-  /// - Throws: `TrainingError` if the shape or the element type does not fit, or for windows that make no sense.
+  /// - Throws: `TrainingError` if the shape or the element type does not fit, or for windows that
+  ///   make no sense.
   public func maxPool2d(
     _ kernelSize: Pair, stride: Pair? = nil, padding: Pair = 0, dilation: Pair = 1,
     ceilMode: Bool = false
@@ -113,7 +115,8 @@ extension Variable {
   ///   - ceilMode: whether a last window that reaches beyond the image counts.
   ///   - countIncludePad: whether the padding's zeros count for the mean.
   /// - Returns: a variable of shape [batch, channels, output height, output width].
-  /// - Throws: `TrainingError` if the shape or the element type does not fit, or for windows that make no sense.
+  /// - Throws: `TrainingError` if the shape or the element type does not fit, or for windows that
+  ///   make no sense.
   public func avgPool2d(
     _ kernelSize: Pair, stride: Pair? = nil, padding: Pair = 0, ceilMode: Bool = false,
     countIncludePad: Bool = true
@@ -146,8 +149,8 @@ extension Variable {
       })
   }
 
-  /// The means of windows that are chosen to give an output of a certain size, over images of shape [batch, channels,
-  /// height, width]: `F.adaptive_avg_pool2d`.
+  /// The means of windows that are chosen to give an output of a certain size, over images of shape
+  /// [batch, channels, height, width]: `F.adaptive_avg_pool2d`.
   ///
   /// - Parameter outputSize: the height and width of the output, in pixels.
   /// - Returns: a variable of shape [batch, channels, output height, output width].
@@ -172,8 +175,8 @@ extension Variable {
       columns: windows(shape[3], output.second))
   }
 
-  /// Means over windows, given by the rows and the columns that each covers and what its sum is divided
-  /// by in either direction.
+  /// Means over windows, given by the rows and the columns that each covers and what its sum is
+  /// divided by in either direction.
   private func pooled(
     by name: StaticString, rows: [(Range<Int>, Int)], columns: [(Range<Int>, Int)]
   ) throws -> Variable {

@@ -4,7 +4,8 @@ extension Variable {
   /// - Parameters:
   ///   - dimensions: the dimensions; negative ones count from the end.
   ///   - keepDimensions: whether summed dimensions stay with size 1, `keepdim` in PyTorch.
-  /// - Throws: `TrainingError` if there is no such dimension or the elements are not floating-point numbers.
+  /// - Throws: `TrainingError` if there is no such dimension or the elements are not floating-point
+  ///   numbers.
   public func sum(_ dimensions: [Int]? = nil, keepDimensions: Bool = false) throws -> Variable {
     try requireFloats("sum")
     let reduced = Set(try dimensions?.map { try axis($0, "sum") } ?? Array(shape.indices))
@@ -22,13 +23,15 @@ extension Variable {
   /// - Parameters:
   ///   - dimensions: the dimensions; negative ones count from the end.
   ///   - keepDimensions: whether averaged dimensions stay with size 1, `keepdim` in PyTorch.
-  /// - Throws: `TrainingError` if there is no such dimension or the elements are not floating-point numbers.
+  /// - Throws: `TrainingError` if there is no such dimension or the elements are not floating-point
+  ///   numbers.
   public func mean(_ dimensions: [Int]? = nil, keepDimensions: Bool = false) throws -> Variable {
     let total = try sum(dimensions, keepDimensions: keepDimensions)
     return try total * (Double(total.count) / Double(count))
   }
 
-  /// Sums without gradients, in double precision; reduced dimensions are moved to the end unless they are the first.
+  /// Sums without gradients, in double precision; reduced dimensions are moved to the end unless
+  /// they are the first.
   private func rowSums(of reduced: Set<Int>, shape final: [Int]) throws -> Variable {
     let order =
       shape.indices.filter { !reduced.contains($0) } + shape.indices.filter { reduced.contains($0) }
@@ -81,8 +84,8 @@ extension Variable {
   /// The largest elements along a dimension and their indices: `torch.max(dim)`.
   ///
   /// - Returns: both of this shape without the dimension; indices of type int64.
-  /// - Throws: `TrainingError` if there is no such dimension, if it is empty, or if the elements are not floating-point
-  ///   numbers.
+  /// - Throws: `TrainingError` if there is no such dimension, if it is empty, or if the elements
+  ///   are not floating-point numbers.
   public func maximum(dimension: Int) throws -> (values: Variable, indices: Variable) {
     try requireFloats("max")
     let axis = try axis(dimension, "max")
@@ -139,8 +142,8 @@ extension Variable {
   /// The indices of the largest elements along a dimension: `torch.argmax`.
   ///
   /// - Returns: indices of type int64, of this shape without the dimension.
-  /// - Throws: `TrainingError` if there is no such dimension, if it is empty, or if the elements are not floating-point
-  ///   numbers.
+  /// - Throws: `TrainingError` if there is no such dimension, if it is empty, or if the elements
+  ///   are not floating-point numbers.
   public func argmax(dimension: Int = -1) throws -> Variable {
     try maximum(dimension: dimension).indices
   }

@@ -1,16 +1,19 @@
 // Pooling of sequences: that of images which are one pixel high.
 
 extension Variable {
-  /// The largest element of each window of sequences of shape [batch, channels, length]: `F.max_pool1d`.
+  /// The largest element of each window of sequences of shape [batch, channels, length]:
+  /// `F.max_pool1d`.
   ///
   /// - Parameters:
   ///   - kernelSize: the length of a window.
   ///   - stride: the distance between windows; the length of a window unless given.
-  ///   - padding: the elements added at each end, which never are the largest; at most half of the window.
+  ///   - padding: the elements added at each end, which never are the largest; at most half of the
+  ///     window.
   ///   - dilation: the distance between the elements of a window.
   ///   - ceilMode: whether a last window that reaches beyond the sequence counts.
   /// - Returns: a variable of shape [batch, channels, output length].
-  /// - Throws: `TrainingError` if the shape or the element type does not fit, or for windows that make no sense.
+  /// - Throws: `TrainingError` if the shape or the element type does not fit, or for windows that
+  ///   make no sense.
   public func maxPool1d(
     _ kernelSize: Int, stride: Int? = nil, padding: Int = 0, dilation: Int = 1,
     ceilMode: Bool = false
@@ -34,7 +37,8 @@ extension Variable {
   ///   - ceilMode: whether a last window that reaches beyond the sequence counts.
   ///   - countIncludePad: whether the padding's zeros count for the mean.
   /// - Returns: a variable of shape [batch, channels, output length].
-  /// - Throws: `TrainingError` if the shape or the element type does not fit, or for windows that make no sense.
+  /// - Throws: `TrainingError` if the shape or the element type does not fit, or for windows that
+  ///   make no sense.
   public func avgPool1d(
     _ kernelSize: Int, stride: Int? = nil, padding: Int = 0, ceilMode: Bool = false,
     countIncludePad: Bool = true
@@ -49,8 +53,8 @@ extension Variable {
     try asImages("avg_pool1d").avgPool2d(options).squeezed(2)
   }
 
-  /// The means of windows that are chosen to give an output of a certain length, over sequences of shape [batch,
-  /// channels, length]: `F.adaptive_avg_pool1d`.
+  /// The means of windows that are chosen to give an output of a certain length, over sequences of
+  /// shape [batch, channels, length]: `F.adaptive_avg_pool1d`.
   ///
   /// - Parameter outputSize: the length of the output.
   /// - Returns: a variable of shape [batch, channels, output length].

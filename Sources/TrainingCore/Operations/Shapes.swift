@@ -1,8 +1,8 @@
 // MARK: - Views
 
 extension Variable {
-  /// The same elements in row-major order in another shape: `torch.reshape`. A view if the elements are contiguous,
-  /// else a copy.
+  /// The same elements in row-major order in another shape: `torch.reshape`. A view if the elements
+  /// are contiguous, else a copy.
   ///
   /// - Parameter shape: the sizes; one may be -1 and is computed from the others.
   /// - Throws: `TrainingError.badShape` if the shape has another number of elements.
@@ -29,9 +29,11 @@ extension Variable {
     return shape
   }
 
-  /// Merges the dimensions from `startDimension` to `endDimension`, both included, into one: `torch.flatten`.
+  /// Merges the dimensions from `startDimension` to `endDimension`, both included, into one:
+  /// `torch.flatten`.
   ///
-  /// - Throws: `TrainingError.badArgument` if there is no such dimension or they are in the wrong order.
+  /// - Throws: `TrainingError.badArgument` if there is no such dimension or they are in the wrong
+  ///   order.
   public func flattened(startDimension: Int = 0, endDimension: Int = -1) throws -> Variable {
     if rank == 0 { return try reshaped([1]) }
     let first = try axis(startDimension, "flatten")
@@ -91,7 +93,8 @@ extension Variable {
     ).computed(by: "unsqueeze", from: [self]) { [try $0.reshaped(own)] }
   }
 
-  /// A view without a dimension of size 1; the variable itself if the size is another: `torch.squeeze`.
+  /// A view without a dimension of size 1; the variable itself if the size is another:
+  /// `torch.squeeze`.
   ///
   /// - Throws: `TrainingError.badArgument` if there is no such dimension.
   public func squeezed(_ dimension: Int) throws -> Variable {
@@ -125,7 +128,8 @@ extension Variable {
 
   /// A view of a range of indices of a dimension: `torch.narrow`.
   ///
-  /// - Throws: `TrainingError.badArgument` if there is no such dimension or the range exceeds its size.
+  /// - Throws: `TrainingError.badArgument` if there is no such dimension or the range exceeds its
+  ///   size.
   public func sliced(_ range: Range<Int>, dimension: Int = 0) throws -> Variable {
     let axis = try axis(dimension, "slice")
     guard range.lowerBound >= 0, range.upperBound <= shape[axis] else {
@@ -161,9 +165,11 @@ extension Variable {
     return try sliced(index..<index + 1, dimension: axis).squeezed(axis)
   }
 
-  /// Views of at most `parts` parts of equal length along a dimension, of which the last may be shorter: `torch.chunk`.
+  /// Views of at most `parts` parts of equal length along a dimension, of which the last may be
+  /// shorter: `torch.chunk`.
   ///
-  /// - Throws: `TrainingError.badArgument` if there is no such dimension or `parts` is not positive.
+  /// - Throws: `TrainingError.badArgument` if there is no such dimension or `parts` is not
+  ///   positive.
   public func chunked(_ parts: Int, dimension: Int = 0) throws -> [Variable] {
     let axis = try axis(dimension, "chunk")
     guard parts > 0 else {
@@ -180,7 +186,8 @@ extension Variable {
 // MARK: - Copies
 
 extension Variable {
-  /// The variable itself if its elements are contiguous in row-major order, else a copy of which they are.
+  /// The variable itself if its elements are contiguous in row-major order, else a copy of which
+  /// they are.
   ///
   /// - Throws: `TrainingError.outOfMemory`.
   public func contiguous() throws -> Variable {
@@ -195,10 +202,11 @@ extension Variable {
     return result
   }
 
-  /// Overwrites the elements with those of `other`, broadcast and converted, in place and without gradients: `copy_`.
+  /// Overwrites the elements with those of `other`, broadcast and converted, in place and without
+  /// gradients: `copy_`.
   ///
-  /// - Throws: `TrainingError` if the shape of `other` does not broadcast to this one, or if a number cannot be
-  ///   converted.
+  /// - Throws: `TrainingError` if the shape of `other` does not broadcast to this one, or if a
+  ///   number cannot be converted.
   public func copy(from other: Variable) throws {
     guard try Self.broadcast(shape, other.shape, "copy") == shape else {
       throw TrainingError.badShape(
@@ -277,9 +285,11 @@ extension Variable {
     try cat(try parts.map { try $0.unsqueezed(dimension) }, dimension: dimension)
   }
 
-  /// The same numbers in another element type: `to(dtype)`. Gradients flow between the floating-point types.
+  /// The same numbers in another element type: `to(dtype)`. Gradients flow between the
+  /// floating-point types.
   ///
-  /// - Throws: `TrainingError.badType` if a number is not finite and the type is int64; `TrainingError.outOfMemory`.
+  /// - Throws: `TrainingError.badType` if a number is not finite and the type is int64;
+  ///   `TrainingError.outOfMemory`.
   public func converted(to type: ScalarType) throws -> Variable {
     if type == scalarType { return self }
     let own = scalarType

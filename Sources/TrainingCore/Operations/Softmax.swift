@@ -3,14 +3,16 @@ internal import CCkptTrainingKernels
 extension Variable {
   /// exp(x) / Σ exp(x) along a dimension: `torch.softmax`.
   ///
-  /// - Throws: `TrainingError` if there is no such dimension or the elements are not floating-point numbers.
+  /// - Throws: `TrainingError` if there is no such dimension or the elements are not floating-point
+  ///   numbers.
   public func softmax(dimension: Int = -1) throws -> Variable {
     try alongLast(dimension, "softmax") { try $0.rowSoftmax(logarithm: false) }
   }
 
   /// x - log Σ exp(x) along a dimension: `torch.log_softmax`.
   ///
-  /// - Throws: `TrainingError` if there is no such dimension or the elements are not floating-point numbers.
+  /// - Throws: `TrainingError` if there is no such dimension or the elements are not floating-point
+  ///   numbers.
   public func logSoftmax(dimension: Int = -1) throws -> Variable {
     try alongLast(dimension, "log_softmax") { try $0.rowSoftmax(logarithm: true) }
   }

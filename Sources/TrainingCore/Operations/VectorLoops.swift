@@ -1,7 +1,7 @@
 internal import CCkptTrainingKernels
 
-// Loops over contiguous elements: kernels of `CCkptTrainingKernels` for float32, Swift for float64, which is used for
-// gradient checks.
+// Loops over contiguous elements: kernels of `CCkptTrainingKernels` for float32, Swift for float64,
+// which is used for gradient checks.
 
 /// The same pointer, if its elements are 32-bit floats.
 @inline(__always)
@@ -73,8 +73,8 @@ func writeScaled<T: Scalar>(
   }
 }
 
-/// `passed = g` where a rectifier's output is positive, else 0; the sum of that and of `passed (x - center)`,
-/// in double precision.
+/// `passed = g` where a rectifier's output is positive, else 0; the sum of that and of
+/// `passed (x - center)`, in double precision.
 func reluSums<T: Scalar>(
   _ g: UnsafePointer<T>, _ output: UnsafePointer<T>, _ x: UnsafePointer<T>,
   into passed: UnsafeMutablePointer<T>, _ count: Int, from center: T

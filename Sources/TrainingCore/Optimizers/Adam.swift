@@ -1,5 +1,5 @@
-/// Adam: PyTorch's `torch.optim.Adam`, whose documentation has the formulas (Kingma and Ba, arXiv:1412.6980).
-/// ``AdamW`` is the same with decoupled weight decay.
+/// Adam: PyTorch's `torch.optim.Adam`, whose documentation has the formulas (Kingma and Ba,
+/// arXiv:1412.6980). ``AdamW`` is the same with decoupled weight decay.
 public class Adam: Optimizer {
   /// The hyperparameters of a parameter group.
   public struct Options: OptimizerOptions, Sendable, Hashable {
@@ -15,7 +15,8 @@ public class Adam: Optimizer {
     public var amsgrad: Bool
     /// Whether the objective is maximized instead of minimized.
     public var maximize: Bool
-    /// Whether weight decay shrinks the parameter itself instead of changing the gradient, as in AdamW.
+    /// Whether weight decay shrinks the parameter itself instead of changing the gradient, as in
+    /// AdamW.
     public var decoupledWeightDecay: Bool
 
     /// Hyperparameters; PyTorch's defaults of Adam where nothing is given.
@@ -75,7 +76,8 @@ public class Adam: Optimizer {
 
   /// An optimizer of one parameter group.
   ///
-  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch refuses, and if there are no parameters.
+  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch refuses, and if there
+  ///   are no parameters.
   public convenience init(
     _ parameters: [Parameter], learningRate: Double = 0.001, betas: Betas = Betas(0.9, 0.999),
     epsilon: Double = 1e-8, weightDecay: Double = 0, amsgrad: Bool = false, maximize: Bool = false
@@ -91,8 +93,8 @@ public class Adam: Optimizer {
   /// - Parameters:
   ///   - defaults: the hyperparameters of groups that do not change them.
   ///   - groups: the parameters, each group with its changes to `defaults`.
-  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch refuses, if there are no parameters, and if
-  ///   one is in two groups.
+  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch refuses, if there are
+  ///   no parameters, and if one is in two groups.
   public init(_ defaults: Options, groups: [ParameterGroup<Options>]) throws {
     self.groups = groups.map { $0.completed(from: defaults) }
     try checkGroups(groups.map(\.parameters), "Adam")
@@ -177,13 +179,15 @@ public class Adam: Optimizer {
   }
 }
 
-/// Adam with decoupled weight decay: PyTorch's `torch.optim.AdamW` (Loshchilov and Hutter, arXiv:1711.05101).
+/// Adam with decoupled weight decay: PyTorch's `torch.optim.AdamW` (Loshchilov and Hutter,
+/// arXiv:1711.05101).
 ///
 /// For several parameter groups: `AdamW(.adamW(learningRate: 1e-3), groups: …)`.
 public final class AdamW: Adam {
   /// An optimizer of one parameter group.
   ///
-  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch refuses, and if there are no parameters.
+  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch refuses, and if there
+  ///   are no parameters.
   public convenience init(
     _ parameters: [Parameter], learningRate: Double = 0.001, betas: Betas = Betas(0.9, 0.999),
     epsilon: Double = 1e-8, weightDecay: Double = 0.01, amsgrad: Bool = false,

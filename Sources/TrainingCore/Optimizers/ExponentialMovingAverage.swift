@@ -1,8 +1,8 @@
 internal import CCkptTrainingKernels
 public import CkptStateDicts
 
-/// Running averages of a model's parameters, which often classify better than the parameters themselves: PyTorch's
-/// `torch.optim.swa_utils.AveragedModel` with `get_ema_multi_avg_fn(decay)`.
+/// Running averages of a model's parameters, which often classify better than the parameters
+/// themselves: PyTorch's `torch.optim.swa_utils.AveragedModel` with `get_ema_multi_avg_fn(decay)`.
 ///
 /// ```swift
 /// let average = try ExponentialMovingAverage(of: model, decay: 0.999)
@@ -35,7 +35,8 @@ public final class ExponentialMovingAverage {
 
   private let parameters: [Part]
   private let buffers: [Part]
-  /// Whether the model has the averages, and the parts named averages have the model's own elements.
+  /// Whether the model has the averages, and the parts named averages have the model's own
+  /// elements.
   private var isExchanged = false
 
   /// Averages that are copies of the model's parameters and buffers.
@@ -58,11 +59,12 @@ public final class ExponentialMovingAverage {
     }
   }
 
-  /// Moves the averages towards the model's parameters, `average = decay · average + (1 - decay) · parameter`, and
-  /// copies its buffers; called after each step of the optimizer: PyTorch's `update_parameters`.
+  /// Moves the averages towards the model's parameters,
+  /// `average = decay · average + (1 - decay) · parameter`, and copies its buffers; called after
+  /// each step of the optimizer: PyTorch's `update_parameters`.
   ///
-  /// - Throws: `TrainingError.badType` if the model was converted to another type, and `TrainingError.badArgument`
-  ///   within ``withAveragedWeights(_:)``, before anything is changed.
+  /// - Throws: `TrainingError.badType` if the model was converted to another type, and
+  ///   `TrainingError.badArgument` within ``withAveragedWeights(_:)``, before anything is changed.
   public func update() throws {
     guard !isExchanged else {
       throw TrainingError.badArgument(
@@ -104,8 +106,8 @@ public final class ExponentialMovingAverage {
     keepAlive(part.own, part.average)
   }
 
-  /// Runs `body` while the model has the averages; afterwards it has its own parameters and buffers again, bit for bit.
-  /// No elements are copied. The model must not be trained meanwhile.
+  /// Runs `body` while the model has the averages; afterwards it has its own parameters and buffers
+  /// again, bit for bit. No elements are copied. The model must not be trained meanwhile.
   ///
   /// - Returns: what `body` returns.
   /// - Throws: what `body` throws.
@@ -120,8 +122,8 @@ public final class ExponentialMovingAverage {
     return try body()
   }
 
-  /// The averages and the buffers under the model's keys. The tensors share memory with the averages, so that later
-  /// updates show in them.
+  /// The averages and the buffers under the model's keys. The tensors share memory with the
+  /// averages, so that later updates show in them.
   ///
   /// - Throws: `TensorError` if a tensor cannot be described.
   public func stateDict() throws -> StateDict {
@@ -132,9 +134,10 @@ public final class ExponentialMovingAverage {
   ///
   /// - Parameters:
   ///   - stateDict: the averages under the model's keys.
-  ///   - averagedCount: the number of updates that made them. With 0 the next update replaces them by the parameters.
-  /// - Throws: `TrainingError.badArgument` for a negative number; `TrainingError.cannotLoad` with everything that does
-  ///   not fit, before anything is changed; what reading tensors throws.
+  ///   - averagedCount: the number of updates that made them. With 0 the next update replaces them
+  ///     by the parameters.
+  /// - Throws: `TrainingError.badArgument` for a negative number; `TrainingError.cannotLoad` with
+  ///   everything that does not fit, before anything is changed; what reading tensors throws.
   public func load(_ stateDict: StateDict, averagedCount: Int = 1) throws {
     guard averagedCount >= 0 else {
       throw TrainingError.badArgument(

@@ -1,14 +1,16 @@
 internal import Foundation
 
 extension Collection where Element == Parameter {
-  /// Scales all gradients by one factor so that their total norm is at most `maxNorm`, in place: PyTorch's
-  /// `torch.nn.utils.clip_grad_norm_`. The factor is `maxNorm / (total norm + 1e-6)`.
+  /// Scales all gradients by one factor so that their total norm is at most `maxNorm`, in place:
+  /// PyTorch's `torch.nn.utils.clip_grad_norm_`. The factor is `maxNorm / (total norm + 1e-6)`.
   ///
   /// - Parameters:
   ///   - maxNorm: the largest total norm that is left as it is.
-  ///   - normType: the order p of the norm: 2 for the Euclidean norm, infinity for the largest magnitude.
+  ///   - normType: the order p of the norm: 2 for the Euclidean norm, infinity for the largest
+  ///     magnitude.
   /// - Returns: the total norm before.
-  /// - Throws: `TrainingError.badArgument` for a negative `maxNorm` or a `normType` that is not positive.
+  /// - Throws: `TrainingError.badArgument` for a negative `maxNorm` or a `normType` that is not
+  ///   positive.
   @discardableResult
   public func clipGradNorm(maxNorm: Double, normType: Double = 2) throws -> Double {
     guard normType > 0, maxNorm >= 0 else {
@@ -23,11 +25,14 @@ extension Collection where Element == Parameter {
     return total
   }
 
-  /// The norm of all gradients as if they were one vector: PyTorch's `torch.nn.utils.get_total_norm`.
+  /// The norm of all gradients as if they were one vector: PyTorch's
+  /// `torch.nn.utils.get_total_norm`.
   ///
-  /// - Parameter normType: the order p of the norm: 2 for the Euclidean norm, infinity for the largest magnitude.
+  /// - Parameter normType: the order p of the norm: 2 for the Euclidean norm, infinity for the
+  ///   largest magnitude.
   /// - Returns: (Σ |g|^p)^(1/p) in double precision; 0 if no parameter has a gradient.
-  /// - Throws: `TrainingError.outOfMemory` where a gradient that is not contiguous cannot be copied.
+  /// - Throws: `TrainingError.outOfMemory` where a gradient that is not contiguous cannot be
+  ///   copied.
   public func totalGradNorm(normType: Double = 2) throws -> Double {
     var total = 0.0
     for gradient in compactMap(\.grad) {

@@ -6,7 +6,7 @@ public protocol Optimizer: AnyObject, Stateful {
   var groups: [ParameterGroup<Options>] { get set }
   /// Updates every parameter that has a gradient, in place.
   ///
-  /// - Throws: `TrainingError.outOfMemory` where memory for the optimizer's state cannot be had.
+  /// - Throws: `TrainingError.outOfMemory` if there is no memory for the optimizer's state.
   func step() throws
 }
 
@@ -24,7 +24,8 @@ public struct ParameterGroup<Options: OptimizerOptions> {
   public var parameters: [Parameter]
   /// The hyperparameters.
   public var options: Options
-  /// The learning rate before any scheduler changed it (PyTorch's `initial_lr`); nil until a scheduler is made.
+  /// The learning rate before any scheduler changed it (PyTorch's `initial_lr`); nil until a
+  /// scheduler is made.
   public var initialLearningRate: Double?
   /// What ``OneCycleLR`` moves the options between; nil until such a scheduler is made.
   var cycleBounds: CycleBounds?
@@ -49,7 +50,7 @@ public struct ParameterGroup<Options: OptimizerOptions> {
     options = Options()
   }
 
-  /// The group with its options worked out from an optimizer's defaults.
+  /// The group with its missing options replaced by an optimizer's defaults.
   func completed(from defaults: Options) -> ParameterGroup {
     var group = self
     group.options = defaults
@@ -65,7 +66,8 @@ extension Optimizer {
     set { for (i, rate) in zip(groups.indices, newValue) { groups[i].options.learningRate = rate } }
   }
 
-  /// The learning rate of each parameter group before any scheduler changed it; nil until a scheduler is made.
+  /// The learning rate of each parameter group before any scheduler changed it; nil until a
+  /// scheduler is made.
   public var initialLearningRates: [Double?] {
     get { groups.map(\.initialLearningRate) }
     set { for (i, rate) in zip(groups.indices, newValue) { groups[i].initialLearningRate = rate } }

@@ -1,6 +1,7 @@
 internal import CCkptTrainingKernels
 
-/// Stochastic gradient descent with momentum: PyTorch's `torch.optim.SGD`, whose documentation has the formulas.
+/// Stochastic gradient descent with momentum: PyTorch's `torch.optim.SGD`, whose documentation has
+/// the formulas.
 public final class SGD: Optimizer {
   /// The hyperparameters of a parameter group.
   public struct Options: OptimizerOptions, Sendable, Hashable {
@@ -41,7 +42,8 @@ public final class SGD: Optimizer {
 
   /// An optimizer of one parameter group.
   ///
-  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch refuses, and if there are no parameters.
+  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch refuses, and if there
+  ///   are no parameters.
   public convenience init(
     _ parameters: [Parameter], learningRate: Double = 0.001, momentum: Double = 0,
     dampening: Double = 0, weightDecay: Double = 0, nesterov: Bool = false, maximize: Bool = false
@@ -58,8 +60,8 @@ public final class SGD: Optimizer {
   /// - Parameters:
   ///   - defaults: the hyperparameters of groups that do not change them.
   ///   - groups: the parameters, each group with its changes to `defaults`.
-  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch refuses, if there are no parameters, and if
-  ///   one is in two groups.
+  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch refuses, if there are
+  ///   no parameters, and if one is in two groups.
   public init(_ defaults: Options, groups: [ParameterGroup<Options>]) throws {
     self.groups = groups.map { $0.completed(from: defaults) }
     try checkGroups(groups.map(\.parameters), "SGD")

@@ -3,8 +3,9 @@ internal import CCkptTrainingKernels
 extension Variable {
   /// The convolution of images of shape [batch, channels, height, width]: `F.conv2d`.
   ///
-  /// Large 3×3 convolutions of float32 with a stride of 1 use Winograd's algorithm: their rounding errors are about
-  /// 1e-6 of the largest output, and a NaN or an infinity in an image makes outputs up to four pixels away NaN.
+  /// Large 3×3 convolutions of float32 with a stride of 1 use Winograd's algorithm: their rounding
+  /// errors are about 1e-6 of the largest output, and a NaN or an infinity in an image makes
+  /// outputs up to four pixels away NaN.
   ///
   /// - Parameters:
   ///   - weight: the kernels, of shape [outputs, channels / groups, kernel height, kernel width].
@@ -75,8 +76,9 @@ extension Variable {
     }
   }
 
-  /// A convolution of float32 times each output channel's `scale`, plus its `shift`, plus `addend`, through a rectifier
-  /// if `relu`, in one pass and without gradients; nil where no kernel does that.
+  /// A convolution of float32 times each output channel's `scale`, plus its `shift`, plus `addend`,
+  /// through a rectifier if `relu`, in one pass and without gradients; nil where no kernel does
+  /// that.
   func convolved(
     _ weight: Variable, _ options: ConvolutionOptions, scale: [Float], shift: [Float],
     adding addend: Variable?, relu: Bool
@@ -103,15 +105,16 @@ extension Variable {
     return result
   }
 
-  /// The transposed convolution of images of shape [batch, channels, height, width], the gradient of a convolution:
-  /// `F.conv_transpose2d`.
+  /// The transposed convolution of images of shape [batch, channels, height, width], the gradient
+  /// of a convolution: `F.conv_transpose2d`.
   ///
   /// - Parameters:
   ///   - weight: the kernels, of shape [channels, outputs / groups, kernel height, kernel width].
   ///   - bias: of shape [outputs]; nil for none.
   ///   - stride: the stride of the convolution whose gradient this is, in pixels.
   ///   - padding: the padding of that convolution, in pixels.
-  ///   - outputPadding: rows and columns added to one side of the output, whose size the stride leaves open.
+  ///   - outputPadding: rows and columns added to one side of the output, whose size the stride
+  ///     leaves open.
   ///   - dilation: the distance between the kernel's elements, in pixels.
   ///   - groups: the number of groups in which channels are convolved.
   /// - Returns: a variable of shape [batch, outputs, output height, output width].

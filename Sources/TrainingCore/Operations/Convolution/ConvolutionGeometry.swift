@@ -83,14 +83,15 @@ struct ConvolutionGeometry {
   private struct PatchRow {
     /// Where it begins in the matrix of patches.
     let offset: Int
-    /// Where its first pixel would lie in the group's image, which may be left of the image; nil above and below it.
+    /// Where its first pixel would lie in the group's image, which may be left of the image; nil
+    /// above and below it.
     let imageOffset: Int?
     /// Its pixels that lie in the image.
     let inside: Range<Int>
   }
 
-  /// Goes over the rows of the matrix that has a row for each weight of a group and a column for each output pixel, and
-  /// over the rows of output pixels in each.
+  /// Goes over the rows of the matrix that has a row for each weight of a group and a column for
+  /// each output pixel, and over the rows of output pixels in each.
   @inline(__always)
   private func forEachPatchRow(_ body: (PatchRow) -> Void) {
     var row = 0
@@ -117,8 +118,8 @@ struct ConvolutionGeometry {
     }
   }
 
-  /// Writes the patches of one group of an image as a matrix with a row for each weight and a column for each output
-  /// pixel: im2col.
+  /// Writes the patches of one group of an image as a matrix with a row for each weight and a
+  /// column for each output pixel: im2col.
   func patches<T: Scalar>(_ image: UnsafePointer<T>, into matrix: UnsafeMutablePointer<T>) {
     let (outputWidth, step) = (outputWidth, stride.1)
     forEachPatchRow { row in

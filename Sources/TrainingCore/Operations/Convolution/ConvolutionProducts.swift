@@ -1,15 +1,15 @@
 internal import CCkptTrainingKernels
 
-/// The three products of a convolution: outputs, gradients of images, and gradients of weights. All operands are
-/// contiguous.
+/// The three products of a convolution: outputs, gradients of images, and gradients of weights. All
+/// operands are contiguous.
 enum Convolution {
   /// A product of float32 by one of the algorithms: of two operands, into a third.
   private typealias FloatProduct = (
     ConvolutionGeometry, UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>
   ) throws -> Void
 
-  /// Lets the first of the algorithms that suits compute a product of float32; false if none does, or if the elements
-  /// are of another type.
+  /// Lets the first of the algorithms that suits compute a product of float32; false if none does,
+  /// or if the elements are of another type.
   private static func doInFloats<T: Scalar>(
     _ g: ConvolutionGeometry, _ left: UnsafePointer<T>, _ right: UnsafePointer<T>,
     into result: UnsafeMutablePointer<T>,
@@ -74,7 +74,8 @@ enum Convolution {
     }
   }
 
-  /// The outputs of a convolution that ``DirectConvolution`` supports, with `finish` applied while they are written.
+  /// The outputs of a convolution that ``DirectConvolution`` supports, with `finish` applied while
+  /// they are written.
   static func forward(
     _ g: ConvolutionGeometry, input: UnsafePointer<Float>, weight: UnsafePointer<Float>,
     finish: ct_finish, output: UnsafeMutablePointer<Float>
@@ -136,8 +137,8 @@ enum Convolution {
     let area = g.outputArea
     let weights = g.outputs * g.patch
     let patches = g.isPointwise ? 0 : g.patch * area
-    // Each thread sums its images; the sums are added in the threads' order, so that the result does not depend on
-    // which is first.
+    // Each thread sums its images; the sums are added in the threads' order, so that the result
+    // does not depend on which is first.
     let workers = max(1, min(ComputeThreads.count, g.batch))
     let memory = try Memory(byteCount: weights * workers * MemoryLayout<T>.stride)
     let sums = memory.pointer.assumingMemoryBound(to: T.self)

@@ -1,10 +1,10 @@
 internal import CCkptTrainingKernels
 
-/// Convolutions of float32 without a matrix of patches: the kernels of `CCkptTrainingKernels` gather patches from the
-/// padded images while they multiply.
+/// Convolutions of float32 without a matrix of patches: the kernels of `CCkptTrainingKernels`
+/// gather patches from the padded images while they multiply.
 ///
-/// They are near the processor's peak for all layers of a ResNet, while a matrix product of patches reaches half of
-/// it (see `docs/performance-training.md`).
+/// They are near the processor's peak for all layers of a ResNet, while a matrix product of patches
+/// reaches half of it (see `docs/performance-training.md`).
 enum DirectConvolution {
   /// Whether the kernels' 32-bit offsets reach every element.
   static func canDo(_ g: ConvolutionGeometry) -> Bool {

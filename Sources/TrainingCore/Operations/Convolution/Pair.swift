@@ -1,5 +1,5 @@
-/// A size in pixels for the height and one for the width, as PyTorch's tuples of two integers; one integer literal
-/// stands for both.
+/// A size in pixels for the height and one for the width, as PyTorch's tuples of two integers; one
+/// integer literal stands for both.
 public struct Pair: Sendable, Hashable, ExpressibleByIntegerLiteral {
   /// For the height.
   public var first: Int

@@ -1,7 +1,8 @@
 internal import CCkptTrainingKernels
 
-/// The weights' gradients of 1×1 convolutions of float32: sums over pixels with vectors along the channels, so that no
-/// vector's elements are summed, which takes longer than the products if there are many outputs and few pixels.
+/// The weights' gradients of 1×1 convolutions of float32: sums over pixels with vectors along the
+/// channels, so that no vector's elements are summed, which takes longer than the products if there
+/// are many outputs and few pixels.
 enum PointwiseConvolution {
   static func canDo(_ g: ConvolutionGeometry) -> Bool {
     g.isPointwise && g.channels >= 16 && g.outputs >= 16 && g.channels <= 1 << 14

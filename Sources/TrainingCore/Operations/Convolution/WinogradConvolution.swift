@@ -1,10 +1,10 @@
 internal import CCkptTrainingKernels
 
-/// 3×3 convolutions of float32 with a quarter of the multiplications: Winograd's algorithm F(4×4, 3×3) (Lavin and Gray,
-/// arXiv:1509.09308).
+/// 3×3 convolutions of float32 with a quarter of the multiplications: Winograd's algorithm F(4×4,
+/// 3×3) (Lavin and Gray, arXiv:1509.09308).
 ///
-/// Rounding errors are about five times those of plain sums: 1e-6 of the largest output. A NaN or an infinity in an
-/// image makes all outputs of its 4×4 tiles NaN.
+/// Rounding errors are about five times those of plain sums: 1e-6 of the largest output. A NaN or
+/// an infinity in an image makes all outputs of its 4×4 tiles NaN.
 enum WinogradConvolution {
   /// Whether the convolution is supported and faster than by ``DirectConvolution``.
   static func isBetter(_ g: ConvolutionGeometry) -> Bool {
@@ -28,7 +28,8 @@ enum WinogradConvolution {
       && g.padding.1 <= 2 && max(g.height, g.width) < 1 << 16 && DirectConvolution.canDo(g)
   }
 
-  /// By measurements, a tile takes the time of 48 multiplications, and transforming a kernel that of `kernel`.
+  /// By measurements, a tile takes the time of 48 multiplications, and transforming a kernel that
+  /// of `kernel`.
   private static func isBetter(_ g: ConvolutionGeometry, tiles: Int, kernel: Int) -> Bool {
     let lanes = Int(ct_channel_lanes())
     let pairs = panelCount(g.channels) * lanes * panelCount(g.outputs) * lanes
@@ -79,8 +80,8 @@ enum WinogradConvolution {
     let (rows, tiles, panels) = (rowCount(g), tileCount(g.outputWidth), panelCount(g.outputs))
     let turned: Int32 = isTurned ? 1 : 0
     let threads = ComputeThreads.count
-    // If all tiles fit the third-level cache, threads share the outputs and transform kernels when they need them; else
-    // they share the tiles, and all kernels are transformed before.
+    // If all tiles fit the third-level cache, threads share the outputs and transform kernels when
+    // they need them; else they share the tiles, and all kernels are transformed before.
     let sharesOutputs = rows * tiles * g.channels <= 1 << 15
     let panelShares = sharesOutputs ? min(threads, panels) : 1
     let rowShares = min(max(1, threads / panelShares), rows)
@@ -118,7 +119,8 @@ enum WinogradConvolution {
     var kernel = kernel(g)
     let (rows, tiles) = (rowCount(g), tileCount(g.outputWidth))
     let (channelPanels, outputPanels) = (panelCount(g.channels), panelCount(g.outputs))
-    // The number of tiles at a time is such that a panel of images and one of gradients stay in the nearest caches.
+    // The number of tiles at a time is such that a panel of images and one of gradients stay in the
+    // nearest caches.
     let block = min(rows, max(1, 192 / tiles))
     let length = block * tiles
     let images = try Memory(
@@ -160,7 +162,8 @@ enum WinogradConvolution {
     withExtendedLifetime((images, slopes)) {}
   }
 
-  /// Calls `body` with a function that returns scratch memory of `count` floats for each of `threads` threads.
+  /// Calls `body` with a function that returns scratch memory of `count` floats for each of
+  /// `threads` threads.
   private static func withScratch(
     _ count: Int, _ threads: Int, _ body: ((Int) -> UnsafeMutablePointer<Float>) throws -> Void
   ) throws {

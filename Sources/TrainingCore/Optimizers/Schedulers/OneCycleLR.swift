@@ -1,14 +1,15 @@
 internal import Foundation
 
-/// Moves the learning rates from a low start up to `maxLearningRates` and down to almost nothing, and momentum the
-/// other way: PyTorch's `OneCycleLR` (Smith and Topin, arXiv:1708.07120).
+/// Moves the learning rates from a low start up to `maxLearningRates` and down to almost nothing,
+/// and momentum the other way: PyTorch's `OneCycleLR` (Smith and Topin, arXiv:1708.07120).
 ///
-/// It is stepped after each batch, not after each epoch. Before step 0 the rate is `maxLearningRate / divFactor`, after
-/// the first phase `maxLearningRate`, at the last step `maxLearningRate / divFactor / finalDivFactor`. For `SGD` the
-/// momentum is cycled, for `Adam` the first beta.
+/// It is stepped after each batch, not after each epoch. Before step 0 the rate is
+/// `maxLearningRate / divFactor`, after the first phase `maxLearningRate`, at the last step
+/// `maxLearningRate / divFactor / finalDivFactor`. For `SGD` the momentum is cycled, for `Adam` the
+/// first beta.
 ///
-/// The bounds belong to the optimizer's parameter groups, whose state has them, as in PyTorch. After the last step the
-/// rates stay what they are there; PyTorch's scheduler refuses to go on.
+/// The bounds belong to the optimizer's parameter groups, whose state has them, as in PyTorch.
+/// After the last step the rates stay what they are there; PyTorch's scheduler refuses to go on.
 public final class OneCycleLR: LRScheduler {
   /// The path from one rate to another.
   public enum Annealing: String, Sendable, CaseIterable {
@@ -44,7 +45,8 @@ public final class OneCycleLR: LRScheduler {
   ///
   /// - Parameters:
   ///   - optimizer: the optimizer whose learning rates change.
-  ///   - maxLearningRates: the highest learning rate of each parameter group, or one for all; `max_lr` in PyTorch.
+  ///   - maxLearningRates: the highest learning rate of each parameter group, or one for all;
+  ///     `max_lr` in PyTorch.
   ///   - totalSteps: the number of steps of the cycle: epochs times batches an epoch.
   ///   - pctStart: the part of the steps in which rates rise, from 0 to 1.
   ///   - annealing: the path from rate to rate, `anneal_strategy` in PyTorch.
@@ -53,10 +55,10 @@ public final class OneCycleLR: LRScheduler {
   ///   - maxMomentum: the momentum at the lowest rates.
   ///   - divFactor: the highest rate divided by the initial rate.
   ///   - finalDivFactor: the initial rate divided by the last one.
-  ///   - threePhase: whether rates fall to the initial rate in as many steps as they rose, and to the last one only
-  ///     then.
-  /// - Throws: `TrainingError.badArgument` for numbers out of these ranges, for another number of rates than groups, and
-  ///   if momentum is to be cycled that the optimizer does not have.
+  ///   - threePhase: whether rates fall to the initial rate in as many steps as they rose, and to
+  ///     the last one only then.
+  /// - Throws: `TrainingError.badArgument` for numbers out of these ranges, for another number of
+  ///   rates than groups, and if momentum is to be cycled that the optimizer does not have.
   public init(
     _ optimizer: any Optimizer, maxLearningRates: [Double], totalSteps: Int,
     pctStart: Double = 0.3, annealing: Annealing = .cos, cycleMomentum: Bool = true,
@@ -118,7 +120,8 @@ public final class OneCycleLR: LRScheduler {
   override func rates(_ rates: [Double]) -> [Double] {
     let bounds = optimizer.cycleBounds
     let initial = optimizer.initialLearningRates
-    // A step past the end stays at the end; just after the last step PyTorch goes on along the curve.
+    // A step past the end stays at the end; just after the last step PyTorch goes on along the
+    // curve.
     let step = Double(lastEpoch > totalSteps ? totalSteps - 1 : lastEpoch)
     let index = phases.firstIndex { step <= $0.endStep } ?? phases.count - 1
     let phase = phases[index]

@@ -24,11 +24,12 @@ extension LRScheduler: Stateful {
     return .dict(entries)
   }
 
-  /// Continues from a state that ``stateDict()`` or PyTorch gave: the epoch and, as in PyTorch, the scheduler's
-  /// arguments. The learning rates themselves belong to the optimizer, whose own state has them.
+  /// Continues from a state that ``stateDict()`` or PyTorch gave: the epoch and, as in PyTorch, the
+  /// scheduler's arguments. The learning rates themselves belong to the optimizer, whose own state
+  /// has them.
   ///
-  /// - Throws: `TrainingError.badState` if the state is of another kind of scheduler or makes no sense, before anything
-  ///   is changed.
+  /// - Throws: `TrainingError.badState` if the state is of another kind of scheduler or makes no
+  ///   sense, before anything is changed.
   public func load(_ state: PlainValue) throws { try loading(state)() }
 
   /// Checks a state and returns what loads it.

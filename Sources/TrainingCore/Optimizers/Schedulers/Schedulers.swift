@@ -31,7 +31,7 @@ public final class StepLR: LRScheduler {
 
 /// Multiplies the learning rates by `gamma` at each milestone: PyTorch's `MultiStepLR`.
 public final class MultiStepLR: LRScheduler {
-  /// The epochs, and how often each is listed.
+  /// The epochs, with the number of times that each is listed.
   var milestones: [(epoch: Int, times: Int)] = []
   var gamma: Double
 
@@ -95,8 +95,8 @@ public final class ExponentialLR: LRScheduler {
   }
 }
 
-/// Moves the learning rates along a cosine from their initial values to `etaMin` and back: PyTorch's
-/// `CosineAnnealingLR` (Loshchilov and Hutter, arXiv:1608.03983).
+/// Moves the learning rates along a cosine from their initial values to `etaMin` and back:
+/// PyTorch's `CosineAnnealingLR` (Loshchilov and Hutter, arXiv:1608.03983).
 ///
 /// The rate of epoch t is `etaMin + (base - etaMin) (1 + cos(π t / tMax)) / 2`.
 public final class CosineAnnealingLR: LRScheduler {
@@ -125,7 +125,7 @@ public final class CosineAnnealingLR: LRScheduler {
 
   override func rates(_ rates: [Double]) -> [Double] {
     if lastEpoch == 0 { return rates }
-    // Just past the bottom the quotient below is one of zeros.
+    // One epoch after the minimum, the quotient below is 0/0.
     if (lastEpoch - 1 - tMax) % (2 * tMax) == 0 {
       return zip(rates, baseLearningRates).map { rate, base in
         rate + (base - etaMin) * (1 - Foundation.cos(.pi / Double(tMax))) / 2
@@ -139,7 +139,8 @@ public final class CosineAnnealingLR: LRScheduler {
   }
 }
 
-/// Moves the factor of the learning rates evenly from one value to another: PyTorch's `LinearLR`, the usual warm-up.
+/// Moves the factor of the learning rates evenly from one value to another: PyTorch's `LinearLR`,
+/// the usual warm-up.
 public final class LinearLR: LRScheduler {
   var startFactor: Double
   var endFactor: Double
@@ -151,7 +152,8 @@ public final class LinearLR: LRScheduler {
   ///   - optimizer: the optimizer whose learning rates change.
   ///   - startFactor: the factor of epoch 0, above 0 and at most 1.
   ///   - endFactor: the factor from epoch `totalIters` on, from 0 to 1.
-  ///   - totalIters: the number of epochs from the first factor to the last, `total_iters` in PyTorch.
+  ///   - totalIters: the number of epochs from the first factor to the last, `total_iters` in
+  ///     PyTorch.
   /// - Throws: `TrainingError.badArgument` for factors or epochs out of these ranges.
   public init(
     _ optimizer: any Optimizer, startFactor: Double = 1.0 / 3, endFactor: Double = 1,
@@ -181,7 +183,8 @@ public final class LinearLR: LRScheduler {
   }
 }
 
-/// Multiplies the learning rates by a factor for the first epochs: PyTorch's `ConstantLR`, a warm-up in one step.
+/// Multiplies the learning rates by a factor for the first epochs: PyTorch's `ConstantLR`, a
+/// warm-up in one step.
 public final class ConstantLR: LRScheduler {
   var factor: Double
   var totalIters: Int
@@ -220,9 +223,10 @@ public final class SequentialLR: LRScheduler {
   ///
   /// - Parameters:
   ///   - schedulers: schedulers of the same optimizer.
-  ///   - milestones: the epochs at which the second scheduler begins, the third, and so on, in rising order.
-  /// - Throws: `TrainingError.badArgument` if there are no schedulers, if they have several optimizers, or if the
-  ///   milestones are not in order or too many or few.
+  ///   - milestones: the epochs at which the second scheduler begins, the third, and so on, in
+  ///     rising order.
+  /// - Throws: `TrainingError.badArgument` if there are no schedulers, if they have several
+  ///   optimizers, or if the milestones are not in order or too many or few.
   public init(_ schedulers: [LRScheduler], milestones: [Int]) throws {
     guard let first = schedulers.first else {
       throw TrainingError.badArgument(operation: "scheduler", problem: "an empty sequence")
@@ -236,7 +240,8 @@ public final class SequentialLR: LRScheduler {
     self.schedulers = schedulers
     self.milestones = milestones
     super.init(first.optimizer)
-    // Each scheduler set the rates of its epoch 0 when it was made; the first one that is due does so again.
+    // Each scheduler set the learning rates of its epoch 0 when it was created; the first active
+    // one sets them again.
     optimizer.learningRates = baseLearningRates
     for scheduler in schedulers { scheduler.lastEpoch = -1 }
     let due = schedulers[milestones.count { $0 <= 0 }]

@@ -35,10 +35,11 @@ extension Adam {
     }
   }
 
-  /// Continues from a state that ``stateDict()`` or PyTorch gave; hyperparameters are taken from it, too.
+  /// Continues from a state that ``stateDict()`` or PyTorch gave; hyperparameters are taken from
+  /// it, too.
   ///
-  /// - Throws: `TrainingError.badState` if the state belongs to other parameters, before anything is changed; what
-  ///   reading tensors throws.
+  /// - Throws: `TrainingError.badState` if the state belongs to other parameters, before anything
+  ///   is changed; what reading tensors throws.
   public func load(_ state: PlainValue) throws {
     let saved = try OptimizerState.groups(state, counts: groups.map(\.parameters.count))
     var loaded = groups
@@ -50,7 +51,7 @@ extension Adam {
         epsilon: try OptimizerState.number(group["eps"], "eps"),
         weightDecay: try OptimizerState.number(group["weight_decay"], "weight_decay"),
         amsgrad: group["amsgrad"]?.bool ?? false, maximize: group["maximize"]?.bool ?? false,
-        // Before PyTorch 2.7 AdamW was a class of its own and its groups did not say so.
+        // Before PyTorch 2.7, AdamW was a separate class whose groups did not have this option.
         decoupledWeightDecay: group["decoupled_weight_decay"]?.bool
           ?? groups[i].options.decoupledWeightDecay)
       loaded[i].takeKept(from: group)

@@ -1,7 +1,8 @@
 internal import CkptStateDicts
 internal import CkptTensors
 
-/// A parameter group as PyTorch saves it: its options in PyTorch's order, and how many parameters it has.
+/// A parameter group as PyTorch saves it: its options in PyTorch's order, and its number of
+/// parameters.
 struct SavedGroup {
   var options: KeyValuePairs<String, PlainValue>
   var initialLearningRate: Double?
@@ -47,7 +48,8 @@ extension ParameterGroup {
   }
 }
 
-/// Reads and writes `state_dict()` as optimizers in PyTorch have it: `state` by parameter number and `param_groups`.
+/// Reads and writes optimizer states in the form of PyTorch's `state_dict()`: `state` by parameter
+/// number, and `param_groups`.
 enum OptimizerState {
   /// An optimizer's `state_dict()`.
   static func optimizer(
@@ -71,8 +73,8 @@ enum OptimizerState {
 
   /// The parameter groups of a saved state.
   ///
-  /// - Throws: `TrainingError.badState` unless there are as many groups, with as many parameters each, as `counts`
-  ///   says.
+  /// - Throws: `TrainingError.badState` unless the numbers of groups and of their parameters are
+  ///   those of `counts`.
   static func groups(_ state: PlainValue, counts: [Int]) throws -> [PlainValue] {
     guard let groups = state["param_groups"]?.items, groups.count == counts.count else {
       throw TrainingError.badState(
@@ -87,14 +89,16 @@ enum OptimizerState {
     return groups
   }
 
-  /// The saved state of each parameter, in the groups' order; PyTorch numbers parameters from group to group.
+  /// The saved state of each parameter, in the groups' order; PyTorch numbers parameters across
+  /// groups.
   static func entries(_ state: PlainValue, _ groups: [PlainValue]) -> [PlainValue?] {
     groups.flatMap { $0["params"]?.items ?? [] }.map { number in
       number.int.flatMap { state["state"]?[$0] }
     }
   }
 
-  /// A saved tensor that belongs to a parameter, in the parameter's element type; nil if there is none.
+  /// A saved tensor that belongs to a parameter, in the parameter's element type; nil if there is
+  /// none.
   static func variable(_ value: PlainValue?, for parameter: Parameter, _ name: String) throws
     -> Variable?
   {
@@ -105,14 +109,14 @@ enum OptimizerState {
     return try Variable(tensor).converted(to: parameter.scalarType)
   }
 
-  /// A number that must be there and finite.
+  /// A required finite number.
   static func number(_ value: PlainValue?, _ name: String) throws -> Double {
     if let number = value?.number, number.isFinite { return number }
     if let tensor = value?.tensor, tensor.elementCount == 1 { return try Variable(tensor).item() }
     throw TrainingError.badState("\(name) is no number")
   }
 
-  /// A whole number that must be there and not negative.
+  /// A required nonnegative integer.
   static func count(_ value: PlainValue?, _ name: String) throws -> Int {
     guard let count = value?.int, count >= 0 else {
       throw TrainingError.badState("\(name) is no count")

@@ -24,10 +24,11 @@ extension SGD {
     }
   }
 
-  /// Continues from a state that ``stateDict()`` or PyTorch gave; hyperparameters are taken from it, too.
+  /// Continues from a state that ``stateDict()`` or PyTorch gave; hyperparameters are taken from
+  /// it, too.
   ///
-  /// - Throws: `TrainingError.badState` if the state belongs to other parameters, before anything is changed; what
-  ///   reading tensors throws.
+  /// - Throws: `TrainingError.badState` if the state belongs to other parameters, before anything
+  ///   is changed; what reading tensors throws.
   public func load(_ state: PlainValue) throws {
     let saved = try OptimizerState.groups(state, counts: groups.map(\.parameters.count))
     var loaded = groups
