@@ -1,35 +1,36 @@
 internal import ArgumentParser
 
-/// A call of a command: its arguments, and which options were given in them.
+/// A call of a command: its arguments, and the options that were given in them.
 ///
-/// This is the one place that knows what was *given*, also where it is what would be anyway. It refuses a second
-/// value for an option that takes one, and options that decide nothing.
+/// This is the only code that distinguishes options that were given from those with their default
+/// values. It rejects a second value for an option that takes one, and options without effect.
 struct CommandCall {
-  /// An option as it was given.
+  /// An option that was given.
   struct Given {
     let option: CommandOption
-    /// As it was written, without the value.
+    /// The option as written, without the value.
     let spelling: String
     let value: String?
   }
 
   /// The options, in order.
   private(set) var given: [Given] = []
-  /// The arguments behind the program's name.
+  /// The arguments after the program's name.
   private let arguments: [String]
   /// The files that the call reads.
   let inputs = OpenInputs()
-  /// The first argument that is no option of the command's; then the parser has the word.
+  /// The first argument that is not an option of the command; the parser reports it.
   private var unknown: String?
-  /// The command that the first argument names; nil where help is asked for, which is told of the whole tool.
+  /// The command that the first argument names; nil if help is requested, which concerns the whole
+  /// tool.
   private var named: (any ParsableCommand.Type)?
 
-  /// Looks at the arguments behind the program's name.
+  /// Analyzes the arguments after the program's name.
   init(_ arguments: [String]) {
     self.arguments = arguments
     guard let name = arguments.first,
       let command = Ckpt.commands.first(where: { $0._commandName == name }),
-      // Its arguments are another command's, and checked as such.
+      // Its arguments are those of another command, and are checked as such.
       command != PlanCommand.self
     else { return }
     let isHelp = arguments.contains { ["-h", "--help", "-help", "--help-hidden"].contains($0) }
@@ -54,7 +55,7 @@ struct CommandCall {
     }
   }
 
-  /// Carries the command out.
+  /// Runs the command.
   ///
   /// - Throws: as ``command()``; what the command throws.
   func run() throws {
@@ -63,12 +64,12 @@ struct CommandCall {
     try planned.planned(inputs).write(inputs.cancellation)
   }
 
-  /// The command with its options, all of which decide something.
+  /// Parses the command with its options, and checks that all of them have an effect.
   ///
-  /// - Throws: the parser's errors; `UsageError` for an option that decides nothing, or was given twice and takes
-  ///   one value; what looking for the output's format throws.
+  /// - Throws: the parser's errors; `UsageError` for an option without effect, or one that was
+  ///   given twice but takes one value; what determining the output's format throws.
   func command() throws -> any ParsableCommand {
-    // One command's parser is made in a fraction of the time that all of them take.
+    // Creating the parser of one command takes a fraction of the time of all.
     let command =
       try named?.parseAsRoot(Array(arguments.dropFirst())) ?? Ckpt.parseAsRoot(arguments)
     guard let checked = command as? any CheckedCommand else { return command }

@@ -2,17 +2,18 @@ internal import ArgumentParser
 internal import Foundation
 internal import Synchronization
 
-/// The options of all commands, for what must hold for each of them.
+/// The options of all commands, for checks that apply to each of them.
 package enum OptionCatalogue {
   /// An option of a command.
   package struct Entry: Sendable {
     package let command, name, spelling: String
     package let takesValue, isRepeatable: Bool
-    /// Whether it is a permission or a matter of output, which may be given in vain.
+    /// Whether it is a permission or concerns only the printed output, so that it may be given
+    /// without effect.
     package let isFree: Bool
   }
 
-  /// All options, but those that are no call: help.
+  /// All options except those for help.
   package static let all: [Entry] = Ckpt.commands.flatMap { command in
     CommandOption.all(of: command).filter { !["help", "version"].contains($0.name) }.map {
       Entry(
@@ -22,7 +23,7 @@ package enum OptionCatalogue {
     }
   }
 
-  /// The options of a call's command of which the command declares nothing.
+  /// The options of a call's command that the command does not declare.
   package static func undeclared(in arguments: [String]) throws -> [String] {
     let call = CommandCall(arguments)
     guard let checked = try call.command() as? any CheckedCommand else { return [] }
@@ -32,21 +33,21 @@ package enum OptionCatalogue {
   }
 }
 
-/// An option or a flag of a command, as the parser has it.
+/// An option or a flag of a command, as described by the parser.
 struct CommandOption: Sendable, Hashable {
-  /// What it is called, without dashes: the long name where there is one. `--no-X` goes by the name of `--X`.
+  /// The name without dashes; the long name if there is one. `--no-X` has the name of `--X`.
   let name: String
-  /// How it may be written: `--output`, `-o`.
+  /// The ways to write it, such as `--output` and `-o`.
   let spellings: [String]
-  /// Whether a value follows it.
+  /// Whether it takes a value.
   let takesValue: Bool
-  /// Whether it may be given several times.
+  /// Whether it can be given several times.
   let isRepeatable: Bool
 
-  /// The options of the commands that were asked for, by the commands' names.
+  /// The options of commands that were requested before, by the commands' names.
   private static let known = Mutex<[String: [CommandOption]]>([:])
 
-  /// All options of a command, also hidden ones, from what the parser tells of it.
+  /// All options of a command, including hidden ones, from the parser's description.
   static func all(of command: any ParsableCommand.Type) -> [CommandOption] {
     let name = command._commandName
     if let found = known.withLock({ $0[name] }) { return found }
@@ -69,7 +70,7 @@ struct CommandOption: Sendable, Hashable {
     }
   }
 
-  /// What the parser tells of a command (its version 0), as far as it is needed.
+  /// The part of the parser's description of a command (version 0) that is needed.
   private struct Tool: Decodable {
     struct Command: Decodable {
       let arguments: [Argument]?

@@ -1,7 +1,8 @@
 internal import ArgumentParser
 internal import StateDictKit
 
-// What the options of the commands decide, a command after the other. An option that is not here cannot be used.
+// Declarations of the effects of all options, command by command. An option without a declaration
+// cannot be used.
 
 extension ListCommand: CheckedCommand {
   func declareOptions(_ use: inout OptionUse) {
@@ -25,7 +26,7 @@ extension KeyEditingCommand {
   func declareOptions(_ use: inout OptionUse) throws {
     use.decide("at")
     use.decide(SelectionOptions.names)
-    // What renames is refused by filter when it runs, with what to do.
+    // Options that rename are rejected by filter when it runs, with a suggestion.
     use.decide(RenameOptions.names)
     use.decide(
       ["optimizer"], if: !output.extract, otherwise: "--extract writes the state dict alone")
@@ -159,6 +160,6 @@ extension JoinCommand: CheckedCommand {
 }
 
 extension PlanCommand: CheckedCommand {
-  // Its options are another command's, which declares them.
+  // Its options are those of another command, which declares them.
   func declareOptions(_ use: inout OptionUse) {}
 }

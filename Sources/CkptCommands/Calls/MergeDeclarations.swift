@@ -2,9 +2,9 @@ internal import ArgumentParser
 internal import StateDictKit
 
 extension MergeCommand: PlannedCommand {
-  /// The options that only --method update takes, beside permissions.
+  /// The options of --method update only, besides permissions.
   private static let updating = RenameOptions.names + ["resize"]
-  /// The options of methods that compute, beside their parameters.
+  /// The options of computing methods, besides their parameters.
   private static let computing = ["base", "layers", "on-nan", "to-dtype"]
 
   func declareOptions(_ use: inout OptionUse) throws {
@@ -72,7 +72,7 @@ extension MergeCommand: PlannedCommand {
     use.decide(["seed"], if: draws, otherwise: "\(method) draws no numbers")
   }
 
-  /// The file whose format the output keeps where its name does not say one.
+  /// The file whose format is used for the output if its name does not determine one.
   private func firstInput(_ inputs: OpenInputs) throws -> String? {
     try recipePath.map { try inputs.recipe($0).models.first } ?? files.first
   }

@@ -1,58 +1,62 @@
 internal import ArgumentParser
 
-/// A command that says which of its options decide something in the call at hand.
+/// A command that declares which of its options have an effect in the current call.
 ///
-/// Nothing that a user gave is ignored: an option that was given and is not declared to decide something is a
-/// usage error. An option that is declared nowhere cannot be used at all, so that none can be forgotten.
+/// No option that a user gives is ignored: an option that was given and is not declared to have an
+/// effect is a usage error. An option without any declaration cannot be used at all, so that no
+/// declaration can be forgotten.
 protocol CheckedCommand: ParsableCommand {
-  /// Declares every option of the command: those that decide something in this call, and why others do not.
+  /// Declares every option of the command: those with an effect in this call, and why others have
+  /// none.
   func declareOptions(_ use: inout OptionUse) throws
 }
 
-/// Which options of a command decide something in one call.
+/// The options of a command with their effects in one call.
 struct OptionUse {
-  /// What an option is for in a call.
+  /// The effect of an option in a call.
   enum Role: Equatable {
     case deciding
-    /// It decides nothing; the text says why, as the end of a sentence.
+    /// It has no effect; the text gives the reason, as the end of a sentence.
     case idle(String)
   }
 
   private(set) var roles: [String: Role] = [:]
-  /// The call's files, of which some decide what options are for.
+  /// The files of the call, on which the effects of options may depend.
   let inputs: OpenInputs
 
-  /// Nothing is declared yet.
+  /// Creates a value without any declarations.
   init(_ inputs: OpenInputs) { self.inputs = inputs }
 
-  /// Permissions and matters of output, which may be given in vain.
+  /// Permissions, and options that concern only the printed output, which may be given without
+  /// effect.
   static let free: Set = [
     "json", "no-progress", "color", "quiet", "help", "version",
     "force", "allow-empty", "allow-new", "drop-objects", "extract", "skip-mismatched", "dequantize",
     "keep-unmergeable", "no-verify", "dry-run", "non-strict",
   ]
 
-  /// These decide something.
+  /// Declares that options have an effect.
   mutating func decide(_ names: [String]) {
     for name in names { roles[name] = .deciding }
   }
 
-  /// These decide something.
+  /// Declares that options have an effect.
   mutating func decide(_ names: String...) { decide(names) }
 
-  /// These decide nothing, because of `why`.
+  /// Declares that options have no effect, for the reason `why`.
   mutating func refuse(_ names: [String], because why: String) {
     for name in names { roles[name] = .idle(why) }
   }
 
-  /// These decide something if `condition` holds; if not, `why` says so.
+  /// Declares that options have an effect if `condition` holds; otherwise none, for the reason
+  /// `why`.
   mutating func decide(_ names: [String], if condition: Bool, otherwise why: String) {
     condition ? decide(names) : refuse(names, because: why)
   }
 
-  /// Refuses the first of the options that were given that decides nothing.
+  /// Checks that all options that were given have an effect.
   ///
-  /// - Throws: `UsageError` that names it.
+  /// - Throws: `UsageError` about the first one that has none.
   func check(_ given: [CommandCall.Given]) throws {
     for one in given where !Self.free.contains(one.option.name) {
       switch roles[one.option.name] {
@@ -64,7 +68,7 @@ struct OptionUse {
     }
   }
 
-  /// The options of which nothing is declared.
+  /// The options without a declaration.
   func undeclared(of options: [CommandOption]) -> [String] {
     options.map(\.name).filter { roles[$0] == nil && !Self.free.contains($0) }
   }

@@ -1,28 +1,31 @@
 internal import ArgumentParser
 internal import StateDictKit
 
-/// A command that writes one checkpoint, in two steps: what it will write is laid out, then it is written.
+/// A command that writes one checkpoint in two steps: it computes the layout of the output, then
+/// writes it.
 protocol PlannedCommand: CheckedCommand {
-  /// Reads the inputs, changes what is to be changed, and lays the output out; writes nothing.
+  /// Reads the inputs, makes the changes, and computes the layout of the output; nothing is
+  /// written.
   func planned(_ inputs: OpenInputs) throws -> PlannedOutput
 }
 
 extension PlannedCommand {
-  /// Lays the output out and writes it.
+  /// Computes the layout of the output and writes it.
   func run() throws {
     let inputs = OpenInputs()
     try planned(inputs).write(inputs.cancellation)
   }
 }
 
-/// The files that one call reads, so that none is opened twice, and what stops the call.
+/// The files that one call reads, so that none is opened twice, and the token that cancels the
+/// call.
 final class OpenInputs {
   private var checkpoints: [String: Checkpoint] = [:]
   private var recipes: [String: MergeRecipe] = [:]
-  /// Stops what is computed for the output, and its writing.
+  /// Cancels the computation of the output, and its writing.
   let cancellation = Cancellation()
 
-  /// The format of the checkpoint at `path`, which stays open until it is taken.
+  /// The format of the checkpoint at `path`, which remains open until it is taken.
   ///
   /// - Throws: what opening a checkpoint throws.
   func format(of path: String) throws -> Checkpoint.Format {
@@ -32,14 +35,15 @@ final class OpenInputs {
     return checkpoint.format
   }
 
-  /// The checkpoint at `path`; whoever takes it may change it without a copy.
+  /// Opens the checkpoint at `path`, unless it is open, and passes it to the caller, who can change
+  /// it without a copy.
   ///
   /// - Throws: what opening a checkpoint throws.
   func take(_ path: String) throws -> Checkpoint {
     try checkpoints.removeValue(forKey: path) ?? Checkpoint(contentsOf: path)
   }
 
-  /// The recipe at `path`.
+  /// Reads the recipe at `path`.
   ///
   /// - Throws: what reading a recipe throws.
   func recipe(_ path: String) throws -> MergeRecipe {
@@ -50,14 +54,16 @@ final class OpenInputs {
   }
 }
 
-/// What a command came to: an output that is laid out, and what will be told of it. Nothing is written yet.
+/// The result of a command before writing: the layout of the output, and the function that prints
+/// the report.
 struct PlannedOutput {
-  /// What is to be written.
+  /// The layout of the output.
   let plan: OutputPlan
-  /// How.
+  /// The options for writing it.
   let output: OutputOptions
   let common: CommonOptions
-  /// Prints, told the number of bytes. It cannot throw: what can fail comes before the first byte.
+  /// Prints the report, given the number of bytes written. It cannot throw: all errors occur before
+  /// anything is written.
   let show: (Int) -> Void
 
   init(
@@ -70,7 +76,7 @@ struct PlannedOutput {
     self.show = show
   }
 
-  /// Writes it, unless this is a dry run, and then tells what was done.
+  /// Writes the output, unless this is a dry run, and then prints the report.
   ///
   /// - Throws: what writing the plan throws.
   func write(_ cancellation: Cancellation) throws {

@@ -71,7 +71,7 @@ struct CheckCommand: ParsableCommand {
     let computed = stateDict.weightsInParts(missingIn: reference)
     var fold: FoldAdvice?
     var suggestions: [Suggested] = []
-    // A suggestion holds for the file as it is: rules of the caller's own would have to come first.
+    // A suggestion applies to the unchanged file; with rules of the caller's own it would be wrong.
     if !passes, renames.isEmpty, recipes.recipe.isEmpty, selection.isEverything {
       suggestions = try Self.suggestions(for: all, toFit: reference, strict: isStrict)
       fold = try FoldAdvice(
@@ -90,17 +90,17 @@ struct CheckCommand: ParsableCommand {
   }
 }
 
-/// Options after which more would load.
+/// Options with which more keys would load.
 struct Suggested {
-  /// The module whose keys are taken.
+  /// The module whose keys are selected.
   var place = ""
   let arguments: [String]
   let report: LoadReport
 }
 
 extension CheckCommand {
-  /// The options after which most would load: rename rules, or a recipe where it does better. Several where
-  /// several places of the state dict fit equally.
+  /// The options with which the most keys would load: rename rules, or a recipe if it is better.
+  /// Several if several modules of the state dict fit equally well.
   static func suggestions(
     for stateDict: StateDict, toFit reference: StateDict, strict: Bool
   ) throws -> [Suggested] {
@@ -109,7 +109,7 @@ extension CheckCommand {
     let found = places.map {
       Suggested(place: $0.position, arguments: $0.arguments, report: $0.report)
     }
-    // Where several places fit, a recipe would choose one of them by its name.
+    // If several modules fit, a recipe would select one of them by its name.
     if found.count > 1 || renames?.report.isLoadable == true { return found }
     if let (recipe, report) = try stateDict.suggestedRecipe(toFit: reference, strict: strict),
       report.isLoadable || report.loaded.count > renames?.report.loaded.count ?? 0
@@ -120,7 +120,7 @@ extension CheckCommand {
   }
 }
 
-/// What `check` found, for scripts and for people.
+/// The report of `check`, as JSON and as text.
 private struct CheckReport: Encodable {
   struct Mismatch: Encodable {
     let key: String
@@ -135,7 +135,7 @@ private struct CheckReport: Encodable {
     let values_differ: Bool?
   }
   struct Suggestion: Encodable {
-    /// The module whose keys are taken.
+    /// The module whose keys are selected.
     let place: String
     let arguments: [String]
     let command: String
@@ -167,11 +167,11 @@ private struct CheckReport: Encodable {
   let loaded_elements, expected_elements: Int
   let loaded_share: Double
   let min_loaded: Double?
-  /// What helps, where it is clear.
+  /// The options that would help; nil if there are none or several.
   let suggestion: Suggestion?
   let computed: [ComputedWeight]
   let fold: FoldAdvice?
-  /// What would help equally, where several places of the file fit: nothing tells which is meant.
+  /// The options that would help equally well, if several modules of the file fit.
   let places: [Suggestion]
 
   private enum CodingKeys: String, CodingKey {
@@ -228,7 +228,7 @@ private struct CheckReport: Encodable {
     min_loaded = minimum
     let all = suggestions.map { found in
       let place = at.map { ["--at", $0] } ?? []
-      // Without a new name, filter does it.
+      // Without renaming, filter suffices.
       let isFilter = found.arguments.allSatisfy { !$0.hasPrefix("--") || $0.hasSuffix("clude") }
       let command = isFilter ? "filter" : "rename-keys"
       let words = ["ckpt", command, file] + place + found.arguments + ["-o", "renamed.pt"]
@@ -332,7 +332,7 @@ private struct CheckReport: Encodable {
 }
 
 extension ModelReference {
-  /// The model and its sizes, for people.
+  /// The model and its sizes as text.
   fileprivate var text: String {
     let sizes = model.sizesForPeople
     let source =
@@ -345,7 +345,7 @@ extension ModelReference {
   }
 }
 
-/// A share for people; 100 % only where it is all.
+/// A fraction as text; 100 % only if it is exactly 1.
 func percentText(_ share: Double) -> String {
   guard share < 1, share > 0 else { return share >= 1 ? "100 %" : "0 %" }
   let tenths = min(max(Int(saturating: (share * 1000).rounded()), 1), 999)

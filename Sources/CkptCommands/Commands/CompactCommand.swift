@@ -30,7 +30,7 @@ struct CompactCommand: ParsableCommand {
   func planned(_ inputs: OpenInputs) throws -> PlannedOutput {
     var checkpoint = try inputs.take(file)
     let place = output.extract ? try checkpoint.chosenPath(nil) : "/"
-    // What is not written need not be small.
+    // Objects that are not written need not be compacted.
     let changed = try output.prepare(&checkpoint, at: place)
     let report = try checkpoint.compact()
     return try output.planned(checkpoint, common: common) { show(report, changed, bytes: $0) }

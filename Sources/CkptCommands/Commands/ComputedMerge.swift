@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import StateDictKit
 
-/// `merge` by the methods that compute.
+/// `merge` with computing methods.
 extension MergeCommand {
   /// The names of all methods.
   static let methodNames = ["update"] + MergeMethod.allCases.map(\.name) + ["lora"]
@@ -14,7 +14,7 @@ extension MergeCommand {
     let dry_run: Bool
     let merged, copied: [String]
     let kept: KeptReport
-    /// Weights that are computed from several keys, of which the parts were merged one by one.
+    /// Weights that are computed from several keys, whose parts were merged separately.
     let partwise: [String]
     let broken_ties: [[String]]
     let separated: [OutputOptions.Separated]
@@ -25,7 +25,7 @@ extension MergeCommand {
     let bytes: Int
   }
 
-  /// Checks what only these methods ask for.
+  /// Checks the options of these methods.
   func validateComputed() throws {
     guard Self.methodNames.contains(method) || MergeMethod(name: method) != nil else {
       throw ValidationError(
@@ -65,7 +65,8 @@ extension MergeCommand {
       base: base.map { inputs[$0].name }, seed: kind.isRandom ? resizing.seed : nil)
   }
 
-  /// Puts the merged state dict into the checkpoint of the first file and lays it out.
+  /// Replaces the state dict in the first file's checkpoint by the merged one, and computes the
+  /// layout.
   private func planned(
     _ result: StateDictMerge.Result, into checkpoint: inout Checkpoint, at place: String,
     inputs: [String], base: String?, seed: UInt64?, method: String? = nil,
@@ -143,7 +144,7 @@ extension MergeCommand {
       result, into: &checkpoint, at: place, inputs: files, base: files[0], seed: nil)
   }
 
-  /// Lets what is not selected be as it is in the base.
+  /// Keeps the base's values for keys that are not selected.
   private func keepUnselected(
     _ result: inout StateDictMerge.Result, of file: String, _ base: StateDict
   ) throws {
@@ -155,7 +156,7 @@ extension MergeCommand {
     result.merged = result.merged.filter { selected.value(for: $0) != nil }
   }
 
-  /// Carries out a recipe; the result is a state dict alone.
+  /// Runs a recipe; the result is only a state dict.
   func plannedRecipe(_ path: String, _ inputs: OpenInputs) throws -> PlannedOutput {
     let recipe = try inputs.recipe(path)
     var options = StateDictMerge(method: recipe.method, inputs: [])

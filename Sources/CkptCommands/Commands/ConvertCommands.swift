@@ -2,7 +2,7 @@ internal import CkptPatterns
 internal import ArgumentParser
 internal import StateDictKit
 
-/// What `convert`, `shard` and `join` did, for people and for scripts.
+/// The report of `convert`, `shard`, and `join`, as text and as JSON.
 private struct ConvertReport: Encodable {
   struct Place: Encodable {
     let path, what: String
@@ -53,7 +53,7 @@ private struct ConvertReport: Encodable {
   }
 }
 
-/// Which tensors `convert --to-dtype` casts, of those that are written.
+/// The tensors that `convert --to-dtype` casts, of those that are written.
 struct CastOptions: ParsableArguments {
   @Option(
     help: "What --to-dtype casts: keys that match; without any, all plain floats. Repeatable.")
@@ -64,8 +64,8 @@ struct CastOptions: ParsableArguments {
 
   static let names = ["cast-include", "cast-exclude"]
 
-  /// Casts what is asked for, as `module.to(dtype)`: floating-point tensors; to integers also integers, but only
-  /// those that --cast-include names.
+  /// Casts the selected tensors, like `module.to(dtype)`: floating-point tensors, and for an
+  /// integer dtype also integers, but only those that --cast-include names.
   ///
   /// - Throws: `InputError` if --cast-include selects nothing that can be cast.
   func cast(
@@ -85,7 +85,7 @@ struct CastOptions: ParsableArguments {
   }
 }
 
-/// The way of a checkpoint to another format.
+/// Converts a checkpoint to another format.
 private func convert(
   _ file: String, of inputs: OpenInputs, at: String?, dtype: DType? = nil,
   selection: SelectionOptions? = nil,
@@ -121,7 +121,7 @@ private func convert(
     changed = try output.prepare(&checkpoint, at: place ?? "/")
   }
   let plan = try output.plan(checkpoint, at: place, carryingFilesOf: file)
-  // A file may hold several state dicts, or none.
+  // A file may contain several state dicts, or none.
   let written = output.extract ? "/" : place ?? (try? checkpoint.stateDictPath())
   let count =
     try (try? checkpoint.stateDict(at: written ?? "/"))?.tensors.count
@@ -186,7 +186,7 @@ struct ShardCommand: ParsableCommand {
     }
   }
 
-  /// The output: a folder, whatever its name, or the index in one.
+  /// The output, which is a folder or the index in one.
   var folderOutput: OutputOptions {
     var output = output
     let name = output.output
@@ -236,7 +236,7 @@ struct JoinCommand: ParsableCommand {
         "\(index.tensorCount) tensors in \(index.shards.count) shards, \(bytesText(bytes)) "
           + "\(output.dryRun ? "would go" : "written") to \(output.output)")
     }
-    // Written before: nothing is left to do, so that a plan can be run again.
+    // If the index already exists, there is nothing to do, so that a plan can be run again.
     if try !output.force && index.isThere() { return show(0) }
     try PlannedOutput(index.plan, output, common, show: show).write(Cancellation())
   }

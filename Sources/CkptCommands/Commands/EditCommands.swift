@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import StateDictKit
 
-/// What `filter` and `rename-keys` did, for people and for scripts.
+/// The report of `filter` and `rename-keys`, as text and as JSON.
 private struct EditReport: Encodable {
   struct Rename: Encodable {
     let from, to: String
@@ -53,8 +53,8 @@ private struct EditReport: Encodable {
   }
 }
 
-/// What `filter` and `rename-keys` did, in numbers: all that is left of the report while the output is written,
-/// unless it is to be printed whole.
+/// The counts of the report of `filter` and `rename-keys`. Only these are kept while the output is
+/// written, unless the whole report is printed.
 private struct EditCounts {
   let kept, dropped, renamed: Int
 
@@ -64,7 +64,7 @@ private struct EditCounts {
     renamed = report.renamed.count
   }
 
-  /// The last line for people.
+  /// The last line of the text.
   func summary(_ optimizers: [OptimizerEdit], _ output: OutputOptions, bytes: Int) -> String {
     var parts: [String] = []
     if kept + dropped > 0 { parts.append("\(kept) of \(kept + dropped) keys kept") }
@@ -80,7 +80,7 @@ private struct EditCounts {
   }
 }
 
-/// Prints old and new names, with those that stay folded.
+/// Prints old and new names, and groups of unchanged ones in one row.
 func printKeyTable(_ report: KeyReport) {
   var rows: [[String]] = []
   var same = 0
@@ -102,7 +102,7 @@ func printKeyTable(_ report: KeyReport) {
   Table.print(rows)
 }
 
-/// Warns of weights of which only some parts are kept.
+/// Prints warnings about weights of which only some parts are kept.
 ///
 /// - Throws: `DerivedWeightError.noNumbers` for codes without their scales that would be cast.
 func reportSplit(_ stateDict: StateDict, keeping keys: [String], casting: Bool = false) throws {
@@ -120,7 +120,7 @@ func reportSplit(_ stateDict: StateDict, keeping keys: [String], casting: Bool =
   }
 }
 
-/// A command that chooses and renames keys.
+/// A command that selects and renames keys.
 protocol KeyEditingCommand: PlannedCommand {
   var file: String { get }
   var at: String? { get }
@@ -133,7 +133,7 @@ protocol KeyEditingCommand: PlannedCommand {
 extension KeyEditingCommand {
   /// Applies the selection and the rules.
   ///
-  /// - Parameter keepsNames: whether what is kept keeps its name, whatever the rules call it.
+  /// - Parameter keepsNames: whether selected keys keep their names, ignoring the rules.
   fileprivate func edited(
     by rules: [KeyRule], keepsNames: Bool = false, _ inputs: OpenInputs
   ) throws -> PlannedOutput {
@@ -182,7 +182,7 @@ extension KeyEditingCommand {
   }
 }
 
-/// Lets the steps choose and rename an optimizer's parameters.
+/// Selects and renames an optimizer's parameters with the steps.
 private func editOptimizer(
   _ checkpoint: inout Checkpoint, at place: String, _ rules: [KeyRule], _ options: OptimizerOptions
 ) throws -> (KeyReport, [OptimizerEdit]) {

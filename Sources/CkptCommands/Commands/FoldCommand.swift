@@ -18,7 +18,7 @@ struct FoldCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
   @OptionGroup var common: CommonOptions
 
-  /// A weight that is or was in parts, for scripts.
+  /// A weight that is or was stored in parts, as JSON.
   private struct Weight: Encodable {
     let key, kind, family: String
     let parts: [String]
@@ -45,7 +45,8 @@ struct FoldCommand: ParsableCommand {
     let all = try checkpoint.stateDict(at: place)
     let chosen = try selection.apply(to: try candidates(in: all), of: file)
     let (result, report) = try all.folding { key, start in
-      // What a fold uncovers, such as the weight norm of a pruned direction, was not there to be chosen.
+      // Weights that result from a fold, such as the weight norm of a pruned direction, could not
+      // be selected.
       chosen[key] != nil || selection.isEverything
     }
     warn(of: report)
@@ -85,7 +86,9 @@ struct FoldCommand: ParsableCommand {
         + "\(bytesText(bytes)) \(output.dryRun ? "would go" : "written") to \(output.output)")
   }
 
-  /// What can be folded, under plain names; an error if that is nothing.
+  /// The weights that can be folded, with plain names.
+  ///
+  /// - Throws: an error if there are none.
   private func candidates(in stateDict: StateDict) throws -> StateDict {
     let starts = stateDict.foldableStarts
     guard starts.isEmpty, !selection.allowEmpty else { return starts }

@@ -34,20 +34,20 @@ struct ListCommand: ParsableCommand {
       let requires_grad: Bool
       let parameter: Bool
       let quantization: Scheme?
-      /// How the file holds the elements, where they are made from blocks.
+      /// The block type in the file, if the elements are dequantized.
       let stored_as: String?
     }
     struct Other: Encodable {
       let key, type: String
-      /// Of a tensor that is no plain one, as far as the file says.
+      /// The dtype of a tensor that is not plain, if the file contains it.
       let dtype: String?
       let shape: [Int]?
     }
     let file, format, at: String
-    /// Filled in when it is printed.
+    /// Written when the report is printed.
     let tensors: [Entry] = []
     let others: [Other]
-    /// Groups of keys that are one view, and groups that look into one storage in any way.
+    /// Groups of keys with the same view, and groups that use the same storage.
     let ties, shared_storages: [[String]]
     let total_bytes, total_elements: Int
   }
@@ -105,7 +105,7 @@ struct ListCommand: ParsableCommand {
       stored_as: tensor.storage.blocks?.name)
   }
 
-  /// As Swift writes an array of them, but much faster.
+  /// The text of the array as in Swift, but much faster.
   private static func text(_ shape: [Int]) -> String {
     "[" + shape.map(String.init).joined(separator: ", ") + "]"
   }

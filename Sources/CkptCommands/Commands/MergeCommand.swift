@@ -28,7 +28,7 @@ struct MergeCommand: ParsableCommand {
   @OptionGroup var output: OutputOptions
   @OptionGroup var common: CommonOptions
 
-  /// mergekit's recipe, if the call is one: by its option, or as the only file.
+  /// The path of a mergekit recipe, given by its option or as the only file; nil if there is none.
   var recipePath: String? {
     if let config { return config }
     guard files.count == 1, let only = files.first else { return nil }

@@ -27,14 +27,14 @@ struct GetCommand: ParsableCommand {
   }
 }
 
-/// What `set` and `drop` did, for people and for scripts.
+/// The report of `set` and `drop`, as text and as JSON.
 private struct ChangeReport: Encodable {
   struct Change: Encodable {
     let at: String
     let before, after: String?
   }
   let file, at, output: String
-  /// Of the first change; `changes` has all.
+  /// The values of the first change; `changes` has all.
   let before, after: String?
   let changes: [Change]
   let dry_run: Bool
@@ -47,7 +47,7 @@ private func change(
   _ body: (inout Checkpoint) throws -> [ObjectChange]
 ) throws -> PlannedOutput {
   var checkpoint = try inputs.take(file)
-  // Found first: what is changed may be the state dict itself.
+  // The state dict is found first, because the change may affect it.
   let place = output.extract ? try checkpoint.chosenPath(nil) : "/"
   let changes = try body(&checkpoint)
   let plain = try output.prepare(&checkpoint, at: place)

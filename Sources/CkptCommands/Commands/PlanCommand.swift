@@ -69,10 +69,10 @@ struct PlanCommand: ParsableCommand {
     }
   }
 
-  /// The commands whose output is a state dict, so that its shards are independent work.
+  /// The commands whose output is a state dict, so that its shards can be written independently.
   private static let commands = ["filter", "rename-keys", "merge", "convert", "fold", "shard"]
 
-  /// What a command would write.
+  /// The output that a command would write.
   private static func planned(_ arguments: [String]) throws -> PlannedOutput {
     let refusal = UsageError(
       description: "there is no plan for \"\(arguments.first ?? "")\"",
@@ -89,7 +89,7 @@ struct PlanCommand: ParsableCommand {
     return try command.planned(call.inputs)
   }
 
-  /// Takes `--jobs N` out of the arguments.
+  /// Removes `--jobs N` from the arguments and returns N.
   private static func takeJobs(_ arguments: inout [String]) throws -> Int {
     var count: Int?
     let places = arguments.indices.filter {

@@ -40,7 +40,7 @@ struct ShowCommand: ParsableCommand {
     let file, format, record, text: String
   }
 
-  /// Prints a record's text, without what would control the terminal.
+  /// Prints a record's text, without control characters.
   private func show(_ record: String, of checkpoint: Checkpoint) throws {
     let text = try checkpoint.recordText(record)
     guard !common.json else {

@@ -26,7 +26,7 @@ struct StatsCommand: ParsableCommand {
       var zeros, nan, inf: Int?
     }
     let file, at: String
-    /// Filled in when it is printed.
+    /// Written when the report is printed.
     let tensors: [Entry] = []
     let total_elements, total_nan, total_inf: Int
   }

@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import StateDictKit
 
-/// What `merge --method update` does with values of another shape.
+/// How `merge --method update` handles values of a different shape.
 struct ResizeOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
@@ -19,7 +19,7 @@ struct ResizeOptions: ParsableArguments {
   func rules() throws -> [ResizeRule] { try resize.map { try ResizeRule($0) } }
 }
 
-/// What an update did, for scripts.
+/// The report of an update, as JSON.
 private struct UpdateOutcome: Encodable {
   struct Skipped: Encodable {
     let key: String
@@ -43,7 +43,7 @@ private struct UpdateOutcome: Encodable {
 }
 
 extension MergeCommand {
-  /// Lets the selected keys of each OTHER take the place of BASE's.
+  /// Replaces the selected keys of BASE by those of each OTHER.
   func plannedUpdate(_ inputs: OpenInputs) throws -> PlannedOutput {
     let keyRules = try renames.keyRules(with: recipes)
     let rules = try resizing.rules()
@@ -102,7 +102,7 @@ extension MergeCommand {
     }
   }
 
-  /// Whether a key is a low-rank adapter's, as peft, diffusers and kohya name them.
+  /// Whether a key belongs to a low-rank adapter, with the names of peft, diffusers, or kohya.
   private static func isOfAdapter(_ key: String) -> Bool {
     key.split(separator: ".").contains { part in
       [

@@ -58,7 +58,7 @@ struct VerifyCommand: ParsableCommand {
         verification = try ModelVerification(
           of: stateDict(report.checkpoint), as: spec, in: zoo, options)
       } else if let stateDict = try? stateDict(report.checkpoint) {
-        // A file that holds something else than a model's weights may be whole.
+        // A file without a model's weights may still be intact.
         matches = (try? zoo.matches(stateDict)) ?? []
       }
     }
@@ -71,7 +71,7 @@ struct VerifyCommand: ParsableCommand {
     if !report.isIntact || verification?.isSound == false { throw NegativeAnswer() }
   }
 
-  /// The weights in `checkpoint`, or in the file if it is not open yet.
+  /// The state dict of `checkpoint`, or of the file if it is not open yet.
   private func stateDict(_ checkpoint: Checkpoint? = nil) throws -> StateDict {
     let all = try (checkpoint ?? Checkpoint(contentsOf: file)).chosenStateDict(at)
     let (stateDict, report) = try all.applying(all.steps(of: renames.keyRules(with: recipes)))
@@ -96,7 +96,7 @@ struct VerifyCommand: ParsableCommand {
     try Checkpoint(figures.stateDict()).write(to: path, replacingExisting: force)
   }
 
-  /// Reads the whole file.
+  /// Verifies the whole file.
   private func integrity() throws -> IntegrityReport {
     let cancellation = Cancellation()
     let watch = SignalWatch(cancellation, exitStatus: ExitStatus.of(.interrupted))

@@ -2,7 +2,7 @@ internal import ArgumentParser
 internal import Foundation
 internal import StateDictKit
 
-/// A page that a command writes beside what it prints.
+/// Options for an HTML page that a command writes in addition to its output.
 struct PageOptions: ParsableArguments {
   @Option(help: "Write a page to FILE that any browser opens, with pictures; it needs no network.")
   var html: String?
@@ -10,7 +10,7 @@ struct PageOptions: ParsableArguments {
   @Flag(help: "Replace FILE if it exists.")
   var force = false
 
-  /// Writes the page, if one is wanted.
+  /// Writes the page, if it is requested.
   func write(_ body: ((String) throws -> Void) throws -> Void) throws {
     guard let html else { return }
     let output = try AtomicOutput(path: html, replacingExisting: force)
@@ -30,7 +30,7 @@ struct PageOptions: ParsableArguments {
   }
 }
 
-/// Runs long reading that a signal stops and a line on the terminal follows.
+/// Runs a long reading operation with a progress line in the terminal; a signal cancels it.
 func reading<Result>(
   _ total: Int, _ common: CommonOptions,
   _ body: (Cancellation, @escaping @Sendable (Int) -> Void) throws -> Result
@@ -43,7 +43,7 @@ func reading<Result>(
   return try body(cancellation, { bar?.advance(by: $0) })
 }
 
-/// A number of four digits for tables.
+/// A number with four significant digits, for tables.
 func numberText(_ value: Double) -> String {
   value.isNaN ? "-" : String(format: "%.4g", value)
 }

@@ -2,7 +2,7 @@ internal import CkptPatterns
 internal import ArgumentParser
 internal import StateDictKit
 
-/// What the methods of `merge` that compute can be told.
+/// Options for the computing methods of `merge`.
 struct MergingOptions: ParsableArguments {
   @Option(help: "The base that the others are compared with, if it is not BASE.")
   var base: String?
@@ -85,7 +85,7 @@ struct MergingOptions: ParsableArguments {
     ("filter-wise", .filterWise), ("nuslerp-flatten", .flatten), ("nuslerp-row-wise", .rowWise),
   ]
 
-  /// What was given for a parameter.
+  /// The values that were given for a parameter.
   private func texts(_ parameter: MergeParameter) -> [String] {
     func flag(_ value: Bool?) -> [String] { value.map { [$0 ? "1" : "0"] } ?? [] }
     return switch parameter {
@@ -110,32 +110,33 @@ struct MergingOptions: ParsableArguments {
     }
   }
 
-  /// Options that were given, by the parameter that they set.
+  /// The options that were given, with the parameters that they set.
   private var values: [(option: String, MergeParameter, [String])] {
     Self.parameters.map { ($0.option, $0.parameter, texts($0.parameter)) }
       .filter { !$0.2.isEmpty }
   }
 
-  /// Whether a value goes over the layers, so that it matters which modules they are.
+  /// Whether a value varies over the layers, so that the layers' module must be known.
   var goesOverLayers: Bool {
     values.contains { option, _, texts in
       texts.contains { text in
-        // A value that makes no sense is refused later.
+        // An invalid value is reported later.
         (try? Self.parse(text, option: option).values.contains { $0.count > 1 }) ?? true
       }
     }
   }
 
-  /// Applies everything to a merge whose inputs are known.
+  /// Applies the options to a merge whose inputs are known.
   ///
-  /// - Parameter takers: which inputs have weights and densities, in the order of the values.
+  /// - Parameter takers: the indices of the inputs that have weights and densities, in the order of
+  ///   the values.
   func apply(to merge: inout StateDictMerge, takers: [Int], seed: UInt64) throws {
     for (option, parameter, texts) in values {
       var shared: [MergeSetting.Rule] = []
       var each = [[MergeSetting.Rule]](repeating: [], count: takers.count)
       for text in texts {
         let (pattern, lists) = try Self.parse(text, option: option)
-        // Of the rules the first that matches counts.
+        // The first matching rule applies.
         if let last = shared.last ?? each.first?.last, last.pattern == nil {
           throw UsageError(
             description:
@@ -174,7 +175,7 @@ struct MergingOptions: ParsableArguments {
     try applyCommon(to: &merge, seed: seed)
   }
 
-  /// Applies what every method and recipes take.
+  /// Applies the options that all methods and recipes support.
   func applyCommon(to merge: inout StateDictMerge, seed: UInt64) throws {
     merge.layers = layers ?? merge.layers
     merge.seed = seed
@@ -191,7 +192,7 @@ struct MergingOptions: ParsableArguments {
     return type
   }
 
-  /// The one number of an option that takes no patterns.
+  /// The single number of an option without patterns.
   static func number(_ texts: [String], option: String) throws -> Double? {
     guard let text = texts.last else { return nil }
     let (pattern, lists) = try parse(text, option: option)
@@ -201,7 +202,7 @@ struct MergingOptions: ParsableArguments {
     return lists[0][0]
   }
 
-  /// Reads `[PATTERN=]V[:V…][,V[:V…]…]`.
+  /// Parses `[PATTERN=]V[:V…][,V[:V…]…]`.
   private static func parse(
     _ text: String, option: String
   ) throws -> (pattern: KeyPattern?, values: [[Double]]) {

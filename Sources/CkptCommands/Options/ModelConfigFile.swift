@@ -4,12 +4,12 @@ internal import ModelZoo
 internal import StateDictKit
 
 extension ModelConfig {
-  /// Real ones have some kilobytes.
+  /// The maximum size in bytes; usual files have a few kilobytes.
   private static let byteLimit = 1 << 20
   private static let depthLimit = 4
 
-  /// What `config.json` in the folder that a checkpoint is, or lies in, says; nil if there is none. One that
-  /// cannot be read is told on stderr and not used.
+  /// The contents of `config.json` in the checkpoint's folder; nil if there is none. If it cannot
+  /// be read, a warning is printed, and it is ignored.
   static func beside(_ checkpoint: String) throws -> ModelConfig? {
     let folder =
       Folder.exists(at: checkpoint)

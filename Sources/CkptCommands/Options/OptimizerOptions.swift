@@ -3,7 +3,7 @@ internal import ArgumentParser
 internal import Foundation
 internal import StateDictKit
 
-/// What becomes of optimizers' states when keys of the model change.
+/// Options for optimizer states when keys of the model change.
 struct OptimizerOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
@@ -19,9 +19,9 @@ struct OptimizerOptions: ParsableArguments {
 
   enum Choice {
     case warn, keep
-    /// All that are the state dict's.
+    /// All states that belong to the state dict are adapted.
     case follow(ParameterNameSource)
-    /// Those at these paths, whatever else they may be; the others stay.
+    /// The states at these paths are adapted, whatever model they belong to; others are unchanged.
     case these([(path: String, names: ParameterNameSource)])
   }
 
@@ -49,7 +49,7 @@ struct OptimizerOptions: ParsableArguments {
     return these.isEmpty ? .warn : .these(these)
   }
 
-  /// What stands before and behind the first `=` that no `\` precedes.
+  /// The parts before and after the first `=` that is not escaped by `\`.
   private static func parts(_ written: String) -> (path: String, source: String)? {
     var path = ""
     var rest = Substring(written)
@@ -92,7 +92,7 @@ struct OptimizerOptions: ParsableArguments {
     return .model(try Checkpoint(file).chosenStateDict(nil))
   }
 
-  /// Lets the optimizers' states follow, or warns where they would stay behind.
+  /// Adapts the optimizer states, or prints warnings about those that no longer match.
   ///
   /// - Parameter place: the path of `model`.
   func apply(
@@ -134,7 +134,7 @@ struct OptimizerOptions: ParsableArguments {
     }
   }
 
-  /// Warns of optimizers whose states do not follow the keys.
+  /// Prints warnings about optimizer states that are not adapted to the keys.
   static func warnOfThoseLeftBehind(
     _ checkpoint: Checkpoint, _ report: KeyReport, of model: StateDict, at place: String
   ) throws {

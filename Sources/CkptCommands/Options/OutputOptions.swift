@@ -4,7 +4,7 @@ internal import Foundation
 internal import StateDictKit
 internal import Synchronization
 
-/// What every command takes.
+/// The options of all commands.
 struct CommonOptions: ParsableArguments {
   @Flag(help: "Print one JSON document.")
   var json = false
@@ -13,7 +13,7 @@ struct CommonOptions: ParsableArguments {
   var noProgress = false
 }
 
-/// Says which modules of one that is saved whole could have another state dict than the file shows.
+/// Prints warnings about modules saved as objects whose hooks may change the state dict.
 func warnOfHooks(_ checkpoint: Checkpoint, at place: String) throws {
   for module in try checkpoint.hookedModules(at: place).prefix(20) {
     let name = module.isEmpty ? "the module" : "the module \(module)"
@@ -21,7 +21,7 @@ func warnOfHooks(_ checkpoint: Checkpoint, at place: String) throws {
   }
 }
 
-/// How a result is written.
+/// Options for writing the result.
 struct OutputOptions: ParsableArguments {
   @Option(
     name: .shortAndLong,
@@ -98,8 +98,8 @@ struct OutputOptions: ParsableArguments {
     }
   }
 
-  /// Lets a state dict stand where it was found, or alone with --extract, then applies --plain; says what is no
-  /// longer one object.
+  /// Replaces the state dict in its checkpoint, or extracts it with --extract, then applies
+  /// --plain; prints which shared objects were copied.
   func put(
     _ stateDict: StateDict, into checkpoint: inout Checkpoint, at place: String
   ) throws -> (plain: [PlainChange], separated: [Separated]) {
@@ -116,7 +116,7 @@ struct OutputOptions: ParsableArguments {
     return (try makePlain(&checkpoint), Self.tell(separated))
   }
 
-  /// Says what is no longer one object.
+  /// Prints which shared objects were copied.
   static func tell(_ separated: [SeparatedObject]) -> [Separated] {
     separated.map { object in
       let others = object.others.isEmpty ? "something else" : object.others.joined(separator: ", ")
@@ -125,13 +125,13 @@ struct OutputOptions: ParsableArguments {
     }
   }
 
-  /// A place that had one object with others, and these, for scripts.
+  /// A path whose object was shared with others, and their paths, as JSON.
   struct Separated: Encodable {
     let at: String
     let from: [String]
   }
 
-  /// Applies --extract and --plain; gives the places that --plain changed.
+  /// Applies --extract and --plain; returns the changes of --plain.
   func prepare(_ checkpoint: inout Checkpoint, at: String) throws -> [PlainChange] {
     if extract {
       try warnOfHooks(checkpoint, at: at)
@@ -151,12 +151,13 @@ struct OutputOptions: ParsableArguments {
     return changes
   }
 
-  /// Whether OUT is a folder as Hugging Face's tools read it, and not the index in one.
+  /// Whether the output is a folder in Hugging Face's layout, not given by its index.
   var isModelFolder: Bool { OutputName(output).ending == .folder }
 
-  /// Declares which of the options decide something in this call.
+  /// Declares which of the options have an effect in this call.
   ///
-  /// - Parameter input: the file whose format the output has where neither its ending nor --format tells.
+  /// - Parameter input: the file whose format is used if neither the output's ending nor --format
+  ///   determines one.
   /// - Returns: the format of the output.
   @discardableResult
   func declare(
@@ -177,9 +178,10 @@ struct OutputOptions: ParsableArguments {
     return written
   }
 
-  /// How the checkpoint is written.
+  /// The options for writing the checkpoint.
   ///
-  /// - Parameter at: where its state dict is, for formats that hold nothing else; nil finds it.
+  /// - Parameter at: the path of its state dict, for formats that contain only one; nil searches
+  ///   for it.
   private func options(at: String?) -> WriteOptions {
     var options = WriteOptions(
       format: format.flatMap(Checkpoint.Format.init(rawValue:)), at: extract ? "/" : at)
@@ -190,11 +192,12 @@ struct OutputOptions: ParsableArguments {
     return options
   }
 
-  /// Lays out what is written: whatever can fail for what the checkpoint holds, fails here.
+  /// Computes the layout of the output. All errors about the checkpoint's contents occur here.
   ///
   /// - Parameters:
-  ///   - at: where its state dict is, for formats that hold nothing else; nil finds it.
-  ///   - source: the input whose folder's files go with a model; nil is the checkpoint's own.
+  ///   - at: the path of its state dict, for formats that contain only one; nil searches for it.
+  ///   - source: the input whose model files are copied to an output folder; nil for the
+  ///     checkpoint's own.
   func plan(
     _ checkpoint: Checkpoint, at: String?, carryingFilesOf source: String? = nil
   ) throws -> OutputPlan {
@@ -202,7 +205,8 @@ struct OutputOptions: ParsableArguments {
     let source = source ?? checkpoint.path
     if isModelFolder, !noCarry, !source.isEmpty { options.carriesFilesOf = source }
     if options.format == nil, checkpoint.path.isEmpty, OutputName(output).ending == .none {
-      // What was made of several files, or of a part of one, keeps the format of the first.
+      // If the checkpoint was made of several files or a part of one, it has the format of the
+      // first.
       options.format = try source.isEmpty ? nil : Checkpoint(contentsOf: source).format
     }
     let plan = try checkpoint.plan(writingTo: output, options: options)
@@ -213,12 +217,13 @@ struct OutputOptions: ParsableArguments {
     return plan
   }
 
-  /// Lays out what is written of a checkpoint, and tells what it lacks.
+  /// Computes the layout of the output, and prints warnings about what it loses.
   ///
   /// - Parameters:
-  ///   - at: where its state dict is, for formats that hold nothing else; nil finds it.
-  ///   - source: the input whose folder's files go with a model; nil is the checkpoint's own.
-  ///   - show: prints when all is written, told the number of bytes.
+  ///   - at: the path of its state dict, for formats that contain only one; nil searches for it.
+  ///   - source: the input whose model files are copied to an output folder; nil for the
+  ///     checkpoint's own.
+  ///   - show: prints the report after writing, given the number of bytes.
   func planned(
     _ checkpoint: Checkpoint, common: CommonOptions, at: String? = nil,
     carryingFilesOf source: String? = nil, then show: @escaping (Int) -> Void
@@ -232,7 +237,8 @@ struct OutputOptions: ParsableArguments {
   }
 }
 
-/// A number of bytes as huggingface_hub writes it: `5GB`, `500MB`, or digits alone; powers of 1000.
+/// A number of bytes as written by huggingface_hub: `5GB`, `500MB`, or only digits; units are
+/// powers of 1000.
 struct ByteSize: ExpressibleByArgument {
   let count: Int
 
@@ -247,7 +253,7 @@ struct ByteSize: ExpressibleByArgument {
   }
 }
 
-/// A line on the terminal's stderr that shows how far the work is, if it takes above a second.
+/// A progress line on stderr, shown if the work takes more than a second.
 final class ProgressBar: Sendable {
   private struct State {
     var done = 0
@@ -258,17 +264,17 @@ final class ProgressBar: Sendable {
   private let total: Int
   private let state: Mutex<State>
 
-  /// Nil unless stderr is a terminal.
+  /// Creates a progress line; nil unless stderr is a terminal.
   init?(total: Int) {
     guard isatty(STDERR_FILENO) == 1, total > 0 else { return nil }
     self.total = total
     state = Mutex(State(last: .now + .milliseconds(900)))
   }
 
-  /// Draws how far writing has come.
+  /// Shows the progress of writing.
   func show(_ progress: WorkProgress) { draw { $0 = progress.completed } }
 
-  /// Draws that so many bytes more are done.
+  /// Shows that `count` more bytes are done.
   func advance(by count: Int) { draw { $0 += count } }
 
   private func draw(_ change: (inout Int) -> Void) {

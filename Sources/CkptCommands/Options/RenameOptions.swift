@@ -4,25 +4,26 @@ internal import Foundation
 internal import StateDictKit
 internal import Synchronization
 
-/// The value of an option, with a number by which values of several options can be put in the order given.
+/// The value of an option with a number, by which values of several options can be sorted to the
+/// order given.
 ///
-/// The parser keeps the order of one option's values, not that of different options; but it transforms the values in
-/// the order given, so numbers that are taken there are in that order. Where it parses a call more than once, the
-/// numbers of each time are in order.
+/// The parser preserves the order of one option's values, but not of different options. It
+/// transforms all values in the order given, so numbers assigned during the transformation are in
+/// that order. If it parses a call more than once, the numbers of each time are in order.
 struct OrderedValue: Sendable {
   let number: Int
   let text: String
 
   private static let count = Atomic<Int>(0)
 
-  /// Takes the next number.
+  /// Assigns the next number.
   init(_ text: String) {
     number = Self.count.add(1, ordering: .relaxed).newValue
     self.text = text
   }
 }
 
-/// How keys are to be called; the rules apply in the order given, also across options.
+/// Options for renaming keys; the rules apply in the order given, also across options.
 struct RenameOptions: ParsableArguments {
   @Option(
     parsing: .unconditionalSingleValue, help: "Take P away where a key begins with it.",
@@ -57,19 +58,19 @@ struct RenameOptions: ParsableArguments {
     help: "A YAML or JSON file that maps old keys to new ones.", transform: OrderedValue.init)
   var map: [OrderedValue] = []
 
-  /// The options that are rules, with those of ``RecipeOptions``.
+  /// The names of the options that are rules, together with those of ``RecipeOptions``.
   static let names = [
     "strip-prefix", "add-prefix", "replace-prefix", "replace", "regex", "map", "recipe",
   ]
 
-  /// Whether an option renames.
+  /// Whether no option renames.
   var isEmpty: Bool {
     [stripPrefix, addPrefix, replacePrefix, replace, regex, map].allSatisfy(\.isEmpty)
   }
 
-  /// The rules and the recipes' rules, in the order given.
+  /// The rules and recipes, in the order given.
   ///
-  /// - Throws: `PatternError` for a rule that makes no sense; `RecipeError` for a recipe or a map.
+  /// - Throws: `PatternError` for an invalid rule; `RecipeError` for an invalid recipe or map.
   func keyRules(with recipes: RecipeOptions) throws -> [KeyRule] {
     typealias Reader = (String) throws -> KeyRule
     let all: [([OrderedValue], Reader)] = [
@@ -100,7 +101,7 @@ struct RenameOptions: ParsableArguments {
   }
 }
 
-/// Named sets of rules; they have their place among those of ``RenameOptions``.
+/// Options for named sets of rules, which are ordered together with those of ``RenameOptions``.
 struct RecipeOptions: ParsableArguments {
   @Option(
     parsing: .unconditionalSingleValue,

@@ -2,7 +2,7 @@ internal import CkptPatterns
 internal import ArgumentParser
 internal import StateDictKit
 
-/// Which keys are meant.
+/// Options that select keys.
 struct SelectionOptions: ParsableArguments {
   @Option(
     name: [.long, .customLong("select")],
@@ -27,7 +27,7 @@ struct SelectionOptions: ParsableArguments {
   @Flag(help: "Let a selection that keeps nothing pass.")
   var allowEmpty = false
 
-  /// Whether no option narrows anything.
+  /// Whether every key is selected, because no option was given.
   var isEverything: Bool {
     include.isEmpty && exclude.isEmpty && dtype.isEmpty && minElements == nil && maxElements == nil
       && shape == nil
@@ -54,10 +54,10 @@ struct SelectionOptions: ParsableArguments {
     return selection
   }
 
-  /// The options that choose.
+  /// The names of the options that select.
   static let names = ["include", "exclude", "dtype", "min-elements", "max-elements", "shape"]
 
-  /// What the types are also called: by PyTorch, in papers, and in safetensors' headers.
+  /// Other names of the dtypes: those of PyTorch, papers, and safetensors headers.
   private static let aliases: [String: String] = [
     "fp64": "float64", "double": "float64", "f64": "float64",
     "fp32": "float32", "float": "float32", "single": "float32", "f32": "float32",
@@ -70,7 +70,7 @@ struct SelectionOptions: ParsableArguments {
     "cfloat": "complex64", "cdouble": "complex128",
   ]
 
-  /// The type that PyTorch, or a usual alias, calls `name`.
+  /// The dtype with a name of PyTorch or an alias.
   static func dtype(_ name: String) throws -> DType {
     let plain = name.hasPrefix("torch.") ? String(name.dropFirst(6)) : name
     guard let type = DType(name: aliases[plain.lowercased()] ?? plain) else {
@@ -80,7 +80,8 @@ struct SelectionOptions: ParsableArguments {
     return type
   }
 
-  /// The selection, held against a state dict: patterns that match nothing are reported, and none is an error.
+  /// Matches the selection against a state dict. Patterns that match nothing are reported; if none
+  /// matches, it is an error.
   func checked(against stateDict: StateDict, of file: String) throws -> KeySelection {
     let selection = try selection()
     let (kept, missed) = selection.count(in: stateDict)
@@ -89,12 +90,12 @@ struct SelectionOptions: ParsableArguments {
     return selection
   }
 
-  /// What is selected of a state dict; patterns that match nothing are reported.
+  /// The selected part of a state dict; patterns that match nothing are reported.
   func apply(to stateDict: StateDict, of file: String) throws -> StateDict {
     stateDict.filter(try checked(against: stateDict, of: file))
   }
 
-  /// Refuses a selection that kept nothing, unless that is allowed or there was nothing.
+  /// Checks that the selection is not empty, unless that is allowed or the state dict was empty.
   func checkIsNotEmpty(_ kept: Int, of count: Int, in file: String) throws {
     guard kept > 0 || allowEmpty || (count == 0 && isEverything) else {
       throw InputError(

@@ -1,8 +1,8 @@
 internal import StateDictKit
 
 extension Checkpoint {
-  /// Where the state dict is: at the path that the caller gave, or where it is found, which is named on stderr
-  /// where it is not plain.
+  /// The path of the state dict: the given one, or the one found, which is printed on stderr if it
+  /// is not obvious.
   func chosenPath(_ at: String?) throws -> String {
     if let at { return at }
     let place = try stateDictPlace()

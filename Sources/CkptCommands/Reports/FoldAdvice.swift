@@ -17,33 +17,34 @@ struct ComputedWeight: Encodable {
     obstacle = weight.obstacle
   }
 
-  /// What it is computed from, and what stands in the way, for people.
+  /// The keys it is computed from, and why it cannot be folded, as text.
   var text: String {
     "\(family): " + parts.map { Messages.line($0) }.joined(separator: ", ")
       + (obstacle.map { "; \($0)" } ?? "")
   }
 }
 
-/// What `check` says where more would load if weights that are computed from several keys were plain.
+/// The suggestion of `check` if more keys would load after computing weights that are stored in
+/// several parts.
 struct FoldAdvice: Encodable {
-  /// The command that makes them plain.
+  /// The command that folds them.
   let command: String
-  /// The command after it that fits the keys, if they need it.
+  /// The next command, which renames the keys; nil if that is not needed.
   let next: String?
   let loadable: Bool
   let loaded_share: Double
 
-  /// Nil unless folding lets more load than the best without it.
+  /// Creates the suggestion; nil unless more keys would load than without folding.
   ///
   /// - Parameters:
-  ///   - computed: the weights that the model does not have in the same parts.
-  ///   - best: what loads without folding.
+  ///   - computed: the weights that the model does not store in the same parts.
+  ///   - best: the best result without folding.
   init?(
     _ file: String, at: String?, _ stateDict: StateDict, _ computed: [DerivedWeight],
     toFit reference: StateDict, report best: LoadReport
   ) throws {
     guard computed.contains(where: { $0.kind != .quantized }) else { return nil }
-    // Weights that cannot be folded stay as they are: the command says so, too.
+    // Weights that cannot be folded are excluded in the command.
     var left = Set(computed.filter { !$0.isFoldable }.map(\.key))
     let folded: StateDict
     do {
@@ -58,7 +59,7 @@ struct FoldAdvice: Encodable {
       report.isLoadable
       ? []
       : try CheckCommand.suggestions(for: folded, toFit: reference, strict: best.isStrict)
-    // Where several places fit equally, nothing tells which is meant.
+    // If several modules fit equally well, the choice is ambiguous.
     if more.count == 1, let found = more.first {
       report = found.report
       let words = ["ckpt", "rename-keys", "folded.pt"] + found.arguments + ["-o", "renamed.pt"]
@@ -86,7 +87,8 @@ struct FoldAdvice: Encodable {
 }
 
 extension StateDict {
-  /// The weights that are held in parts here and otherwise in a model, of which the parts alone mean nothing.
+  /// The weights that are stored in parts here and differently in the model, whose parts are
+  /// meaningless by themselves.
   func weightsInParts(missingIn reference: StateDict) -> [DerivedWeight] {
     let own = Set(reference.derivedWeights.map(\.key))
     return derivedWeights.filter { weight in

@@ -2,7 +2,8 @@ internal import CkptText
 internal import Foundation
 
 extension JSONValue {
-  /// What an encodable value is in JSON, the members of objects sorted by name; NaN and infinities are strings.
+  /// Converts an encodable value to JSON, with the members of objects sorted by name, and NaN and
+  /// infinite numbers as strings.
   init(encoding value: some Encodable) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -12,12 +13,12 @@ extension JSONValue {
   }
 }
 
-/// One JSON document on stdout.
+/// Prints one JSON document on stdout.
 func printJSON(_ value: some Encodable) throws {
   print(try JSONValue(encoding: value).text(.report))
 }
 
-/// One JSON document on stdout, of work that is done: what cannot be printed is no failure of it any more.
+/// Prints one JSON document on stdout after the work is done; errors are ignored.
 func showJSON(_ value: some Encodable) {
   do {
     try printJSON(value)
@@ -26,12 +27,13 @@ func showJSON(_ value: some Encodable) {
   }
 }
 
-/// One JSON document on stdout, one of whose lists may be long: it is made and printed a part at a time.
+/// Prints one JSON document on stdout with one list that may be long, which is encoded and printed
+/// in parts.
 ///
 /// - Parameters:
-///   - value: the document, in which that list is empty.
-///   - key: the list's key, at the top.
-///   - rows: what the list holds.
+///   - value: the document, with that list empty.
+///   - key: the list's key in the document's top object.
+///   - rows: the elements of the list.
 func printJSON<Row: Encodable>(
   _ value: some Encodable, listing key: String, _ rows: some Sequence<Row>
 ) throws {

@@ -1,6 +1,7 @@
 internal import StateDictKit
 
-/// What a merge took from the first file unmerged, for scripts, and where the others differ.
+/// The keys that a merge took from the first file without merging, as JSON, and where the others
+/// differ.
 struct KeptReport: Encodable {
   struct Difference: Encodable {
     let key, what: String
@@ -14,7 +15,7 @@ struct KeptReport: Encodable {
     not_compared = result.notCompared
   }
 
-  /// Names everything on stderr.
+  /// Prints all of them as warnings on stderr.
   func warn() {
     for one in differing {
       Messages.warn(
@@ -28,7 +29,7 @@ struct KeptReport: Encodable {
   }
 }
 
-/// What numbers lost in a merge, once it is written; and what stood for missing heads.
+/// Losses of precision in a merge, after it was written, and substitutes for missing heads.
 struct MergeLossReport {
   struct Loss: Encodable {
     let key: String
@@ -41,7 +42,8 @@ struct MergeLossReport {
     let key, input, embedding: String
   }
   let losses: [Loss]
-  /// Inputs' tensors of which numbers became infinite when they were rounded to the recipe's dtype.
+  /// The inputs' tensors whose numbers became infinite when they were rounded to the recipe's
+  /// dtype.
   let rounded: [Rounded]
   let heads: [Head]
 
@@ -58,7 +60,7 @@ struct MergeLossReport {
     heads = result.tiedHeads.map { Head(key: $0.key, input: $0.input, embedding: $0.embedding) }
   }
 
-  /// Prints everything, as `convert` does.
+  /// Prints the report, like `convert`.
   func show() {
     for loss in losses {
       print(

@@ -1,6 +1,7 @@
 internal import StateDictKit
 
-/// What `ls --optimizer` prints: what an optimizer keeps for each parameter, by the parameter's name.
+/// The output of `ls --optimizer`: an optimizer's values for each parameter, by the parameter's
+/// name.
 struct OptimizerListing: Encodable {
   struct Entry: Encodable {
     let key: String
@@ -50,7 +51,7 @@ struct OptimizerListing: Encodable {
     }
   }
 
-  /// All optimizers of a checkpoint, or the one at a path.
+  /// All optimizer states of a checkpoint, or the one at a path.
   static func all(of checkpoint: Checkpoint, at: String?) throws -> [OptimizerState] {
     let found =
       try at.map { [try checkpoint.optimizerState(at: $0)] } ?? checkpoint.optimizerStates()
@@ -63,7 +64,7 @@ struct OptimizerListing: Encodable {
     return found
   }
 
-  /// What names the parameters, for people.
+  /// The source of the parameters' names, as text.
   var naming: String {
     switch names {
     case "recorded": "names as the optimizer records them"
@@ -102,7 +103,7 @@ struct OptimizerListing: Encodable {
     }
   }
 
-  /// The names by the paths at which a tree shows the parameters' ids.
+  /// The parameters' names by the paths of their identifiers in an object tree.
   static func namesByPath(_ optimizers: [OptimizerState]) -> [String: String] {
     var names: [String: String] = [:]
     for optimizer in optimizers {

@@ -1,12 +1,12 @@
 internal import StateDictKit
 
-/// Patterns and rules that found nothing to do, and what may have been meant by them.
+/// Patterns and rules that match nothing, with suggestions.
 struct UnmatchedPatterns {
   private var rules: [(rule: String, text: String, nearest: [String])] = []
 
-  /// Those of a selection that match none of the keys.
+  /// Finds the patterns of a selection that match none of the keys.
   ///
-  /// - Parameter options: what the options are called that include and exclude.
+  /// - Parameter options: the names of the options that include and exclude.
   init(
     _ selection: KeySelection, in keys: [String], options: [String] = ["include", "exclude"]
   ) throws {
@@ -17,7 +17,7 @@ struct UnmatchedPatterns {
     }
   }
 
-  /// Those of what was done to keys.
+  /// Finds the rules that matched no key.
   init(_ report: KeyReport) {
     rules = report.unmatched.map { unmatched in
       let text =
@@ -29,10 +29,10 @@ struct UnmatchedPatterns {
     }
   }
 
-  /// Warns of each, with the nearest keys.
+  /// Prints a warning for each, with similar keys.
   ///
-  /// - Throws: `UsageError` for a plain text with signs of another kind of pattern in it: `model_ema.*` is a text that
-  ///   no key has in it, and whoever wrote it did not get what was meant.
+  /// - Throws: `UsageError` for plain text with characters of another kind of pattern, such as
+  ///   `model_ema.*`, which no key contains, so that it was probably meant as another kind.
   func report(of file: String) throws {
     for (rule, text, nearest) in rules {
       if let meant = Self.otherKind(of: text) {
@@ -47,7 +47,8 @@ struct UnmatchedPatterns {
     }
   }
 
-  /// What a plain text was probably meant as, if it has wildcards or a regular expression's signs in it.
+  /// The pattern that plain text was probably meant as, if it contains wildcards or characters of
+  /// regular expressions.
   private static func otherKind(of written: String) -> String? {
     guard written.hasPrefix("in:") else { return nil }
     let text = written.dropFirst(3)
@@ -57,13 +58,14 @@ struct UnmatchedPatterns {
         && text.contains { "(|+".contains($0) }
     if isRegex { return "re:\(text)" }
     guard text.contains(where: { "*?[{".contains($0) }) else { return nil }
-    // One star stays inside a dotted part, and a key may go on.
+    // One star matches within a dotted part, and a key may be longer.
     let glob = text.hasSuffix(".*") ? text + "*" : text
     return "glob:\(glob)"
   }
 }
 
-/// Warns of rules that found nothing to do; see ``UnmatchedPatterns/report(of:)`` for what is an error.
+/// Prints warnings about rules that matched nothing; see ``UnmatchedPatterns/report(of:)`` for
+/// errors.
 func reportUnmatched(_ report: KeyReport, of file: String) throws {
   try UnmatchedPatterns(report).report(of: file)
 }

@@ -3,7 +3,7 @@ internal import ModelZoo
 internal import StateDictKit
 internal import TrainingCore
 
-/// What `verify --json` prints.
+/// The output of `verify --json`.
 struct VerifyReport: Encodable {
   struct Problem: Encodable {
     let problem: String
@@ -11,13 +11,13 @@ struct VerifyReport: Encodable {
   }
   let file: String
   let format: String?
-  /// What an archive of PyTorch's is that is no checkpoint.
+  /// The kind of an archive of PyTorch that is not a checkpoint.
   let other: String?
   let intact: Bool
   let records, bytes, tensors: Int
   let without_checksum: [String]
   let problems: [Problem]
-  /// The models whose keys fit, where none was asked for.
+  /// The models whose keys match, if no model was given.
   let models: [Match]?
   let model: Model?
 
@@ -36,7 +36,7 @@ struct VerifyReport: Encodable {
     }
     let name: String
     let hyperparameters: [String: Int]
-    /// What neither the file nor its config.json tells, and what config.json told.
+    /// The hyperparameters with usual values, and those from config.json.
     let guessed, from_config: [String]
     let sound: Bool
     let matched, keys: Int
@@ -90,7 +90,7 @@ struct VerifyReport: Encodable {
 }
 
 extension ZooModel {
-  /// The hyper-parameters, what was guessed marked.
+  /// The hyperparameters as text, with usual values marked.
   var sizesForPeople: String {
     let shown = Set(hyperparameters.map(\.name))
     let sizes = hyperparameters.map {
@@ -103,7 +103,7 @@ extension ZooModel {
       .joined(separator: ", ")
   }
 
-  /// The hyper-parameters by names in snake case.
+  /// The hyperparameters with names in snake case.
   var hyperparametersForScripts: [String: Int] {
     Dictionary(
       hyperparameters.map { ($0.name.replacingOccurrences(of: " ", with: "_"), $0.value) },
@@ -112,7 +112,7 @@ extension ZooModel {
 }
 
 extension ModelVerification {
-  /// Prints it for people.
+  /// Prints the report as text.
   func show() {
     func number(_ value: Double) -> String { String(format: "%.4g", value) }
     print("model: \(model.name) (\(model.sizesForPeople))")

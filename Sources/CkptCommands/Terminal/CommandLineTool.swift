@@ -3,9 +3,9 @@ internal import ArgumentParser
 internal import Foundation
 internal import StateDictKit
 
-/// The `ckpt` command: everything but the process around it.
+/// The `ckpt` command, without the process.
 public enum CommandLineTool {
-  /// Runs the command that `arguments` (without the program's name) ask for.
+  /// Runs the command given by `arguments`, which do not include the program's name.
   ///
   /// - Returns: the exit status of sysexits(3); errors have been printed to stderr.
   public static func run(_ arguments: [String]) -> Int32 {
@@ -45,7 +45,7 @@ public enum CommandLineTool {
   }
 }
 
-/// What goes to stderr.
+/// Messages on stderr.
 enum Messages {
   static func write(_ text: String) {
     FileHandle.standardError.write(Data((text + "\n").utf8))
@@ -62,7 +62,7 @@ enum Messages {
   }
 }
 
-/// An error of the command line itself.
+/// An error in the command line.
 struct UsageError: Diagnostic {
   let description: String
   let remedies: [Remedy]
@@ -74,10 +74,10 @@ struct UsageError: Diagnostic {
   }
 }
 
-/// The command did what it was asked to, and the answer is no; it has been printed.
+/// The error for a command that succeeded with a negative result, which has been printed.
 struct NegativeAnswer: Error {}
 
-/// An error about what the inputs hold.
+/// An error about the contents of the inputs.
 struct InputError: Diagnostic {
   let description: String
   let remedies: [Remedy]
@@ -97,7 +97,7 @@ struct Ckpt: ParsableCommand {
     version: "0.1.0",
     subcommands: commands.map { $0 })
 
-  /// All commands, each of which declares what its options decide.
+  /// All commands, each with declarations of its options.
   static let commands: [any CheckedCommand.Type] = [
     ListCommand.self, ShowCommand.self, FilterCommand.self, RenameKeysCommand.self,
     MergeCommand.self, CheckCommand.self, RecipesCommand.self, RewriteCommand.self,
@@ -110,7 +110,7 @@ struct Ckpt: ParsableCommand {
   ]
 }
 
-/// A size for people.
+/// A size in bytes as text.
 func bytesText(_ count: Int) -> String {
   guard count >= 1000 else { return "\(count) B" }
   var (value, unit) = (Double(count), "B")

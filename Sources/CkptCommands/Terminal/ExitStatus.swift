@@ -1,8 +1,8 @@
 internal import StateDictKit
 
-/// The exit statuses of the command, as sysexits(3) numbers them.
+/// The exit statuses of the command, with the numbers of sysexits(3).
 enum ExitStatus {
-  /// The status that tells of an error of a category.
+  /// The status for an error category.
   static func of(_ kind: DiagnosticKind) -> Int32 {
     switch kind {
     case .usage: 64  // EX_USAGE

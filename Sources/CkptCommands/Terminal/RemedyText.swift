@@ -1,10 +1,10 @@
 internal import CkptPatterns
 package import StateDictKit
 
-// The one place where the library's remedies and rules get the names of the command's options.
+// Maps the library's remedies and rules to the command's options.
 
 extension Remedy.Action {
-  /// The option or the command that does it.
+  /// The option or command for the action.
   var option: String {
     switch self {
     case .replaceExisting: "--force"
@@ -51,19 +51,19 @@ extension Remedy.Action {
 }
 
 extension Remedy {
-  /// The sentence with the options' names.
+  /// The sentence with the names of options.
   var optionText: String { text(naming: \.option) }
 }
 
 extension Diagnostic {
-  /// What to do about the error, on one line and with the options' names; nil if nothing is known.
+  /// The suggestions on one line, with the names of options; nil if there are none.
   var optionHint: String? {
     remedies.isEmpty ? nil : remedies.map(\.optionText).joined(separator: "; ")
   }
 }
 
 extension KeyRename {
-  /// The option that renames so, and its value.
+  /// The option for the rule, and its value.
   var arguments: [String] {
     func escaped(_ old: String) -> String {
       old.split(separator: "=", omittingEmptySubsequences: false).joined(separator: "\\=")
@@ -80,7 +80,7 @@ extension KeyRename {
 }
 
 extension RenameSuggestion {
-  /// The options by which the command does the same.
+  /// The options with the same effect.
   package var arguments: [String] {
     selection.include.flatMap { ["--include", $0.written] }
       + selection.exclude.flatMap { ["--exclude", $0.written] }
@@ -89,7 +89,7 @@ extension RenameSuggestion {
 }
 
 extension KeyReport.Rule {
-  /// The option with its value, as a user would have given it.
+  /// The option with its value, as on the command line.
   var option: String {
     switch self {
     case .include(let pattern): "--include \(pattern.written)"

@@ -1,8 +1,8 @@
 internal import Foundation
 
-/// Columns of text, for people.
+/// A table of text columns.
 ///
-/// The cells are kept as plain bytes, so that a hundred thousand rows take a few MB.
+/// Cells are stored as bytes, so that a hundred thousand rows need only a few MB.
 struct Table {
   private let rightAligned: Set<Int>
   private let columnCount: Int
@@ -10,7 +10,7 @@ struct Table {
   private var ends: [Int] = []
   private var widths: [Int]
 
-  /// A table with these headings.
+  /// Creates a table with the given headings.
   init(_ headings: [String], rightAligned: Set<Int> = []) {
     self.rightAligned = rightAligned
     columnCount = headings.count
@@ -18,7 +18,7 @@ struct Table {
     add(headings)
   }
 
-  /// Prints rows of cells, the first one as the headings.
+  /// Prints rows of cells; the first row has the headings.
   static func print(_ rows: [[String]], rightAligned: Set<Int> = []) {
     guard let headings = rows.first else { return }
     var table = Table(headings, rightAligned: rightAligned)
@@ -26,7 +26,7 @@ struct Table {
     table.print()
   }
 
-  /// Adds a row; cells beyond the headings' count are left out.
+  /// Adds a row; cells beyond the number of headings are ignored.
   mutating func add(_ cells: [String]) {
     for column in 0..<columnCount {
       let start = bytes.count
@@ -36,13 +36,13 @@ struct Table {
     }
   }
 
-  /// How many columns of a terminal the cell takes, as far as Swift's characters tell.
+  /// The number of terminal columns of the cell, based on Swift's characters.
   private func width(_ cell: Range<Int>) -> Int {
     let cell = bytes[cell]
     return cell.allSatisfy { $0 < 0x80 } ? cell.count : String(decoding: cell, as: UTF8.self).count
   }
 
-  /// Prints it on stdout.
+  /// Prints the table on stdout.
   func print() {
     var output: [UInt8] = []
     var start = 0
@@ -58,7 +58,7 @@ struct Table {
       while output.last == UInt8(ascii: " ") { output.removeLast() }
       output.append(UInt8(ascii: "\n"))
       if output.count > 1 << 16 || index == ends.count - 1 {
-        // What `Swift.print` holds back comes first.
+        // Flushes the buffered output of `Swift.print` first.
         fflush(nil)
         try? FileHandle.standardOutput.write(contentsOf: Data(output))
         output.removeAll(keepingCapacity: true)
