@@ -1,12 +1,14 @@
 /// A weight that a state dict holds in parts: what the model uses is computed from several keys.
 ///
-/// A part by itself is no weight. Its numbers must not be merged, cast or left out as if it were one.
+/// A part by itself is no weight. Its numbers must not be merged, cast or left out as if it were
+/// one.
 public struct DerivedWeight: Sendable, Hashable {
   /// How the model computes the weight from the parts.
   public enum Kind: String, Sendable, Hashable, CaseIterable {
     /// A magnitude and a direction (Salimans and Kingma, 2016).
     case weightNorm = "weight_norm"
-    /// A weight and the two singular vectors that tell its largest singular value (Miyato et al., 2018).
+    /// A weight and the two singular vectors that tell its largest singular value (Miyato et al.,
+    /// 2018).
     case spectralNorm = "spectral_norm"
     /// A weight and a mask of zeros and ones.
     case pruning
@@ -36,7 +38,8 @@ public struct DerivedWeight: Sendable, Hashable {
   public let parts: [String]
   /// Why no plain weight can be computed from the parts; nil if one can.
   public let obstacle: String?
-  /// Whether parametrizations without tensors of their own might be in the model, since the file records no modules.
+  /// Whether parametrizations without tensors of their own might be in the model, since the file
+  /// records no modules.
   public let mayHaveMoreSteps: Bool
 
   /// The part that has the weight's shape; the codes, if these are what it is.
@@ -60,8 +63,9 @@ public struct DerivedWeight: Sendable, Hashable {
   /// Whether a plain weight can be computed from the parts.
   public var isFoldable: Bool { obstacle == nil }
 
-  /// Whether each part is a parameter that a model learns, so that averages of parts are what averaging of a
-  /// model's parameters (`torch.optim.swa_utils.AveragedModel`) gives. Masks, singular vectors and codes are not.
+  /// Whether each part is a parameter that a model learns, so that averages of parts are what
+  /// averaging of a model's parameters (`torch.optim.swa_utils.AveragedModel`) gives. Masks,
+  /// singular vectors and codes are not.
   public var isLearnedPartwise: Bool {
     switch kind {
     case .weightNorm: true
@@ -77,9 +81,9 @@ public struct DerivedWeight: Sendable, Hashable {
 extension StateDict {
   /// The weights that are held in parts, in the order of their first parts.
   ///
-  /// Names are those that PyTorch's `torch.nn.utils` writes (`weight_norm`, `spectral_norm`, `prune`, `parametrize`),
-  /// and those of the usual quantized formats. Shapes and types decide where a name could mean something else.
-  /// Nothing is read.
+  /// Names are those that PyTorch's `torch.nn.utils` writes (`weight_norm`, `spectral_norm`,
+  /// `prune`, `parametrize`), and those of the usual quantized formats. Shapes and types decide
+  /// where a name could mean something else. Nothing is read.
   public var derivedWeights: [DerivedWeight] {
     var finder = DerivedWeightFinder(self)
     return finder.run()

@@ -31,7 +31,8 @@ struct DerivedWeightFinder {
     found.append((parts.min() ?? 0, weight))
   }
 
-  /// `P_orig` with `P_mask` (`torch.nn.utils.prune`), or with `P_u` and `P_v` (`torch.nn.utils.spectral_norm`).
+  /// `P_orig` with `P_mask` (`torch.nn.utils.prune`), or with `P_u` and `P_v`
+  /// (`torch.nn.utils.spectral_norm`).
   private mutating func addOriginal(_ key: String) {
     guard key.hasSuffix("_orig"), let original = stateDict[key] else { return }
     let plain = String(key.dropLast("_orig".count))
@@ -103,7 +104,8 @@ enum StepShapes {
     guard g.count == v.count else { return nil }
     let wide = g.indices.filter { g[$0] != 1 }
     if wide.isEmpty {
-      // Any dimension of one index gives the same numbers; PyTorch computes the outer ones in another way.
+      // Any dimension of one index gives the same numbers; PyTorch computes the outer ones in
+      // another way.
       let candidates = v.indices.filter { v[$0] == 1 }
       guard let first = candidates.first else { return nil }
       return .one(candidates.last == v.count - 1 && first != 0 ? v.count - 1 : first)
@@ -111,7 +113,8 @@ enum StepShapes {
     return wide.count == 1 && g[wide[0]] == v[wide[0]] ? .one(wide[0]) : nil
   }
 
-  /// The dimensions of which a weight of that shape may be taken for a matrix with singular vectors so long.
+  /// The dimensions of which a weight of that shape may be taken for a matrix with singular vectors
+  /// so long.
   static func spectralDimensions(u: Int, v: Int, of shape: [Int]) -> [Int] {
     shape.indices.filter { dimension in
       shape[dimension] == u

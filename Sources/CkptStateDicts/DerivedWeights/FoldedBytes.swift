@@ -2,16 +2,19 @@ internal import CkptPlatform
 internal import CkptBytes
 internal import CkptTensors
 
-/// Numbers that the elements of a weight are multiplied with or divided by; found when they are needed.
+/// Numbers that the elements of a weight are multiplied with or divided by; found when they are
+/// needed.
 typealias FoldFactors = PreparedOnce<[Double]>
 
-/// The bytes of a weight that is computed from its parts while it is written, rounded as PyTorch rounds on a CPU.
+/// The bytes of a weight that is computed from its parts while it is written, rounded as PyTorch
+/// rounds on a CPU.
 final class FoldedBytes: ComputedBytes {
   /// What is done to each element.
   enum Rule: Sendable {
     /// Multiplied with the mask's element.
     case mask(Tensor)
-    /// Multiplied with the factor of its index in a dimension: of `count` indices, each `inner` elements long.
+    /// Multiplied with the factor of its index in a dimension: of `count` indices, each `inner`
+    /// elements long.
     case scaled(by: FoldFactors, count: Int, inner: Int)
     /// Divided by the one factor.
     case divided(by: FoldFactors)

@@ -13,17 +13,22 @@ public struct FoldReport: Sendable {
 }
 
 extension StateDict {
-  /// So many forms of the same weight are undone one after another, such as a pruned direction of a weight norm.
+  /// So many forms of the same weight are undone one after another, such as a pruned direction of a
+  /// weight norm.
   private static let roundLimit = 8
 
-  /// The state dict with plain weights in the place of those that are held in parts, as PyTorch's own removal
-  /// leaves them: `remove_weight_norm`, `remove_spectral_norm`, `prune.remove`, `remove_parametrizations`.
+  /// The state dict with plain weights in the place of those that are held in parts, as PyTorch's
+  /// own removal leaves them: `remove_weight_norm`, `remove_spectral_norm`, `prune.remove`,
+  /// `remove_parametrizations`.
   ///
-  /// The weights are computed when they are read. Where the file does not tell a spectral norm's dimension, the
-  /// weight is read now to find it. A weight takes the place of its first part, or, in a parametrization, comes
-  /// behind the module's own tensors; modules that are gone lose their entries in `_metadata`.
-  /// - Parameter isIncluded: which weights are folded: its plain name, and the part that has its shape.
-  /// - Throws: `DerivedWeightError.cannotFold` with all chosen weights that cannot be computed; what reading throws.
+  /// The weights are computed when they are read. Where the file does not tell a spectral norm's
+  /// dimension, the weight is read now to find it. A weight takes the place of its first part, or,
+  /// in a parametrization, comes behind the module's own tensors; modules that are gone lose their
+  /// entries in `_metadata`.
+  /// - Parameter isIncluded: which weights are folded: its plain name, and the part that has its
+  ///   shape.
+  /// - Throws: `DerivedWeightError.cannotFold` with all chosen weights that cannot be computed;
+  ///   what reading throws.
   public func folding(
     where isIncluded: (_ key: String, _ start: Tensor) throws -> Bool = { _, _ in true }
   ) throws -> (stateDict: StateDict, report: FoldReport) {
@@ -118,8 +123,9 @@ extension StateDict {
 
   /// How `torch._weight_norm` makes lengths of directions.
   ///
-  /// Along the first or the last dimension one kernel does it, which keeps lengths and quotients in 32 bits for
-  /// 16-bit elements; in all other cases, and for float16, each step is rounded to the elements' type.
+  /// Along the first or the last dimension one kernel does it, which keeps lengths and quotients in
+  /// 32 bits for 16-bit elements; in all other cases, and for float16, each step is rounded to the
+  /// elements' type.
   private static func lengthRule(of direction: Tensor, _ g: Tensor) throws -> FoldedBytes.Rule {
     guard let dimension = StepShapes.normDimension(g: g.shape, v: direction.shape) else {
       throw Obstacle(text: "lengths of shape \(g.shape) for directions of \(direction.shape)")
@@ -149,7 +155,8 @@ extension StateDict {
         atPart[ExactText(first), default: []].append(weight.key)
       }
     }
-    // Which of a module's own keys comes last: a parameter that `parametrize` gives back follows it.
+    // Which of a module's own keys comes last: a parameter that `parametrize` gives back follows
+    // it.
     var behind: [ExactText: [String]] = [:]
     var lastOwn: [ExactText: ExactText] = [:]
     for key in entries.keys where !removed.contains(key) { lastOwn[key.module] = key }

@@ -4,7 +4,8 @@ internal import CkptTensors
 
 /// An operation that would compute with parts of weights as if they were weights.
 public enum DerivedWeightError: Diagnostic, Equatable {
-  /// An operation that computes met parts of weights: what it was to do, with which input, and the weights.
+  /// An operation that computes met parts of weights: what it was to do, with which input, and the
+  /// weights.
   case noNumbers(operation: String, input: String, [DerivedWeight])
   /// Some parts of weights would be replaced and others not.
   case splits([DerivedWeight])
@@ -55,8 +56,8 @@ public enum DerivedWeightError: Diagnostic, Equatable {
   }
 }
 
-/// The one gate before arithmetic on a state dict's tensors: it knows which of them are weights and which are parts
-/// of weights. Every operation that computes new values asks it.
+/// The one gate before arithmetic on a state dict's tensors: it knows which of them are weights and
+/// which are parts of weights. Every operation that computes new values asks it.
 package struct NumberGate: Sendable {
   private let weights: [DerivedWeight]
   private let byPart: [ExactText: Int]
@@ -116,8 +117,8 @@ package struct NumberGate: Sendable {
   ///   - keys: the tensors that new values would be computed of.
   ///   - operation: what is done, as an infinitive: "merge".
   ///   - input: what the state dict is called, such as its file.
-  /// - Returns: the weights whose parts are learned, so that they may be averaged one by one, as PyTorch's own
-  ///   averaging of a model's parameters does; whoever computes with them says so.
+  /// - Returns: the weights whose parts are learned, so that they may be averaged one by one, as
+  ///   PyTorch's own averaging of a model's parameters does; whoever computes with them says so.
   /// - Throws: `DerivedWeightError.noNumbers` with the other weights that the keys are parts of.
   @discardableResult
   package func check(

@@ -2,7 +2,8 @@ internal import CkptText
 internal import OrderedCollections
 internal import CkptTensors
 
-/// The weights that `torch.nn.utils.parametrize` made: keys `M.parametrizations.P.original` and so on.
+/// The weights that `torch.nn.utils.parametrize` made: keys `M.parametrizations.P.original` and so
+/// on.
 struct ParametrizedWeights {
   private let stateDict: StateDict
   /// For each list of parametrizations that `_metadata` records, the numbers of its modules.

@@ -92,7 +92,8 @@ struct QuantizedWeights {
     {
       guard key.hasSuffix(word) else { return nil }
       let stem = String(key.dropLast(word.count))
-      // quanto's and torchao's words are attributes of the weight; what separates them stays with them.
+      // quanto's and torchao's words are attributes of the weight; what separates them stays with
+      // them.
       let separator = word.hasPrefix("_") || word.hasPrefix(".") || word.hasPrefix(":")
       let join = { (name: String) in stem + (separator ? String(word.prefix(1)) : "") + name }
       let module = Self.module(of: stem)

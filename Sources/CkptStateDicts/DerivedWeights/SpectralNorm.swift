@@ -1,14 +1,16 @@
 internal import CkptTensors
 
-/// The largest singular value of a weight by the singular vectors beside it, as `torch.nn.utils.spectral_norm` and
-/// `torch.nn.utils.parametrizations.spectral_norm` compute it in evaluation mode: `sigma = uᵀ W v`.
+/// The largest singular value of a weight by the singular vectors beside it, as
+/// `torch.nn.utils.spectral_norm` and `torch.nn.utils.parametrizations.spectral_norm` compute it in
+/// evaluation mode: `sigma = uᵀ W v`.
 struct SpectralNorm: Sendable {
   let weight, u, v: Tensor
 
   /// How many rows are rounded at once.
   private static let blockCount = 1024
 
-  /// `uᵀ W v`, where the rows of `W` go along `dimension`; `W v` and the sum are rounded to the weight's type.
+  /// `uᵀ W v`, where the rows of `W` go along `dimension`; `W v` and the sum are rounded to the
+  /// weight's type.
   func sigma(_ dimension: Int) throws -> Double {
     var (sum, products) = (0.0, [Double]())
     let left = try u.makeElementReader()
@@ -30,9 +32,10 @@ struct SpectralNorm: Sendable {
 
   /// The dimension that `u` belongs to.
   ///
-  /// The lengths of `u` and `v` tell, unless several dimensions are equally long. Then the vectors do: the power
-  /// method leaves `u = W v / |W v|` (`_power_method`), so the dimension for which that holds is the right one. It
-  /// must hold there much better than in any other, since the weight may have been trained a step further.
+  /// The lengths of `u` and `v` tell, unless several dimensions are equally long. Then the vectors
+  /// do: the power method leaves `u = W v / |W v|` (`_power_method`), so the dimension for which
+  /// that holds is the right one. It must hold there much better than in any other, since the
+  /// weight may have been trained a step further.
   /// - Returns: nil if nothing decides.
   func dimension() throws -> Int? {
     let candidates = StepShapes.spectralDimensions(

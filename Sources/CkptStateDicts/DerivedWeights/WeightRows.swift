@@ -1,8 +1,9 @@
 internal import CkptPlatform
 internal import CkptTensors
 
-/// A weight taken for a matrix: a row for each index of one dimension, as `weight.permute(dim, …).flatten(1)` in
-/// `torch.nn.utils.spectral_norm` and `torch.norm_except_dim` take it. Read block by block.
+/// A weight taken for a matrix: a row for each index of one dimension, as
+/// `weight.permute(dim, …).flatten(1)` in `torch.nn.utils.spectral_norm` and
+/// `torch.norm_except_dim` take it. Read block by block.
 struct WeightRows {
   /// The weight, that dimension first.
   private let turned: Tensor
@@ -21,7 +22,8 @@ struct WeightRows {
   }
 
   private static let blockCount = 4096
-  /// Vectors up to this length are held in memory; longer ones are read again for each row, of which there are few.
+  /// Vectors up to this length are held in memory; longer ones are read again for each row, of
+  /// which there are few.
   private static let heldCount = 1 << 18
 
   /// The Euclidean length of each row.

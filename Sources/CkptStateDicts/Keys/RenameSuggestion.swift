@@ -11,10 +11,11 @@ public struct RenameSuggestion: Sendable {
   public let renames: [KeyRename]
   /// The load report after the steps.
   public let report: LoadReport
-  /// The module that all keys which are taken lie in, such as `student.backbone`; empty for the root.
+  /// The module that all keys which are taken lie in, such as `student.backbone`; empty for the
+  /// root.
   public let position: String
-  /// The same for other keys of the state dict that fit as well, as a teacher's beside a student's. Where there
-  /// are any, nothing tells which of them is meant.
+  /// The same for other keys of the state dict that fit as well, as a teacher's beside a student's.
+  /// Where there are any, nothing tells which of them is meant.
   public internal(set) var alternatives: [RenameSuggestion] = []
 
   /// The steps as one list.
@@ -22,11 +23,12 @@ public struct RenameSuggestion: Sendable {
 }
 
 extension StateDict {
-  /// The rename rules, and what to leave out, by which most of `reference` would be found here; nil if no
-  /// consistent rule finds more than is found now.
+  /// The rename rules, and what to leave out, by which most of `reference` would be found here; nil
+  /// if no consistent rule finds more than is found now.
   ///
-  /// Rules are proposed by pairs of keys that differ in a prefix or in one dotted part and have the same
-  /// shape; those that match most are taken, one after the other, and each is tried before it is believed.
+  /// Rules are proposed by pairs of keys that differ in a prefix or in one dotted part and have the
+  /// same shape; those that match most are taken, one after the other, and each is tried before it
+  /// is believed.
   ///
   /// - Throws: what trying the rules throws: `StateDictError`.
   public func suggestedRenames(
@@ -39,7 +41,8 @@ extension StateDict {
     var (suggestion, taken) = try suggestion(toFit: reference, strict, without: [])
     guard let best = suggestion?.report, best.isLoadable || best.loaded.count > before.loaded.count
     else { return nil }
-    // Keys that have the reference's own names belong to every position; only renamed ones have rivals.
+    // Keys that have the reference's own names belong to every position; only renamed ones have
+    // rivals.
     while suggestion.map({ $0.alternatives.count < RenameSearch.mostPlaces - 1 }) == true {
       let (other, others) = try self.suggestion(toFit: reference, strict, without: taken)
       guard let other, !others.isEmpty,
@@ -52,8 +55,8 @@ extension StateDict {
     return suggestion
   }
 
-  /// The best rules if some keys are given up, and the places of the keys that they rename to fit; nil if there
-  /// is nothing to do.
+  /// The best rules if some keys are given up, and the places of the keys that they rename to fit;
+  /// nil if there is nothing to do.
   private func suggestion(
     toFit reference: StateDict, _ strict: Bool, without given: Set<Int>
   ) throws -> (suggestion: RenameSuggestion?, taken: Set<Int>) {
@@ -79,8 +82,8 @@ extension StateDict {
 }
 
 extension StateDict {
-  /// Whether weights that are computed from several keys would be torn: some parts left out, or all where the model
-  /// has the plain weight, or some of the model's own parts filled and others not.
+  /// Whether weights that are computed from several keys would be torn: some parts left out, or all
+  /// where the model has the plain weight, or some of the model's own parts filled and others not.
   private func splitsWeights(
     _ kept: [String], _ rules: [KeyRename], _ reference: StateDict, _ before: LoadReport,
     _ after: LoadReport
@@ -136,7 +139,8 @@ private struct RenameSearch {
   /// The module that all renamed keys lie in, under its old name.
   var position: String { commonModule(of: renamed.sorted()) ?? "" }
 
-  /// The innermost module that all of some keys lie in, under its old name; nil if there are no keys.
+  /// The innermost module that all of some keys lie in, under its old name; nil if there are no
+  /// keys.
   private func commonModule(of positions: [Int]) -> String? {
     guard let first = positions.first else { return nil }
     var common = ExactText(oldKeys[first]).modules
@@ -174,7 +178,8 @@ private struct RenameSearch {
       for candidate in candidates().prefix(16) {
         guard let rename = try? candidate.renamer() else { continue }
         for onlyRenamed in [false, true] {
-          // Where keys collide or several copies lie side by side, those that a rule leaves alone go.
+          // Where keys collide or several copies lie side by side, those that a rule leaves alone
+          // go.
           let next = names.map { name in
             name.flatMap { name -> String? in
               let new = rename(name)
@@ -275,7 +280,8 @@ private struct RenameSearch {
     let matched = oldKeys.indices.filter { isMatch(names[$0], $0) }
     let isKept = Set(matched)
     let others = oldKeys.indices.filter { !isKept.contains($0) }
-    // Keys that were given up on the way must go; others need to go only where nothing may be left over.
+    // Keys that were given up on the way must go; others need to go only where nothing may be left
+    // over.
     guard !matched.isEmpty, names.contains(where: { $0 == nil }) || isStrict && !others.isEmpty
     else { return selection }
     var left = others.map { oldKeys[$0] }

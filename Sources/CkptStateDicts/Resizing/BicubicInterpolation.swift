@@ -1,7 +1,8 @@
 internal import CkptBytes
 
-/// Bicubic interpolation of a grid, as PyTorch's `interpolate(mode="bicubic", antialias=True)` does it
-/// (aten/src/ATen/native/cpu/UpSampleKernel.cpp): a filter with a = -1/2, stretched where the grid shrinks.
+/// Bicubic interpolation of a grid, as PyTorch's `interpolate(mode="bicubic", antialias=True)` does
+/// it (aten/src/ATen/native/cpu/UpSampleKernel.cpp): a filter with a = -1/2, stretched where the
+/// grid shrinks.
 struct Bicubic {
   /// What one place of the output takes from the input.
   private struct Window {

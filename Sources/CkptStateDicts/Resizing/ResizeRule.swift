@@ -3,12 +3,14 @@ public import CkptPlatform
 
 /// A way to make a tensor fit a shape that differs from its own.
 public enum ResizeMode: Sendable, Hashable {
-  /// Position embeddings are interpolated on their grid, bicubically, as timm does (`resample_abs_pos_embed`).
+  /// Position embeddings are interpolated on their grid, bicubically, as timm does
+  /// (`resample_abs_pos_embed`).
   ///
-  /// How many prefix tokens (class, register) are no place of the grid, and the grids' heights and widths, follow
-  /// where both grids are squares; else they must be given.
+  /// How many prefix tokens (class, register) are no place of the grid, and the grids' heights and
+  /// widths, follow where both grids are squares; else they must be given.
   case bicubic(prefix: Int?, from: GridSize?, to: GridSize?)
-  /// An input convolution's channels are repeated and scaled, or summed to one, as timm does (`adapt_input_conv`).
+  /// An input convolution's channels are repeated and scaled, or summed to one, as timm does
+  /// (`adapt_input_conv`).
   case channels
   /// The rows of a vocabulary that are missing keep the base's values.
   case pad
@@ -77,7 +79,8 @@ public struct ResizeRule: Sendable, Hashable {
   public init(_ written: String) throws(PatternError) {
     let scalars = Array(written.unicodeScalars)
     func text(_ range: Range<Int>) -> String { String(String.UnicodeScalarView(scalars[range])) }
-    // A key may hold equals signs and commas itself: the last sign that a mode stands behind counts.
+    // A key may hold equals signs and commas itself: the last sign that a mode stands behind
+    // counts.
     let signs = scalars.indices.filter { scalars[$0] == "=" }
     func end(from position: Int) -> Int {
       scalars[position...].firstIndex(of: ",") ?? scalars.count

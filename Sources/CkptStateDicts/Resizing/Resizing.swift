@@ -17,17 +17,19 @@ public struct Resized: Sendable, Hashable {
 }
 
 extension StateDict {
-  /// A copy in which tensors are resized to the shapes that `base` has for their keys, where a rule matches.
+  /// A copy in which tensors are resized to the shapes that `base` has for their keys, where a rule
+  /// matches.
   ///
-  /// Tensors are lazy as before, except that interpolated ones and input convolutions, which are small, are held
-  /// in memory. Of several rules for a key the first counts.
+  /// Tensors are lazy as before, except that interpolated ones and input convolutions, which are
+  /// small, are held in memory. Of several rules for a key the first counts.
   /// - Parameters:
   ///   - base: the state dict whose shapes must be met.
-  ///   - seed: what fresh values depend on: they are those that PyTorch gives after `torch.manual_seed(seed)` when
-  ///     it initializes the layers in the base's order.
-  /// - Returns: the state dict, what was changed, and the rules that no key of the base has to do with.
-  /// - Throws: `ResizeError.impossible` for a value that cannot be made to fit; `DerivedWeightError.noNumbers` for a
-  ///   part of a weight; what reading throws.
+  ///   - seed: what fresh values depend on: they are those that PyTorch gives after
+  ///     `torch.manual_seed(seed)` when it initializes the layers in the base's order.
+  /// - Returns: the state dict, what was changed, and the rules that no key of the base has to do
+  ///   with.
+  /// - Throws: `ResizeError.impossible` for a value that cannot be made to fit;
+  ///   `DerivedWeightError.noNumbers` for a part of a weight; what reading throws.
   public func resized(
     toFit base: StateDict, _ rules: [ResizeRule], seed: UInt64 = 0
   ) throws -> (result: StateDict, resized: [Resized], unmatched: [KeyReport.Unmatched]) {
@@ -152,8 +154,8 @@ extension Tensor {
 
   // MARK: - Position embeddings
 
-  /// As timm's `resample_abs_pos_embed` (rows below a leading 1, or alone) and `resample_abs_pos_embed_nhwc` (a
-  /// grid with its own dimensions).
+  /// As timm's `resample_abs_pos_embed` (rows below a leading 1, or alone) and
+  /// `resample_abs_pos_embed_nhwc` (a grid with its own dimensions).
   private func positions(
     like wanted: Tensor, prefix: Int?, from: ResizeMode.GridSize?, to: ResizeMode.GridSize?,
     _ key: String
@@ -215,7 +217,8 @@ extension Tensor {
     let values = try allFloats()
     var result: [Float] = []
     result.reserveCapacity(wanted.elementCount)
-    // Stems that turn space into depth have a multiple of three channels; each three of them are summed.
+    // Stems that turn space into depth have a multiple of three channels; each three of them are
+    // summed.
     let isSum = channels == 3 ? count == 1 : channels % 3 == 0 && count == channels / 3
     guard isSum || channels == 3 else {
       throw bad(

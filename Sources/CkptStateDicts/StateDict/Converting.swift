@@ -1,8 +1,8 @@
 public import CkptTensors
 
 extension StateDict {
-  /// Casts what `module.to(dtype)` casts: floating-point tensors that are selected. To integers also integers, but only
-  /// those that the selection includes by name.
+  /// Casts what `module.to(dtype)` casts: floating-point tensors that are selected. To integers
+  /// also integers, but only those that the selection includes by name.
   ///
   /// - Returns: as ``converting(to:where:)``.
   /// - Throws: as ``converting(to:where:)``.
@@ -18,14 +18,16 @@ extension StateDict {
     }
   }
 
-  /// Casts tensors to another dtype, as `module.to(dtype)` does; elements are converted when they are read.
+  /// Casts tensors to another dtype, as `module.to(dtype)` does; elements are converted when they
+  /// are read.
   ///
   /// Tensors that share a storage share one afterwards, if they are all converted.
   /// - Parameter isIncluded: which tensors are converted; those that have the type already stay.
-  /// - Returns: the state dict, and for each storage that is converted the first key that looks into it and
-  ///   what counts the numbers that it loses, each time they are read.
-  /// - Throws: `StateDictError.cannotConvert` for a tensor without numbers; `DerivedWeightError.noNumbers` for codes
-  ///   with scales beside them. Of other weights in parts each part is cast, as `module.to(dtype)` does.
+  /// - Returns: the state dict, and for each storage that is converted the first key that looks
+  ///   into it and what counts the numbers that it loses, each time they are read.
+  /// - Throws: `StateDictError.cannotConvert` for a tensor without numbers;
+  ///   `DerivedWeightError.noNumbers` for codes with scales beside them. Of other weights in parts
+  ///   each part is cast, as `module.to(dtype)` does.
   public func converting(
     to type: DType, where isIncluded: (_ key: String, _ tensor: Tensor) -> Bool
   ) throws -> (stateDict: StateDict, tallies: [(key: String, tally: ConversionTally)]) {

@@ -2,8 +2,8 @@ internal import Foundation
 internal import CkptBytes
 internal import CkptTensors
 
-/// Gives layers the values that PyTorch gives them by default (`reset_parameters` of `Linear`, `Conv2d`, and the norm
-/// layers), from one generator, in the order in which they are asked for.
+/// Gives layers the values that PyTorch gives them by default (`reset_parameters` of `Linear`,
+/// `Conv2d`, and the norm layers), from one generator, in the order in which they are asked for.
 struct DefaultInitializer {
   private let base: StateDict
   private var random: TorchRandom

@@ -16,8 +16,8 @@ extension StateDict {
 
   /// The selected entries; their order and `_metadata` are kept.
   ///
-  /// A module that had keys and has none left loses its entry in `_metadata`; one that never had keys
-  /// goes with the module around it.
+  /// A module that had keys and has none left loses its entry in `_metadata`; one that never had
+  /// keys goes with the module around it.
   public func filter(_ selection: KeySelection) -> StateDict {
     selection.isEverything ? self : filter { selection.matches($0, $1) }
   }
@@ -58,7 +58,8 @@ extension StateDict {
 
   /// The old and new key of each entry that the rules would rename, in order.
   ///
-  /// - Throws: `PatternError` for a rule that makes no sense; `StateDictError.keysCollide`, `.keysVanish`.
+  /// - Throws: `PatternError` for a rule that makes no sense; `StateDictError.keysCollide`,
+  ///   `.keysVanish`.
   public func renamed(_ rules: [KeyRename]) throws -> [(old: String, new: String)] {
     let rename = try Self.renamer(rules)
     return keys.compactMap { key in
@@ -84,7 +85,8 @@ extension StateDict {
 
   /// A copy whose keys are renamed by the rules, applied one after the other.
   ///
-  /// - Throws: `PatternError` for a rule that makes no sense; `StateDictError.keysCollide`, `.keysVanish`.
+  /// - Throws: `PatternError` for a rule that makes no sense; `StateDictError.keysCollide`,
+  ///   `.keysVanish`.
   public func renamingKeys(_ rules: [KeyRename]) throws -> StateDict {
     let rename = try Self.renamer(rules)
     var result = StateDict()
@@ -107,9 +109,9 @@ extension StateDict {
 
   /// Moves each module's entry to where its keys went.
   ///
-  /// If the keys of a module went to different places, the entry goes where a key would go that stands
-  /// directly in the module. Where two entries meet, the one that was moved stays: `module.` stripped
-  /// from a `DataParallel` checkpoint leaves the inner module's entry as the root's.
+  /// If the keys of a module went to different places, the entry goes where a key would go that
+  /// stands directly in the module. Where two entries meet, the one that was moved stays: `module.`
+  /// stripped from a `DataParallel` checkpoint leaves the inner module's entry as the root's.
   private func renamedMetadata(
     _ metadata: [ModuleMetadata], _ sources: OrderedDictionary<ExactText, [String]>,
     _ rename: (String) -> String

@@ -2,9 +2,11 @@ internal import CkptText
 internal import OrderedCollections
 public import CkptTensors
 
-/// The result that PyTorch's `load_state_dict` would give: which keys load, and which do not and why.
+/// The result that PyTorch's `load_state_dict` would give: which keys load, and which do not and
+/// why.
 public struct LoadReport: Sendable {
-  /// A key whose tensor has another dtype than the model's; PyTorch casts it on loading where it can.
+  /// A key whose tensor has another dtype than the model's; PyTorch casts it on loading where it
+  /// can.
   public struct TypeMismatch: Sendable, Hashable {
     /// The entry's key.
     public let key: String
@@ -16,8 +18,9 @@ public struct LoadReport: Sendable {
     public let isRefused: Bool
   }
 
-  /// A key whose value is a tensor of another class on either side, such as a quantized one of torchao's and a plain
-  /// one: PyTorch copies elements, and such tensors have others, or none of their own.
+  /// A key whose value is a tensor of another class on either side, such as a quantized one of
+  /// torchao's and a plain one: PyTorch copies elements, and such tensors have others, or none of
+  /// their own.
   public struct ClassMismatch: Sendable, Hashable {
     /// The entry's key.
     public let key: String
@@ -31,7 +34,8 @@ public struct LoadReport: Sendable {
   public struct BrokenTie: Sendable, Hashable {
     /// The keys that share it.
     public let keys: [String]
-    /// Whether their values differ, so that the last one loaded wins; nil if they were not compared.
+    /// Whether their values differ, so that the last one loaded wins; nil if they were not
+    /// compared.
     public let valuesDiffer: Bool?
   }
 
@@ -73,15 +77,18 @@ public struct LoadReport: Sendable {
 }
 
 extension StateDict {
-  /// Reports what `model.load_state_dict(self)` would do for a model whose own state dict is `reference`.
+  /// Reports what `model.load_state_dict(self)` would do for a model whose own state dict is
+  /// `reference`.
   ///
-  /// The rules are those of PyTorch 2.15's `Module._load_from_state_dict`: shapes must be equal, but a
-  /// tensor of shape [1] goes into a 0-d one; types are cast; a norm layer's `num_batches_tracked` may be
-  /// missing where the `_metadata` says version 1 or nothing; weights of the old `weight_norm` go into the
-  /// new one. What other classes of modules do on loading is not known here.
+  /// The rules are those of PyTorch 2.15's `Module._load_from_state_dict`: shapes must be equal,
+  /// but a tensor of shape [1] goes into a 0-d one; types are cast; a norm layer's
+  /// `num_batches_tracked` may be missing where the `_metadata` says version 1 or nothing; weights
+  /// of the old `weight_norm` go into the new one. What other classes of modules do on loading is
+  /// not known here.
   /// - Parameters:
   ///   - strict: whether missing and unexpected keys are errors.
-  ///   - comparesTies: whether to read tensors that are tied in the model only, to see if they differ.
+  ///   - comparesTies: whether to read tensors that are tied in the model only, to see if they
+  ///     differ.
   /// - Throws: what reading tensors throws.
   public func validate(
     against reference: StateDict, strict: Bool = true, comparesTies: Bool = false
@@ -156,7 +163,8 @@ extension LoadReport {
     }
   }
 
-  /// Compares what is no plain tensor on one side at least, as far as the file shows it from outside.
+  /// Compares what is no plain tensor on one side at least, as far as the file shows it from
+  /// outside.
   private mutating func compareObjects(
     _ key: String, expected: StateDict.Value, found: StateDict.Value
   ) -> Bool {

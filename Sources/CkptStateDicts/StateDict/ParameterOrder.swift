@@ -15,9 +15,9 @@ public enum ParameterNaming: Sendable, Hashable {
 
 /// Matches an optimizer's numbered parameters with the names in a state dict.
 ///
-/// PyTorch numbers the parameters of all groups in the order in which the optimizer was given them, and
-/// writes no names. A name is given here only where the order follows: every shape that the optimizer's
-/// state shows must fit, and no other order that people use may fit as well.
+/// PyTorch numbers the parameters of all groups in the order in which the optimizer was given them,
+/// and writes no names. A name is given here only where the order follows: every shape that the
+/// optimizer's state shows must fit, and no other order that people use may fit as well.
 public enum ParameterOrder {
   /// The facts about a parameter group that matching uses.
   public struct Group: Sendable {
@@ -44,8 +44,8 @@ public enum ParameterOrder {
     .float8E5M2FNUZ, .complex32, .complex64, .complex128,
   ]
 
-  /// The keys that `module.parameters()` would yield for a module of that state dict: buffers are left out as far
-  /// as they are known by type or name, and of tied tensors only the first counts.
+  /// The keys that `module.parameters()` would yield for a module of that state dict: buffers are
+  /// left out as far as they are known by type or name, and of tied tensors only the first counts.
   public static func parameters(of stateDict: StateDict) -> [(name: String, shape: [Int])] {
     let tensors = stateDict.tensors
     let areMarked = tensors.contains { $0.tensor.isParameter }
@@ -100,7 +100,8 @@ public enum ParameterOrder {
 
   /// Whether parameters of those shapes may be some of the state dict's, in whatever order.
   ///
-  /// - Parameter shapes: for each parameter its shape, nil where the optimizer's state does not show it.
+  /// - Parameter shapes: for each parameter its shape, nil where the optimizer's state does not
+  ///   show it.
   public static func mayHold(_ shapes: [[Int]?], in stateDict: StateDict) -> Bool {
     let all = parameters(of: stateDict)
     guard shapes.count <= all.count else { return false }

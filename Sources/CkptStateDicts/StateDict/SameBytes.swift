@@ -3,8 +3,8 @@ internal import CkptBytes
 public import CkptTensors
 
 extension Tensor {
-  /// Whether both have the same shape, type and quantization, and bit for bit the same elements, conjugate and negative views
-  /// resolved; read in blocks.
+  /// Whether both have the same shape, type and quantization, and bit for bit the same elements,
+  /// conjugate and negative views resolved; read in blocks.
   ///
   /// - Throws: `TensorError.noData` for a meta tensor; what reading throws.
   public func hasSameBytes(as other: Tensor) throws -> Bool {

@@ -74,7 +74,8 @@ public struct ObjectContent: Sendable {
 
 /// PyTorch's state dict: an ordered mapping from keys to tensors. A value, cheap to copy.
 ///
-/// Keys are compared as Python does, code point by code point: `é` and `e` with an accent are two keys.
+/// Keys are compared as Python does, code point by code point: `é` and `e` with an accent are two
+/// keys.
 public struct StateDict: Sendable {
   /// The value of an entry.
   public enum Value: Sendable {
@@ -166,8 +167,8 @@ public struct StateDict: Sendable {
     ties.filter { keys in Set(keys.compactMap { other[$0]?.view }).count > 1 }
   }
 
-  /// The groups of keys whose tensors share a storage: tied ones, and others that look at parts of it or
-  /// at it in another way.
+  /// The groups of keys whose tensors share a storage: tied ones, and others that look at parts of
+  /// it or at it in another way.
   public var sharedStorages: [[String]] {
     var (seen, shared) = (Set<ObjectIdentifier>(), Set<ObjectIdentifier>())
     func eachTensor(_ body: (String, ObjectIdentifier) -> Void) {

@@ -49,9 +49,9 @@ extension StateDict: ExpressibleByDictionaryLiteral {
 extension StateDict: Equatable {
   /// Whether both have the same keys in the same order, with the same contents; no file is read.
   ///
-  /// Tensors are equal as ``CkptTensors/Tensor/hasSameContents(as:)`` says, other objects if they were read at the same
-  /// place, or are copies of one `OpaqueObject`. To compare numbers, see `StateDictDifference`. `metadata` does not
-  /// count.
+  /// Tensors are equal as ``CkptTensors/Tensor/hasSameContents(as:)`` says, other objects if they
+  /// were read at the same place, or are copies of one `OpaqueObject`. To compare numbers, see
+  /// `StateDictDifference`. `metadata` does not count.
   public static func == (left: StateDict, right: StateDict) -> Bool {
     left.count == right.count
       && zip(left.entries, right.entries).allSatisfy { own, other in

@@ -29,11 +29,12 @@ extension StateDict {
   /// - Parameters:
   ///   - allowNew: whether keys that are not here yet are taken; they come last.
   ///   - skipMismatched: whether values of another shape are left out instead of refused.
-  ///   - rules: which values of another shape are made to fit, and how; see ``resized(toFit:_:seed:)``.
+  ///   - rules: which values of another shape are made to fit, and how; see
+  ///     ``resized(toFit:_:seed:)``.
   ///   - seed: what fresh values depend on.
   /// - Throws: `StateDictError.cannotUpdate` with everything that stands in the way; `ResizeError`;
-  ///   `DerivedWeightError.splits` where a weight is held in parts, here or afterwards, and only some of them
-  ///   would be the other's.
+  ///   `DerivedWeightError.splits` where a weight is held in parts, here or afterwards, and only
+  ///   some of them would be the other's.
   @discardableResult
   public mutating func update(
     with other: StateDict, allowNew: Bool = false, skipMismatched: Bool = false,
