@@ -22,8 +22,8 @@ public struct TiedHead: Sendable, Hashable {
 }
 
 extension MergeMethod {
-  /// Whether the result is a sum of the inputs with real factors. Such a method also works for complex
-  /// numbers.
+  /// Whether the result is a sum of the inputs with real factors. Such a method also works for
+  /// complex numbers.
   var isLinear: Bool {
     switch self {
     case .linear, .swa, .ema, .passthrough, .taskArithmetic: true
@@ -40,8 +40,8 @@ extension MergeMethod {
 }
 
 extension StateDict.Value {
-  /// Whether the value is a tensor of integers or booleans, such as `num_batches_tracked` or position ids,
-  /// which is copied rather than merged.
+  /// Whether the value is a tensor of integers or booleans, such as `num_batches_tracked` or
+  /// position ids, which is copied rather than merged.
   var isBuffer: Bool {
     guard let tensor, !tensor.isMeta, tensor.quantization == nil else { return false }
     return !tensor.dtype.isFloat
@@ -60,8 +60,8 @@ extension StateDict.Value {
 
   /// Whether two values are equal, as far as that can be compared; tensors are read in blocks.
   ///
-  /// Meta tensors, which have no elements, are never equal. Objects are compared by their summary and their
-  /// tensors.
+  /// Meta tensors, which have no elements, are never equal. Objects are compared by their summary
+  /// and their tensors.
   ///
   /// - Throws: what reading the tensors throws.
   func isSame(as other: StateDict.Value) throws -> Bool {

@@ -1,7 +1,8 @@
 internal import CkptPlatform
 internal import CkptTensors
 
-/// The same range of elements of all inputs of a merge, as float64, with working memory for the method.
+/// The same range of elements of all inputs of a merge, as float64, with working memory for the
+/// method.
 struct MergeBlock {
   /// The index of the block's first element, in row-major order.
   var start: Int
@@ -49,8 +50,8 @@ final class BlockBuffers {
       words: (0..<inputCount).map { words + $0 * step })
   }
 
-  /// Reads the next `count` elements of each input into `block`. `start` is the index of the first of them;
-  /// the readers must be positioned there.
+  /// Reads the next `count` elements of each input into `block`. `start` is the index of the first
+  /// of them; the readers must be positioned there.
   func read(_ readers: [ElementReader], start: Int, count: Int) throws {
     for (reader, target) in zip(readers, block.inputs) {
       var numbers = UnsafeMutableBufferPointer(start: target, count: count).mutableSpan
@@ -61,7 +62,8 @@ final class BlockBuffers {
   }
 }
 
-/// A sequential pass over all inputs of one merged tensor; it can be repeated as often as a method needs.
+/// A sequential pass over all inputs of one merged tensor; it can be repeated as often as a method
+/// needs.
 struct InputPass {
   let inputs: [Tensor]
   /// The number of elements in a block.
@@ -73,7 +75,8 @@ struct InputPass {
 
   /// Calls `body` with each block, in order.
   ///
-  /// - Throws: what reading throws, what `body` throws, and the error of `cancellation` when canceled.
+  /// - Throws: what reading throws, what `body` throws, and the error of `cancellation` when
+  ///   canceled.
   func eachBlock(_ body: (MergeBlock) throws -> Void) throws {
     let buffers = BlockBuffers(capacity: blockCount, inputCount: inputs.count)
     let readers = try inputs.map { try $0.makeElementReader() }
@@ -85,7 +88,8 @@ struct InputPass {
   }
 }
 
-/// A merge of one tensor: an optional preparation that reads all inputs, then a computation block by block.
+/// A merge of one tensor: an optional preparation that reads all inputs, then a computation block
+/// by block.
 protocol TensorMerge: Sendable {
   /// The number of elements in a block; whole rows for methods that work on rows.
   var blockCount: Int { get }
@@ -95,8 +99,8 @@ protocol TensorMerge: Sendable {
   func prepared(by pass: InputPass) throws -> any BlockMerge
 }
 
-/// Merges one block at a time. The result does not depend on the order of the blocks or the number of
-/// threads.
+/// Merges one block at a time. The result does not depend on the order of the blocks or the number
+/// of threads.
 protocol BlockMerge: Sendable {
   /// Computes the block's output from its inputs.
   func merge(_ block: MergeBlock)
@@ -107,5 +111,6 @@ extension TensorMerge {
   var needsPreparation: Bool { true }
 }
 
-/// The default number of elements in a block: three inputs with their working memory fit in a 256 KB cache.
+/// The default number of elements in a block: three inputs with their working memory fit in a 256
+/// KB cache.
 let defaultBlockCount = 4096

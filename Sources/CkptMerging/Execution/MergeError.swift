@@ -26,13 +26,13 @@ public enum MergeError: Diagnostic, Equatable {
   case badRecipe(file: String, path: String, problem: String, hint: Remedy?)
   /// Adapter weights do not fit the base; lists all problems.
   case badAdapter([String], hint: Remedy?)
-  /// An adapter's configuration asks for something unsupported or has invalid values; lists all problems by
-  /// field.
+  /// An adapter's configuration asks for something unsupported or has invalid values; lists all
+  /// problems by field.
   case badConfiguration(source: String, problems: [String])
   /// No `alpha` or configuration gives the scale of an adapter's products.
   case noScale(adapter: String, modules: [String])
-  /// The part that initialization took out of a base's weight (`pissa`) is not well defined, because singular
-  /// values are too close.
+  /// The part that initialization took out of a base's weight (`pissa`) is not well defined,
+  /// because singular values are too close.
   case unclearChange(key: String)
 
   /// A mismatch between inputs.

@@ -3,7 +3,8 @@ internal import CkptPlatform
 internal import CkptStateDicts
 internal import CkptTensors
 
-/// Carries out tensor plans: checks that the inputs fit, and creates the merged tensors, computed on demand.
+/// Carries out tensor plans: checks that the inputs fit, and creates the merged tensors, computed
+/// on demand.
 struct MergeExecution {
   private let merge: StateDictMerge
   private let context: MergeContext
@@ -22,8 +23,9 @@ struct MergeExecution {
     let like: Tensor
   }
 
-  /// Everything that decides a merged tensor's elements: the tensors merged and all parameter values looked
-  /// up. Keys with equal identities share one storage, so that tied tensors stay tied.
+  /// Everything that decides a merged tensor's elements: the tensors merged and all parameter
+  /// values looked up. Keys with equal identities share one storage, so that tied tensors stay
+  /// tied.
   private struct Identity: Hashable {
     let views: [TensorView]
     let parameters: [Double?]
@@ -57,7 +59,8 @@ struct MergeExecution {
     result.partwise = try checkNumbers(computed: all.map(\.plan), all: plans)
     guard mismatches.isEmpty else { throw MergeError.cannotMerge(mismatches) }
     var known: [Identity: Storage] = [:]
-    // Random methods draw different numbers for each key, so that equal identities give different elements.
+    // Random methods draw different numbers for each key, so that equal identities give different
+    // elements.
     let keepsTies = !merge.method.isRandom
     for parts in all {
       let (operation, parameters) = try parts.plan.merge(
@@ -87,11 +90,11 @@ struct MergeExecution {
     return result
   }
 
-  /// Throws if stored parts of a weight (such as quantization codes) cannot be merged as numbers; returns the
-  /// weights whose parts can be merged one by one.
+  /// Throws if stored parts of a weight (such as quantization codes) cannot be merged as numbers;
+  /// returns the weights whose parts can be merged one by one.
   ///
-  /// Codes are refused even where they would only be copied, since they would no longer match the merged
-  /// parts.
+  /// Codes are refused even where they would only be copied, since they would no longer match the
+  /// merged parts.
   private func checkNumbers(
     computed: [TensorPlan], all: [TensorPlan]
   ) throws(DerivedWeightError) -> [DerivedWeight] {
@@ -142,8 +145,8 @@ struct MergeExecution {
     return Storage(.computed(bytes), name: parts.plan.key)
   }
 
-  /// The tensors that a plan merges; nil if the value is copied instead, or if the tensors do not fit, which
-  /// is added to `mismatches`.
+  /// The tensors that a plan merges; nil if the value is copied instead, or if the tensors do not
+  /// fit, which is added to `mismatches`.
   private func parts(of plan: TensorPlan, _ mismatches: inout [MergeError.Mismatch]) -> Parts? {
     let (sources, hasBase) = plan.orderedSources(for: merge.method)
     let before = mismatches.count
@@ -183,11 +186,11 @@ struct MergeExecution {
     return Parts(plan: plan, tensors: tensors, like: like)
   }
 
-  /// Compares the copied values with those of the other inputs, reading tensors in blocks; fills `differing`
-  /// and `notCompared` of the result.
+  /// Compares the copied values with those of the other inputs, reading tensors in blocks; fills
+  /// `differing` and `notCompared` of the result.
   ///
-  /// - Throws: `MergeError.unmergeable` with all values that differ and would have to be merged, unless
-  ///   `keepsUnmergeable` is set.
+  /// - Throws: `MergeError.unmergeable` with all values that differ and would have to be merged,
+  ///   unless `keepsUnmergeable` is set.
   private func compare(
     _ plans: [TensorPlan], _ result: inout StateDictMerge.Result
   ) throws {

@@ -2,12 +2,13 @@ internal import CCkptKernels
 internal import Synchronization
 internal import CkptTensors
 
-/// Counts the numbers of a merged tensor that its dtype cannot represent, each time they are computed.
+/// Counts the numbers of a merged tensor that its dtype cannot represent, each time they are
+/// computed.
 public final class MergeTally: Sendable {
   /// Counts of numbers that changed in rounding.
   public struct Losses: Sendable, Hashable {
-    /// Elements that were finite, or computed from finite ones, and became infinite or were clamped to the
-    /// type's range.
+    /// Elements that were finite, or computed from finite ones, and became infinite or were clamped
+    /// to the type's range.
     public var overflowed = 0
     /// Elements that were not zero and were rounded to zero.
     public var vanished = 0
@@ -62,8 +63,8 @@ public final class MergeTally: Sendable {
     }
   }
 
-  /// Adds a block's losses before it is converted: infinities computed from finite inputs, and NaN where no
-  /// input is NaN.
+  /// Adds a block's losses before it is converted: infinities computed from finite inputs, and NaN
+  /// where no input is NaN.
   func addSpecial(of block: MergeBlock) {
     let (room, count) = (block.scratch[0], block.count)
     // x - x is NaN exactly where x is infinite or NaN.

@@ -15,7 +15,8 @@ final class MergedBytes: ComputedBytes {
   let tally: MergeTally
   private let prepared: PreparedOnce<any BlockMerge>
 
-  /// The elements of `inputs`, of one shape, merged into elements of `dtype`; `tally` is told of what is lost.
+  /// The elements of `inputs`, of one shape, merged into elements of `dtype`; `tally` is told of
+  /// what is lost.
   init(
     inputs: [Tensor], merge: any TensorMerge, dtype: DType, context: MergeContext,
     tally: MergeTally
@@ -133,8 +134,8 @@ final class MergeContext: Sendable {
     inputs.withLock { $0.append((key, input, tensor)) }
   }
 
-  /// Reads all recorded inputs and returns an error that lists every tensor with NaN. The search runs once;
-  /// later calls return the same error.
+  /// Reads all recorded inputs and returns an error that lists every tensor with NaN. The search
+  /// runs once; later calls return the same error.
   func errorAboutNaN() throws -> MergeError {
     try found.withLock { found in
       if let found { return found }

@@ -1,8 +1,8 @@
 internal import CkptBytes
 internal import CkptTensors
 
-/// The plan of one result tensor: the tensors it is merged from, and the settings that its parameters come
-/// from.
+/// The plan of one result tensor: the tensors it is merged from, and the settings that its
+/// parameters come from.
 struct TensorPlan {
   /// Its key in the result.
   let key: String
@@ -21,22 +21,23 @@ struct TensorPlan {
     let input: Int
     /// The tensor's key in that input.
     let key: String
-    /// The name that parameter patterns are matched with: the key, or the missing head's name where the
-    /// embedding `key` replaces it.
+    /// The name that parameter patterns are matched with: the key, or the missing head's name where
+    /// the embedding `key` replaces it.
     let name: String
     let settings: [MergeSettings]
   }
 }
 
 extension TensorPlan {
-  /// The sources in the order in which the method takes them: the base first, if the method uses one.
+  /// The sources in the order in which the method takes them: the base first, if the method uses
+  /// one.
   func orderedSources(for method: MergeMethod) -> (sources: [Source], hasBase: Bool) {
     guard method.baseUse != .ignored, let base else { return (sources, false) }
     return ([sources[base]] + sources.indices.filter { $0 != base }.map { sources[$0] }, true)
   }
 
-  /// The operation that merges the tensor, and all parameter values that were looked up. Equal values give
-  /// the same operation, except for random methods, which also depend on the key.
+  /// The operation that merges the tensor, and all parameter values that were looked up. Equal
+  /// values give the same operation, except for random methods, which also depend on the key.
   func merge(
     _ method: MergeMethod, shape: [Int], seed: UInt64
   ) throws -> (operation: any TensorMerge, parameters: [Double?]) {
@@ -130,7 +131,8 @@ extension TensorPlan {
     }
   }
 
-  /// Creates the operation of a method that keeps parts of task vectors (TIES, DARE, DELLA, Breadcrumbs).
+  /// Creates the operation of a method that keeps parts of task vectors (TIES, DARE, DELLA,
+  /// Breadcrumbs).
   private func sparse(
     _ method: MergeMethod, _ resolver: ParameterResolver, shape: [Int], seed: UInt64
   ) throws -> any TensorMerge {
@@ -172,8 +174,8 @@ extension TensorPlan {
       rowLength: rowLength, innerCount: shape.count < 3 ? 1 : shape.dropFirst(2).reduce(1, *))
   }
 
-  /// Throws `MergeError.wrongInputs` if a required base is missing or the number of inputs does not fit the
-  /// method.
+  /// Throws `MergeError.wrongInputs` if a required base is missing or the number of inputs does not
+  /// fit the method.
   private func check(_ method: MergeMethod, count: Int, hasBase: Bool) throws {
     if method.baseUse == .required && !hasBase {
       throw MergeError.wrongInputs(method: method.name, problem: "needs a base")
@@ -221,8 +223,8 @@ extension TensorPlan {
     return weights.map { $0 / total }
   }
 
-  /// Which elements of a tensor of `shape` form a vector: all of them, rows along the last dimension, or
-  /// columns along dimension 0.
+  /// Which elements of a tensor of `shape` form a vector: all of them, rows along the last
+  /// dimension, or columns along dimension 0.
   private static func vectors(
     _ shape: [Int], whole: Bool, columns: Bool
   ) -> AngularCombination.Vectors {
@@ -231,8 +233,8 @@ extension TensorPlan {
       ? .columns(count: shape.dropFirst().reduce(1, *)) : .rows(length: last)
   }
 
-  /// The key of the random number generator: the seed and the tensor's key, mixed (FNV-1a, then SplitMix64's
-  /// finalizer).
+  /// The key of the random number generator: the seed and the tensor's key, mixed (FNV-1a, then
+  /// SplitMix64's finalizer).
   private static func randomKey(_ seed: UInt64, _ key: String) -> UInt64 {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     for byte in key.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }

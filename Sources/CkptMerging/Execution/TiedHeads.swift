@@ -1,9 +1,10 @@
 internal import CkptStateDicts
 
-/// Finds the embedding that a language model ties its output head to, for files that do not store the head.
+/// Finds the embedding that a language model ties its output head to, for files that do not store
+/// the head.
 enum TiedHeads {
-  /// For each head's name, the names of the embeddings it may be tied to; both names follow the same key
-  /// prefix.
+  /// For each head's name, the names of the embeddings it may be tied to; both names follow the
+  /// same key prefix.
   private static let embeddings: [(head: String, embeddings: [String])] = [
     (
       "lm_head.weight",
@@ -26,8 +27,8 @@ enum TiedHeads {
     embeddings.contains { prefix(of: key, $0.head) != nil }
   }
 
-  /// The key of the embedding that replaces the missing head; nil if `missing` names no such head, or the
-  /// state dict has no such embedding.
+  /// The key of the embedding that replaces the missing head; nil if `missing` names no such head,
+  /// or the state dict has no such embedding.
   static func key(for missing: String, in stateDict: StateDict) -> String? {
     for (head, names) in embeddings {
       guard let prefix = prefix(of: missing, head) else { continue }
@@ -37,8 +38,8 @@ enum TiedHeads {
     return nil
   }
 
-  /// The part of a key before the head's name, such as `model.` with its dot; nil if the key does not end
-  /// with the head's name.
+  /// The part of a key before the head's name, such as `model.` with its dot; nil if the key does
+  /// not end with the head's name.
   private static func prefix(of key: String, _ head: String) -> String? {
     if key == head { return "" }
     guard key.hasSuffix("." + head) else { return nil }

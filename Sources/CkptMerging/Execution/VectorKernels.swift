@@ -1,8 +1,8 @@
 internal import CCkptKernels
 
-/// The C kernels for runs of 64-bit numbers, by way of spans.
+/// The C kernels for float64 vectors, called with spans.
 enum VectorKernels {
-  /// How many of the numbers are NaN.
+  /// The number of elements that are NaN.
   static func countNaN(_ values: Span<Double>) -> Int {
     values.withUnsafeBufferPointer { values in
       guard let base = values.baseAddress else { return 0 }
@@ -34,7 +34,8 @@ enum VectorKernels {
     }
   }
 
-  /// Adds `factor` times the numbers of one range to those of another of the same length that does not overlap it.
+  /// Adds `factor` times the elements of one range to those of another of the same length that does
+  /// not overlap it.
   static func add(
     _ source: Range<Int>, times factor: Double, to target: Range<Int>,
     of all: inout MutableSpan<Double>

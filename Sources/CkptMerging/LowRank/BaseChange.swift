@@ -1,10 +1,11 @@
 internal import CkptPlatform
 internal import CkptTensors
 
-/// What peft subtracts from a base's weight W when it loads an adapter that was initialized with a part of W.
+/// What peft subtracts from a base's weight W when it loads an adapter that was initialized with a
+/// part of W.
 ///
-/// peft computes it in float32 and rounds to W's type in between; here it is computed in float64 without
-/// rounding.
+/// peft computes it in float32 and rounds to W's type in between; here it is computed in float64
+/// without rounding.
 struct BaseChange: Sendable {
   let kind: Kind
   /// W as it is stored, a matrix of shape [rows, columns].
@@ -18,8 +19,8 @@ struct BaseChange: Sendable {
 
   /// Which part of W is subtracted.
   enum Kind: Sendable {
-    /// U S Vᵀ for the `rank` largest singular values (peft's `LoraLayer.pissa_init` with `pissa`). It does
-    /// not depend on W's orientation, nor on the scale, which cancels out.
+    /// U S Vᵀ for the `rank` largest singular values (peft's `LoraLayer.pissa_init` with `pissa`).
+    /// It does not depend on W's orientation, nor on the scale, which cancels out.
     case principal
     /// The scale times the first `rank` columns of Q and rows of R, where W = Q R (peft's
     /// `LoraLayer.olora_init`, which takes W as it is stored).
@@ -28,11 +29,11 @@ struct BaseChange: Sendable {
 
   /// The subtracted part as a product with a negative scale.
   ///
-  /// Reads W row by row. Memory holds vectors of `rows` and of `columns` elements: several tens for each unit
-  /// of rank for `principal`, one each for `triangular`.
+  /// Reads W row by row. Memory holds vectors of `rows` and of `columns` elements: several tens for
+  /// each unit of rank for `principal`, one each for `triangular`.
   ///
-  /// - Throws: `MergeError.unclearChange` if singular values are too close to each other to decide which
-  ///   belong to the part; what reading W throws.
+  /// - Throws: `MergeError.unclearChange` if singular values are too close to each other to decide
+  ///   which belong to the part; what reading W throws.
   func product(_ cancellation: Cancellation) throws -> LowRankProduct {
     let rows = MatrixRows(weight, cancellation)
     let count = min(rank, rows.rows, rows.columns)
@@ -108,8 +109,9 @@ struct FirstColumns {
     self.count = count
   }
 
-  /// The first `count` columns of Q of a QR decomposition by Householder reflections, as LAPACK's `geqrf` and
-  /// `orgqr` compute it; row-major, of shape [rows, count]. Signs cancel out in the product with R.
+  /// The first `count` columns of Q of a QR decomposition by Householder reflections, as LAPACK's
+  /// `geqrf` and `orgqr` compute it; row-major, of shape [rows, count]. Signs cancel out in the
+  /// product with R.
   func orthonormal() throws -> [Double] {
     let length = rows.rows
     var columns = VectorBlock(length: length, capacity: count)

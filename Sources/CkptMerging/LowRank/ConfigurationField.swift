@@ -1,10 +1,10 @@
 internal import CkptStateDicts
 
-/// How merging treats each field of peft's `LoraConfig`: it is used, has no influence on the merged weights,
-/// or is refused.
+/// How merging treats each field of peft's `LoraConfig`: it is used, has no influence on the merged
+/// weights, or is refused.
 ///
-/// This is the only list of them; it has the fields of peft 0.21. `make interop` checks it against the class
-/// itself.
+/// This is the only list of them; it has the fields of peft 0.21. `make interop` checks it against
+/// the class itself.
 enum ConfigurationField {
   /// How a field is treated.
   enum Rule {
@@ -12,11 +12,11 @@ enum ConfigurationField {
     case honored
     /// The field is used by training or loading only; the merged weights do not depend on it.
     case decidesNothing
-    /// The field changes the merged weights in a way that is not supported; refused if its value is true in
-    /// Python, where `[]`, `{}`, 0, and the empty string are false.
+    /// The field changes the merged weights in a way that is not supported; refused if its value is
+    /// true in Python, where `[]`, `{}`, 0, and the empty string are false.
     case refusedIfTrue(because: String)
-    /// As `refusedIfTrue`, but every value except `null` is refused: an empty object is a configuration with
-    /// default values.
+    /// As `refusedIfTrue`, but every value except `null` is refused: an empty object is a
+    /// configuration with default values.
     case refusedUnlessNull(because: String)
   }
 
@@ -31,7 +31,8 @@ enum ConfigurationField {
     // Which biases exist; the file's keys tell.
     "bias": .honored, "lora_bias": .honored,
     "fan_in_fan_out": .honored, "init_lora_weights": .honored,
-    // How weights are initialized; the file has the trained ones. Only `init_lora_weights` changes the base.
+    // How weights are initialized; the file has the trained ones. Only `init_lora_weights` changes
+    // the base.
     "eva_config": .decidesNothing, "corda_config": .decidesNothing,
     "lora_ga_config": .decidesNothing, "loftq_config": .decidesNothing,
     // How training runs.

@@ -2,25 +2,25 @@ internal import CkptTensors
 
 /// The right singular vectors of a matrix W for its largest singular values.
 ///
-/// A restarted block Krylov method (Musco and Musco, 2015; Saad, Numerical Methods for Large Eigenvalue
-/// Problems, chapter 6): starts with a block of random vectors, more than are sought, and applies WᵀW to it a
-/// few times. The Rayleigh-Ritz vectors of the spanned space start the next round, until their residuals are
-/// small. If the space contains all rows of W, one round is enough. All computations are in float64; the
-/// random numbers are the same each time.
+/// A restarted block Krylov method (Musco and Musco, 2015; Saad, Numerical Methods for Large
+/// Eigenvalue Problems, chapter 6): starts with a block of random vectors, more than are sought,
+/// and applies WᵀW to it a few times. The Rayleigh-Ritz vectors of the spanned space start the next
+/// round, until their residuals are small. If the space contains all rows of W, one round is
+/// enough. All computations are in float64; the random numbers are the same each time.
 struct LeadingSubspace {
   private let rows: MatrixRows
   /// The number of vectors sought.
   private let count: Int
-  /// The number of vectors kept after a round: those sought, the next one, and some more that speed up
-  /// convergence.
+  /// The number of vectors kept after a round: those sought, the next one, and some more that speed
+  /// up convergence.
   private let width: Int
   /// The number of times WᵀW is applied in a round.
   private let depth: Int
 
   /// The largest residual of an accepted eigenvector of WᵀW, relative to the largest eigenvalue.
   private static let tolerance = 1e-11
-  /// The smallest gap between the last sought singular value and the next, relative to the largest one; about
-  /// the precision of the float32 that peft uses.
+  /// The smallest gap between the last sought singular value and the next, relative to the largest
+  /// one; about the precision of the float32 that peft uses.
   private static let leastGap = 1e-6
   private static let roundLimit = 300
 
@@ -31,8 +31,8 @@ struct LeadingSubspace {
     depth = max(3, min(8, 512 / width))
   }
 
-  /// The vectors, by descending singular value; nil if the last singular value is too close to the next one,
-  /// or the method does not converge.
+  /// The vectors, by descending singular value; nil if the last singular value is too close to the
+  /// next one, or the method does not converge.
   mutating func vectors() throws -> VectorBlock? {
     var random = TorchRandom(seed: 0)
     var start = VectorBlock(length: rows.columns, capacity: width)
@@ -75,8 +75,8 @@ struct LeadingSubspace {
       {
         return nil
       }
-      // If W has fewer singular values than are sought, the remaining vectors are zero, and so are their
-      // products.
+      // If W has fewer singular values than are sought, the remaining vectors are zero, and so are
+      // their products.
       while ritz.count < count { ritz.append() }
       ritz.keep(first: count)
       return ritz
@@ -84,8 +84,8 @@ struct LeadingSubspace {
     return nil
   }
 
-  /// An orthonormal basis of the space spanned by `start` and WᵀW applied to it up to `depth` - 1 times, and
-  /// the images of the basis under WᵀW.
+  /// An orthonormal basis of the space spanned by `start` and WᵀW applied to it up to `depth` - 1
+  /// times, and the images of the basis under WᵀW.
   private func space(from start: VectorBlock) throws -> (basis: VectorBlock, images: VectorBlock) {
     let capacity = min(rows.columns, width * depth)
     var basis = VectorBlock(length: rows.columns, capacity: capacity)
@@ -109,7 +109,8 @@ struct LeadingSubspace {
     return (basis, images)
   }
 
-  /// Orthonormalizes a vector against the basis and adds it; adds nothing if (almost) nothing is left.
+  /// Orthonormalizes a vector against the basis and adds it; adds nothing if (almost) nothing is
+  /// left.
   private func add(_ block: VectorBlock, _ index: Int, to basis: inout VectorBlock) {
     let position = basis.count
     basis.append(block[index])
@@ -148,7 +149,8 @@ struct LeadingSubspace {
   }
 }
 
-/// Eigenvalues and eigenvectors of a symmetric matrix by Jacobi rotations (Golub and Van Loan, section 8.5).
+/// Eigenvalues and eigenvectors of a symmetric matrix by Jacobi rotations (Golub and Van Loan,
+/// section 8.5).
 enum SymmetricEigen {
   /// The eigenvalues in descending order, and their eigenvectors concatenated in the same order.
   static func decompose(size: Int, _ matrix: [Double]) -> (values: [Double], vectors: [Double]) {
@@ -178,7 +180,8 @@ enum SymmetricEigen {
     )
   }
 
-  /// Applies the rotation that makes the element at (`p`, `q`) zero. Eigenvectors are stored as rows.
+  /// Applies the rotation that makes the element at (`p`, `q`) zero. Eigenvectors are stored as
+  /// rows.
   private static func rotate(
     _ a: inout [Double], _ vectors: inout [Double], _ size: Int, _ p: Int, _ q: Int
   ) {

@@ -2,12 +2,13 @@ public import CkptPlatform
 public import CkptStateDicts
 internal import CkptTensors
 
-/// A LoRA adapter (Hu et al., 2021): pairs of low-rank matrices whose products are added to weights of a
-/// base.
+/// A LoRA adapter (Hu et al., 2021): pairs of low-rank matrices whose products are added to weights
+/// of a base.
 ///
-/// Keys are recognized as written by peft (`base_model.model.M.lora_A.weight`, `lora_B`, `lora_embedding_A`,
-/// with or without an adapter's name), by diffusers (`unet.M.lora.down.weight`), and by kohya's scripts
-/// (`lora_unet_M.lora_down.weight`, `lora_up`, `alpha`, with the dots of M written as `_`).
+/// Keys are recognized as written by peft (`base_model.model.M.lora_A.weight`, `lora_B`,
+/// `lora_embedding_A`, with or without an adapter's name), by diffusers
+/// (`unet.M.lora.down.weight`), and by kohya's scripts (`lora_unet_M.lora_down.weight`, `lora_up`,
+/// `alpha`, with the dots of M written as `_`).
 public struct LowRankAdapter: Sendable {
   /// The name that errors use for it.
   public let name: String
@@ -43,8 +44,8 @@ public struct LowRankAdapter: Sendable {
     self.init(stateDict, name: name, configurations: ["": configuration])
   }
 
-  /// Creates an adapter from a state dict for a pipeline with several parts. `configurations` is keyed by the
-  /// part's name, which module names start with.
+  /// Creates an adapter from a state dict for a pipeline with several parts. `configurations` is
+  /// keyed by the part's name, which module names start with.
   public init(_ stateDict: StateDict, name: String, configurations: [String: Configuration]) {
     self.name = name
     self.configurations = configurations
@@ -91,12 +92,12 @@ public struct LowRankAdapter: Sendable {
     pairs[key.name] = pair
   }
 
-  /// Whether merging it subtracts a part of the base's own weights, so that it must be the first of several
-  /// adapters.
+  /// Whether merging it subtracts a part of the base's own weights, so that it must be the first of
+  /// several adapters.
   public var changesBase: Bool { configurations.values.contains { $0.initialization != .plain } }
 
-  /// The modules whose products have no scale in the file or the configuration; merging them requires an
-  /// explicit scale.
+  /// The modules whose products have no scale in the file or the configuration; merging them
+  /// requires an explicit scale.
   public var modulesWithoutAlpha: [String] {
     modules.filter { module in
       guard let pair = pairs[module], pair.down != nil, pair.up != nil else { return false }
@@ -104,7 +105,8 @@ public struct LowRankAdapter: Sendable {
     }
   }
 
-  /// Unknown fields of the configurations that can be ignored because their values are false or empty.
+  /// Unknown fields of the configurations that can be ignored because their values are false or
+  /// empty.
   public var unknownFields: [String] {
     configurations.sorted { $0.key < $1.key }.flatMap(\.value.unknownFields)
   }
@@ -131,8 +133,9 @@ extension LowRankAdapter {
   ///
   /// The parameters are those of ``merged(into:baseName:scale:keepsNaN:cancellation:)``.
   ///
-  /// - Throws: `MergeError.badAdapter` with everything that does not fit, or if an adapter after the first
-  ///   changes the base's own weights; `MergeError.noScale`; `DerivedWeightError.noNumbers`.
+  /// - Throws: `MergeError.badAdapter` with everything that does not fit, or if an adapter after
+  ///   the first changes the base's own weights; `MergeError.noScale`;
+  ///   `DerivedWeightError.noNumbers`.
   public static func merge(
     _ adapters: [LowRankAdapter], into base: StateDict, baseName: String, scale: Double? = nil,
     keepsNaN: Bool = false, cancellation: Cancellation = Cancellation()
@@ -162,8 +165,8 @@ extension LowRankAdapter {
   /// - Parameters:
   ///   - base: the state dict to add to.
   ///   - baseName: the base's name in error messages.
-  ///   - scale: an additional factor of all products; nil: 1. Required for modules without a scale of their
-  ///     own.
+  ///   - scale: an additional factor of all products; nil: 1. Required for modules without a scale
+  ///     of their own.
   ///   - keepsNaN: whether NaN is added like other numbers instead of being an error.
   ///   - cancellation: cancels computing the changed weights.
   /// - Returns: the base with the changed weights, computed when they are read.

@@ -4,14 +4,16 @@ internal import CkptTensors
 
 /// The bytes of a weight plus low-rank products, computed while they are read.
 ///
-/// Each element is the base's plus the products' in order, in float64, rounded once; the result does not
-/// depend on the blocks or the number of threads. Memory does not grow with the weight: a block has as many
-/// rows as fit, and the right matrices are read a few rows at a time, again for each block.
+/// Each element is the base's plus the products' in order, in float64, rounded once; the result
+/// does not depend on the blocks or the number of threads. Memory does not grow with the weight: a
+/// block has as many rows as fit, and the right matrices are read a few rows at a time, again for
+/// each block.
 final class LowRankBytes: ComputedBytes {
   /// The weight, treated as a matrix of shape [`rows`, `columns`].
   private let base: Tensor
   private let products: [LowRankProduct]
-  /// What is subtracted from the base's weight because of the adapter's initialization; nil for nothing.
+  /// What is subtracted from the base's weight because of the adapter's initialization; nil for
+  /// nothing.
   private let change: PreparedOnce<LowRankProduct>?
   private let rows, columns: Int
   private let context: MergeContext
@@ -23,8 +25,8 @@ final class LowRankBytes: ComputedBytes {
   private static let blockCount = 1 << 18
   private static let chunkCount = 1 << 15
 
-  /// Creates the bytes of `base` plus `products` minus `change`, all of shape [`rows`, `columns`]. Losses are
-  /// added to `tally`.
+  /// Creates the bytes of `base` plus `products` minus `change`, all of shape [`rows`, `columns`].
+  /// Losses are added to `tally`.
   ///
   /// - Throws: what opening the tensors throws.
   init(

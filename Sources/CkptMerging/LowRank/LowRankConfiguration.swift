@@ -3,8 +3,8 @@ internal import CkptPlatform
 public import CkptStateDicts
 
 extension LowRankAdapter {
-  /// An adapter's configuration, which gives the scale of its products: peft's `adapter_config.json`, or the
-  /// metadata that diffusers stores in the file.
+  /// An adapter's configuration, which gives the scale of its products: peft's
+  /// `adapter_config.json`, or the metadata that diffusers stores in the file.
   public struct Configuration: Sendable {
     /// The numerator of the scale (`lora_alpha`); nil if not specified.
     public var alpha: Double?
@@ -12,8 +12,8 @@ extension LowRankAdapter {
     public var rank: Int?
     /// Whether alpha is divided by the square root of the rank instead of the rank (`use_rslora`).
     public var usesRootOfRank = false
-    /// Whether weights are stored as inputs by outputs (`fan_in_fan_out`); nil if not specified. Used only
-    /// where the base does not show the orientation of a weight.
+    /// Whether weights are stored as inputs by outputs (`fan_in_fan_out`); nil if not specified.
+    /// Used only where the base does not show the orientation of a weight.
     public var isTransposed: Bool?
     /// How `init_lora_weights` changed the base's weights.
     public var initialization = Initialization.plain
@@ -37,7 +37,8 @@ extension LowRankAdapter {
       case plain
       /// The part of the largest singular values (`pissa`).
       case principal
-      /// The scale times the first columns of Q and the first rows of R of a QR decomposition (`olora`).
+      /// The scale times the first columns of Q and the first rows of R of a QR decomposition
+      /// (`olora`).
       case triangular
     }
 
@@ -46,8 +47,8 @@ extension LowRankAdapter {
     /// - Parameters:
     ///   - fields: the configuration's object, in the file's order.
     ///   - source: the name used in error messages.
-    /// - Returns: the configuration of each part of a pipeline that the field names start with (such as
-    ///   `unet.lora_alpha`); fields without a part are under the empty name.
+    /// - Returns: the configuration of each part of a pipeline that the field names start with
+    ///   (such as `unet.lora_alpha`); fields without a part are under the empty name.
     /// - Throws: `MergeError.badConfiguration` with all fields that are invalid or not supported.
     public static func read(
       _ fields: PlainValue, source: String
@@ -78,7 +79,8 @@ extension LowRankAdapter {
 
     /// The alpha and the rank that it is divided by, for a module.
     ///
-    /// The first matching pattern applies, in the file's order, as peft's `get_pattern_key` finds it.
+    /// The first matching pattern applies, in the file's order, as peft's `get_pattern_key` finds
+    /// it.
     func size(of module: String) -> (alpha: Double?, rank: Int?) {
       (
         alphas.first { $0.pattern.matches(module) }?.value ?? alpha,

@@ -1,4 +1,5 @@
-/// A parsed key of an adapter's file, in any of the forms that peft, diffusers, and kohya's scripts write.
+/// A parsed key of an adapter's file, in any of the forms that peft, diffusers, and kohya's scripts
+/// write.
 struct LowRankKey: Equatable {
   /// The role of the tensor.
   enum Role: Equatable {
@@ -10,10 +11,11 @@ struct LowRankKey: Equatable {
     case bias
     /// The numerator of the module's scale.
     case alpha
-    /// A full parameter that replaces the base's. Tied parameters keep theirs, since peft's `modules_to_save`
-    /// are copies.
+    /// A full parameter that replaces the base's. Tied parameters keep theirs, since peft's
+    /// `modules_to_save` are copies.
     case whole
-    /// A full parameter of a module that the adapter wraps (`base_layer`). Tied parameters are replaced, too.
+    /// A full parameter of a module that the adapter wraps (`base_layer`). Tied parameters are
+    /// replaced, too.
     case wrapped
     /// The original parameter of a module of `modules_to_save` (`original_module`).
     case original
@@ -23,7 +25,8 @@ struct LowRankKey: Equatable {
     case unsupported(String)
   }
 
-  /// The module's name without peft's wrappers; for full and unsupported parameters, the parameter's name.
+  /// The module's name without peft's wrappers; for full and unsupported parameters, the
+  /// parameter's name.
   let name: String
   let role: Role
   /// Whether the matrices are an embedding's, whose weight gets the transposed product.
@@ -112,8 +115,8 @@ struct LowRankKey: Equatable {
     self.adapter = adapter
   }
 
-  /// Parses diffusers' own forms, and alpha: `M.lora.down.weight`, `M.lora_linear_layer.up.weight`, and for
-  /// attention processors `M.processor.to_q_lora.down.weight`; nil for other keys.
+  /// Parses diffusers' own forms, and alpha: `M.lora.down.weight`, `M.lora_linear_layer.up.weight`,
+  /// and for attention processors `M.processor.to_q_lora.down.weight`; nil for other keys.
   private static func diffusers(_ parts: [String]) -> (module: String, role: Role)? {
     var parts = parts
     let role: Role

@@ -24,8 +24,8 @@ extension LowRankProduct {
   ///
   /// - Parameters:
   ///   - weight: the base's weight at `key`, of two dimensions or a convolution's.
-  ///   - down: the matrix of shape [rank, inputs]; for a convolution, [rank] followed by the kernel's other
-  ///     dimensions.
+  ///   - down: the matrix of shape [rank, inputs]; for a convolution, [rank] followed by the
+  ///     kernel's other dimensions.
   ///   - up: the matrix of shape [outputs, rank].
   ///   - isEmbedding: whether the weight is an embedding's, which is always transposed.
   ///   - flag: the configuration's `fan_in_fan_out`.

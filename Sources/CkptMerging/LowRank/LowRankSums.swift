@@ -3,7 +3,8 @@ internal import CkptPlatform
 internal import CkptStateDicts
 internal import CkptTensors
 
-/// Collects the products that an adapter adds to a base's weights, and builds the resulting state dict.
+/// Collects the products that an adapter adds to a base's weights, and builds the resulting state
+/// dict.
 struct LowRankSums {
   /// The base, with the tensors that the adapter stores in full already replaced.
   private(set) var base: StateDict
@@ -14,8 +15,8 @@ struct LowRankSums {
   private let baseName, adapterName: String
   private let context: MergeContext
   private let names: ModuleNames
-  /// Finds the base's weights that are stored in parts (such as quantized ones), to which nothing can be
-  /// added.
+  /// Finds the base's weights that are stored in parts (such as quantized ones), to which nothing
+  /// can be added.
   private let gate: NumberGate
   /// The weights stored in parts that the adapter refers to.
   private var weightsInParts: [DerivedWeight] = []
@@ -24,7 +25,8 @@ struct LowRankSums {
   private var sums: [TensorView: Sum] = [:]
   /// The views of the changed weights, in the order in which they first occur.
   private var order: [TensorView] = []
-  /// For error messages: the module that refers to each key, and the full parameter that replaces it.
+  /// For error messages: the module that refers to each key, and the full parameter that replaces
+  /// it.
   private var moduleOfKey: [String: String] = [:]
   private var nameOfReplaced: [String: String] = [:]
   private var replacedKeys: [String] = []
@@ -57,8 +59,8 @@ struct LowRankSums {
     }
   }
 
-  /// Replaces a parameter of the base with a tensor, converted to the base's element type; with `andTied`,
-  /// all parameters that share storage with it. Problems are recorded.
+  /// Replaces a parameter of the base with a tensor, converted to the base's element type; with
+  /// `andTied`, all parameters that share storage with it. Problems are recorded.
   mutating func replace(_ name: String, by tensor: Tensor, andTied: Bool) throws {
     let found = names.keys(ofParameter: name)
     if found.count == 1, noteParts(of: found[0]) { return }
@@ -92,8 +94,8 @@ struct LowRankSums {
 
   /// The key in the base of a module's weight.
   ///
-  /// - Throws: `Misfit` if there is none or more than one, if the weight is stored in parts, or if another
-  ///   module has the same key.
+  /// - Throws: `Misfit` if there is none or more than one, if the weight is stored in parts, or if
+  ///   another module has the same key.
   mutating func key(of module: String) throws -> String {
     let found = names.keys(of: module)
     guard found.count == 1, let key = found.first else {
@@ -109,7 +111,8 @@ struct LowRankSums {
     return key
   }
 
-  /// Whether a key belongs to, or would be, a weight that is stored in parts; if so, the weight is recorded.
+  /// Whether a key belongs to, or would be, a weight that is stored in parts; if so, the weight is
+  /// recorded.
   private mutating func noteParts(of key: String) -> Bool {
     guard let weight = gate.weight(of: key) ?? gate.weight(computing: key) else { return false }
     weightsInParts.append(weight)
@@ -125,8 +128,8 @@ struct LowRankSums {
     }
   }
 
-  /// Adds a product to the weight at a key. Tied weights get the products of all their modules, as peft
-  /// changes them in place.
+  /// Adds a product to the weight at a key. Tied weights get the products of all their modules, as
+  /// peft changes them in place.
   mutating func add(
     _ product: LowRankProduct, to key: String, of module: String, change: BaseChange?,
     inputs: [(key: String, tensor: Tensor)]

@@ -1,10 +1,11 @@
 /// Finds the base's keys for the modules of an adapter.
 ///
-/// An adapter's file may name a module as the base does, without the base's common prefix, with the name of
-/// the pipeline's part in front (`unet.`, `text_encoder_2.`), or as kohya's scripts do, with `_` in place of
-/// each dot.
+/// An adapter's file may name a module as the base does, without the base's common prefix, with the
+/// name of the pipeline's part in front (`unet.`, `text_encoder_2.`), or as kohya's scripts do,
+/// with `_` in place of each dot.
 struct ModuleNames {
-  /// The keys by each of their suffixes at a dot: `a.b.weight` by `a.b.weight`, `b.weight`, and `weight`.
+  /// The keys by each of their suffixes at a dot: `a.b.weight` by `a.b.weight`, `b.weight`, and
+  /// `weight`.
   private var byTail: [String: [String]] = [:]
   /// The keys of weights by each suffix of their module's name, with `_` in place of each dot.
   private var flat: [String: [String]] = [:]
@@ -27,7 +28,8 @@ struct ModuleNames {
     ("lora_unet_", .denoiser), ("lora_transformer_", .denoiser), ("lora_te_", .encoder(1)),
     ("lora_te1_", .encoder(1)), ("lora_te2_", .encoder(2)), ("lora_te3_", .encoder(3)),
   ]
-  /// Dotted components in a base's key that identify its part, in the order in which they are searched.
+  /// Dotted components in a base's key that identify its part, in the order in which they are
+  /// searched.
   private static let marks: [(mark: String, part: Part)] = [
     ("conditioner.embedders.0", .encoder(1)), ("conditioner.embedders.1", .encoder(2)),
     ("cond_stage_model", .encoder(1)), ("text_encoder", .encoder(1)),
@@ -60,7 +62,8 @@ struct ModuleNames {
     return keys(ofParameter: module + ".weight")
   }
 
-  /// The keys that a parameter's name may refer to: the same key, or else all keys that end with the name.
+  /// The keys that a parameter's name may refer to: the same key, or else all keys that end with
+  /// the name.
   func keys(ofParameter name: String) -> [String] {
     let found = byTail[name] ?? []
     if found.contains(name) { return [name] }

@@ -42,8 +42,8 @@ struct ModuleTargets: Sendable {
 
   /// `target_modules`; nil if not specified, or if modules are selected by type.
   var targets: Names?
-  /// `ensure_weight_tying`: modules whose weights are tied to those of targets are adapted, too, without
-  /// being listed.
+  /// `ensure_weight_tying`: modules whose weights are tied to those of targets are adapted, too,
+  /// without being listed.
   var hasTied = false
   /// `exclude_modules`.
   var excluded: Names?

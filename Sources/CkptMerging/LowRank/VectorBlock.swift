@@ -90,8 +90,8 @@ struct VectorBlock {
     for index in vector * length..<(vector + 1) * length { elements[index] *= factor }
   }
 
-  /// Applies a Householder reflection: replaces a vector x by x - factor v (v · x), where v is the block's
-  /// vector at `position`, using elements from `start` on.
+  /// Applies a Householder reflection: replaces a vector x by x - factor v (v · x), where v is the
+  /// block's vector at `position`, using elements from `start` on.
   mutating func reflect(_ vector: Int, at position: Int, _ factor: Double, from start: Int) {
     let (x, v) = (vector * length, position * length)
     var product = 0.0
@@ -101,8 +101,8 @@ struct VectorBlock {
     }
   }
 
-  /// Applies a Householder reflection with the vector v at `position` of another block, using elements from
-  /// `position` on.
+  /// Applies a Householder reflection with the vector v at `position` of another block, using
+  /// elements from `position` on.
   mutating func reflect(_ vector: Int, by block: VectorBlock, _ position: Int, _ factor: Double) {
     guard factor != 0 else { return }
     let (x, v) = (vector * length, position * length)

@@ -1,12 +1,12 @@
 internal import CkptStateDicts
 internal import CkptTensors
 
-/// How the modules of a base store their weights: as outputs by inputs, like `torch.nn.Linear`, or as inputs
-/// by outputs, like transformers' `Conv1D` (GPT-2 and related models).
+/// How the modules of a base store their weights: as outputs by inputs, like `torch.nn.Linear`, or
+/// as inputs by outputs, like transformers' `Conv1D` (GPT-2 and related models).
 ///
-/// peft knows the modules' classes; a file only has shapes, which do not tell for square weights. A `Conv1D`
-/// always has a bias with one element per output, so a weight that is not square shows its orientation, and
-/// that of modules with the same name or in the same parent module.
+/// peft knows the modules' classes; a file only has shapes, which do not tell for square weights. A
+/// `Conv1D` always has a bias with one element per output, so a weight that is not square shows its
+/// orientation, and that of modules with the same name or in the same parent module.
 struct WeightOrientation {
   private let base: StateDict
   /// Whether modules with each last name component store inputs first; both values if they differ.
@@ -56,8 +56,8 @@ struct WeightOrientation {
     return nil
   }
 
-  /// The parent module of a weight's module, with numbers replaced by `*`, and the module's last name
-  /// component.
+  /// The parent module of a weight's module, with numbers replaced by `*`, and the module's last
+  /// name component.
   private static func position(of key: String) -> (parent: String, name: Substring) {
     var parts = key.split(separator: ".", omittingEmptySubsequences: false).dropLast()
     let name = parts.popLast() ?? ""

@@ -1,12 +1,13 @@
 internal import Foundation
 
-/// The factors of the methods that rotate vectors rather than adding them, computed from inner products.
+/// The factors of the methods that rotate vectors rather than adding them, computed from inner
+/// products.
 ///
-/// Each function takes the row-major `count` by `count` matrix of inner products and returns a factor for
-/// each input.
+/// Each function takes the row-major `count` by `count` matrix of inner products and returns a
+/// factor for each input.
 enum AngularMethods {
-  /// SLERP (Shoemake, 1985) from the first input (`t` = 0) to the second (1); nearly parallel or opposite
-  /// vectors are interpolated linearly.
+  /// SLERP (Shoemake, 1985) from the first input (`t` = 0) to the second (1); nearly parallel or
+  /// opposite vectors are interpolated linearly.
   static func slerp(t: Double) -> @Sendable ([Double], Int) -> [Double] {
     { products, _ in
       let first = products[0].squareRoot(), second = products[3].squareRoot()
@@ -17,8 +18,8 @@ enum AngularMethods {
     }
   }
 
-  /// NuSLERP, as in mergekit: as SLERP, but only vectors that are parallel or opposite to within rounding are
-  /// interpolated linearly.
+  /// NuSLERP, as in mergekit: as SLERP, but only vectors that are parallel or opposite to within
+  /// rounding are interpolated linearly.
   static func nuSlerp(t: Double) -> @Sendable ([Double], Int) -> [Double] {
     { products, _ in
       let lengths = max(products[0].squareRoot(), 1e-7) * max(products[3].squareRoot(), 1e-7)
@@ -59,8 +60,8 @@ enum AngularMethods {
     }
   }
 
-  /// The Karcher mean with equal weights: the point on the sphere with the smallest sum of squared distances.
-  /// Inputs no longer than `tolerance` are ignored.
+  /// The Karcher mean with equal weights: the point on the sphere with the smallest sum of squared
+  /// distances. Inputs no longer than `tolerance` are ignored.
   static func karcher(
     maxIterations: Int, tolerance: Double
   ) -> @Sendable ([Double], Int) -> [Double] {
@@ -97,8 +98,8 @@ enum AngularMethods {
     }
   }
 
-  /// Model Stock (Jang et al., 2024): the interpolation factor from the base to the average, from the mean
-  /// cosine of the angles between the task vectors.
+  /// Model Stock (Jang et al., 2024): the interpolation factor from the base to the average, from
+  /// the mean cosine of the angles between the task vectors.
   static func modelStock(_ products: [Double], _ count: Int) -> [Double] {
     var sum = 0.0
     for left in 0..<count {

@@ -4,8 +4,8 @@ internal import CkptBytes
 
 /// Arcee Fusion: takes the second input's most important elements, and the base's elsewhere.
 ///
-/// The importance of an element is its absolute difference times the Kullback-Leibler divergence of its row's
-/// softmaxes. The threshold is the median plus 1.5 times the interquartile range.
+/// The importance of an element is its absolute difference times the Kullback-Leibler divergence of
+/// its row's softmaxes. The threshold is the median plus 1.5 times the interquartile range.
 struct ArceeFusion: TensorMerge {
   /// The number of elements in the last dimension.
   let rowLength: Int
@@ -34,7 +34,8 @@ struct ArceeFusion: TensorMerge {
     /// The smallest importance at which the second input's element is taken, as float32 bits.
     var limit: UInt32
 
-    /// The importance of each element of a block, as float32 bits, in the block's first row of words.
+    /// The importance of each element of a block, as float32 bits, in the block's first row of
+    /// words.
     func importance(_ block: MergeBlock) -> UnsafeMutablePointer<UInt32> {
       let (base, other) = (block.inputs[0], block.inputs[1])
       for start in stride(from: 0, to: block.count, by: rowLength) {
@@ -47,8 +48,8 @@ struct ArceeFusion: TensorMerge {
       return block.words[0]
     }
 
-    /// The Kullback-Leibler divergence: the sum of p log(p / q), where p and q are the softmaxes of `left`
-    /// and `right`, each plus 1e-8.
+    /// The Kullback-Leibler divergence: the sum of p log(p / q), where p and q are the softmaxes of
+    /// `left` and `right`, each plus 1e-8.
     private static func divergence(
       _ left: UnsafeBufferPointer<Double>, _ right: UnsafeBufferPointer<Double>
     ) -> Double {

@@ -4,8 +4,8 @@ internal import CCkptKernels
 struct FixedCombination: TensorMerge, BlockMerge {
   /// The factor of each input except the base.
   let factors: [Double]
-  /// Whether the first input is a base; if so, the differences of the others to it are multiplied by the
-  /// factors and added to it.
+  /// Whether the first input is a base; if so, the differences of the others to it are multiplied
+  /// by the factors and added to it.
   let hasBase: Bool
 
   var needsPreparation: Bool { false }
@@ -17,8 +17,8 @@ struct FixedCombination: TensorMerge, BlockMerge {
   }
 }
 
-/// Sets the block's output to the sum of the inputs, each times its factor; with a base, to the base plus the
-/// weighted differences to it.
+/// Sets the block's output to the sum of the inputs, each times its factor; with a base, to the
+/// base plus the weighted differences to it.
 func addCombination(of block: MergeBlock, factors: [Double], hasBase: Bool) {
   let (output, count) = (block.output, block.count)
   guard hasBase else {
@@ -38,9 +38,9 @@ func addCombination(of block: MergeBlock, factors: [Double], hasBase: Bool) {
 
 /// A weighted sum of the inputs whose factors depend on their lengths and the angles between them.
 ///
-/// SLERP and related methods give a result in the span of the inputs, with factors that depend on the inner
-/// products of the inputs only. One pass computes these products in float64; the result is a single linear
-/// combination.
+/// SLERP and related methods give a result in the span of the inputs, with factors that depend on
+/// the inner products of the inputs only. One pass computes these products in float64; the result
+/// is a single linear combination.
 struct AngularCombination: TensorMerge {
   /// Which elements of a tensor form a vector.
   enum Vectors: Sendable {
@@ -54,8 +54,8 @@ struct AngularCombination: TensorMerge {
 
   let vectors: Vectors
   let hasBase: Bool
-  /// Computes a factor for each input from the row-major `count` by `count` matrix of the inner products of
-  /// the inputs (minus the base, if there is one).
+  /// Computes a factor for each input from the row-major `count` by `count` matrix of the inner
+  /// products of the inputs (minus the base, if there is one).
   let factors: @Sendable (_ products: [Double], _ count: Int) throws -> [Double]
 
   /// The maximum number of vectors in a tensor; each needs some numbers in memory.
@@ -167,9 +167,9 @@ struct AngularCombination: TensorMerge {
   }
 }
 
-/// Splits a block into runs and calls `body` with each. For rows, a run lies within one row and `vector` is
-/// the row's number; for columns, a run ends with the last column and `vector` is the number of its first
-/// column.
+/// Splits a block into runs and calls `body` with each. For rows, a run lies within one row and
+/// `vector` is the row's number; for columns, a run ends with the last column and `vector` is the
+/// number of its first column.
 private func eachRun(
   of vectors: AngularCombination.Vectors, in block: MergeBlock,
   _ body: (_ vector: Int, _ range: Range<Int>) -> Void

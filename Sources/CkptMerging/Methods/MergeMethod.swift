@@ -1,4 +1,5 @@
-/// A method that merges several tensors into one. The names are mergekit's, with `-` in place of `_`.
+/// A method that merges several tensors into one. The names are mergekit's, with `-` in place of
+/// `_`.
 ///
 /// A task vector is the difference between an input and the base.
 public enum MergeMethod: String, Sendable, CaseIterable {
@@ -6,8 +7,8 @@ public enum MergeMethod: String, Sendable, CaseIterable {
   case linear
   /// Spherical linear interpolation (SLERP) between two inputs.
   case slerp
-  /// Spherical linear interpolation between two inputs or two task vectors, treated as whole vectors, row by
-  /// row, or column by column.
+  /// Spherical linear interpolation between two inputs or two task vectors, treated as whole
+  /// vectors, row by row, or column by column.
   case nuslerp
   /// Spherical interpolation of any number of inputs or task vectors.
   case multislerp
@@ -21,7 +22,8 @@ public enum MergeMethod: String, Sendable, CaseIterable {
   case dareLinear = "dare-linear"
   /// DARE with sign election.
   case dareTies = "dare-ties"
-  /// DELLA: task vectors of which random elements are dropped, smaller ones more likely, with sign election.
+  /// DELLA: task vectors of which random elements are dropped, smaller ones more likely, with sign
+  /// election.
   case della
   /// DELLA without sign election.
   case dellaLinear = "della-linear"
@@ -29,13 +31,14 @@ public enum MergeMethod: String, Sendable, CaseIterable {
   case breadcrumbs
   /// Model Breadcrumbs with sign election.
   case breadcrumbsTies = "breadcrumbs-ties"
-  /// SCE: select the elements with the largest variance, calculate the weights, erase minority signs.
+  /// SCE: select the elements with the largest variance, calculate the weights, erase minority
+  /// signs.
   case sce
-  /// Model Stock: interpolates from the base towards the average, by a factor computed from the angles
-  /// between task vectors.
+  /// Model Stock: interpolates from the base towards the average, by a factor computed from the
+  /// angles between task vectors.
   case modelStock = "model-stock"
-  /// NearSwap: takes the other input's elements where they are near the base's, and moves the base by a fixed
-  /// amount elsewhere.
+  /// NearSwap: takes the other input's elements where they are near the base's, and moves the base
+  /// by a fixed amount elsewhere.
   case nearswap
   /// Arcee Fusion: takes the other input's most important elements, and the base's elsewhere.
   case arceeFusion = "arcee-fusion"
@@ -121,7 +124,8 @@ public enum MergeParameter: String, Sendable, CaseIterable {
   case density
   /// The interpolation factor from the base (0) to the other input (1).
   case t
-  /// How far the probabilities of keeping the smallest and the largest elements differ from the density.
+  /// How far the probabilities of keeping the smallest and the largest elements differ from the
+  /// density.
   case epsilon
   /// The fraction of a task vector's elements that is dropped because they are the largest.
   case gamma
@@ -129,8 +133,8 @@ public enum MergeParameter: String, Sendable, CaseIterable {
   case lambda
   /// Whether the weighted sum is divided by the sum of the weights.
   case normalize
-  /// Whether the kept elements of a task vector are scaled up so that their magnitudes sum to that of all
-  /// elements.
+  /// Whether the kept elements of a task vector are scaled up so that their magnitudes sum to that
+  /// of all elements.
   case rescale
   /// The factor that the single input is multiplied by.
   case scale
@@ -138,7 +142,8 @@ public enum MergeParameter: String, Sendable, CaseIterable {
   case selectTopK = "select_topk"
   /// Whether each row is treated as a separate vector.
   case filterWise = "filter_wise"
-  /// If the tensor is not flattened: whether the vectors run along dimension 0 instead of the last dimension.
+  /// If the tensor is not flattened: whether the vectors run along dimension 0 instead of the last
+  /// dimension.
   case rowWise = "nuslerp_row_wise"
   /// Whether the whole tensor is treated as one vector.
   case flatten = "nuslerp_flatten"

@@ -8,8 +8,8 @@ public struct MergeSetting: Sendable {
   public struct Rule: Sendable {
     /// The pattern that keys must match; nil matches all keys.
     public let pattern: KeyPattern?
-    /// One value, or several at equal steps from the first layer to the last, which are interpolated
-    /// linearly.
+    /// One value, or several at equal steps from the first layer to the last, which are
+    /// interpolated linearly.
     public let values: [Double]
 
     /// Creates a rule for the keys that match `pattern`; nil matches all keys.
@@ -67,14 +67,16 @@ public struct MergeSettings: Sendable {
   }
 }
 
-/// Looks up parameter values for one tensor: first in the input's own settings, then in the shared ones.
+/// Looks up parameter values for one tensor: first in the input's own settings, then in the shared
+/// ones.
 struct ParameterResolver {
   let method: MergeMethod
   let key: String
   let t: Double
   /// The shared settings, highest precedence first.
   let shared: [MergeSettings]
-  /// For each input except the base of methods that need one: the key in that input, and its settings.
+  /// For each input except the base of methods that need one: the key in that input, and its
+  /// settings.
   let inputs: [(key: String, settings: [MergeSettings])]
   /// All values looked up so far, in order; nil where a parameter was not set.
   let found = Found()

@@ -2,8 +2,8 @@ internal import CCkptKernels
 internal import Foundation
 internal import CkptBytes
 
-/// NearSwap: the second input's elements where they are within `t` of the base's; elsewhere the base moved by
-/// `t` towards them.
+/// NearSwap: the second input's elements where they are within `t` of the base's; elsewhere the
+/// base moved by `t` towards them.
 struct NearSwap: TensorMerge, BlockMerge {
   let t: Double
 

@@ -4,9 +4,9 @@ internal import CkptPlatform
 
 /// Finds numbers by their rank without sorting: by counting in two passes, with bounded memory.
 ///
-/// The numbers are non-negative float32 values given as their bits, which sort in the same order. The first
-/// pass counts the upper 16 bits of each number, the second the lower 15 bits of those whose upper bits match
-/// a sought number.
+/// The numbers are non-negative float32 values given as their bits, which sort in the same order.
+/// The first pass counts the upper 16 bits of each number, the second the lower 15 bits of those
+/// whose upper bits match a sought number.
 struct RankSelection {
   /// A number found by its rank.
   struct Found: Sendable {
@@ -75,7 +75,8 @@ struct RankSelection {
   }
 }
 
-/// Decides which elements are kept, by a non-negative number for each element, such as its magnitude.
+/// Decides which elements are kept, by a non-negative number for each element, such as its
+/// magnitude.
 struct KeepRule: Sendable {
   /// The bits of the smallest and the largest number whose elements are kept.
   let low, high: UInt32
@@ -103,11 +104,11 @@ struct KeepRule: Sendable {
     self.high = high
   }
 
-  /// Creates a rule that keeps the elements whose rank lies in `ranks`; among equal numbers, earlier elements
-  /// have the lower rank.
+  /// Creates a rule that keeps the elements whose rank lies in `ranks`; among equal numbers,
+  /// earlier elements have the lower rank.
   ///
-  /// With `prefersEarlier`, the earlier ones among the elements with the smallest kept number are kept
-  /// instead.
+  /// With `prefersEarlier`, the earlier ones among the elements with the smallest kept number are
+  /// kept instead.
   init(_ ranks: Range<Int>, prefersEarlier: Bool, _ selection: RankSelection) {
     guard let least = selection.found(rank: ranks.lowerBound),
       let largest = selection.found(rank: ranks.upperBound - 1)
@@ -133,8 +134,8 @@ struct KeepRule: Sendable {
   /// Whether `keepInOrder` must be called with all blocks in order before `keep` is used.
   var needsPass: Bool { !ties.isEmpty }
 
-  /// Sets the values of a block that are not kept to zero, and records its ties; called with all blocks in
-  /// order.
+  /// Sets the values of a block that are not kept to zero, and records its ties; called with all
+  /// blocks in order.
   mutating func keepInOrder(
     _ values: UnsafeMutablePointer<Double>, _ bits: UnsafePointer<UInt32>, _ count: Int
   ) {

@@ -2,8 +2,8 @@ internal import CCkptKernels
 internal import Foundation
 internal import CkptBytes
 
-/// SCE (Wan et al., 2024): selects the elements with the largest variance, weights each task vector by its
-/// mean square, and erases elements whose sign is in the minority.
+/// SCE (Wan et al., 2024): selects the elements with the largest variance, weights each task vector
+/// by its mean square, and erases elements whose sign is in the minority.
 struct SelectCalculateErase: TensorMerge {
   /// The fraction of the elements with non-zero variance that is selected.
   let density: Double
@@ -73,8 +73,8 @@ struct SelectCalculateErase: TensorMerge {
       }
     }
 
-    /// The variance of each element over the task vectors, as float32 bits, in the block's first row of
-    /// words.
+    /// The variance of each element over the task vectors, as float32 bits, in the block's first
+    /// row of words.
     func variances(_ block: MergeBlock) -> UnsafeMutablePointer<UInt32> {
       ck_variance_bits(block.rows, weights.count, block.words[0], block.count)
       return block.words[0]

@@ -1,10 +1,11 @@
 internal import CkptBytes
 internal import CCkptKernels
 
-/// A weighted sum of sparsified task vectors (differences to a base), with or without sign election.
+/// A weighted sum of sparsified task vectors (differences to a base), with or without sign
+/// election.
 ///
-/// TIES (Yadav et al., 2023), DARE (Yu et al., 2023), Model Breadcrumbs (Davari and Belilovsky, 2023), and
-/// DELLA (Deep et al., 2024) differ in how they choose the elements to keep.
+/// TIES (Yadav et al., 2023), DARE (Yu et al., 2023), Model Breadcrumbs (Davari and Belilovsky,
+/// 2023), and DELLA (Deep et al., 2024) differ in how they choose the elements to keep.
 struct SparseTaskArithmetic: TensorMerge {
   /// How the elements of a task vector to keep are chosen.
   enum Sparsity: Sendable {
@@ -14,8 +15,8 @@ struct SparseTaskArithmetic: TensorMerge {
     case random(density: Double)
     /// The elements with the largest magnitude, except the fraction `gamma` that is largest.
     case withoutOutliers(density: Double, gamma: Double)
-    /// Random elements; the probability increases with the rank of the magnitude along dimension 1, from
-    /// `density` - `epsilon` to `density` + `epsilon`.
+    /// Random elements; the probability increases with the rank of the magnitude along dimension 1,
+    /// from `density` - `epsilon` to `density` + `epsilon`.
     case randomByRank(density: Double, epsilon: Double)
   }
 
@@ -27,7 +28,8 @@ struct SparseTaskArithmetic: TensorMerge {
   let electsSigns: Bool
   /// Whether the sum is divided by the weights of the elements that were added.
   let normalizes: Bool
-  /// Whether the kept elements are scaled so that their magnitudes sum to those of the whole task vector.
+  /// Whether the kept elements are scaled so that their magnitudes sum to those of the whole task
+  /// vector.
   let rescales: Bool
   /// The factor of the sum before it is added to the base.
   let lambda: Double
@@ -216,7 +218,8 @@ private struct SparseBlockMerge: BlockMerge {
   }
 }
 
-/// The probability of keeping each element of a task vector, by the rank of its magnitude along dimension 1.
+/// The probability of keeping each element of a task vector, by the rank of its magnitude along
+/// dimension 1.
 struct RankedProbabilities {
   let density, epsilon: Double
   /// The number of elements for each index of dimension 0.

@@ -1,12 +1,13 @@
-/// A merge method with its parameters, checked by the compiler: each method accepts only the parameters it
-/// takes.
+/// A merge method with its parameters, checked by the compiler: each method accepts only the
+/// parameters it takes.
 ///
 /// ```swift
-/// let merge = try StateDictMerge(inputs, by: .ties(base: 0, weights: [0.7, 0.3], densities: [0.5, 0.5]))
+/// let merge = try StateDictMerge(
+///   inputs, by: .ties(base: 0, weights: [0.7, 0.3], densities: [0.5, 0.5]))
 /// ```
-/// Values for each input are given in the order of the inputs, without the base if there is one. A single
-/// value applies to all of them; an empty list stands for the method's default. `base` is an index in the
-/// inputs.
+/// Values for each input are given in the order of the inputs, without the base if there is one. A
+/// single value applies to all of them; an empty list stands for the method's default. `base` is an
+/// index in the inputs.
 public struct TypedMerge: Sendable {
   let method: MergeMethod
   var base: Int?
@@ -46,8 +47,8 @@ public struct TypedMerge: Sendable {
 
   /// Spherical linear interpolation between two inputs or, with a base, two task vectors.
   ///
-  /// The whole tensor is one vector with `flatten`; otherwise vectors run along the last dimension or, with
-  /// `rowWise`, along dimension 0.
+  /// The whole tensor is one vector with `flatten`; otherwise vectors run along the last dimension
+  /// or, with `rowWise`, along dimension 0.
   public static func nuslerp(
     base: Int? = nil, weights: [MergeSetting], flatten: Bool = true, rowWise: Bool = false
   ) -> TypedMerge {
@@ -97,8 +98,8 @@ public struct TypedMerge: Sendable {
       electing ? .dareTies : .dareLinear, base, weights, densities, lambda, normalize, rescale)
   }
 
-  /// DELLA: as DARE, but smaller elements are more likely to be dropped. The probability of keeping an
-  /// element ranges over the density plus or minus the epsilon.
+  /// DELLA: as DARE, but smaller elements are more likely to be dropped. The probability of keeping
+  /// an element ranges over the density plus or minus the epsilon.
   public static func della(
     base: Int, electing: Bool, weights: [MergeSetting], densities: [MergeSetting] = [],
     epsilons: [MergeSetting] = [], lambda: MergeSetting? = nil, normalize: Bool? = nil,
@@ -108,8 +109,8 @@ public struct TypedMerge: Sendable {
       .with(.epsilon, epsilons)
   }
 
-  /// Model Breadcrumbs: task vectors without their smallest elements and without the fraction `gammas` of the
-  /// largest ones; with sign election if `electing`.
+  /// Model Breadcrumbs: task vectors without their smallest elements and without the fraction
+  /// `gammas` of the largest ones; with sign election if `electing`.
   public static func breadcrumbs(
     base: Int, electing: Bool, weights: [MergeSetting], densities: [MergeSetting] = [],
     gammas: [MergeSetting] = [], lambda: MergeSetting? = nil, normalize: Bool? = nil,
@@ -121,19 +122,20 @@ public struct TypedMerge: Sendable {
     ).with(.gamma, gammas)
   }
 
-  /// SCE: selects the fraction `selectTopK` of the elements whose variance is largest; by default all.
+  /// SCE: selects the fraction `selectTopK` of the elements whose variance is largest; by default
+  /// all.
   public static func sce(base: Int, selectTopK: MergeSetting? = nil) -> TypedMerge {
     TypedMerge(.sce, base: base).with(.selectTopK, selectTopK)
   }
 
-  /// Model Stock: interpolates from the base towards the average, by a factor computed from the angles
-  /// between the task vectors; for each row separately if `filterWise`.
+  /// Model Stock: interpolates from the base towards the average, by a factor computed from the
+  /// angles between the task vectors; for each row separately if `filterWise`.
   public static func modelStock(base: Int, filterWise: Bool = false) -> TypedMerge {
     TypedMerge(.modelStock, base: base).with(.filterWise, filterWise)
   }
 
-  /// NearSwap: the other input's elements where they are within `t` of the base's; elsewhere the base moved
-  /// by `t` towards them.
+  /// NearSwap: the other input's elements where they are within `t` of the base's; elsewhere the
+  /// base moved by `t` towards them.
   public static func nearswap(base: Int, t: MergeSetting) -> TypedMerge {
     TypedMerge(.nearswap, base: base).with(.t, t)
   }
@@ -146,8 +148,8 @@ public struct TypedMerge: Sendable {
     TypedMerge(.passthrough).with(.scale, scale.map { [$0] } ?? [])
   }
 
-  /// The exponential moving average over the inputs in order: each step keeps the fraction `decay` of the
-  /// average so far.
+  /// The exponential moving average over the inputs in order: each step keeps the fraction `decay`
+  /// of the average so far.
   public static func ema(decay: MergeSetting) -> TypedMerge {
     TypedMerge(.ema).with(.decay, decay)
   }
@@ -168,8 +170,8 @@ public struct TypedMerge: Sendable {
 extension StateDictMerge {
   /// Creates a merge of `inputs` by a method with its parameters.
   ///
-  /// - Throws: `MergeError.wrongInputs` unless each list of values has one value, or one for each input
-  ///   except the base.
+  /// - Throws: `MergeError.wrongInputs` unless each list of values has one value, or one for each
+  ///   input except the base.
   public init(_ inputs: [MergeInput], by merge: TypedMerge) throws(MergeError) {
     var inputs = inputs
     let others = inputs.indices.filter { $0 != merge.base }

@@ -1,5 +1,5 @@
-/// Assigns keys to the layers of a stack; for example, `model.layers.7.mlp.weight` belongs to layer 7 of
-/// `model.layers`.
+/// Assigns keys to the layers of a stack; for example, `model.layers.7.mlp.weight` belongs to layer
+/// 7 of `model.layers`.
 package struct LayerNumbering: Sendable {
   /// The module whose numbered children are the layers.
   package let prefix: String

@@ -7,10 +7,10 @@ internal import Yams
 
 /// A merge recipe in mergekit's YAML format.
 ///
-/// Supported are `merge_method`, `base_model`, `models` or `slices` (with `layer_range`), `parameters` at
-/// every level with filters and gradients, `dtype`, and `out_dtype`. Models are files or folders; paths are
-/// relative to the recipe. Tokenizer options are refused, since they would change which row of an embedding
-/// stands for which token.
+/// Supported are `merge_method`, `base_model`, `models` or `slices` (with `layer_range`),
+/// `parameters` at every level with filters and gradients, `dtype`, and `out_dtype`. Models are
+/// files or folders; paths are relative to the recipe. Tokenizer options are refused, since they
+/// would change which row of an embedding stands for which token.
 public struct MergeRecipe: Sendable {
   /// The path of the recipe's file.
   public let file: String
@@ -20,12 +20,14 @@ public struct MergeRecipe: Sendable {
   public let models: [String]
   /// What inputs are rounded to before they are merged; nil: they stay as they are.
   public let computeType: DType?
-  /// What the merged elements are; nil: the compute type, or what the base's or the first input's are.
+  /// What the merged elements are; nil: the compute type, or what the base's or the first input's
+  /// are.
   public let outputType: DType?
 
   /// The index in `models` of the recipe's base model.
   var base: Int?
-  /// The slices in order; for a recipe with `models`, a single slice that stands for the whole model.
+  /// The slices in order; for a recipe with `models`, a single slice that stands for the whole
+  /// model.
   var slices: [Slice]
   /// Whether the recipe has `slices` with layer ranges, rather than `models`.
   let hasLayerRanges: Bool
@@ -38,7 +40,8 @@ public struct MergeRecipe: Sendable {
     var settings: MergeSettings
   }
 
-  /// One source of a slice: a model's index, a range of its layers (empty for a whole model), and settings.
+  /// One source of a slice: a model's index, a range of its layers (empty for a whole model), and
+  /// settings.
   struct Source: Sendable {
     let model: Int
     let layers: Range<Int>
@@ -47,7 +50,8 @@ public struct MergeRecipe: Sendable {
 
   /// Reads a recipe from a file.
   ///
-  /// - Throws: `FileError` if the file cannot be read; `MergeError.badRecipe` with the place in the recipe.
+  /// - Throws: `FileError` if the file cannot be read; `MergeError.badRecipe` with the place in the
+  ///   recipe.
   public init(contentsOf path: String) throws {
     let file = try File(readingFrom: path)
     let text: String
@@ -119,10 +123,10 @@ public struct MergeRecipe: Sendable {
   /// Plans the recipe's merge. No merged element is computed before the result's tensors are read.
   ///
   /// - Parameters:
-  ///   - options: settings that a recipe does not contain: seed, NaN handling, cancellation, layers; and an
-  ///     element type that overrides the recipe's.
-  ///   - identify: returns an identity for one of ``models``, so that two paths of the same model count as
-  ///     one; nil if only the path identifies it.
+  ///   - options: settings that a recipe does not contain: seed, NaN handling, cancellation,
+  ///     layers; and an element type that overrides the recipe's.
+  ///   - identify: returns an identity for one of ``models``, so that two paths of the same model
+  ///     count as one; nil if only the path identifies it.
   ///   - load: returns the state dict of one of ``models``.
   /// - Throws: what `identify` and `load` throw; `MergeError`; `DerivedWeightError.noNumbers`.
   public func merged(

@@ -1,8 +1,9 @@
 extension MergeRecipe {
-  /// Merges different paths of one model into one index, and adds the base to the sources of a recipe with
-  /// `models`, as mergekit does.
+  /// Merges different paths of one model into one index, and adds the base to the sources of a
+  /// recipe with `models`, as mergekit does.
   ///
-  /// - Parameter identify: returns the identity of the model at a path; nil if only the path identifies it.
+  /// - Parameter identify: returns the identity of the model at a path; nil if only the path
+  ///   identifies it.
   /// - Throws: what `identify` throws.
   func resolvingModels(_ identify: (String) throws -> AnyHashable?) rethrows -> MergeRecipe {
     var known: [AnyHashable: Int] = [:]

@@ -92,8 +92,8 @@ struct RecipeReader {
     return Array(list)
   }
 
-  /// The index of a model in `models`, from its path as written in the recipe; the model is added if it is
-  /// new.
+  /// The index of a model in `models`, from its path as written in the recipe; the model is added
+  /// if it is new.
   mutating func model(_ written: String) -> Int {
     let path =
       written.hasPrefix("/")
@@ -186,7 +186,8 @@ struct RecipeReader {
     return result
   }
 
-  /// Reads a parameter's value: a number, a list of numbers (a gradient), or conditions with filters.
+  /// Reads a parameter's value: a number, a list of numbers (a gradient), or conditions with
+  /// filters.
   private func rules(
     _ node: Node, _ parameter: MergeParameter, at path: String
   ) throws -> [MergeSetting.Rule] {

@@ -1,7 +1,7 @@
 internal import Yams
 
-/// Parts of YAML 1.1 that the parser does not handle: merge keys (`<<`), and root keys that only hold
-/// anchors.
+/// Parts of YAML 1.1 that the parser does not handle: merge keys (`<<`), and root keys that only
+/// hold anchors.
 struct RecipeYAML {
   /// Limits for nested merge keys: their depth, and their number in one mapping.
   private static let deepestMerge = 32
@@ -12,11 +12,11 @@ struct RecipeYAML {
     let text: String
   }
 
-  /// A mapping with the pairs of its merge keys (`<<`) added. The mapping's own keys take precedence, as in
-  /// PyYAML's `SafeConstructor.flatten_mapping`.
+  /// A mapping with the pairs of its merge keys (`<<`) added. The mapping's own keys take
+  /// precedence, as in PyYAML's `SafeConstructor.flatten_mapping`.
   ///
-  /// If two mappings in a merged list have different values for one key, YAML 1.1 and PyYAML up to 6.0.3 take
-  /// the first, PyYAML 6.0.4 the last; this is an error here.
+  /// If two mappings in a merged list have different values for one key, YAML 1.1 and PyYAML up to
+  /// 6.0.3 take the first, PyYAML 6.0.4 the last; this is an error here.
   static func flattened(_ mapping: Node.Mapping) throws(Problem) -> Node.Mapping {
     var count = 0
     return try flattened(mapping, depth: 0, &count)
