@@ -2,8 +2,8 @@ internal import CkptCommands
 internal import Foundation
 internal import CkptPlatform
 
-// libzip turns every record's date into local time, for which glibc looks at the time zone's file each
-// time unless it is set. No date matters here.
+// libzip converts every record's date to local time, for which glibc checks the time zone's file
+// each time unless it is set. The dates are not used.
 setenv("TZ", "UTC", 0)
 Allocator.returnsLargeBlocks()
 exit(CommandLineTool.run(Array(CommandLine.arguments.dropFirst())))

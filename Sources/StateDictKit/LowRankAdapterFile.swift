@@ -6,17 +6,20 @@ internal import CkptText
 internal import Foundation
 
 extension LowRankAdapter {
-  /// Where diffusers keeps the configuration in a safetensors file.
+  /// The metadata key of the configuration in diffusers' safetensors files.
   private static let metadataKey = "lora_adapter_metadata"
   private static let configurationName = "adapter_config.json"
   private static let sizeLimit = 1 << 20
 
-  /// Reads the adapter at `path`: a file, or a folder as peft writes it.
+  /// Reads the adapter at `path`: a file, or a folder in peft's layout.
   ///
-  /// Its configuration is what the file's own metadata holds, or else `adapter_config.json` in its folder.
-  /// - Parameter stateDictPath: where the adapter's state dict is in the file; nil finds it.
-  /// - Throws: `FileError` for a configuration that is too large or no JSON; `MergeError` for one that cannot be
-  ///   honored; what opening a checkpoint throws.
+  /// The configuration is in the file's metadata, or otherwise in `adapter_config.json` in its
+  /// folder.
+  ///
+  /// - Parameter stateDictPath: the path of the adapter's state dict in the file; nil searches for
+  ///   it.
+  /// - Throws: `FileError` for a configuration that is too large or not JSON; `MergeError` for one
+  ///   that is not supported; what opening a checkpoint throws.
   public init(contentsOf path: String, at stateDictPath: String? = nil) throws {
     let checkpoint = try Checkpoint(contentsOf: path)
     let own = checkpoint.metadata.first { $0.key == Self.metadataKey }?.value
@@ -26,7 +29,7 @@ extension LowRankAdapter {
       configurations: try text.map { try Self.read($0, source: source) } ?? [:])
   }
 
-  /// The text of the configuration in an adapter's folder, if there is one, and its path.
+  /// The text and path of the configuration in an adapter's folder; nil text if there is none.
   private static func beside(_ path: String) throws -> (text: String?, source: String) {
     let folder = Folder.exists(at: path) ? try Folder(path) : try Folder(ofFileAt: path)
     let source = folder.path + "/" + configurationName
