@@ -28,11 +28,11 @@ struct FineTunerTests {
       }
     ),
     (
-      "head, features kept, dropout",
+      "head, features kept, adam",
       TuningSetup.options {
         $0.train = ["head"]
         $0.augment = .none
-        $0.dropout = 0.3
+        $0.optimizer = .adam
       }
     ),
     (

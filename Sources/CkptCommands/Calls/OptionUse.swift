@@ -32,7 +32,7 @@ struct OptionUse {
   static let free: Set = [
     "json", "no-progress", "color", "quiet", "help", "version",
     "force", "allow-empty", "allow-new", "drop-objects", "extract", "skip-mismatched", "dequantize",
-    "keep-unmergeable", "no-verify", "dry-run", "non-strict",
+    "keep-unmergeable", "no-verify", "dry-run", "non-strict", "skip-bad",
   ]
 
   /// Declares that options have an effect.

@@ -153,6 +153,6 @@ private struct EvaluationDocument: Encodable {
 
 extension EvaluateCommand: CheckedCommand {
   func declareOptions(_ use: inout OptionUse) {
-    use.decide("model", "all", "batch-size", "threads", "skip-bad")
+    use.decide("model", "all", "batch-size", "threads")
   }
 }

@@ -114,6 +114,6 @@ private struct PredictionDocument: Encodable {
 
 extension PredictCommand: CheckedCommand {
   func declareOptions(_ use: inout OptionUse) {
-    use.decide("model", "top", "batch-size", "threads", "skip-bad")
+    use.decide("model", "top", "batch-size", "threads")
   }
 }

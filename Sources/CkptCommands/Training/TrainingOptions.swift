@@ -88,7 +88,7 @@ struct TrainingOptions: ParsableArguments {
       "train", "lr", "head-lr", "lr-for", "layer-decay", "optimizer", "momentum", "weight-decay",
       "batch-size", "accumulate", "seed", "size", "resize", "augment", "mean", "std", "mixup",
       "erase", "exif", "sampler", "dropout", "train-batchnorm", "label-smoothing",
-      "class-weights", "clip-norm", "skip-bad",
+      "class-weights", "clip-norm",
     ] + ofWholeTraining
 
   /// The options of the training, with the defaults where nothing is given.

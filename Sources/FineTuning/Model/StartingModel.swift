@@ -73,7 +73,10 @@ public struct StartingModel {
     try Self.check(built, classes: classes.count)
     head = try Self.head(of: built, options.head)
     let (head, module) = (head, built.module)
-    if let dropout = options.dropout { try module.setDropout(dropout) }
+    if let dropout = options.dropout, try module.setDropout(dropout) == 0 {
+      throw FineTuningError.badOption(
+        name: "dropout", problem: "the model \(built.name) has no dropout layers")
+    }
     module.useRandomSource(RandomSource(seed: options.seed &+ 1))
 
     let own = try module.stateDict()
