@@ -75,15 +75,15 @@ public struct Remedy: Sendable, Hashable, CustomStringConvertible {
     case rebuildIndex
     /// Lists the models whose keys match a file.
     case nameModels
-    /// Tells what a model lacks of a file's keys, and what they could be called.
+    /// Lists the keys that a model has and a file does not, and possible renames.
     case checkAgainstModel
-    /// Splits validation images off.
+    /// Splits off validation images.
     case splitValidation
-    /// Leaves out images that cannot be read or split.
+    /// Skips images that cannot be read or split.
     case skipBadImages
     /// Names a model's head.
     case nameHead
-    /// Lets less of a backbone be loaded.
+    /// Lowers the fraction of a backbone that must be loaded.
     case lowerMinimumLoaded
 
     /// The name of the action in the library.

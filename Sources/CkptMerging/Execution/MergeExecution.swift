@@ -93,7 +93,7 @@ struct MergeExecution {
   /// Throws if stored parts of a weight (such as quantization codes) cannot be merged as numbers;
   /// returns the weights whose parts can be merged one by one.
   ///
-  /// Codes are refused even where they would only be copied, since they would no longer match the
+  /// Codes are rejected even if they would only be copied, since they would no longer match the
   /// merged parts.
   private func checkNumbers(
     computed: [TensorPlan], all: [TensorPlan]

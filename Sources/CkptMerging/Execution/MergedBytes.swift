@@ -58,7 +58,7 @@ private final class MergingReader: StagedReader {
   private var after: AlignedBytes
   /// The index of the first element that is not merged yet.
   private var next: Int
-  /// The range of staged bytes that are not handed out yet.
+  /// The range of staged bytes that have not been returned.
   var pending = 0..<0
   /// Bytes at the start of the first block that lie before the requested offset.
   private var skip: Int
@@ -79,7 +79,7 @@ private final class MergingReader: StagedReader {
 
   deinit { bytes.didDeliver(delivered) }
 
-  /// The number of bytes handed out.
+  /// The number of bytes returned so far.
   private var delivered = 0
 
   func didHandOut(_ byteCount: Int) { delivered += byteCount }

@@ -12,9 +12,9 @@ struct RankSelection {
   struct Found: Sendable {
     /// The number's float32 bits.
     let bits: UInt32
-    /// How many numbers are less.
+    /// The number of smaller numbers.
     let below: Int
-    /// How many numbers are equal, including this one.
+    /// The number of equal numbers, including this one.
     let equal: Int
   }
 

@@ -18,10 +18,10 @@ public struct MergeRecipe: Sendable {
   public let method: MergeMethod
   /// The paths of all models, without duplicates, in the order in which they are first named.
   public let models: [String]
-  /// What inputs are rounded to before they are merged; nil: they stay as they are.
+  /// The dtype to which inputs are rounded before merging; nil to use their own.
   public let computeType: DType?
-  /// What the merged elements are; nil: the compute type, or what the base's or the first input's
-  /// are.
+  /// The dtype of the merged tensors; nil for the compute type, or otherwise that of the base or of
+  /// the first input.
   public let outputType: DType?
 
   /// The index in `models` of the recipe's base model.

@@ -18,7 +18,7 @@ public struct DerivedWeight: Sendable, Hashable {
     case quantized
   }
 
-  /// What is done to the start, one step after the other.
+  /// The operations on the initial value, in order.
   enum Step: Sendable, Hashable {
     /// Its length along a dimension becomes what that key holds.
     case magnitude(String)

@@ -153,7 +153,8 @@ enum StepShapes {
     return elementsObstacle(part)
   }
 
-  /// What makes a tensor no operand: no elements in the file, or more than are in the file.
+  /// The reason why a tensor cannot be computed with: it has no elements in the file, or is an
+  /// expanded view; nil if it can.
   static func elementsObstacle(_ part: Tensor) -> String? {
     if part.isMeta { return "a part is on the meta device" }
     return part.byteCount > part.storage.byteCount ? "a part is an expanded view" : nil

@@ -9,7 +9,7 @@ typealias FoldFactors = PreparedOnce<[Double]>
 /// The bytes of a weight that is computed from its parts while it is written, rounded as PyTorch
 /// rounds on a CPU.
 final class FoldedBytes: ComputedBytes {
-  /// What is done to each element.
+  /// The operation on each element.
   enum Rule: Sendable {
     /// Multiplied with the mask's element.
     case mask(Tensor)

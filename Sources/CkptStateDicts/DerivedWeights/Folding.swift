@@ -4,7 +4,7 @@ internal import OrderedCollections
 internal import CkptPlatform
 public import CkptTensors
 
-/// What ``StateDict/folding(_:)`` changed.
+/// The changes of ``StateDict/folding(_:)``.
 public struct FoldReport: Sendable {
   /// The weights that were replaced by plain ones.
   public internal(set) var folded: [DerivedWeight] = []
@@ -172,7 +172,7 @@ extension StateDict {
       weights.enumerated().map { ($1.key, $0) }, uniquingKeysWith: { first, _ in first })
     var result = self
     for weight in weights { result[weight.key] = plain[ExactText(weight.key)] }
-    // What the modules' entries in `_metadata` become.
+    // Updates the modules' entries in `_metadata`.
     result = result.filter { key, _ in !removed.contains(ExactText(key)) }
     var ordered: OrderedDictionary<ExactText, Value> = [:]
     for (key, value) in entries {

@@ -101,7 +101,8 @@ package struct NumberGate: Sendable {
     }
   }
 
-  /// Lets tensors pass whose elements may be rounded one by one: all but codes and their scales.
+  /// Checks that the elements of tensors may be rounded separately: they are not codes or their
+  /// scales.
   ///
   /// - Throws: `DerivedWeightError.noNumbers`; see ``check(_:operation:input:)``.
   package func checkCodes(
@@ -111,14 +112,14 @@ package struct NumberGate: Sendable {
     guard codes.isEmpty else { throw .noNumbers(operation: operation, input: input, codes) }
   }
 
-  /// Lets tensors pass that an operation may compute with.
+  /// Checks that an operation may compute with tensors.
   ///
   /// - Parameters:
-  ///   - keys: the tensors that new values would be computed of.
-  ///   - operation: what is done, as an infinitive: "merge".
-  ///   - input: what the state dict is called, such as its file.
-  /// - Returns: the weights whose parts are learned, so that they may be averaged one by one, as
-  ///   PyTorch's own averaging of a model's parameters does; whoever computes with them says so.
+  ///   - keys: the keys of the tensors from which new values are computed.
+  ///   - operation: the operation as an infinitive, such as "merge", for the error.
+  ///   - input: the name of the state dict, such as its file, for the error.
+  /// - Returns: the weights whose parts are learned, which may be averaged separately, like
+  ///   PyTorch's averaging of a model's parameters; the caller should report them.
   /// - Throws: `DerivedWeightError.noNumbers` with the other weights that the keys are parts of.
   @discardableResult
   package func check(

@@ -65,7 +65,7 @@ struct ParametrizedWeights {
     recorded[name] = numbers
   }
 
-  /// What was found, in order.
+  /// The weights that were found, in order.
   var weights: [DerivedWeight] {
     lists.compactMap { name, list in
       // Without an original it is something else that is called so.

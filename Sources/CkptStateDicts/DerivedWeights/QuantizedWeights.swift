@@ -28,12 +28,12 @@ struct QuantizedWeights {
     }
   }
 
-  /// What a key stands directly in, with the dot behind it; empty for the root.
+  /// The prefix of a key up to and including its last dot; empty for the root.
   private static func module(of key: String) -> String {
     key.lastIndex(of: ".").map { String(key[...$0]) } ?? ""
   }
 
-  /// What was found, in order.
+  /// The weights that were found, in order.
   var weights: [DerivedWeight] {
     stateDict.entries.compactMap { key, value in
       guard let codes = value.tensor else { return nil }
@@ -110,7 +110,7 @@ struct QuantizedWeights {
       ?? form(":qdata", "torchao", ["scale"], ["zero_point", "act_pre_scale"])
   }
 
-  /// What belongs to the inputs of a module with codes.
+  /// The names of values that belong to the inputs of a module with codes.
   private static let activations = [
     "input_scale", "input_zero_point", "input_global_scale", "output_scale", "scale_input",
     "input_scale_ub", "activation_scale", "qscale_act", "weight_format", "comfy_quant",

@@ -6,7 +6,7 @@ internal import CkptTensors
 struct SpectralNorm: Sendable {
   let weight, u, v: Tensor
 
-  /// How many rows are rounded at once.
+  /// The number of rows that are rounded at a time.
   private static let blockCount = 1024
 
   /// `uᵀ W v`, where the rows of `W` go along `dimension`; `W v` and the sum are rounded to the

@@ -163,7 +163,7 @@ extension StateDict {
       order.map { .init(new: $0.text, old: sources[$0] ?? []) })
   }
 
-  /// What of a rename rule no key has anything to do with.
+  /// The parts of a rename rule that match no key.
   private static func unmatched(
     _ rule: KeyRename, _ isHit: Bool, _ keys: [String]
   ) -> [KeyReport.Unmatched] {

@@ -15,7 +15,7 @@ public struct RenameSuggestion: Sendable {
   /// root.
   public let position: String
   /// The same for other keys of the state dict that fit as well, as a teacher's beside a student's.
-  /// Where there are any, nothing tells which of them is meant.
+  /// If there are any, the choice is ambiguous.
   public internal(set) var alternatives: [RenameSuggestion] = []
 
   /// The steps as one list.
@@ -159,7 +159,7 @@ private struct RenameSearch {
     name.map { wanted[ExactText($0)] == .some(shapes[position]) } ?? false
   }
 
-  /// How many keys match, if no two keys that count have one name; nil else.
+  /// The number of keys that match; nil if two selected keys have the same name.
   private func score(_ names: [String?]) -> Int? {
     var seen = Set<ExactText>()
     var count = 0
@@ -178,8 +178,8 @@ private struct RenameSearch {
       for candidate in candidates().prefix(16) {
         guard let rename = try? candidate.renamer() else { continue }
         for onlyRenamed in [false, true] {
-          // Where keys collide or several copies lie side by side, those that a rule leaves alone
-          // go.
+          // If keys collide, or there are several copies, keys that the rule does not change are
+          // dropped.
           let next = names.map { name in
             name.flatMap { name -> String? in
               let new = rename(name)
@@ -274,7 +274,7 @@ private struct RenameSearch {
       ? .regex("\\.\(old)$", template: ".\(template)") : .replace(".\(old)", with: ".\(new)")
   }
 
-  /// What to keep, under old names, so that nothing is unexpected.
+  /// The selection, by old names, after which no key is unexpected.
   func selection(isStrict: Bool) -> KeySelection {
     var selection = KeySelection()
     let matched = oldKeys.indices.filter { isMatch(names[$0], $0) }

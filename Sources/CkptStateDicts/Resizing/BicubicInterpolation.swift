@@ -4,13 +4,13 @@ internal import CkptBytes
 /// it (aten/src/ATen/native/cpu/UpSampleKernel.cpp): a filter with a = -1/2, stretched where the
 /// grid shrinks.
 struct Bicubic {
-  /// What one place of the output takes from the input.
+  /// The input range and the weights of one output position.
   private struct Window {
     let first: Int
     let weights: [Float]
   }
 
-  /// Interpolates rows of `width` numbers that stand at the places of a grid.
+  /// Interpolates rows of `width` numbers at the positions of a grid.
   ///
   /// - Parameters:
   ///   - grid: `from.height * from.width` rows, row-major.

@@ -6,8 +6,9 @@ public enum ResizeMode: Sendable, Hashable {
   /// Position embeddings are interpolated on their grid, bicubically, as timm does
   /// (`resample_abs_pos_embed`).
   ///
-  /// How many prefix tokens (class, register) are no place of the grid, and the grids' heights and
-  /// widths, follow where both grids are squares; else they must be given.
+  /// Position embeddings are interpolated. The number of prefix tokens (class, register) outside of
+  /// the grid, and the heights and widths of the grids, are inferred if both grids are squares;
+  /// otherwise they must be given.
   case bicubic(prefix: Int?, from: GridSize?, to: GridSize?)
   /// An input convolution's channels are repeated and scaled, or summed to one, as timm does
   /// (`adapt_input_conv`).
@@ -23,9 +24,9 @@ public enum ResizeMode: Sendable, Hashable {
 
   /// The height and width of a grid.
   public struct GridSize: Sendable, Hashable {
-    /// How many rows it has.
+    /// The number of rows.
     public let height: Int
-    /// How many columns it has.
+    /// The number of columns.
     public let width: Int
 
     /// A grid of `height` rows and `width` columns, each at least 1.

@@ -68,7 +68,7 @@ struct DefaultInitializer {
   }
 }
 
-/// What `tensor.uniform_(-bound, bound)` fills a tensor with, made as it is written.
+/// The elements of `tensor.uniform_(-bound, bound)`, computed on demand.
 private struct UniformFloats: ComputedBytes {
   let random: TorchRandom
   let bound: Float
@@ -84,7 +84,7 @@ private struct UniformFloats: ComputedBytes {
   private final class Reader: ByteReader {
     var random: TorchRandom
     let bound: Float
-    /// The last number's bytes, and how many of them were handed out.
+    /// The bytes of the last number, and how many of them have been returned.
     var bits: UInt32 = 0
     var used = 4
 

@@ -58,7 +58,7 @@ extension StateDict {
 
   /// The old and new key of each entry that the rules would rename, in order.
   ///
-  /// - Throws: `PatternError` for a rule that makes no sense; `StateDictError.keysCollide`,
+  /// - Throws: `PatternError` for an invalid rule; `StateDictError.keysCollide`,
   ///   `.keysVanish`.
   public func renamed(_ rules: [KeyRename]) throws -> [(old: String, new: String)] {
     let rename = try Self.renamer(rules)
@@ -85,7 +85,7 @@ extension StateDict {
 
   /// A copy whose keys are renamed by the rules, applied one after the other.
   ///
-  /// - Throws: `PatternError` for a rule that makes no sense; `StateDictError.keysCollide`,
+  /// - Throws: `PatternError` for an invalid rule; `StateDictError.keysCollide`,
   ///   `.keysVanish`.
   public func renamingKeys(_ rules: [KeyRename]) throws -> StateDict {
     let rename = try Self.renamer(rules)

@@ -14,7 +14,7 @@ public struct LoadReport: Sendable {
     public let expected: DType
     /// The state dict's dtype.
     public let found: DType
-    /// Whether `load_state_dict` refuses to copy one to the other.
+    /// Whether `load_state_dict` cannot copy one to the other.
     public let isRefused: Bool
   }
 
@@ -59,9 +59,9 @@ public struct LoadReport: Sendable {
   public internal(set) var missingButTied: [String] = []
   /// Keys that are tied in the model only.
   public internal(set) var brokenTies: [BrokenTie] = []
-  /// How many of the model's elements are loaded; a tied tensor counts once.
+  /// The number of the model's elements that are loaded; a tied tensor is counted once.
   public internal(set) var loadedElements = 0
-  /// How many elements the model has.
+  /// The number of the model's elements.
   public internal(set) var expectedElements = 0
 
   /// Whether `load_state_dict` would go through without an error.
@@ -135,7 +135,8 @@ extension StateDict {
     return report
   }
 
-  /// Where `torch.nn.utils.weight_norm` kept what is now a parametrization.
+  /// The key under which `torch.nn.utils.weight_norm` stored a value that is now part of a
+  /// parametrization; nil for other keys.
   private func oldWeightNormKey(_ key: ExactText) -> ExactText? {
     let parts = key.text.split(separator: ".", omittingEmptySubsequences: false)
     guard parts.count >= 3, parts[parts.count - 3] == "parametrizations",

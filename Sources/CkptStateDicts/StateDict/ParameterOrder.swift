@@ -1,7 +1,7 @@
 internal import OrderedCollections
 internal import CkptTensors
 
-/// Where the names of an optimizer's parameters come from.
+/// The source of the names of an optimizer's parameters.
 public enum ParameterNaming: Sendable, Hashable {
   /// The optimizer's own state has them (`param_names`, or names instead of numbers).
   case recorded
@@ -21,7 +21,7 @@ public enum ParameterNaming: Sendable, Hashable {
 public enum ParameterOrder {
   /// The facts about a parameter group that matching uses.
   public struct Group: Sendable {
-    /// How many parameters it has.
+    /// The number of parameters.
     public let count: Int
     /// Its `weight_decay`, if it has one.
     public let weightDecay: Double?

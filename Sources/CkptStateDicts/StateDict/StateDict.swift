@@ -13,7 +13,7 @@ public struct OpaqueObject: Sendable {
   /// Its class, shape and dtype in PyTorch, if it is a tensor subclass or a sparse tensor.
   public let tensorLike: TensorLike?
   private let makeContent: (@Sendable () -> ObjectContent?)?
-  /// What the copies of one object share.
+  /// The identity that copies of one object share.
   private let identity = ObjectIdentity()
 
   /// Its full content for comparison; nil if it is unknown or too large to describe.
@@ -55,7 +55,7 @@ public struct OpaqueObject: Sendable {
   }
 }
 
-/// Tells an object that was not read from a file from every other one.
+/// The identity of an object that was not read from a file.
 private final class ObjectIdentity: Sendable {}
 
 /// The full content of an object, for comparison with another one.

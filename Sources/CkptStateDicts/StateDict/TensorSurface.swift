@@ -1,12 +1,12 @@
 internal import CkptTensors
 
-/// What `load_state_dict` sees of a tensor before it copies anything.
+/// The properties of a tensor that `load_state_dict` checks before it copies elements.
 struct TensorSurface {
   let className: String
   let shape: [Int]?
   let dtype: DType?
 
-  /// Nil for what is no tensor.
+  /// Creates the properties of a value; nil for values other than tensors.
   init?(_ value: StateDict.Value) {
     switch value {
     case .tensor(let tensor):

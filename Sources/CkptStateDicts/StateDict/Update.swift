@@ -2,7 +2,7 @@ internal import CkptText
 internal import CkptTensors
 internal import OrderedCollections
 
-/// What ``StateDict/update(with:allowNew:skipMismatched:resizing:seed:)`` changed.
+/// The changes of ``StateDict/update(with:allowNew:skipMismatched:resizing:seed:)``.
 public struct UpdateReport: Sendable {
   /// The keys whose value was replaced, in the other's order.
   public var replaced: [String] = []
@@ -28,7 +28,7 @@ extension StateDict {
   /// happens where the keys or shapes do not fit.
   /// - Parameters:
   ///   - allowNew: whether keys that are not here yet are taken; they come last.
-  ///   - skipMismatched: whether values of another shape are left out instead of refused.
+  ///   - skipMismatched: whether values of a different shape are skipped instead of being an error.
   ///   - rules: which values of another shape are made to fit, and how; see
   ///     ``resized(toFit:_:seed:)``.
   ///   - seed: what fresh values depend on.

@@ -1,5 +1,5 @@
-/// What ``BatchNorm1d`` and ``BatchNorm2d`` have in common: each channel is normalized to mean 0
-/// and variance 1 over the batch, or by running statistics when not training (Ioffe and Szegedy,
+/// The common part of ``BatchNorm1d`` and ``BatchNorm2d``: each channel is normalized to mean 0 and
+/// variance 1 over the batch, or with running statistics when not training (Ioffe and Szegedy,
 /// arXiv:1502.03167).
 public class BatchNorm: Module {
   /// The scales, of shape [channels], 1 at first; nil if `affine` is false.
@@ -10,7 +10,7 @@ public class BatchNorm: Module {
   public let runningMean: Buffer?
   /// The running variances, of shape [channels]; nil if none are tracked.
   public let runningVar: Buffer?
-  /// How many batches the running statistics have seen, one int64; nil if none are tracked.
+  /// The number of batches in the running statistics, one int64; nil if none are tracked.
   public let numBatchesTracked: Buffer?
   let momentum: Double?
   let epsilon: Double

@@ -25,7 +25,7 @@ public final class MaxPool2d: Module {
   /// - Parameter input: of shape [batch, channels, height, width].
   /// - Returns: a variable of shape [batch, channels, output height, output width].
   /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or for
-  ///   windows that make no sense.
+  ///   invalid windows.
   override public func forward(_ input: Variable) throws -> Variable {
     try input.maxPool2d(options)
   }
@@ -59,7 +59,7 @@ public final class AvgPool2d: Module {
   /// - Parameter input: of shape [batch, channels, height, width].
   /// - Returns: a variable of shape [batch, channels, output height, output width].
   /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or for
-  ///   windows that make no sense.
+  ///   invalid windows.
   override public func forward(_ input: Variable) throws -> Variable {
     try input.avgPool2d(options)
   }
@@ -109,7 +109,7 @@ public final class MaxPool1d: Module {
   /// - Parameter input: of shape [batch, channels, length].
   /// - Returns: a variable of shape [batch, channels, output length].
   /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or for
-  ///   windows that make no sense.
+  ///   invalid windows.
   override public func forward(_ input: Variable) throws -> Variable {
     try input.maxPool1d(options)
   }
@@ -143,7 +143,7 @@ public final class AvgPool1d: Module {
   /// - Parameter input: of shape [batch, channels, length].
   /// - Returns: a variable of shape [batch, channels, output length].
   /// - Throws: `TrainingError` if the shape or the element type of `input` does not fit, or for
-  ///   windows that make no sense.
+  ///   invalid windows.
   override public func forward(_ input: Variable) throws -> Variable {
     try input.avgPool1d(options)
   }

@@ -13,7 +13,7 @@ extension Variable {
   ///   - ceilMode: whether a last window that reaches beyond the image counts.
   /// - Returns: a variable of shape [batch, channels, output height, output width].
   /// - Throws: `TrainingError` if the shape or the element type does not fit, or for windows that
-  ///   make no sense.
+  ///   are invalid.
   public func maxPool2d(
     _ kernelSize: Pair, stride: Pair? = nil, padding: Pair = 0, dilation: Pair = 1,
     ceilMode: Bool = false
@@ -116,7 +116,7 @@ extension Variable {
   ///   - countIncludePad: whether the padding's zeros count for the mean.
   /// - Returns: a variable of shape [batch, channels, output height, output width].
   /// - Throws: `TrainingError` if the shape or the element type does not fit, or for windows that
-  ///   make no sense.
+  ///   are invalid.
   public func avgPool2d(
     _ kernelSize: Pair, stride: Pair? = nil, padding: Pair = 0, ceilMode: Bool = false,
     countIncludePad: Bool = true

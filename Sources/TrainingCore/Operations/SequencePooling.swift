@@ -13,7 +13,7 @@ extension Variable {
   ///   - ceilMode: whether a last window that reaches beyond the sequence counts.
   /// - Returns: a variable of shape [batch, channels, output length].
   /// - Throws: `TrainingError` if the shape or the element type does not fit, or for windows that
-  ///   make no sense.
+  ///   are invalid.
   public func maxPool1d(
     _ kernelSize: Int, stride: Int? = nil, padding: Int = 0, dilation: Int = 1,
     ceilMode: Bool = false
@@ -38,7 +38,7 @@ extension Variable {
   ///   - countIncludePad: whether the padding's zeros count for the mean.
   /// - Returns: a variable of shape [batch, channels, output length].
   /// - Throws: `TrainingError` if the shape or the element type does not fit, or for windows that
-  ///   make no sense.
+  ///   are invalid.
   public func avgPool1d(
     _ kernelSize: Int, stride: Int? = nil, padding: Int = 0, ceilMode: Bool = false,
     countIncludePad: Bool = true

@@ -62,7 +62,7 @@ public class Adam: Optimizer {
     }
   }
 
-  /// What is kept for a parameter, under PyTorch's names.
+  /// The state of a parameter, with PyTorch's names.
   struct State {
     var step: Double
     var expAvg: Variable
@@ -76,7 +76,7 @@ public class Adam: Optimizer {
 
   /// An optimizer of one parameter group.
   ///
-  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch refuses, and if there
+  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch rejects, and if there
   ///   are no parameters.
   public convenience init(
     _ parameters: [Parameter], learningRate: Double = 0.001, betas: Betas = Betas(0.9, 0.999),
@@ -93,7 +93,7 @@ public class Adam: Optimizer {
   /// - Parameters:
   ///   - defaults: the hyperparameters of groups that do not change them.
   ///   - groups: the parameters, each group with its changes to `defaults`.
-  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch refuses, if there are
+  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch rejects, if there are
   ///   no parameters, and if one is in two groups.
   public init(_ defaults: Options, groups: [ParameterGroup<Options>]) throws {
     self.groups = groups.map { $0.completed(from: defaults) }
@@ -186,7 +186,7 @@ public class Adam: Optimizer {
 public final class AdamW: Adam {
   /// An optimizer of one parameter group.
   ///
-  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch refuses, and if there
+  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch rejects, and if there
   ///   are no parameters.
   public convenience init(
     _ parameters: [Parameter], learningRate: Double = 0.001, betas: Betas = Betas(0.9, 0.999),

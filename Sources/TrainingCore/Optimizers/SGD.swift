@@ -42,7 +42,7 @@ public final class SGD: Optimizer {
 
   /// An optimizer of one parameter group.
   ///
-  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch refuses, and if there
+  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch rejects, and if there
   ///   are no parameters.
   public convenience init(
     _ parameters: [Parameter], learningRate: Double = 0.001, momentum: Double = 0,
@@ -60,7 +60,7 @@ public final class SGD: Optimizer {
   /// - Parameters:
   ///   - defaults: the hyperparameters of groups that do not change them.
   ///   - groups: the parameters, each group with its changes to `defaults`.
-  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch refuses, if there are
+  /// - Throws: `TrainingError.badArgument` for hyperparameters that PyTorch rejects, if there are
   ///   no parameters, and if one is in two groups.
   public init(_ defaults: Options, groups: [ParameterGroup<Options>]) throws {
     self.groups = groups.map { $0.completed(from: defaults) }

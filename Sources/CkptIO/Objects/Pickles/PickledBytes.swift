@@ -146,7 +146,7 @@ private struct Latin1Decoder {
     }
   }
 
-  /// How many characters `bytes` complete; nil if one is none of Latin-1.
+  /// The number of characters that `bytes` complete; nil if one is not in Latin-1.
   mutating func count(_ bytes: some Sequence<UInt8>) -> Int? {
     var count = 0
     for byte in bytes {

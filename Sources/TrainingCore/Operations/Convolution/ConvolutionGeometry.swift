@@ -81,12 +81,12 @@ struct ConvolutionGeometry {
 
   /// A row of output pixels as one weight of a kernel sees it.
   private struct PatchRow {
-    /// Where it begins in the matrix of patches.
+    /// The offset of the row in the matrix of patches.
     let offset: Int
-    /// Where its first pixel would lie in the group's image, which may be left of the image; nil
+    /// The offset of its first pixel in the group's image, which may be left of the image; nil
     /// above and below it.
     let imageOffset: Int?
-    /// Its pixels that lie in the image.
+    /// The range of its pixels that are in the image.
     let inside: Range<Int>
   }
 

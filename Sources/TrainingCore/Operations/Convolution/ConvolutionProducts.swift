@@ -8,8 +8,8 @@ enum Convolution {
     ConvolutionGeometry, UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>
   ) throws -> Void
 
-  /// Lets the first of the algorithms that suits compute a product of float32; false if none does,
-  /// or if the elements are of another type.
+  /// Computes a product of float32 with the first suitable algorithm; false if there is none, or
+  /// the elements are of another type.
   private static func doInFloats<T: Scalar>(
     _ g: ConvolutionGeometry, _ left: UnsafePointer<T>, _ right: UnsafePointer<T>,
     into result: UnsafeMutablePointer<T>,

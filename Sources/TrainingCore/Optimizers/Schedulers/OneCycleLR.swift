@@ -9,7 +9,7 @@ internal import Foundation
 /// first beta.
 ///
 /// The bounds belong to the optimizer's parameter groups, whose state has them, as in PyTorch.
-/// After the last step the rates stay what they are there; PyTorch's scheduler refuses to go on.
+/// After the last step the rates are constant; PyTorch's scheduler throws an error.
 public final class OneCycleLR: LRScheduler {
   /// The path from one rate to another.
   public enum Annealing: String, Sendable, CaseIterable {

@@ -19,7 +19,7 @@ struct SavedGroup {
     count = group.parameters.count
   }
 
-  /// What schedulers keep in a group, under PyTorch's names.
+  /// The values that schedulers store in a group, with PyTorch's names.
   fileprivate var kept: [(key: PlainValue, value: PlainValue)] {
     var result: [(name: String, value: Double?)] = [("initial_lr", initialLearningRate)]
     if let cycleBounds {
