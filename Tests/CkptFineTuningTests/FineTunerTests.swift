@@ -74,10 +74,8 @@ struct FineTunerTests {
       guard end == .interrupted else { break }
       stops += 1
       try #require(stops < 20)
-      // From scratch: the weights are those of the run.
       let images = try TrainingImages(options.data, seed: options.seed)
-      let start = try StartingModel(
-        parts.options(), classes: images.classes, weights: TuningSetup.weights())
+      let start = try parts.startingModel(parts.options(), classes: images.classes)
       tuner = try FineTuner(parts.options(), images, start)
       try parts.restore(tuner)
     }

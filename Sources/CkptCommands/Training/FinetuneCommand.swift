@@ -98,7 +98,7 @@ struct FinetuneCommand: ParsableCommand {
     }
     if let time = training.maxTime { options.maxTime = try TrainingOptions.seconds(time) }
     let (images, omissions) = try Self.images(of: options)
-    let start = try StartingModel(options, classes: images.classes, weights: nil)
+    let start = try run.startingModel(options, classes: images.classes)
     let tuner = try FineTuner(options, images, start, omissions: omissions, threads: threads)
     try run.restore(tuner)
     let screen = TrainingScreen(tuner, common)

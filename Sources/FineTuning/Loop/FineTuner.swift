@@ -69,7 +69,8 @@ public final class FineTuner {
     plan = try ParameterPlan(options, of: start)
     loader = DataLoader(
       images.training, transform: options.trainingTransform, batchSize: options.batchSize,
-      order: options.sampler == .balanced ? .balanced : .shuffled, seed: options.seed,
+      order: options.sampler == .balanced ? .balanced : .shuffled, joinsSingle: true,
+      seed: options.seed,
       threads: threads, decoder: ImageDecoder(appliesOrientation: options.exif),
       skipsBad: options.skipsBad)
     evaluator = Evaluator(
@@ -233,9 +234,10 @@ public final class FineTuner {
   /// - Returns: false if there is no batch left.
   private func takeStep(_ batches: TrainingBatches) throws -> Bool {
     // What the images of a step count together is known before they are read.
-    let samples = loader.folder.samples.count
-    let begin = progress.step * options.accumulate * options.batchSize
-    let expected = min(samples - begin, options.accumulate * options.batchSize)
+    let first = progress.step * options.accumulate
+    let expected = (first..<min(first + options.accumulate, loader.batchCount)).reduce(0) {
+      $0 + loader.samples(of: $1, count: loader.folder.samples.count).count
+    }
     optimizer.zeroGrad()
     var isEmpty = true
     for _ in 0..<options.accumulate {

@@ -15,7 +15,7 @@ struct TrainingBatch {
 final class TrainingBatches {
   private enum Source {
     case images(EpochBatches)
-    case features(FeatureCache, order: [Int])
+    case features(FeatureCache, order: [Int], loader: DataLoader)
   }
 
   private let source: Source
@@ -37,7 +37,7 @@ final class TrainingBatches {
     number = first
     source =
       if let features {
-        .features(features, order: loader.order(epoch: epoch))
+        .features(features, order: loader.order(epoch: epoch), loader: loader)
       } else {
         .images(try loader.epoch(epoch, startingAt: first))
       }
@@ -47,7 +47,7 @@ final class TrainingBatches {
   var omissions: [EpochBatches.Omission] {
     switch source {
     case .images(let batches): batches.omissions
-    case .features(let cache, _): cache.omissions
+    case .features(let cache, _, _): cache.omissions
     }
   }
 
@@ -68,11 +68,9 @@ final class TrainingBatches {
       return TrainingBatch(
         inputs: try values.inputs(shape: batch.shape),
         targets: try Variable(targets, shape: [batch.count, classCount]), labels: batch.labels)
-    case .features(let cache, let order):
-      while number * options.batchSize < order.count {
-        let start = number * options.batchSize
-        let end = min(order.count, start + options.batchSize)
-        if let batch = try cache.batch(order[start..<end]) {
+    case .features(let cache, let order, let loader):
+      while number < loader.batchCount {
+        if let batch = try cache.batch(order[loader.samples(of: number, count: order.count)]) {
           return TrainingBatch(
             inputs: batch.features, targets: batch.targets,
             labels: try batch.targets.integers())

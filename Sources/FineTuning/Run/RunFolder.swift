@@ -151,6 +151,19 @@ public struct RunFolder {
     return saved
   }
 
+  /// The model of the run that is here, in its sizes and with its weights.
+  ///
+  /// - Throws: ``FineTuningError`` where the weights do not fit the options and classes; what reading the checkpoint
+  ///   throws.
+  public func startingModel(_ options: FineTuningOptions, classes: [String]) throws
+    -> StartingModel
+  {
+    let file = file("last.pt")
+    return try StartingModel(
+      options, classes: classes, weights: Checkpoint(contentsOf: file).stateDict(at: "model"),
+      source: file, keepsHead: true, minimumLoaded: 1)
+  }
+
   /// Lets a tuner, made from ``options()`` with perhaps more epochs, go on from the run that is here.
   ///
   /// - Throws: ``FineTuningError/notFineTuned(file:problem:)`` where the images or the options are others; what reading

@@ -103,7 +103,12 @@ final class BatchQueue: @unchecked Sendable {
     condition.lock()
     defer { condition.unlock() }
     while !isStopped {
-      let batch = nextSample / loader.batchSize
+      var batch = nextSample / loader.batchSize
+      if batch == batchCount, batch > 0,
+        loader.samples(of: batch - 1, in: plan).contains(nextSample)
+      {
+        batch -= 1
+      }
       guard batch < batchCount, nextSample < plan.order.count else { return nil }
       if batch < taken + max(1, loader.lookAhead) {
         let samples = loader.samples(of: batch, in: plan)

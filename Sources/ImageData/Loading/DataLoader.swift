@@ -15,6 +15,9 @@ public struct DataLoader: Sendable {
   public var order: SampleOrder
   /// Whether a last batch with fewer samples is dropped.
   public var dropsLast: Bool
+  /// Whether a last batch of one sample is joined to the batch before it, since batch normalization cannot be trained on
+  /// one sample.
+  public var joinsSingle: Bool
   /// The seed of all random choices.
   public var seed: UInt64
   /// The number of decoding threads.
@@ -29,7 +32,8 @@ public struct DataLoader: Sendable {
   /// Creates a loader; by default with as many threads as the machine has processors.
   public init(
     _ folder: ImageFolder, transform: ImageTransform, batchSize: Int = 32,
-    order: SampleOrder = .asFound, dropsLast: Bool = false, seed: UInt64 = 0,
+    order: SampleOrder = .asFound, dropsLast: Bool = false, joinsSingle: Bool = false,
+    seed: UInt64 = 0,
     threads: Int? = nil, lookAhead: Int = 2,
     decoder: ImageDecoder = ImageDecoder(), skipsBad: Bool = false
   ) {
@@ -38,6 +42,7 @@ public struct DataLoader: Sendable {
     self.batchSize = batchSize
     self.order = order
     self.dropsLast = dropsLast
+    self.joinsSingle = joinsSingle
     self.seed = seed
     self.threads = threads ?? Parallel.processorCount
     self.lookAhead = lookAhead
@@ -50,7 +55,8 @@ public struct DataLoader: Sendable {
 
   func batchCount(of samples: Int) -> Int {
     guard batchSize > 0 else { return 0 }
-    return dropsLast ? samples / batchSize : (samples + batchSize - 1) / batchSize
+    let isJoined = joinsSingle && samples > batchSize && samples % batchSize == 1
+    return dropsLast || isJoined ? samples / batchSize : (samples + batchSize - 1) / batchSize
   }
 
   /// The indices of an epoch's samples in their folder, in the order in which they are shown; reads
@@ -107,6 +113,15 @@ public struct DataLoader: Sendable {
 
   /// The positions of a batch's samples in the epoch.
   func samples(of batch: Int, in plan: EpochPlan) -> Range<Int> {
-    batch * batchSize..<min(plan.order.count, (batch + 1) * batchSize)
+    samples(of: batch, count: plan.order.count)
+  }
+
+  /// The samples of a batch of an epoch of `count` samples, by their indices in the epoch.
+  package func samples(of batch: Int, count: Int) -> Range<Int> {
+    let isLast = batch == batchCount(of: count) - 1
+    let end = (batch + 1) * batchSize
+    return batch
+      * batchSize..<min(
+        count, isLast && joinsSingle && !dropsLast && end + 1 == count ? count : end)
   }
 }
