@@ -5,6 +5,8 @@ internal import TrainingCore
 struct RateSchedule {
   let scheduler: LRScheduler
   private let isPerStep: Bool
+  /// The rates of the first epoch or step, from which the scheduler works out all others.
+  private let firstRates: [Double]
   /// Where warm-up begins, as a part of each rate: as in torchvision's reference scripts.
   private static let warmupStart = 0.01
 
@@ -27,14 +29,15 @@ struct RateSchedule {
       }
     }
     isPerStep = options.schedule == .oneCycle
-    guard options.warmup > 0, !isPerStep else {
+    if options.warmup > 0, !isPerStep {
+      scheduler = try SequentialLR(
+        [
+          LinearLR(optimizer, startFactor: Self.warmupStart, totalIters: options.warmup), main(),
+        ], milestones: [options.warmup])
+    } else {
       scheduler = try main()
-      return
     }
-    scheduler = try SequentialLR(
-      [
-        LinearLR(optimizer, startFactor: Self.warmupStart, totalIters: options.warmup), main(),
-      ], milestones: [options.warmup])
+    firstRates = scheduler.lastLearningRates
   }
 
   /// Moves on after a step; `isLast` says that no step follows in the whole training.
@@ -51,6 +54,8 @@ struct RateSchedule {
   /// through the new schedule up to the same point instead.
   func restore(_ state: PlainValue, hasSameLength: Bool, epochs: Int, steps: Int) throws {
     if hasSameLength { return try scheduler.load(state) }
+    // The optimizer has the rates with which the shorter training ended.
+    scheduler.optimizer.learningRates = firstRates
     for _ in 0..<(isPerStep ? steps : epochs) { scheduler.step() }
   }
 }
