@@ -39,7 +39,9 @@ struct EvaluateCommand: ParsableCommand {
     if let threads { ComputeThreads.count = threads }
     let saved = try FineTunedFile(contentsOf: file)
     let classifier = try saved.classifier(model: model)
-    let (folder, part) = try images(saved, classifier.classes)
+    let images = try EvaluationImages(
+      data, of: saved, classes: classifier.classes, takesAll: all)
+    let (folder, part) = (images.folder, images.isHeldOut ? "validation" : "all")
     guard !folder.samples.isEmpty else {
       throw InputError(description: "there is no image to evaluate (\(folder.path))", hint: nil)
     }
@@ -67,27 +69,6 @@ struct EvaluateCommand: ParsableCommand {
       show(evaluation, folder, part)
       TrainingScreen.show(omissions)
     }
-  }
-
-  /// The images that are evaluated, and which part of DATA they are.
-  private func images(_ saved: FineTunedFile, _ classes: [String]) throws -> (
-    ImageFolder, String
-  ) {
-    if let own = ["val", "test"].map({ data + "/" + $0 }).first(where: Folder.exists), !all {
-      return (try ImageFolder(own, classes: classes, allowsEmptyClasses: true), "validation")
-    }
-    let folder = try ImageFolder(data, classes: classes, allowsEmptyClasses: true)
-    guard !all, let options = try? saved.options(), isTrainingFolder(options) else {
-      return (folder, "all")
-    }
-    let split = try TrainingImages(
-      data, share: options.validationShare, seed: options.seed, keepsUnsplit: options.skipsBad)
-    return (split.validation, "validation")
-  }
-
-  /// Whether DATA is where the images of the training were split off.
-  private func isTrainingFolder(_ options: FineTuningOptions) -> Bool {
-    Folder.isSame(options.data, data) || Folder.isSame(options.data + "/train", data)
   }
 
   private func show(_ evaluation: Evaluation, _ folder: ImageFolder, _ part: String) {

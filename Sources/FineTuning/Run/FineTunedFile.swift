@@ -43,6 +43,13 @@ public struct FineTunedFile {
     return try FineTuningOptions(arguments: arguments, from: file)
   }
 
+  /// Whether these are the images of the training, by their names and classes.
+  func wasTrained(on images: TrainingImages) throws -> Bool {
+    guard let before = try value["images"] else { return false }
+    let now = RunCheckpoint.imagesValue(images)
+    return RunCheckpoint.imageFigures.allSatisfy { before[$0]?.int == now[$0]?.int }
+  }
+
   private func other(_ problem: String) -> FineTuningError {
     .notFineTuned(file: file, problem: "it was not written by a fine-tuning: \(problem)")
   }

@@ -44,6 +44,9 @@ enum RunCheckpoint {
     return .dict(entries.map { (.string($0.0), $0.1) })
   }
 
+  /// What ``imagesValue(_:)`` holds.
+  static let imageFigures = ["train", "val", "crc32"]
+
   /// The images by which a continued training recognizes its own.
   static func imagesValue(_ images: TrainingImages) -> PlainValue {
     .dict([
@@ -78,7 +81,7 @@ enum RunCheckpoint {
     }
     let before = try entry("images")
     let now = imagesValue(tuner.images)
-    for name in ["train", "val", "crc32"] where before[name]?.int != now[name]?.int {
+    for name in imageFigures where before[name]?.int != now[name]?.int {
       let counts = [before, now].map {
         "\($0["train"]?.int ?? 0) + \($0["val"]?.int ?? 0)"
       }
