@@ -177,7 +177,8 @@ struct TrainingScreen {
     Table.print(rows, rightAligned: [0, 1])
     print("")
     if let suggestion = finder.suggestion {
-      print("--lr \(numberText(suggestion)): there the loss falls fastest")
+      let option = tuner.options.train == ["head"] ? "--head-lr" : "--lr"
+      print("\(option) \(numberText(suggestion)): there the loss falls fastest")
     } else {
       print("the loss falls nowhere; nothing can be suggested")
     }

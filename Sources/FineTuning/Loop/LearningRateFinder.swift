@@ -8,7 +8,8 @@ internal import TrainingCore
 public struct LearningRateFinder {
   /// A step of the search.
   public struct Point: Sendable, Hashable {
-    /// The learning rate of the first parameter group; the others keep their ratio to it.
+    /// The rate in the place of the options' learning rate (of the head's, if the head learns alone); each parameter
+    /// group keeps its ratio to it.
     public let learningRate: Double
     /// The loss of the step.
     public let loss: Double
@@ -40,8 +41,9 @@ public struct LearningRateFinder {
   ) throws {
     var points: [Point] = []
     let optimizer = tuner.optimizer
-    let first = max(tuner.plan.groups.first?.learningRate ?? 1, .leastNormalMagnitude)
-    let ratios = tuner.plan.groups.map { $0.learningRate / first }
+    let options = tuner.options
+    let base = options.train == ["head"] ? options.effectiveHeadRate : options.learningRate
+    let ratios = tuner.plan.groups.map { $0.learningRate / base }
     var (average, best) = (0.0, Double.infinity)
     var batches = try tuner.searchBatches(epoch: 0)
     var epoch = 0
@@ -71,11 +73,13 @@ public struct LearningRateFinder {
       try progress(step + 1)
     }
     self.points = points
-    suggestion = Self.steepest(points)
+    suggestion = Self.steepest(points.dropFirst(count / 10).dropLast(count / 20))
   }
 
   /// The rate in the middle of the two steps between which the smoothed loss falls most.
-  private static func steepest(_ points: [Point]) -> Double? {
+  ///
+  /// As in fastai, the first tenth of the steps, whose averages are of few losses, and the last ones are left out.
+  private static func steepest(_ points: ArraySlice<Point>) -> Double? {
     var best: (fall: Double, rate: Double)?
     for (one, next) in zip(points, points.dropFirst()) {
       let fall = one.smoothedLoss - next.smoothedLoss
