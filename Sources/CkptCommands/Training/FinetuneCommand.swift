@@ -59,6 +59,7 @@ struct FinetuneCommand: ParsableCommand {
     }
     guard resume == nil else {
       if data != nil { throw ValidationError("--resume knows the images; leave DATA out") }
+      if dryRun { throw ValidationError("--resume goes on with the training; leave --dry-run out") }
       return
     }
     guard data != nil else { throw ValidationError("a folder of images is missing") }
@@ -174,6 +175,9 @@ extension FinetuneCommand: CheckedCommand {
     }
     let optimizer = training.optimizer ?? .sgd
     use.decide(["momentum"], if: optimizer == .sgd, otherwise: "only sgd has it")
+    if training.schedule == "onecycle" {
+      use.refuse(["momentum"], because: "--schedule onecycle moves it between 0.85 and 0.95")
+    }
     let train = training.train.isEmpty ? ["all"] : training.train
     if train == ["head"] {
       use.refuse(["layer-decay"], because: "--train head trains no layer before it")
