@@ -5,7 +5,8 @@ struct MemoryTests {
   @Test func `Aligned memory has the size asked for, also none`() {
     var buffer = AlignedBuffer<Double>(count: 3)
     #expect(buffer.count == 3)
-    #expect(buffer.bytes.count == 24)
+    let byteCount = buffer.withMutableBytes(first: 24) { $0.byteCount }
+    #expect(byteCount == 24)
     #expect(Int(bitPattern: buffer.elements.baseAddress) % 64 == 0)
     buffer.withMutableSpan(first: 3) { elements in
       for index in elements.indices { elements[index] = Double(index) }

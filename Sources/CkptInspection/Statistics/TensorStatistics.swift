@@ -180,10 +180,9 @@ private struct BlockSums {
     _ numbers: Span<Double>, _ body: (Lanes) -> Void, rest: (Double) -> Void
   ) {
     let whole = numbers.count / Lanes.scalarCount * Lanes.scalarCount
-    numbers.withUnsafeBytes { bytes in
-      for index in stride(from: 0, to: whole, by: Lanes.scalarCount) {
-        body(bytes.loadUnaligned(fromByteOffset: index * 8, as: Lanes.self))
-      }
+    let bytes = numbers.bytes
+    for index in stride(from: 0, to: whole, by: Lanes.scalarCount) {
+      body(bytes.unsafeLoadUnaligned(fromByteOffset: index * 8, as: Lanes.self))
     }
     for index in whole..<numbers.count { rest(numbers[index]) }
   }

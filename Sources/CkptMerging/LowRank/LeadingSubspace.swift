@@ -1,3 +1,4 @@
+internal import CkptPlatform
 internal import CkptTensors
 
 /// The right singular vectors of a matrix W for its largest singular values.
@@ -191,7 +192,7 @@ enum SymmetricEigen {
     let t = (theta >= 0 ? 1.0 : -1.0) / (abs(theta) + (theta * theta + 1).squareRoot())
     let cosine = 1 / (t * t + 1).squareRoot()
     let sine = t * cosine
-    a.withUnsafeMutableBufferPointer { a in
+    a.withMutableSpan { a in
       for index in 0..<size {
         let (left, right) = (a[p * size + index], a[q * size + index])
         a[p * size + index] = cosine * left - sine * right
@@ -203,7 +204,7 @@ enum SymmetricEigen {
         a[index * size + q] = sine * left + cosine * right
       }
     }
-    vectors.withUnsafeMutableBufferPointer { vectors in
+    vectors.withMutableSpan { vectors in
       for index in 0..<size {
         let (left, right) = (vectors[p * size + index], vectors[q * size + index])
         vectors[p * size + index] = cosine * left - sine * right

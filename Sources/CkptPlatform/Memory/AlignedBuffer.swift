@@ -1,8 +1,7 @@
 /// Uninitialized memory for elements, aligned to 64 bytes (a cache line).
 ///
 /// The memory is freed when the buffer is destroyed. It may be used by one thread at a time. Swift
-/// code accesses the elements through spans, whose bounds are checked; ``elements`` and ``bytes``
-/// are for C kernels.
+/// code accesses the elements through spans, whose bounds are checked; ``elements`` is for C kernels.
 package struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Sendable {
   /// The elements; valid while the buffer exists.
   package let elements: UnsafeMutableBufferPointer<Element>
@@ -20,8 +19,7 @@ package struct AlignedBuffer<Element: BitwiseCopyable>: ~Copyable, @unchecked Se
   /// The number of elements.
   package var count: Int { elements.count }
 
-  /// The elements' bytes; valid while the buffer exists.
-  package var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(elements) }
+  private var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(elements) }
 
   /// Calls `body` with a mutable span of the elements in `range`.
   ///

@@ -74,7 +74,7 @@ private final class GatheringReader: ByteReader {
   private var box: AlignedBytes
   /// The byte range that the box currently contains.
   private var held = 0..<0
-  private var span = AlignedBytes(count: 256 << 10)
+  private var room = AlignedBytes(count: 256 << 10)
   /// A sequential reader for sources without random access, with its position.
   private var forward: (reader: any ByteReader, position: Int)?
 
@@ -173,12 +173,20 @@ private final class GatheringReader: ByteReader {
     }
     let from = (row + first * layout.innerCount) * layout.width
     held = from..<from + step * layout.width
-    try gather(from: start, dimensions.sorted { $0.stride < $1.stride })
+    dimensions.sort { $0.stride < $1.stride }
+    try box.withMutableBytes(first: held.count) { box in
+      try room.withMutableBytes(first: room.count) {
+        try gather(from: start, dimensions, to: &box, by: &$0)
+      }
+    }
   }
 
-  /// Reads the box's elements in the order of the storage; `dimensions` are sorted by increasing
-  /// stride.
-  private func gather(from start: Int, _ dimensions: [Dimension]) throws {
+  /// Reads the box's elements in the order of the storage, in pieces of up to the size of `room`;
+  /// `dimensions` are sorted by increasing stride.
+  private func gather(
+    from start: Int, _ dimensions: [Dimension], to box: inout MutableRawSpan,
+    by room: inout MutableRawSpan
+  ) throws {
     // Dimensions of stride 0 repeat elements that have been read; they are handled last.
     let repeated = dimensions.filter { $0.stride == 0 }
     let real = dimensions.filter { $0.stride > 0 }
@@ -192,17 +200,23 @@ private final class GatheringReader: ByteReader {
     let inner = Array(real[..<dense])
     let outer = Array(real[dense...])
     var place = Place(outer, source: start, target: 0)
-    repeat { try gatherRun(place.source, reach, place.target, inner) } while place.advance()
-    for dimension in repeated { repeatElements(dimension, of: dimensions) }
+    repeat {
+      try gatherRun(place.source, reach, place.target, inner, to: &box, by: &room)
+    } while place.advance()
+    for dimension in repeated {
+      StridedCopy.repeatFirst(
+        of: dimension.size, size: dimension.step * layout.width, in: &box)
+    }
   }
 
   /// Reads `reach` elements starting at `start`, piece by piece, and stores those of `dimensions`
   /// in the box.
   private func gatherRun(
-    _ start: Int, _ reach: Int, _ target: Int, _ dimensions: [Dimension]
+    _ start: Int, _ reach: Int, _ target: Int, _ dimensions: [Dimension],
+    to box: inout MutableRawSpan, by room: inout MutableRawSpan
   ) throws {
     let width = layout.width
-    let perPiece = span.count / width
+    let perPiece = room.byteCount / width
     var piece = 0..<0
     let innermost = dimensions.first ?? Dimension(size: 1, stride: 1, step: 1)
     var place = Place(dimensions.dropFirst(), source: 0, target: target)
@@ -213,50 +227,18 @@ private final class GatheringReader: ByteReader {
         let at = place.source + done * innermost.stride
         if at >= piece.upperBound || at < piece.lowerBound {
           piece = at..<min(at + perPiece, reach)
-          try span.withMutableBytes(first: piece.count * width) {
-            try fetch((start + at) * width, &$0)
-          }
+          var bytes = room._mutatingExtracting(..<(piece.count * width))
+          try fetch((start + at) * width, &bytes)
         }
         let count = min(
           innermost.size - done, (piece.upperBound - 1 - at) / innermost.stride + 1)
-        copy(
-          count, from: at - piece.lowerBound, innermost.stride,
-          to: place.target + done * innermost.step, innermost.step)
+        StridedCopy.copy(
+          count, width: width, from: room.bytes, at: at - piece.lowerBound,
+          stride: innermost.stride, to: &box, at: place.target + done * innermost.step,
+          step: innermost.step)
         done += count
       }
     } while place.advance()
-  }
-
-  private func copy(_ count: Int, from: Int, _ stride: Int, to: Int, _ step: Int) {
-    guard let source = span.bytes.baseAddress, let target = box.bytes.baseAddress else { return }
-    func each<T>(_: T.Type) {
-      let source = source.assumingMemoryBound(to: T.self)
-      let target = target.assumingMemoryBound(to: T.self)
-      for index in 0..<count { target[to + index * step] = source[from + index * stride] }
-    }
-    switch layout.width {
-    case _ where stride == 1 && step == 1:
-      (target + to * layout.width).copyMemory(
-        from: source + from * layout.width, byteCount: count * layout.width)
-    case 1: each(UInt8.self)
-    case 2: each(UInt16.self)
-    case 4: each(UInt32.self)
-    case 8: each(UInt64.self)
-    default: each((UInt64, UInt64).self)
-    }
-  }
-
-  /// Copies the elements at index 0 of a dimension of stride 0 to its other indices.
-  private func repeatElements(_ dimension: Dimension, of all: [Dimension]) {
-    guard let box = box.bytes.baseAddress else { return }
-    let total = held.count
-    let inner = dimension.step * layout.width
-    let outer = inner * dimension.size
-    for start in stride(from: 0, to: total, by: outer) {
-      for index in 1..<dimension.size {
-        (box + start + index * inner).copyMemory(from: box + start, byteCount: inner)
-      }
-    }
   }
 
   private func fetch(_ offset: Int, _ bytes: inout MutableRawSpan) throws {

@@ -112,15 +112,24 @@ package struct ByteSwapped: ComputedBytes {
       if room.count < count { room = AlignedBytes(count: count) }
       try room.withMutableBytes(first: count) { block in
         try source.read(into: &block)
-        block.withUnsafeMutableBytes { block in
-          for start in stride(from: 0, through: count - width, by: width) {
-            for step in 0..<width / 2 { block.swapAt(start + step, start + width - 1 - step) }
-          }
+        switch width {
+        case 2: swapBytes(of: UInt16.self, in: &block)
+        case 4: swapBytes(of: UInt32.self, in: &block)
+        default: swapBytes(of: UInt64.self, in: &block)
         }
       }
       position += count
       pending = skip..<count
       skip = 0
+    }
+
+    private func swapBytes<Number: FixedWidthInteger & BitwiseCopyable>(
+      of type: Number.Type, in block: inout MutableRawSpan
+    ) {
+      for start in stride(from: 0, through: block.byteCount - width, by: width) {
+        let number = block.unsafeLoadUnaligned(fromByteOffset: start, as: type)
+        block.storeBytes(of: number.byteSwapped, toByteOffset: start, as: type)
+      }
     }
 
     func copyBlock(_ part: Range<Int>, to target: inout MutableRawSpan) {

@@ -76,6 +76,15 @@ final class Memory: @unchecked Sendable {
     return bytes.base
   }
 
+  /// Calls `body` with all bytes, which it overwrites: lazy initialization is skipped.
+  ///
+  /// - Throws: what `body` throws.
+  func overwrite(_ body: (inout MutableRawSpan) throws -> Void) rethrows {
+    var bytes = UnsafeMutableRawBufferPointer(start: pointerToOverwrite, count: byteCount)
+      .mutableBytes
+    try body(&bytes)
+  }
+
   /// The storage of tensors that share these bytes.
   var storage: Storage {
     shared.withLock { shared in

@@ -94,6 +94,17 @@ public class Variable {
     memory.pointer.assumingMemoryBound(to: T.self) + offset
   }
 
+  /// Calls `body` with the elements of a contiguous variable.
+  ///
+  /// - Throws: what `body` throws.
+  func withElements<T: BitwiseCopyable>(
+    _ type: T.Type, _ body: (inout MutableSpan<T>) throws -> Void
+  ) rethrows {
+    precondition(isContiguous)
+    var elements = UnsafeMutableBufferPointer(start: pointer(type), count: count).mutableSpan
+    try body(&elements)
+  }
+
   /// The index of a dimension; negative numbers count from the end.
   func axis(_ dimension: Int, _ operation: String) throws -> Int {
     let axis = dimension < 0 ? dimension + rank : dimension

@@ -111,18 +111,13 @@ extension Variable {
     if tensor.dtype == scalarType.dtype, tensor.isContiguous, isContiguous, offset == 0,
       byteCount == memory.byteCount
     {
-      var target = UnsafeMutableRawBufferPointer(
-        start: memory.pointerToOverwrite, count: byteCount
-      ).mutableBytes
       let start = tensor.offset * scalarType.byteCount
       let source = tensor.storage.source
-      if byteCount > 0 { try source.read(into: &target, at: start) }
-      return
+      return try memory.overwrite { if byteCount > 0 { try source.read(into: &$0, at: start) } }
     }
     if isContiguous, scalarType == .float32 {
       _ = memory.pointerToOverwrite
-      var numbers = UnsafeMutableBufferPointer(start: pointer(Float.self), count: count).mutableSpan
-      return try tensor.makeElementReader().read(into: &numbers)
+      return try withElements(Float.self) { try tensor.makeElementReader().read(into: &$0) }
     }
     let values = try [Double](count: count) { try tensor.makeElementReader().read(into: &$0) }
     try assign(Variable(doubles: values, shape: shape).converted(to: scalarType))
