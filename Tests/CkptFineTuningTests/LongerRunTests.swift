@@ -14,7 +14,8 @@ struct LongerRunTests {
     return tuner.metrics.map(\.learningRates)
   }
 
-  @Test(arguments: [Schedule.cosine, .oneCycle, .step(size: 1, gamma: 0.5)], [0, 1])
+  @Test(
+    arguments: [Schedule.constant, .cosine, .oneCycle, .step(size: 1, gamma: 0.5)], [0, 1])
   func `A run that gets more epochs goes on with the rates of the longer run`(
     _ schedule: Schedule, _ warmup: Int
   ) throws {

@@ -90,9 +90,9 @@ extension LRScheduler: Stateful {
       guard range.contains(value) else { throw TrainingError.badState("\(name) is \(value)") }
       return value
     }
-    func period(_ name: String) throws -> Int {
+    func period(_ name: String, least: Int = 1) throws -> Int {
       let value = try OptimizerState.count(state[name], name)
-      guard (1...LRScheduler.longestPeriod).contains(value) else {
+      guard (least...LRScheduler.longestPeriod).contains(value) else {
         throw TrainingError.badState("\(name) is \(value)")
       }
       return value
@@ -126,7 +126,7 @@ extension LRScheduler: Stateful {
       return { (it.startFactor, it.endFactor, it.totalIters) = (start, end, totalIters) }
     case let it as ConstantLR:
       let factor = try number("factor", in: Double.leastNonzeroMagnitude...1)
-      let totalIters = try period("total_iters")
+      let totalIters = try period("total_iters", least: 0)
       return { (it.factor, it.totalIters) = (factor, totalIters) }
     case let it as OneCycleLR: return try it.loadingCycle(state)
     default: return {}
