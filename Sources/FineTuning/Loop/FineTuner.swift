@@ -182,7 +182,7 @@ public final class FineTuner {
       setMode()
       let batches = try TrainingBatches(
         loader, features: trainingFeatures, options, epoch: progress.epoch,
-        startingAt: progress.step * options.accumulate)
+        startingAt: min(progress.step * options.accumulate, loader.batchCount))
       while progress.step < stepsPerEpoch {
         let rates = optimizer.learningRates
         guard try takeStep(batches) else { break }

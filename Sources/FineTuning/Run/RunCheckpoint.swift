@@ -39,7 +39,7 @@ enum RunCheckpoint {
     }
     if let description { entries.append(("model_description", .string(description))) }
     if let evaluation = tuner.bestEvaluation {
-      entries.append(("best_evaluation", try value(of: evaluation)))
+      entries.append(("best_evaluation", try value(of: evaluation, on: tuner.images.validation)))
     }
     return .dict(entries.map { (.string($0.0), $0.1) })
   }
@@ -115,37 +115,40 @@ enum RunCheckpoint {
 
   // MARK: - The evaluation of the best epoch
 
-  private static func value(of evaluation: Evaluation) throws -> PlainValue {
+  /// The predictions are tensors, so that the number of objects does not grow with the images.
+  private static func value(of evaluation: Evaluation, on folder: ImageFolder) throws -> PlainValue
+  {
     let rows = evaluation.predictions
-    let figures = rows.flatMap { [$0.probability, $0.loss] }
+    let indices = Dictionary(folder.samples.enumerated().map { ($1.path, $0) }) { first, _ in first
+    }
+    let figures = rows.flatMap { [Float($0.probability), Float($0.loss)] }
     return .dict([
       "loss": .float(evaluation.loss), "top5": .float(evaluation.top5),
-      "paths": .list(rows.map { .string($0.path) }),
-      "predicted": .list(rows.map { .int($0.predicted) }),
-      "figures": .list(figures.map(PlainValue.float)),
+      "images": .tensor(
+        try Tensor(rows.map { Int64(indices[$0.path] ?? -1) }, shape: [rows.count])),
+      "predicted": .tensor(try Tensor(rows.map { Int64($0.predicted) }, shape: [rows.count])),
+      "figures": .tensor(try Tensor(figures, shape: [rows.count, 2])),
     ])
   }
 
   /// Reads it back; nil if it is not of these images.
-  private static func evaluation(_ value: PlainValue, of folder: ImageFolder) throws
-    -> Evaluation?
+  private static func evaluation(_ value: PlainValue, of folder: ImageFolder) throws -> Evaluation?
   {
     guard let loss = value["loss"]?.number, let top5 = value["top5"]?.number,
-      let paths = value["paths"]?.items?.compactMap(\.string),
-      let predicted = value["predicted"]?.items?.compactMap(\.int),
-      let figures = value["figures"]?.items?.compactMap(\.number),
-      predicted.count == paths.count, figures.count == 2 * paths.count
+      let images = try value["images"]?.tensor?.floats(),
+      let predicted = try value["predicted"]?.tensor?.floats(),
+      let figures = try value["figures"]?.tensor?.floats(),
+      predicted.count == images.count, figures.count == 2 * images.count
     else { return nil }
-    let labels = Dictionary(folder.samples.map { ($0.path, $0.label) }) { first, _ in first }
     var predictions: [Evaluation.Prediction] = []
-    for (number, path) in paths.enumerated() {
-      guard let label = labels[path], folder.classes.indices.contains(predicted[number]) else {
-        return nil
-      }
+    for (number, image) in images.enumerated() {
+      guard let index = Int(exactly: image), folder.samples.indices.contains(index),
+        let label = Int(exactly: predicted[number]), folder.classes.indices.contains(label)
+      else { return nil }
       predictions.append(
         Evaluation.Prediction(
-          path: path, label: label, predicted: predicted[number],
-          probability: figures[2 * number], loss: figures[2 * number + 1]))
+          path: folder.samples[index].path, label: folder.samples[index].label, predicted: label,
+          probability: Double(figures[2 * number]), loss: Double(figures[2 * number + 1])))
     }
     return Evaluation(
       classes: folder.classes, loss: loss, top5: top5, predictions: predictions)
