@@ -84,6 +84,7 @@ lint:
 	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks Examples
 
 bench: build
+	@swift build -c release $(STATIC) --product CkptImageCheck --quiet
 	@scripts/setup interop
 	@python=$$(scripts/python-env) && \
 	  swift run -c release --package-path Benchmarks benchmark "$(CURDIR)/$(CKPT)" "$$python" $(BENCH)

@@ -44,14 +44,24 @@ struct Side {
 /// Commands that ran in turn, the same number of times each.
 struct Rounds {
   var runs: [[Run]]
+  /// The peak memory of each side's processes together, in bytes; nil if it was not watched.
+  var trees: [Int?]
 
   /// Runs the sides in turn; the first round only warms the page cache and is not counted.
-  init(_ sides: [Side], rounds: Int) throws {
+  ///
+  /// - Parameter watchingMemory: whether the first round finds `trees`; looking takes time, so that no other does.
+  init(_ sides: [Side], rounds: Int, watchingMemory: Bool = false) throws {
     runs = sides.map { _ in [] }
+    trees = sides.map { _ in nil }
     for round in 0...rounds {
       for (index, side) in sides.enumerated() {
-        let run = try side.measured()
-        if round > 0 { runs[index].append(run) }
+        if round > 0 {
+          runs[index].append(try side.measured())
+        } else if watchingMemory {
+          trees[index] = try MemoryWatch.peak { _ = try side.measured() }
+        } else {
+          _ = try side.measured()
+        }
       }
     }
   }

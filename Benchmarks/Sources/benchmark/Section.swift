@@ -12,6 +12,7 @@ struct Section {
       Section(name: "memory", measure: measureMemory),
       Section(name: "formats", measure: measureFormats),
       Section(name: "distributed-and-gguf", measure: measureDistributedAndGGUF),
+      Section(name: "finetune", measure: measureFineTuning),
     ]
   }
 }
