@@ -49,9 +49,9 @@ enum MemoryPool {
     guard let size = blockSize(byteCount) else { return }
     let isKept: Bool = shelf.withLock { shelf in
       shelf.inUse -= size
-      // Blocks in the sizes of one step do not fit others, so the pool keeps up to half of the peak
-      // in addition.
-      guard size >= smallest, shelf.kept + shelf.inUse + size <= shelf.peak + shelf.peak / 2 else {
+      // Blocks in the sizes of one step do not fit others, so the pool keeps up to a sixth of the
+      // peak in addition. More makes steps faster and takes more memory (docs/performance-training.md).
+      guard size >= smallest, shelf.kept + shelf.inUse + size <= shelf.peak + shelf.peak / 6 else {
         return false
       }
       shelf.blocks[size, default: []].append(block)
