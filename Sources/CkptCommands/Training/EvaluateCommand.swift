@@ -20,23 +20,11 @@ struct EvaluateCommand: ParsableCommand {
   @Argument(help: "The folder of images: one folder a class.") var data: String
   @Option(help: "The model, in place of the one that the checkpoint tells.") var model: String?
   @Flag(help: "Take all images of DATA, also those that the model was trained on.") var all = false
-  @Option(help: "How many images the model sees at once.") var batchSize = 32
-  @Option(help: "How many threads compute and decode. (default: all processors)")
-  var threads: Int?
-  @Flag(help: "Leave out images that cannot be read, and list them.") var skipBad = false
+  @OptionGroup var reading: ImageReadingOptions
   @OptionGroup var common: CommonOptions
 
-  func validate() throws {
-    guard (1...65_536).contains(batchSize) else {
-      throw ValidationError("--batch-size is a number from 1 to 65536")
-    }
-    if let threads, !(1...1024).contains(threads) {
-      throw ValidationError("--threads is a number from 1 to 1024")
-    }
-  }
-
   func run() throws {
-    if let threads { ComputeThreads.count = threads }
+    reading.threading.apply()
     let saved = try FineTunedFile(contentsOf: file)
     let classifier = try saved.classifier(model: model)
     let images = try EvaluationImages(
@@ -51,7 +39,8 @@ struct EvaluateCommand: ParsableCommand {
     let line = LiveLine(isOn: !common.noProgress)
     defer { line.clear() }
     let evaluator = Evaluator(
-      folder, classifier.preprocessing, batchSize: batchSize, threads: threads, skipsBad: skipBad)
+      folder, classifier.preprocessing, batchSize: reading.batchSize,
+      threads: reading.threading.threads, skipsBad: reading.skipBad)
     let (evaluation, omissions) = try evaluator.evaluate(classifier.model.module) { done in
       try cancellation.check()
       line.show("\(LiveLine.bar(done, folder.samples.count))  \(done) of \(folder.samples.count)")
@@ -134,6 +123,6 @@ private struct EvaluationDocument: Encodable {
 
 extension EvaluateCommand: CheckedCommand {
   func declareOptions(_ use: inout OptionUse) {
-    use.decide("model", "all", "batch-size", "threads")
+    use.decide(["model", "all"] + ImageReadingOptions.names)
   }
 }

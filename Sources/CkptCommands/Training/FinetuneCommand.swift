@@ -45,8 +45,7 @@ struct FinetuneCommand: ParsableCommand {
       valueName: "share"))
   var minLoaded: String?
   @Option(help: "Where in the checkpoint the state dict is: keys joined by /.") var at: String?
-  @Option(help: "How many threads compute and decode. (default: all processors)")
-  var threads: Int?
+  @OptionGroup var threading: ThreadOptions
   @OptionGroup(title: "How it is trained") var training: TrainingOptions
   @OptionGroup(title: "Which keys of the weights") var selection: SelectionOptions
   @OptionGroup(title: "What they are called in the model") var renames: RenameOptions
@@ -54,9 +53,6 @@ struct FinetuneCommand: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
-    if let threads, !(1...1024).contains(threads) {
-      throw ValidationError("--threads is a number from 1 to 1024")
-    }
     guard resume == nil else {
       if data != nil { throw ValidationError("--resume knows the images; leave DATA out") }
       if dryRun { throw ValidationError("--resume goes on with the training; leave --dry-run out") }
@@ -70,14 +66,15 @@ struct FinetuneCommand: ParsableCommand {
   }
 
   func run() throws {
-    if let threads { ComputeThreads.count = threads }
+    threading.apply()
     if let resume { return try goOn(RunFolder(resume)) }
     let options = try chosenOptions()
     let run = output.map(RunFolder.init)
     if let run, !findLr { try run.checkIsFree(replacing: force) }
     let (images, omissions) = try Self.images(of: options)
     let start = try startingModel(options, images)
-    let tuner = try FineTuner(options, images, start, omissions: omissions, threads: threads)
+    let tuner = try FineTuner(
+      options, images, start, omissions: omissions, threads: threading.threads)
     let screen = TrainingScreen(tuner, common)
     if findLr { return try screen.findRate() }
     try screen.begin(source: weights, run: run?.path, isPlan: dryRun)
@@ -100,7 +97,8 @@ struct FinetuneCommand: ParsableCommand {
     if let time = training.maxTime { options.maxTime = try TrainingOptions.seconds(time) }
     let (images, omissions) = try Self.images(of: options)
     let start = try run.startingModel(options, classes: images.classes)
-    let tuner = try FineTuner(options, images, start, omissions: omissions, threads: threads)
+    let tuner = try FineTuner(
+      options, images, start, omissions: omissions, threads: threading.threads)
     try run.restore(tuner)
     let screen = TrainingScreen(tuner, common)
     try screen.resume(run.path, epochsBefore: before)

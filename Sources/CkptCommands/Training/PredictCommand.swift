@@ -19,24 +19,15 @@ struct PredictCommand: ParsableCommand {
   @Argument(help: "The images, or folders of them.") var images: [String]
   @Option(help: "The model, in place of the one that the checkpoint tells.") var model: String?
   @Option(help: "How many classes are named for each image.") var top = 5
-  @Option(help: "How many images the model sees at once.") var batchSize = 32
-  @Option(help: "How many threads compute and decode. (default: all processors)")
-  var threads: Int?
-  @Flag(help: "Leave out images that cannot be read, and list them.") var skipBad = false
+  @OptionGroup var reading: ImageReadingOptions
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
     guard (1...1_000_000).contains(top) else { throw ValidationError("--top is at least 1") }
-    guard (1...65_536).contains(batchSize) else {
-      throw ValidationError("--batch-size is a number from 1 to 65536")
-    }
-    if let threads, !(1...1024).contains(threads) {
-      throw ValidationError("--threads is a number from 1 to 1024")
-    }
   }
 
   func run() throws {
-    if let threads { ComputeThreads.count = threads }
+    reading.threading.apply()
     let classifier = try FineTunedFile(contentsOf: file).classifier(model: model)
     let paths = try images.flatMap { path in
       Folder.exists(at: path) ? try ImageFolder.images(below: path) : [path]
@@ -52,8 +43,11 @@ struct PredictCommand: ParsableCommand {
     let line = LiveLine(isOn: !common.noProgress)
     defer { line.clear() }
     var rows: [PredictionDocument.Row] = []
-    let predictor = Predictor(classifier, batchSize: batchSize, threads: threads)
-    let omissions = try predictor.predict(paths, top: top, skipsBad: skipBad) { predictions in
+    var count = 0
+    let predictor = Predictor(
+      classifier, batchSize: reading.batchSize, threads: reading.threading.threads)
+    let omissions = try predictor.predict(paths, top: top, skipsBad: reading.skipBad) {
+      predictions in
       try cancellation.check()
       line.clear()
       for prediction in predictions {
@@ -63,7 +57,8 @@ struct PredictCommand: ParsableCommand {
           show(prediction)
         }
       }
-      line.show("\(rows.count) of \(paths.count) images")
+      count += predictions.count
+      line.show("\(count) of \(paths.count) images")
     }
     line.clear()
     if common.json {
@@ -74,7 +69,7 @@ struct PredictCommand: ParsableCommand {
     } else {
       TrainingScreen.show(omissions)
     }
-    if rows.isEmpty, omissions.count == paths.count {
+    if omissions.count == paths.count {
       throw InputError(description: "no image could be read", hint: nil)
     }
   }
@@ -114,6 +109,6 @@ private struct PredictionDocument: Encodable {
 
 extension PredictCommand: CheckedCommand {
   func declareOptions(_ use: inout OptionUse) {
-    use.decide("model", "top", "batch-size", "threads")
+    use.decide(["model", "top"] + ImageReadingOptions.names)
   }
 }

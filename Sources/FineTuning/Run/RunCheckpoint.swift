@@ -79,10 +79,8 @@ enum RunCheckpoint {
       }
       return entry
     }
-    let before = try entry("images")
-    let now = imagesValue(tuner.images)
-    for name in imageFigures where before[name]?.int != now[name]?.int {
-      let counts = [before, now].map {
+    guard try saved.wasTrained(on: tuner.images) else {
+      let counts = [try entry("images"), imagesValue(tuner.images)].map {
         "\($0["train"]?.int ?? 0) + \($0["val"]?.int ?? 0)"
       }
       throw FineTuningError.notFineTuned(
