@@ -144,7 +144,7 @@ struct FinetuneCommand: ParsableCommand {
     let (stateDict, report) = try all.applying(all.steps(of: rules))
     try reportUnmatched(report, of: weights)
     try selection.checkIsNotEmpty(stateDict.count, of: all.count, in: weights)
-    let classes = try? FineTunedFile(contentsOf: weights).classes()
+    let classes = try? FineTunedFile(checkpoint, file: weights).classes()
     return try StartingModel(
       options, classes: images.classes, weights: stateDict, source: weights,
       weightsClasses: classes, keepsHead: keepHead, minimumLoaded: minimum)

@@ -1,36 +1,36 @@
 internal import TrainingCore
 internal import CkptStateDicts
 public import ModelZoo
-internal import StateDictKit
+package import StateDictKit
 internal import CkptPlatform
 
 /// A checkpoint that a fine-tuning wrote: a model with its classes and preprocessing, ready for evaluation.
 public struct FineTunedFile {
   private let checkpoint: Checkpoint
   private let file: String
+  /// All that the file holds, as plain values.
+  let value: PlainValue
 
   /// A checkpoint that is open already.
-  init(_ checkpoint: Checkpoint, file: String) {
+  ///
+  /// - Throws: what reading the objects throws.
+  package init(_ checkpoint: Checkpoint, file: String) throws {
     (self.checkpoint, self.file) = (checkpoint, file)
+    value = try checkpoint.plainValue()
   }
 
   /// Opens a checkpoint.
   ///
   /// - Throws: `CheckpointError` and `FileError` where the file cannot be read.
   public init(contentsOf path: String) throws {
-    self.init(try Checkpoint(contentsOf: path), file: path)
-  }
-
-  /// All that the file holds, as plain values.
-  var value: PlainValue {
-    get throws { try checkpoint.plainValue() }
+    try self.init(Checkpoint(contentsOf: path), file: path)
   }
 
   /// The names of the classes; nil if the file does not tell.
   ///
   /// - Throws: what reading the objects throws.
   public func classes() throws -> [String]? {
-    guard let items = try value["classes"]?.items else { return nil }
+    guard let items = value["classes"]?.items else { return nil }
     let names = items.compactMap(\.string)
     return names.count == items.count ? names : nil
   }
@@ -39,13 +39,13 @@ public struct FineTunedFile {
   ///
   /// - Throws: ``FineTuningError/notFineTuned(file:problem:)`` for another file.
   public func options() throws -> FineTuningOptions {
-    guard let arguments = try value["args"] else { throw other("it has no args") }
+    guard let arguments = value["args"] else { throw other("it has no args") }
     return try FineTuningOptions(arguments: arguments, from: file)
   }
 
   /// Whether these are the images of the training, by their names and classes.
   func wasTrained(on images: TrainingImages) throws -> Bool {
-    guard let before = try value["images"] else { return false }
+    guard let before = value["images"] else { return false }
     let now = RunCheckpoint.imagesValue(images)
     return RunCheckpoint.imageFigures.allSatisfy { before[$0]?.int == now[$0]?.int }
   }
@@ -57,7 +57,7 @@ public struct FineTunedFile {
   /// The text of the model's description; nil if the model is known by its name.
   ///
   /// - Throws: what reading the objects throws.
-  func modelDescription() throws -> String? { try value["model_description"]?.string }
+  func modelDescription() throws -> String? { value["model_description"]?.string }
 
   /// A model with its weights, and what is needed to use it.
   public struct Classifier {
@@ -77,7 +77,6 @@ public struct FineTunedFile {
   /// - Throws: ``FineTuningError/notFineTuned(file:problem:)`` for a file that lacks classes or preprocessing; `ZooError`,
   ///   `DescriptionError` and `TrainingError` if the weights do not fit the model.
   public func classifier(model written: String? = nil) throws -> Classifier {
-    let value = try value
     guard let classes = try classes(), !classes.isEmpty else { throw other("it has no classes") }
     guard let kept = value["preprocessing"] else { throw other("it has no preprocessing") }
     let preprocessing = try Preprocessing(kept, from: file)

@@ -71,8 +71,8 @@ enum RunCheckpoint {
   /// - Throws: ``FineTuningError/notFineTuned(file:problem:)`` where something is missing or does not fit; what loading
   ///   the states throws.
   static func restore(_ tuner: FineTuner, from checkpoint: Checkpoint, file: String) throws {
-    let saved = FineTunedFile(checkpoint, file: file)
-    let value = try saved.value
+    let saved = try FineTunedFile(checkpoint, file: file)
+    let value = saved.value
     func entry(_ name: String) throws -> PlainValue {
       guard let entry = value[name] else {
         throw FineTuningError.notFineTuned(file: file, problem: "it lacks \(name)")
