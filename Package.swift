@@ -87,6 +87,14 @@ let package = Package(
       ]),
     target("CkptMerging", base + ["CCkptKernels", "CkptTensors", "CkptStateDicts", "Yams"]),
     target("CkptInspection", base + ["CkptTensors", "CkptStateDicts", crypto]),
+    // Whether a file is safe to load, whether it is whole, and what is left of a damaged one.
+    target("CkptScanning", base + ["CkptPickle", "CkptZip", "CkptTensors", "CkptIO"]),
+    target(
+      "CkptIntegrity",
+      base + [
+        "CkptPickle", "CkptZip", "CkptTensors", "CkptSafetensors", "CkptGGUF", "CkptStateDicts",
+        "CkptIO", "CkptInspection", crypto,
+      ]),
     .target(
       name: "CkptRecipes", dependencies: base + ["CkptStateDicts", "Yams"],
       resources: [.embedInCode("recipes.yml")], swiftSettings: settings),
@@ -94,7 +102,7 @@ let package = Package(
       "StateDictKit",
       base + [
         "CkptPickle", "CkptTensors", "CkptStateDicts", "CkptMerging", "CkptIO", "CkptRecipes",
-        "CkptInspection",
+        "CkptInspection", "CkptScanning", "CkptIntegrity",
       ]),
 
     // Loops of the training core, in C, compiled for several instruction sets.
@@ -154,9 +162,12 @@ let package = Package(
     test("CkptGGUF", "CkptTensors"),
     test("CkptNumpy", "CkptTensors"),
     test("CkptStateDicts", "CkptTensors"),
-    test("CkptIO", "StateDictKit", "CkptZip", "CkptPickle"),
+    test(
+      "CkptIO", "StateDictKit", "CkptZip", "CkptPickle", "CkptIntegrity", "CkptScanning"),
     test("CkptMerging", "CCkptKernels", "StateDictKit", "CkptStateDicts", "CkptTensors"),
     test("CkptInspection", "CkptTensors", "CkptStateDicts", "CkptIO"),
+    test("CkptScanning", "StateDictKit", "CkptIO", "CkptZip", "CkptPickle"),
+    test("CkptIntegrity", "StateDictKit", "CkptIO", "CkptZip", "CkptPickle"),
     test("CkptRecipes", "CkptStateDicts", "CkptTensors"),
     test("StateDictKit"),
     test("TrainingCore", "StateDictKit", "CkptStateDicts", "CkptTensors"),

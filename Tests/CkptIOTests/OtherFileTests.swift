@@ -1,5 +1,7 @@
 import CkptPlatform
 import CkptIO
+import CkptIntegrity
+import CkptScanning
 import Foundation
 import CkptStateDicts
 import CkptTensors

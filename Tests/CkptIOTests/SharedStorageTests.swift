@@ -1,4 +1,5 @@
 import CkptIO
+import CkptIntegrity
 import CkptPickle
 import CkptPlatform
 import CkptStateDicts

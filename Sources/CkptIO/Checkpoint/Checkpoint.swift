@@ -15,7 +15,7 @@ internal import CkptTensors
 /// try Checkpoint(backbone).write(to: "backbone.pt")
 /// ```
 public struct Checkpoint: Sendable {
-  let document: CheckpointDocument
+  package let document: CheckpointDocument
   var graph: PickleGraph
   /// The storages that were added after reading, by the number of their persistent ID.
   var addedStorages: [UInt32: Storage] = [:]
@@ -56,7 +56,7 @@ public struct Checkpoint: Sendable {
   /// Opens the checkpoint in an open file or folder.
   ///
   /// - Throws: as `init(contentsOf:)`.
-  init(_ input: CheckpointInput) throws {
+  package init(_ input: CheckpointInput) throws {
     self.init(document: try FormatRegistry.document(of: input))
   }
 

@@ -1,34 +1,34 @@
-internal import CkptPickle
-internal import CkptBytes
-internal import CkptPlatform
+package import CkptPickle
+package import CkptBytes
+package import CkptPlatform
 internal import CkptStateDicts
 internal import CkptTensors
 
 /// A checkpoint as it was read. Its tensors and objects refer to it as their origin.
-final class CheckpointDocument: Sendable {
+package final class CheckpointDocument: Sendable {
   /// The objects of the pickle. For a format without a pickle, a dict with a None in place of each
   /// tensor (``Checkpoint/spelledOut()``).
-  let graph: PickleGraph
+  package let graph: PickleGraph
   /// The storages by the number of their persistent ID.
-  let storages: StorageTable
+  package let storages: StorageTable
   /// The plain tensors by object number.
-  let tensors: TensorTable
+  package let tensors: TensorTable
   /// The format.
-  let format: Checkpoint.Format
+  package let format: Checkpoint.Format
   /// The path of the file or folder; empty for a new checkpoint.
-  let path: String
+  package let path: String
   /// The open files that contain the tensors, or were needed to find them.
-  let files: [File]
+  package let files: [File]
   /// The text metadata that the format stores beside the objects, in order, such as safetensors'
   /// `__metadata__`.
-  let metadata: [(key: String, value: String)]
+  package let metadata: [(key: String, value: String)]
   /// The keys of ``metadata`` that are names of tied tensors, which have been restored.
-  let recordedTies: Set<String>
+  package let recordedTies: Set<String>
   /// The complete metadata of a GGUF file, to be copied to another GGUF file.
-  let nativeMetadata: NativeMetadata?
+  package let nativeMetadata: NativeMetadata?
   /// The records of a PyTorch archive other than the pickle, the storages, and PyTorch's own data;
   /// names are without the top folder.
-  let otherRecords: [(name: String, source: ByteSource)]
+  package let otherRecords: [(name: String, source: ByteSource)]
 
   /// Creates a document from its parts.
   init(

@@ -58,7 +58,7 @@ extension Checkpoint {
 ///
 /// All input is untrusted: numbers from the file are checked against the file's size before memory
 /// is allocated, and no function is recursive.
-protocol FormatReader {
+package protocol FormatReader {
   /// Whether `input` has this format, judged by its first bytes or by the names in the folder,
   /// never by its own name. The first reader in the registry that returns true is used.
   ///
@@ -100,11 +100,11 @@ extension FormatWriter {
 }
 
 /// The readers and writers of all formats.
-enum FormatRegistry {
+package enum FormatRegistry {
   /// The readers, in the order in which they are tried. Formats with a magic number and folders
   /// with characteristic names come before safetensors, JSON, and Hugging Face's folders, which
   /// have none. The last reader accepts all other files and reports what is wrong with them.
-  static var readers: [any FormatReader.Type] {
+  package static var readers: [any FormatReader.Type] {
     [
       GGUFReader.self, NumpyReader.self, NumpyArchiveReader.self, LegacyReader.self,
       TarReader.self, SafetensorsReader.self, ShardedReader.self, DistributedReader.self,

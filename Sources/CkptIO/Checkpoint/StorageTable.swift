@@ -1,16 +1,16 @@
 internal import CkptPickle
 internal import CkptBytes
 internal import CkptPlatform
-internal import CkptTensors
+package import CkptTensors
 internal import CkptZip
 
 /// The storages of a pickle's persistent IDs.
-struct StorageTable {
+package struct StorageTable {
   /// The storages by the number of the persistent ID in the graph.
-  private(set) var storages: [UInt32: Storage] = [:]
+  package private(set) var storages: [UInt32: Storage] = [:]
 
   /// The dtypes of PyTorch's typed storage classes.
-  static let dtypes: [String: DType] = [
+  package static let dtypes: [String: DType] = [
     "DoubleStorage": .float64, "FloatStorage": .float32, "HalfStorage": .float16,
     "BFloat16Storage": .bfloat16, "LongStorage": .int64, "IntStorage": .int32,
     "ShortStorage": .int16, "CharStorage": .int8, "ByteStorage": .uint8, "BoolStorage": .bool,

@@ -1,21 +1,21 @@
-internal import CkptTensors
+package import CkptTensors
 
 /// A dictionary of a pickle's plain tensors by object number that needs a third of the memory of a
 /// `Dictionary`.
-struct TensorTable: ExpressibleByDictionaryLiteral {
+package struct TensorTable: ExpressibleByDictionaryLiteral {
   private var positions: [UInt32: UInt32] = [:]
   /// The tensors in the order in which they were added.
-  private(set) var values: [Tensor] = []
+  package private(set) var values: [Tensor] = []
 
-  init(dictionaryLiteral elements: (UInt32, Tensor)...) {
+  package init(dictionaryLiteral elements: (UInt32, Tensor)...) {
     for (number, tensor) in elements { self[number] = tensor }
   }
 
   /// The number of tensors.
-  var count: Int { values.count }
+  package var count: Int { values.count }
 
   /// The tensor of an object; nil if there is none. Setting nil has no effect.
-  subscript(number: UInt32) -> Tensor? {
+  package subscript(number: UInt32) -> Tensor? {
     get { positions[number].map { values[Int($0)] } }
     set {
       guard let newValue else { return }

@@ -48,7 +48,7 @@ enum GGUFReader: FormatReader {
 }
 
 /// The metadata of a file in its own encoding, for a writer of the same format.
-struct NativeMetadata: Sendable {
+package struct NativeMetadata: Sendable {
   let count: Int
   let alignment: Int
   let source: ByteSource

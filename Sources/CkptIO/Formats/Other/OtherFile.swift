@@ -1,4 +1,4 @@
-internal import CkptPlatform
+package import CkptPlatform
 internal import CkptSafetensors
 
 /// A file that is not a checkpoint, but is often mistaken for one.
@@ -21,7 +21,7 @@ extension OtherFile {
   ///
   /// - Parameter start: the first bytes of the file, 512 or all.
   /// - Returns: the kind of file; nil if it may be a checkpoint.
-  static func recognize(_ file: File, start: [UInt8]) throws -> OtherFile? {
+  package static func recognize(_ file: File, start: [UInt8]) throws -> OtherFile? {
     if start.isEmpty {
       return OtherFile(
         name: "an empty file", hint: "the download or the writing did not begin; get it again")
@@ -60,7 +60,7 @@ extension OtherFile {
 
 extension CheckpointError {
   /// The kind of file, if the error is about a file that is not a checkpoint.
-  var otherFile: OtherFile? {
+  package var otherFile: OtherFile? {
     if case .otherFile(_, let other) = self { other } else { nil }
   }
 }

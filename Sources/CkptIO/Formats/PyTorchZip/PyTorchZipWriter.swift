@@ -157,7 +157,7 @@ extension Checkpoint {
   }
 
   /// The path of a tensor that uses a storage; nil if there is none.
-  func keyOfStorage(named name: String) -> String? {
+  package func keyOfStorage(named name: String) -> String? {
     for index in graph.nodes.indices {
       let ref = PickleGraph.Ref(index: UInt32(index))
       if case .persistentID = graph[ref], storage(of: ref)?.name == name {

@@ -1,13 +1,13 @@
-internal import CkptPlatform
+package import CkptPlatform
 
 /// The byte ranges of the members of an uncompressed tar archive (POSIX.1-2001, "ustar" with pax
 /// headers).
 ///
 /// Only three members of one kind of file are needed, so that an archive library would be an
 /// unnecessary dependency.
-struct TarDirectory {
+package struct TarDirectory {
   /// The byte ranges of the regular files, by name.
-  private(set) var members: [String: Range<Int>] = [:]
+  package private(set) var members: [String: Range<Int>] = [:]
 
   private static let blockSize = 512
   /// The maximum size of a pax header; those that `tarfile` writes are much smaller.
@@ -15,14 +15,14 @@ struct TarDirectory {
   private static let memberLimit = 64
 
   /// Whether a file's first bytes are a ustar header.
-  static func recognizes(_ start: [UInt8]) -> Bool {
+  package static func recognizes(_ start: [UInt8]) -> Bool {
     guard start.count >= blockSize else { return false }
     let block = Array(start[..<blockSize])
     return block[257..<262].elementsEqual("ustar".utf8) && isIntact(block)
   }
 
   /// Whether a file's first bytes are a tar header of any kind, including those before POSIX.
-  static func isHeader(_ start: [UInt8]) -> Bool {
+  package static func isHeader(_ start: [UInt8]) -> Bool {
     guard start.count >= blockSize, start[0] != 0 else { return false }
     return isIntact(Array(start[..<blockSize]))
   }
@@ -43,7 +43,7 @@ struct TarDirectory {
     return names
   }
 
-  init(_ file: File) throws {
+  package init(_ file: File) throws {
     var position = 0
     var nextSize: Int?
     func bad(_ problem: String) -> CheckpointError {

@@ -1,5 +1,6 @@
 internal import CkptPickle
 internal import CkptBytes
+internal import CkptIO
 internal import CkptPlatform
 internal import CkptTensors
 internal import CkptZip

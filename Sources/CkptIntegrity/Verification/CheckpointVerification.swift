@@ -1,3 +1,4 @@
+public import CkptIO
 public import CkptPlatform
 
 extension Checkpoint {
@@ -40,9 +41,4 @@ extension Checkpoint {
   ) throws -> IntegrityReport {
     try Self.verify(contentsOf: path, cancellation: cancellation, progress: progress)
   }
-
-  /// Lists and rates the names in the pickles of the file or folder at `path`; nothing is run.
-  ///
-  /// - Throws: `FileError`, `ZipError`, or `CheckpointError` if it cannot be read.
-  public static func scan(contentsOf path: String) throws -> GlobalScan { try GlobalScan(path) }
 }

@@ -2,9 +2,9 @@ internal import CkptTensors
 
 /// The names that `torch.load(weights_only=True)` accepts (PyTorch 2.15,
 /// `torch/_weights_only_unpickler.py`).
-enum AllowedNames {
+package enum AllowedNames {
   /// Whether the class or function `name`, such as `torch.Size`, is accepted.
-  static func contains(_ name: String) -> Bool {
+  package static func contains(_ name: String) -> Bool {
     if all.contains(name) { return true }
     guard name.hasPrefix("torch.") else { return false }
     let last = String(name.dropFirst(6))

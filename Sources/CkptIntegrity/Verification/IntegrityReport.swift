@@ -1,4 +1,5 @@
 internal import CkptBytes
+public import CkptIO
 package import CkptPlatform
 internal import CkptTensors
 internal import CkptZip

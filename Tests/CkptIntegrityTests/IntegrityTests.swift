@@ -1,4 +1,5 @@
 import CkptIO
+import CkptIntegrity
 import CkptBytes
 import CkptPlatform
 import StateDictKit

@@ -1,3 +1,5 @@
+internal import CkptIO
+
 /// The risk of a class or function that a pickle names.
 public enum GlobalRating: String, Sendable, Comparable, CaseIterable {
   /// It only creates data.

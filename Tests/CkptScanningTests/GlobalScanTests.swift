@@ -1,4 +1,5 @@
 import CkptIO
+import CkptScanning
 import Foundation
 import CkptPlatform
 import StateDictKit
