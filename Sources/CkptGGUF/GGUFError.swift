@@ -13,6 +13,15 @@ public enum GGUFError: Diagnostic, Equatable {
   /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind { .badInput }
 
+  /// The place of the error.
+  public var context: ErrorContext {
+    switch self {
+    case .damaged(let file, _, let offset): ErrorContext(file: file, offset: offset)
+    case .badTensor(let file, let tensor, _): ErrorContext(file: file, keys: [tensor])
+    case .cannotWrite(let tensor, _, _): ErrorContext(keys: [tensor])
+    }
+  }
+
   /// One line that says what is wrong and where.
   public var description: String {
     switch self {

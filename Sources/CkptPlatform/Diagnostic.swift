@@ -14,13 +14,21 @@ public enum DiagnosticKind: Sendable, Hashable, CaseIterable {
   case interrupted
 }
 
-/// An error with a readable description and suggestions for how to fix it.
+/// The error of every public function: its category, its place, what caused it, and suggestions for
+/// how to fix it.
+///
+/// A caller that does not care which part of the library failed catches `any Diagnostic`; the
+/// concrete types tell more, and can be compared by value.
 ///
 /// `description` is one line that says what is wrong and where (file, record, key, byte offset).
 /// `remedies` are suggestions, possibly empty; ``hint`` is their text.
 public protocol Diagnostic: Error, CustomStringConvertible, Sendable {
   /// The category of the error.
   var kind: DiagnosticKind { get }
+  /// The place that the error is about.
+  var context: ErrorContext { get }
+  /// The error that caused this one; nil if there is none.
+  var underlying: (any Error)? { get }
   /// What the caller can do about the error.
   var remedies: [Remedy] { get }
   /// The text that the caller wrote, with the position of the error in it; nil if there is none.
@@ -42,6 +50,10 @@ public struct Excerpt: Sendable, Hashable {
 }
 
 extension Diagnostic {
+  /// The default: no place.
+  public var context: ErrorContext { ErrorContext() }
+  /// The default: nothing.
+  public var underlying: (any Error)? { nil }
   /// The default: no suggestions.
   public var remedies: [Remedy] { [] }
   /// The suggestions on one line, in the library's terms; nil if there are none.

@@ -16,14 +16,30 @@ public struct FileError: Diagnostic, Hashable {
   public let path: String
   /// What the caller can do about the error.
   public let remedies: [Remedy]
+  /// The error number of the failed system call; nil if there was none.
+  public let systemError: SystemError?
 
   /// Creates an error about the file at `path`.
   public init(_ kind: DiagnosticKind, _ problem: String, path: String, hint: Remedy? = nil) {
+    self.init(kind, problem, path: path, remedies: [hint].compactMap(\.self), systemError: nil)
+  }
+
+  private init(
+    _ kind: DiagnosticKind, _ problem: String, path: String, remedies: [Remedy],
+    systemError: SystemError?
+  ) {
     self.kind = kind
     self.problem = problem
     self.path = path
-    remedies = [hint].compactMap(\.self)
+    self.remedies = remedies
+    self.systemError = systemError
   }
+
+  /// The path.
+  public var context: ErrorContext { ErrorContext(file: path) }
+
+  /// The failed system call's error number, if there was one.
+  public var underlying: (any Error)? { systemError }
 
   /// One line that says what is wrong and where.
   public var description: String { "\(problem) (\(path))" }
@@ -33,6 +49,8 @@ public struct FileError: Diagnostic, Hashable {
     _ kind: DiagnosticKind, _ action: String, path: String, code: Int32 = errno
   ) -> FileError {
     let reason = strerror(code).map { String(cString: $0) } ?? "error \(code)"
-    return FileError(kind, "\(action): \(reason)", path: path)
+    return FileError(
+      kind, "\(action): \(reason)", path: path, remedies: [],
+      systemError: SystemError(code: code, description: reason))
   }
 }

@@ -19,6 +19,15 @@ public enum RecipeError: Diagnostic, Equatable {
     }
   }
 
+  /// The place of the error.
+  public var context: ErrorContext {
+    switch self {
+    case .malformed(let file, let line, _): ErrorContext(file: file, line: line)
+    case .several(let file, _): ErrorContext(file: file)
+    case .unknown, .doesNotFit: ErrorContext()
+    }
+  }
+
   /// One line that says what is wrong and where.
   public var description: String {
     switch self {

@@ -21,6 +21,18 @@ public enum SafetensorsError: Diagnostic, Equatable {
   /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind { .badInput }
 
+  /// The place of the error.
+  public var context: ErrorContext {
+    switch self {
+    case .truncated(let file, _), .headerTooLarge(let file, _), .badIndex(let file, _):
+      ErrorContext(file: file)
+    case .badJSON(let file, _, let offset): ErrorContext(file: file, offset: offset)
+    case .badTensor(let file, let key, _), .unsupportedType(let file, let key, _):
+      ErrorContext(file: file, keys: [key])
+    case .unwritable: ErrorContext()
+    }
+  }
+
   /// One line that says what is wrong and where.
   public var description: String {
     switch self {

@@ -21,6 +21,18 @@ public enum ZipError: Diagnostic, Equatable {
     if case .unwritable = self { .cannotCreate } else { .badInput }
   }
 
+  /// The place of the error.
+  public var context: ErrorContext {
+    switch self {
+    case .notAnArchive(let file): ErrorContext(file: file)
+    case .damaged(let file, _, let offset): ErrorContext(file: file, offset: offset)
+    case .badEntry(let file, let entry, _), .readersDisagree(let file, let entry, _),
+      .missingEntry(let file, let entry):
+      ErrorContext(file: file, record: entry)
+    case .unwritable: ErrorContext()
+    }
+  }
+
   /// One line that says what is wrong and where.
   public var description: String {
     switch self {

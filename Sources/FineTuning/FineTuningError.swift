@@ -37,6 +37,21 @@ public enum FineTuningError: Diagnostic, Equatable {
     }
   }
 
+  /// The place of the error.
+  public var context: ErrorContext {
+    switch self {
+    case .noValidation(let folder), .validationExists(let folder), .classesTooSmall(let folder, _),
+      .notARun(let folder, _):
+      ErrorContext(file: folder)
+    case .notEnoughLoaded(let source, _, _, let missing):
+      ErrorContext(file: source, keys: missing)
+    case .cannotKeepHead(let file, _), .notFineTuned(let file, _): ErrorContext(file: file)
+    case .notAnImageClassifier, .classCount, .unknownHead, .noSuchParameter, .badOption,
+      .notFinite:
+      ErrorContext()
+    }
+  }
+
   /// One line that says what is wrong and where.
   public var description: String {
     switch self {

@@ -21,6 +21,11 @@ public enum ZooError: Diagnostic, Equatable {
     }
   }
 
+  /// The place of the error.
+  public var context: ErrorContext {
+    if case .cannotInfer(_, let key, _) = self { ErrorContext(keys: [key]) } else { ErrorContext() }
+  }
+
   /// One line that says what is wrong and where.
   public var description: String {
     switch self {

@@ -1,6 +1,7 @@
 import CkptIO
 import CkptBytes
 import CkptPlatform
+import Foundation
 import StateDictKit
 import CkptTestSupport
 import Testing
@@ -27,7 +28,19 @@ struct BadFileTests {
     #expect(diagnostic.kind == .badInput)
     #expect(diagnostic.description.contains(example.says), "\(diagnostic.description)")
     #expect(diagnostic.description.contains(example.file), "\(diagnostic.description)")
+    #expect(diagnostic.context.file == Fixtures.path("bad/" + example.file))
     #expect(try folder.names().isEmpty)
+  }
+
+  @Test("An error of the system is the cause of the error, and tells the file")
+  func noFile() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.file("none.pt")
+    let error = #expect(throws: (any Error).self) { try Checkpoint(contentsOf: path) }
+    let diagnostic = try #require(error as? any Diagnostic)
+    #expect(diagnostic.kind == .cannotOpen)
+    #expect(diagnostic.context == ErrorContext(file: path))
+    #expect((diagnostic.underlying as? SystemError)?.code == ENOENT)
   }
 
   @Test(

@@ -30,6 +30,11 @@ public struct ChecksumError: Diagnostic, Equatable {
   /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind { .badInput }
 
+  /// The place of the error.
+  public var context: ErrorContext {
+    ErrorContext(file: file, record: record, keys: key.map { [$0] } ?? [])
+  }
+
   /// One line that says what is wrong and where.
   public var description: String {
     let position = key.map { ", key \"\($0)\"" } ?? ""

@@ -5,6 +5,12 @@ public import CkptPlatform
 public enum CheckpointError: Diagnostic, Equatable {
   /// The archive is not a checkpoint.
   case notACheckpoint(file: String, String)
+  /// A structure of the file is invalid at a byte offset.
+  case damaged(file: String, offset: Int, String)
+  /// The pickle that begins at a byte offset is damaged; `of` is what it describes.
+  case badPickle(file: String, of: String?, offset: Int, String)
+  /// A record of an archive is invalid.
+  case badRecord(file: String, record: String, String)
   /// The file is of a different kind.
   case otherFile(file: String, OtherFile)
   /// The object at `path` in the pickle is invalid.
@@ -60,10 +66,38 @@ public enum CheckpointError: Diagnostic, Equatable {
     }
   }
 
+  /// The place of the error.
+  public var context: ErrorContext {
+    switch self {
+    case .notACheckpoint(let file, _), .otherFile(let file, _), .unclear(let file, _),
+      .badShard(let file, _), .unclearFolder(let file, _), .wouldDrop(let file, _, _),
+      .unknownEnding(let file, _, _), .cannotKeepFormat(let file, _), .noFolderOf(_, let file),
+      .cannotBePlain(let file, _), .cannotWrite(let file, _, _):
+      ErrorContext(file: file)
+    case .badObject(let file, let path, _), .noSuchObject(let file, let path, _, _),
+      .noMapping(let file, let path, _), .cannotEdit(let file, let path, _, _),
+      .tooManyValues(let file, let path):
+      ErrorContext(file: file, object: path)
+    case .keyIsNoString(let file, let path, let key):
+      ErrorContext(file: file, object: path, keys: [key])
+    case .tied(let file, let keys): ErrorContext(file: file, keys: keys)
+    case .damaged(let file, let offset, _), .badPickle(let file, _, let offset, _):
+      ErrorContext(file: file, offset: offset)
+    case .badRecord(let file, let record, _): ErrorContext(file: file, record: record)
+    case .unwritableFormat: ErrorContext()
+    }
+  }
+
   /// One line that says what is wrong and where.
   public var description: String {
     switch self {
     case .notACheckpoint(let file, let problem): "\(problem) (\(file))"
+    case .damaged(let file, let offset, let problem): "\(problem) (\(file), byte \(offset))"
+    case .badPickle(let file, let what, let offset, let problem):
+      what.map { "\(problem) (\(file), pickle of \($0) at byte \(offset))" }
+        ?? "\(problem) (\(file), a pickle)"
+    case .badRecord(let file, let record, let problem):
+      "\(problem) (\(file), record \(Text.printable(record)))"
     case .otherFile(let file, let other): "\(other.name), no checkpoint (\(file))"
     case .badObject(let file, let path, let problem):
       "\(problem) (\(file), object \(Text.printable(path)))"

@@ -86,6 +86,15 @@ public enum OptimizerError: Diagnostic, Equatable {
   /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind { .badInput }
 
+  /// The place of the error.
+  public var context: ErrorContext {
+    switch self {
+    case .notAnOptimizer(let file, let path, _), .names(let file, let path, _),
+      .unclearOwner(let file, let path, _):
+      ErrorContext(file: file, object: path)
+    }
+  }
+
   /// One line that says what is wrong and where.
   public var description: String {
     switch self {

@@ -48,6 +48,15 @@ public enum MergeError: Diagnostic, Equatable {
     /// Not a tensor with elements.
     case noElements(key: String, input: String)
 
+    /// The key.
+    public var key: String {
+      switch self {
+      case .missing(let key, _), .unexpected(let key, _), .shape(let key, _, _, _),
+        .dtype(let key, _, _, _), .noElements(let key, _):
+        key
+      }
+    }
+
     /// The mismatch on one line.
     public var description: String {
       switch self {
@@ -77,6 +86,20 @@ public enum MergeError: Diagnostic, Equatable {
     switch self {
     case .wrongInputs, .badParameter, .wrongCount: .usage
     default: .badInput
+    }
+  }
+
+  /// The place of the error.
+  public var context: ErrorContext {
+    switch self {
+    case .cannotMerge(let mismatches): ErrorContext(keys: mismatches.map(\.key))
+    case .notNumbers(let all): ErrorContext(keys: all.map(\.key))
+    case .madeNaN(let key), .unclearChange(let key): ErrorContext(keys: [key])
+    case .unmergeable(let all): ErrorContext(keys: all.map(\.key))
+    case .badRecipe(let file, let path, _, _): ErrorContext(file: file, object: path)
+    case .badConfiguration(let source, _): ErrorContext(file: source)
+    case .noScale(let adapter, _): ErrorContext(file: adapter)
+    default: ErrorContext()
     }
   }
 

@@ -28,6 +28,17 @@ public enum PickleError: Diagnostic, Equatable {
   /// The category of the error: always bad input.
   public var kind: DiagnosticKind { .badInput }
 
+  /// The place of the error.
+  public var context: ErrorContext {
+    switch self {
+    case .endsEarly(let offset), .unknownOpcode(_, let offset), .unsupported(_, let offset),
+      .stackUnderflow(let offset), .lengthTooLarge(_, _, let offset),
+      .unknownMemo(_, let offset), .malformed(_, let offset):
+      ErrorContext(offset: offset)
+    default: ErrorContext()
+    }
+  }
+
   /// One line that says what is wrong and where in the pickle.
   public var description: String {
     switch self {

@@ -22,6 +22,11 @@ public enum DerivedWeightError: Diagnostic, Equatable {
     }
   }
 
+  /// The place of the error.
+  public var context: ErrorContext {
+    ErrorContext(keys: weights.map(\.key))
+  }
+
   /// One line that says what is wrong and where.
   public var description: String {
     switch self {

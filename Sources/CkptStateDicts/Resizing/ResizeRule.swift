@@ -137,6 +137,13 @@ public enum ResizeError: Diagnostic, Equatable {
   /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind { .badInput }
 
+  /// The place of the error.
+  public var context: ErrorContext {
+    switch self {
+    case .impossible(let key, _): ErrorContext(keys: [key])
+    }
+  }
+
   /// One line that says what is wrong and where.
   public var description: String {
     switch self {

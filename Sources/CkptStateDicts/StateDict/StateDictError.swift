@@ -29,6 +29,17 @@ public enum StateDictError: Diagnostic, Equatable {
   /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind { .badInput }
 
+  /// The place of the error.
+  public var context: ErrorContext {
+    switch self {
+    case .keysCollide(let all): ErrorContext(keys: all.flatMap(\.old))
+    case .keysVanish(let keys): ErrorContext(keys: keys)
+    case .cannotConvert(let key, _, _): ErrorContext(keys: [key])
+    case .cannotUpdate(let missing, let mismatched):
+      ErrorContext(keys: missing + mismatched.map(\.key))
+    }
+  }
+
   /// One line that says what is wrong and where.
   public var description: String {
     switch self {

@@ -20,6 +20,15 @@ public enum TensorError: Diagnostic, Equatable {
   /// The category of the error, from which `ckpt` takes its exit status.
   public var kind: DiagnosticKind { .badInput }
 
+  /// The place of the error.
+  public var context: ErrorContext {
+    if case .outsideStorage(let storage, _, _) = self, !storage.isEmpty {
+      ErrorContext(record: storage)
+    } else {
+      ErrorContext()
+    }
+  }
+
   /// One line that says what is wrong and where.
   public var description: String {
     switch self {

@@ -34,6 +34,19 @@ public enum ImageError: Diagnostic, Hashable {
     }
   }
 
+  /// The place of the error.
+  public var context: ErrorContext {
+    switch self {
+    case .unreadable(let file, _), .unknownFormat(let file), .unsupported(let file, _),
+      .damaged(let file, _), .truncated(let file), .tooLarge(let file, _):
+      ErrorContext(file: file)
+    case .noClasses(let folder), .emptyClasses(let folder, _),
+      .differentClasses(let folder, _, _), .tooManyOmissions(let folder, _):
+      ErrorContext(file: folder)
+    case .badRequest: ErrorContext()
+    }
+  }
+
   /// One line that says what is wrong and where.
   public var description: String {
     switch self {

@@ -34,6 +34,15 @@ public enum TrainingError: Diagnostic, Equatable {
     }
   }
 
+  /// The place of the error.
+  public var context: ErrorContext {
+    if case .cannotLoad(let missing, let unexpected, let mismatched) = self {
+      ErrorContext(keys: missing + unexpected + mismatched.map(\.key))
+    } else {
+      ErrorContext()
+    }
+  }
+
   /// One line that says what is wrong and where.
   public var description: String {
     switch self {

@@ -105,15 +105,15 @@ struct LegacyStream {
   }
 
   func bad(_ problem: String) -> CheckpointError {
-    .notACheckpoint(file: "\(file.path), byte \(pickles.offset)", problem)
+    .damaged(file: file.path, offset: pickles.offset, problem)
   }
 
   mutating func next(_ what: String) throws -> PickleGraph {
     do {
       return try pickles.next()
     } catch let error as PickleError {
-      throw CheckpointError.notACheckpoint(
-        file: "\(file.path), pickle of \(what) at byte \(pickles.offset)", error.description)
+      throw CheckpointError.badPickle(
+        file: file.path, of: what, offset: pickles.offset, error.description)
     }
   }
 

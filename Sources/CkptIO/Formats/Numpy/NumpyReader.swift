@@ -75,13 +75,15 @@ enum NumpyArchiveReader: FormatReader {
     var stateDict = StateDict()
     for entry in archive.entries {
       guard entry.name.hasSuffix(ending) else {
-        throw CheckpointError.notACheckpoint(
-          file: "\(file.path), record \(Text.printable(entry.name))",
-          "a record of an .npz archive that is no array")
+        throw CheckpointError.badRecord(
+          file: file.path, record: entry.name, "a record of an .npz archive that is no array")
       }
-      stateDict[String(entry.name.dropLast(ending.count))] = try NumpyReader.tensor(
-        archive.source(of: entry), name: entry.name,
-        file: "\(file.path), record \(Text.printable(entry.name))", exactly: true)
+      do {
+        stateDict[String(entry.name.dropLast(ending.count))] = try NumpyReader.tensor(
+          archive.source(of: entry), name: entry.name, file: file.path, exactly: true)
+      } catch let error as NumpyError {
+        throw error.inRecord(entry.name)
+      }
     }
     return try CheckpointDocument(stateDict, format: .npz, path: file.path, files: [file])
   }

@@ -48,8 +48,8 @@ enum PyTorchZipReader: FormatReader {
     do {
       graph = try PickleGraph(decoding: bytes)
     } catch let error as PickleError {
-      throw CheckpointError.notACheckpoint(
-        file: "\(file.path), record \(pickle.name)", error.description)
+      throw CheckpointError.badRecord(
+        file: file.path, record: pickle.name, error.description)
     }
     let widths = isBigEndian ? TensorReader.swapWidths(graph) : [:]
     let storages = try StorageTable(

@@ -47,7 +47,7 @@ package struct TarDirectory {
     var position = 0
     var nextSize: Int?
     func bad(_ problem: String) -> CheckpointError {
-      .notACheckpoint(file: "\(file.path), byte \(position)", problem)
+      .damaged(file: file.path, offset: position, problem)
     }
     while position <= file.size - Self.blockSize {
       let block = try file.bytes(at: position, count: Self.blockSize)

@@ -43,7 +43,8 @@ enum BarePickleReader: FormatReader {
     do {
       graph = try stream.next(leaving: threshold)
     } catch let error as PickleError {
-      throw CheckpointError.notACheckpoint(file: "\(file.path), a pickle", error.description)
+      throw CheckpointError.badPickle(
+        file: file.path, of: nil, offset: 0, error.description)
     }
     guard stream.offset == file.size else {
       throw CheckpointError.notACheckpoint(
@@ -100,7 +101,8 @@ enum BarePickleReader: FormatReader {
       do {
         try graph.bringIn(ref)
       } catch let error as PickleError {
-        throw CheckpointError.notACheckpoint(file: "\(file.path), a pickle", error.description)
+        throw CheckpointError.badPickle(
+          file: file.path, of: nil, offset: 0, error.description)
       }
     }
   }

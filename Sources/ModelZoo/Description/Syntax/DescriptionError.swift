@@ -23,6 +23,14 @@ public enum DescriptionError: Diagnostic, Equatable {
   /// The kind of error, by which programs tell errors apart.
   public var kind: DiagnosticKind { .badInput }
 
+  /// The place of the error.
+  public var context: ErrorContext {
+    switch self {
+    case .malformed(let place, _, _), .tooLarge(let place, _), .cannotRun(let place, _, _):
+      ErrorContext(file: place.file, line: place.line)
+    }
+  }
+
   /// One line that says what is wrong and where.
   public var description: String {
     switch self {
