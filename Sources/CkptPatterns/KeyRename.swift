@@ -101,8 +101,8 @@ public enum KeyRename: Sendable, Hashable, CustomStringConvertible {
           ? key : String(decoding: renamed + key.utf8.dropFirst(position), as: UTF8.self)
       }
     case .map(let names):
-      let names = Dictionary(names.map { (ExactText($0), $1) }) { first, _ in first }
-      return { names[ExactText($0)] ?? $0 }
+      let names = ExactDictionary(names)
+      return { names[$0] ?? $0 }
     case .regex(let text, let template):
       let regex = try KeyRegex(text)
       let template = try RenameTemplate(template, for: regex)

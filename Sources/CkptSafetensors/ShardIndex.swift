@@ -67,7 +67,7 @@ package struct ShardIndex: Sendable {
   ) throws -> [(key: String, file: String)] {
     var files: [(key: String, file: String)] = []
     var keys = Set<ExactText>()
-    var names: [String: String] = [:]
+    var names: ExactDictionary<String> = [:]
     try reader.object { reader, key in
       guard keys.insert(ExactText(key)).inserted else {
         throw SafetensorsError.badIndex(

@@ -1,5 +1,6 @@
 public import CkptStateDicts
 internal import TrainingCore
+internal import CkptText
 
 /// A model whose keys and shapes match those of a state dict.
 public struct ModelMatch: Sendable {
@@ -51,7 +52,7 @@ extension ModelZoo {
   {
     let wanted = model.module.stateShapes
     var lacking: [String] = []
-    var known = Set<String>()
+    var known = ExactSet()
     for (key, shape) in wanted {
       known.insert(key)
       if shapes[key] != shape { lacking.append(key) }

@@ -1,14 +1,15 @@
 public import CkptStateDicts
 internal import CkptTensors
+internal import CkptText
 
 /// The shapes of a state dict's tensors, from which a model's hyperparameters are inferred.
 public struct StateShapes: Sendable {
-  private var shapes: [String: [Int]] = [:]
-  private var views: [String: TensorView] = [:]
+  private var shapes: ExactDictionary<[Int]> = [:]
+  private var views: ExactDictionary<TensorView> = [:]
   /// The keys, in order.
   public private(set) var keys: [String] = []
   /// The numbers that follow each prefix in keys, such as the layers' numbers.
-  private var numbers: [String: Set<Int>] = [:]
+  private var numbers: ExactDictionary<Set<Int>> = [:]
 
   /// Creates an empty collection.
   init() {}

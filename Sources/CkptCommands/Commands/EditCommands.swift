@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import StateDictKit
+internal import CkptText
 
 /// The report of `filter` and `rename-keys`, as text and as JSON.
 private struct EditReport: Encodable {
@@ -106,7 +107,7 @@ func printKeyTable(_ report: KeyReport) {
 ///
 /// - Throws: `DerivedWeightError.noNumbers` for codes without their scales that would be cast.
 func reportSplit(_ stateDict: StateDict, keeping keys: [String], casting: Bool = false) throws {
-  let kept = Set(keys)
+  let kept = ExactSet(keys)
   let split = NumberGate(stateDict).weightsSplit(by: keys)
   let codes = split.filter { $0.kind == .quantized }
   if casting, !codes.isEmpty {

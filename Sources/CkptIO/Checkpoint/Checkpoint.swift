@@ -3,6 +3,7 @@ internal import CkptPickle
 package import CkptPlatform
 public import CkptStateDicts
 internal import CkptTensors
+internal import CkptText
 
 /// A checkpoint: a graph of objects, the storages of its tensors, and the state dicts in it.
 ///
@@ -25,7 +26,7 @@ public struct Checkpoint: Sendable {
   /// object number.
   var imported: [ObjectIdentifier: [UInt32: PickleGraph.Ref]] = [:]
   /// The classes and functions in the graph, by name; nil until first needed.
-  var globals: [String: PickleGraph.Ref]?
+  var globals: ExactDictionary<PickleGraph.Ref>?
   /// Whether only a part of the checkpoint is left, in which case records beside the pickle are not
   /// written.
   var isExtract = false

@@ -3,6 +3,7 @@ package import CkptBytes
 package import CkptPlatform
 internal import CkptStateDicts
 internal import CkptTensors
+package import CkptText
 
 /// A checkpoint as it was read. Its tensors and objects refer to it as their origin.
 package final class CheckpointDocument: Sendable {
@@ -23,7 +24,7 @@ package final class CheckpointDocument: Sendable {
   /// `__metadata__`.
   package let metadata: [(key: String, value: String)]
   /// The keys of ``metadata`` that are names of tied tensors, which have been restored.
-  package let recordedTies: Set<String>
+  package let recordedTies: ExactSet
   /// The complete metadata of a GGUF file, to be copied to another GGUF file.
   package let nativeMetadata: NativeMetadata?
   /// The records of a PyTorch archive other than the pickle, the storages, and PyTorch's own data;
@@ -35,7 +36,7 @@ package final class CheckpointDocument: Sendable {
     graph: PickleGraph, storages: StorageTable, tensors: TensorTable,
     format: Checkpoint.Format, path: String, files: [File],
     metadata: [(key: String, value: String)] = [], nativeMetadata: NativeMetadata? = nil,
-    otherRecords: [(name: String, source: ByteSource)] = [], recordedTies: Set<String> = []
+    otherRecords: [(name: String, source: ByteSource)] = [], recordedTies: ExactSet = []
   ) {
     self.recordedTies = recordedTies
     self.graph = graph
@@ -75,7 +76,7 @@ package final class CheckpointDocument: Sendable {
   convenience init(
     _ stateDict: StateDict, format: Checkpoint.Format, path: String, files: [File],
     metadata: [(key: String, value: String)] = [], nativeMetadata: NativeMetadata? = nil,
-    recordedTies: Set<String> = []
+    recordedTies: ExactSet = []
   ) throws {
     try self.init(
       Checkpoint(stateDict), format: format, path: path, files: files, metadata: metadata,
@@ -86,7 +87,7 @@ package final class CheckpointDocument: Sendable {
   convenience init(
     _ made: Checkpoint, format: Checkpoint.Format, path: String, files: [File],
     metadata: [(key: String, value: String)] = [], nativeMetadata: NativeMetadata? = nil,
-    recordedTies: Set<String> = []
+    recordedTies: ExactSet = []
   ) throws {
     var graph = made.graph
     graph.seal()

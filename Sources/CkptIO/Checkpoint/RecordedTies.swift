@@ -1,4 +1,5 @@
 internal import CkptStateDicts
+internal import CkptText
 
 /// Restores tied tensors from the metadata of formats without sharing, in which safetensors'
 /// `save_model` records the names of omitted tensors, with the key of the stored tensor.
@@ -6,9 +7,9 @@ enum RecordedTies {
   /// Adds the tensors whose names are recorded in `metadata`, and returns those names.
   static func restore(
     in stateDict: inout StateDict, from metadata: [(key: String, value: String)]
-  ) -> Set<String> {
+  ) -> ExactSet {
     let written = stateDict
-    var names = Set<String>()
+    var names = ExactSet()
     for (name, kept) in metadata where written.value(for: name) == nil {
       guard let tensor = written[kept] else { continue }
       stateDict[name] = tensor

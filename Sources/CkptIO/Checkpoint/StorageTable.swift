@@ -3,6 +3,7 @@ internal import CkptBytes
 internal import CkptPlatform
 package import CkptTensors
 internal import CkptZip
+internal import CkptText
 
 /// The storages of a pickle's persistent IDs.
 package struct StorageTable {
@@ -36,9 +37,9 @@ package struct StorageTable {
   ///   by record name.
   init(
     _ graph: PickleGraph, archive: ZipReader, folder: String, isBigEndian: Bool,
-    swapWidths: [String: Int]
+    swapWidths: ExactDictionary<Int>
   ) throws {
-    var byKey: [String: (storage: Storage, className: String)] = [:]
+    var byKey: ExactDictionary<(storage: Storage, className: String)> = [:]
     for (index, node) in graph.nodes.enumerated() {
       guard case .persistentID(let inner) = node else { continue }
       let ref = PickleGraph.Ref(index: UInt32(index))

@@ -2,6 +2,7 @@ internal import CkptPickle
 internal import CkptBytes
 internal import CkptStateDicts
 internal import CkptTensors
+internal import CkptText
 
 /// Interprets the calls by which PyTorch rebuilds tensors, without executing them.
 struct TensorReader {
@@ -228,8 +229,8 @@ struct TensorReader {
 
   /// For a big-endian file: the element size in bytes of untyped storages, by record name,
   /// determined from their tensors.
-  static func swapWidths(_ graph: PickleGraph) -> [String: Int] {
-    var widths: [String: Int] = [:]
+  static func swapWidths(_ graph: PickleGraph) -> ExactDictionary<Int> {
+    var widths: ExactDictionary<Int> = [:]
     for index in graph.nodes.indices {
       guard let body = graph.body(of: Ref(index: UInt32(index))),
         case .reduce(let callable, let arguments) = body.construction,

@@ -62,9 +62,9 @@ extension Checkpoint {
         "the names of the optimizer's parameters are not known: \(reason)")
     }
     // For each remaining parameter, its new number or name by its current one.
-    var ids: [String: PickleGraph.Ref] = [:]
-    var names: [String: String] = [:]
-    var cleared = Set<String>()
+    var ids: ExactDictionary<PickleGraph.Ref> = [:]
+    var names: ExactDictionary<String> = [:]
+    var cleared = ExactSet()
     var edit = (
       kept: 0, removed: [String](), cleared: [String](), renamed: [OptimizerEdit.Rename]()
     )
@@ -146,8 +146,8 @@ extension Checkpoint {
 
   /// Sets the new numbers of a group's parameters, and the new names in `param_names`.
   private mutating func renumber(
-    _ group: PickleGraph.Ref, at path: String, _ ids: [String: PickleGraph.Ref],
-    _ names: [String: String]
+    _ group: PickleGraph.Ref, at path: String, _ ids: ExactDictionary<PickleGraph.Ref>,
+    _ names: ExactDictionary<String>
   ) throws {
     guard let params = graph.value(of: "params", in: group), let old = graph.sequence(params) else {
       throw cannotEdit(group, at: path)

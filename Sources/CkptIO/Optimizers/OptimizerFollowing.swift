@@ -46,7 +46,7 @@ extension Checkpoint {
         for name in optimizer.parameters.compactMap(\.name) {
           switch new[prefix + name] {
           case .some(nil): gone.append(name)
-          case .some(let other?) where optimizer.naming == .recorded && other != name:
+          case .some(let other?) where optimizer.naming == .recorded && !other.isExactly(name):
             renamed.append(name)
           default: break
           }
@@ -148,8 +148,8 @@ extension Checkpoint {
     }
   }
 
-  private static func newNames(_ report: KeyReport) -> [String: String?] {
-    Dictionary(report.changes.map { ($0.old, $0.new) }) { first, _ in first }
+  private static func newNames(_ report: KeyReport) -> ExactDictionary<String?> {
+    ExactDictionary(report.changes.map { ($0.old, $0.new) })
   }
 
   /// The prefix that the state dict's keys have compared with the optimizer's names: `module.` if

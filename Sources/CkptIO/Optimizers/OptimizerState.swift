@@ -242,14 +242,14 @@ extension Checkpoint {
           tensor: tensor(of: value))
       }
     }
-    var states: [String: PickleGraph.Ref] = [:]
+    var states: ExactDictionary<PickleGraph.Ref> = [:]
     for (key, value) in graph.entries(of: parts.state) ?? [] {
       guard let id = parameterID(key) else { throw bad("a key of \"state\" is no number or name") }
       states[id] = value
     }
     var groups: [OptimizerState.Group] = []
     var parameters: [OptimizerState.Parameter] = []
-    var seen = Set<String>()
+    var seen = ExactSet()
     var isRecorded = true
     var isKeyedByName = false
     for (number, group) in parts.groups.enumerated() {

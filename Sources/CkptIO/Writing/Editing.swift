@@ -141,7 +141,7 @@ extension Checkpoint {
   /// Python.
   mutating func global(_ module: String, _ name: String) -> PickleGraph.Ref {
     if globals == nil {
-      var found: [String: PickleGraph.Ref] = [:]
+      var found: ExactDictionary<PickleGraph.Ref> = [:]
       for index in graph.nodes.indices {
         let ref = PickleGraph.Ref(index: UInt32(index))
         if let known = graph.global(ref) { found["\(known.module)\n\(known.name)"] = ref }

@@ -1,6 +1,7 @@
 public import CkptPlatform
 public import CkptStateDicts
 internal import CkptTensors
+internal import CkptText
 
 /// A LoRA adapter (Hu et al., 2021): pairs of low-rank matrices whose products are added to weights
 /// of a base.
@@ -15,7 +16,7 @@ public struct LowRankAdapter: Sendable {
   /// The configurations by part of a pipeline; the empty name stands for modules without a part.
   private let configurations: [String: Configuration]
   /// The matrices by module.
-  private var pairs: [String: Pair] = [:]
+  private var pairs: ExactDictionary<Pair> = [:]
   /// The modules, in the order in which they first occur.
   private var modules: [String] = []
   /// Full parameters that replace the base's.

@@ -2,6 +2,7 @@ internal import CkptBytes
 internal import CkptPlatform
 internal import CkptStateDicts
 internal import CkptTensors
+internal import CkptText
 
 /// Collects the products that an adapter adds to a base's weights, and builds the resulting state
 /// dict.
@@ -27,8 +28,8 @@ struct LowRankSums {
   private var order: [TensorView] = []
   /// For error messages: the module that refers to each key, and the full parameter that replaces
   /// it.
-  private var moduleOfKey: [String: String] = [:]
-  private var nameOfReplaced: [String: String] = [:]
+  private var moduleOfKey: ExactDictionary<String> = [:]
+  private var nameOfReplaced: ExactDictionary<String> = [:]
   private var replacedKeys: [String] = []
   private var replacedViews: Set<TensorView> = []
   /// The precision losses of replaced tensors that are converted to the base's types.

@@ -1,3 +1,4 @@
+internal import CkptText
 /// Finds the base's keys for the modules of an adapter.
 ///
 /// An adapter's file may name a module as the base does, without the base's common prefix, with the
@@ -6,9 +7,9 @@
 struct ModuleNames {
   /// The keys by each of their suffixes at a dot: `a.b.weight` by `a.b.weight`, `b.weight`, and
   /// `weight`.
-  private var byTail: [String: [String]] = [:]
+  private var byTail: ExactDictionary<[String]> = [:]
   /// The keys of weights by each suffix of their module's name, with `_` in place of each dot.
-  private var flat: [String: [String]] = [:]
+  private var flat: ExactDictionary<[String]> = [:]
 
   /// A part of a diffusion pipeline.
   private enum Part: Equatable {

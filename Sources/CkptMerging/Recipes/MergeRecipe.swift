@@ -180,7 +180,7 @@ public struct MergeRecipe: Sendable {
     let numbering = numbering(merge, first)
     var keys = merge.inputs[first].stateDict.keys
     // Keys that the first model lacks are included, so that the error names them.
-    var known = Set(keys)
+    var known = ExactSet(keys)
     for source in slice.sources.dropFirst() {
       for key in merge.inputs[source.model].stateDict.keys where known.insert(key).inserted {
         keys.append(key)
@@ -218,7 +218,7 @@ public struct MergeRecipe: Sendable {
       after.append(plan(key, t: 0, last, merge) { _ in key })
     }
     // Heads that only another source has; the first source ties its head to its embedding.
-    var known = Set(merge.inputs[last.sources[0].model].stateDict.keys)
+    var known = ExactSet(merge.inputs[last.sources[0].model].stateDict.keys)
     for source in last.sources.dropFirst() {
       for key in merge.inputs[source.model].stateDict.keys
       where TiedHeads.isHead(key) && !Self.isBeforeLayers(key) && known.insert(key).inserted {

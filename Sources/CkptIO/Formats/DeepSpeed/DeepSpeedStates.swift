@@ -19,7 +19,7 @@ struct DeepSpeedModelState {
   private(set) var groups: [[Parameter]] = []
   private(set) var frozen: [Parameter] = []
   /// The frozen parameters, or this rank's parts of them.
-  private(set) var frozenTensors: [String: Tensor] = [:]
+  private(set) var frozenTensors: ExactDictionary<Tensor> = [:]
   /// The names of shared parameters, each with the name of the parameter it is the same as.
   private(set) var shared: [(name: String, source: String)] = []
 

@@ -50,7 +50,7 @@ enum DistributedReader: FormatReader {
 /// The archives in the files of a distributed checkpoint.
 private struct DistributedArchives {
   private let folder: Folder
-  private var open: [String: File] = [:]
+  private var open: ExactDictionary<File> = [:]
 
   init(_ folder: Folder) { self.folder = folder }
 

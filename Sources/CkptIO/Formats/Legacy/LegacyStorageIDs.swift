@@ -2,6 +2,7 @@ internal import CkptPickle
 internal import CkptBytes
 internal import CkptPlatform
 internal import CkptTensors
+internal import CkptText
 
 /// Converts the persistent IDs of the format before 1.6 to those of the zip format.
 ///
@@ -27,7 +28,7 @@ struct LegacyStorageIDs {
   }
 
   /// The storages in the file, by key.
-  var roots: [String: Root] = [:]
+  var roots: ExactDictionary<Root> = [:]
   /// For each persistent ID of a storage, its key, and the part of the storage that it is.
   private var ids: [(id: Ref, key: String, view: View?)] = []
 
@@ -110,7 +111,7 @@ struct LegacyStorageIDs {
   /// `torch.load` and `torch.save`.
   func resolve(in graph: PickleGraph, stream: LegacyStream) throws -> [UInt32: Storage] {
     var storages: [UInt32: Storage] = [:]
-    var byKey: [String: Storage] = [:]
+    var byKey: ExactDictionary<Storage> = [:]
     for (id, key, view) in ids {
       let name = view.map { "\(key) \($0.key)" } ?? key
       if let known = byKey[name] {

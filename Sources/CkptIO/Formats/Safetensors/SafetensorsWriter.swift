@@ -2,6 +2,7 @@ internal import CkptPlatform
 internal import CkptSafetensors
 internal import CkptBytes
 internal import CkptTensors
+internal import CkptText
 
 /// Writes a single safetensors file, byte for byte like the reference implementation.
 enum SafetensorsWriter: FormatWriter {
@@ -28,17 +29,17 @@ enum SafetensorsWriter: FormatWriter {
   static func metadata(
     of checkpoint: Checkpoint, _ alone: TensorsAlone
   ) -> [(key: String, value: String)] {
-    let ties = Dictionary(alone.report.tied.map { ($0.key, $0.kept) }) { first, _ in first }
+    let ties = ExactDictionary(alone.report.tied.map { ($0.key, $0.kept) })
     let recorded = checkpoint.document.recordedTies
     var result: [(key: String, value: String)] =
       switch checkpoint.format {
       case .safetensors, .safetensorsIndex:
         checkpoint.document.metadata.filter {
-          !recorded.contains($0.key) || ties[$0.key] == $0.value
+          !recorded.contains($0.key) || ties[$0.key]?.isExactly($0.value) == true
         }
       default: [("format", "pt")] + checkpoint.metadata.filter { $0.key != "format" }
       }
-    let known = Set(result.map(\.key))
+    let known = ExactSet(result.map(\.key))
     result += alone.report.tied.filter { !known.contains($0.key) }.map { ($0.key, $0.kept) }
     return result
   }
@@ -72,7 +73,7 @@ enum SafetensorsWriter: FormatWriter {
     let segments =
       [StreamSegment(offset: 0, source: .bytes(layout.header))]
       + layout.slots.map { StreamSegment(offset: $0.offset, source: sources[$0.item]) }
-    let keys = Dictionary(tensors.map { ($0.tensor.storage.name, $0.key) }) { first, _ in first }
+    let keys = ExactDictionary(tensors.map { ($0.tensor.storage.name, $0.key) })
     return OutputPlan.File(
       name: name, byteCount: layout.byteCount, beginning: { layout.header }
     ) { file, context in

@@ -17,7 +17,7 @@ enum ShardedReader: FormatReader {
     }
     let index = try ShardIndex(reading: file)
     let folder = try Folder(of: file)
-    var shards: [String: Shard] = [:]
+    var shards: ExactDictionary<Shard> = [:]
     var order: [String] = []
     for (_, name) in index.files where shards[name] == nil {
       guard folder.contains(name) else {
@@ -62,7 +62,7 @@ enum ShardedReader: FormatReader {
 
   /// Checks that every key is in the file that the index names, and in no other.
   private static func check(
-    _ index: ShardIndex, _ shards: [String: Shard], _ path: String
+    _ index: ShardIndex, _ shards: ExactDictionary<Shard>, _ path: String
   ) throws {
     for (key, name) in index.files where shards[name]?.values.value(for: key) == nil {
       let other = shards.keys.sorted().first { shards[$0]?.values.value(for: key) != nil }
@@ -88,7 +88,7 @@ enum ShardedReader: FormatReader {
   private static func metadata(
     _ index: ShardIndex, _ shards: [Shard]
   ) -> [(key: String, value: String)] {
-    var seen = Set<String>()
+    var seen = ExactSet()
     return (shards.flatMap(\.metadata) + index.metadata).filter { seen.insert($0.key).inserted }
   }
 

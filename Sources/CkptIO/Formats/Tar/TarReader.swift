@@ -29,8 +29,8 @@ struct TarReader: FormatReader {
     let offset: Int
   }
 
-  private var storedByNumber: [String: Stored] = [:]
-  private var tensorsByNumber: [String: Geometry] = [:]
+  private var storedByNumber: ExactDictionary<Stored> = [:]
+  private var tensorsByNumber: ExactDictionary<Geometry> = [:]
   private var classes: [String: Ref] = [:]
   private let file: File
 

@@ -148,7 +148,7 @@ extension Checkpoint {
       spans[storage, default: []].append(
         (tensor.offset * width, (tensor.offset + reach) * width, key))
     }
-    var overlapping = Set<String>()
+    var overlapping = ExactSet()
     for group in spans.values where group.count > 1 {
       var (end, last) = (Int.min, "")
       for span in group.sorted(by: { ($0.start, $0.end) < ($1.start, $1.end) }) {
