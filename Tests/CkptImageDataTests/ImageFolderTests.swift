@@ -84,6 +84,14 @@ import Testing
     #expect(throws: error) { try ImageFolder(folder.path, classes: ["a", "b"]) }
     #expect(error.description.hasPrefix("other classes: missing \"b\"; unknown \"c\""))
     #expect(try ImageFolder(folder.path, classes: ["c", "a"]).samples.map(\.label) == [0, 1])
+    // A class that may be empty is not missing.
+    let unknown = ImageError.differentClasses(folder: folder.path, missing: [], unknown: ["c"])
+    #expect(throws: unknown) {
+      try ImageFolder(folder.path, classes: ["a", "b"], allowsEmptyClasses: true)
+    }
+    #expect(
+      try ImageFolder(folder.path, classes: ["a", "b", "c"], allowsEmptyClasses: true).counts
+        == [1, 0, 1])
   }
 
   @Test func `A split keeps the share of each class and depends on the seed alone`() throws {

@@ -39,7 +39,7 @@ public struct ImageFolder: Sendable, Hashable {
   ///   - path: the folder.
   ///   - classes: the expected classes, such as those of the training folder; nil: those that are
   ///     found.
-  ///   - allowsEmptyClasses: whether a class may have no images.
+  ///   - allowsEmptyClasses: whether a class may have no images, or no folder.
   /// - Throws: `ImageError.noClasses`, `.differentClasses`, `.emptyClasses`, or `.unreadable`.
   public init(
     _ path: String, classes: [String]? = nil, allowsEmptyClasses: Bool = false
@@ -48,9 +48,10 @@ public struct ImageFolder: Sendable, Hashable {
     let found = names.filter { Folder.exists(at: path + "/" + $0) }
     guard !found.isEmpty else { throw .noClasses(folder: path) }
     if let classes {
-      let missing = classes.filter { !found.contains($0) }
+      // A class that may be empty may also have no folder.
+      let missing = allowsEmptyClasses ? [] : classes.filter { !found.contains($0) }
       let unknown = found.filter { !classes.contains($0) }
-      guard missing.isEmpty || allowsEmptyClasses, unknown.isEmpty else {
+      guard missing.isEmpty, unknown.isEmpty else {
         throw .differentClasses(folder: path, missing: missing, unknown: unknown)
       }
     }
