@@ -1,54 +1,31 @@
 // JPEG by libjpeg-turbo, with the settings that Pillow writes with: 4:2:0, the library's tables scaled by the quality.
 
-#include <setjmp.h>
-#include <string.h>
-// After <stdio.h>, which it needs.
-#include "result.h"
-#include <jpeglib.h>
-#include <jerror.h>
+#include "jpeg_call.h"
 
 struct encoder {
+  struct jpeg_call call;
   struct jpeg_compress_struct library;
   struct jpeg_destination_mgr target;
-  struct jpeg_error_mgr errors;
-  jmp_buf escape;
-  struct ck_image_result result;
 };
-
-static void fail(j_common_ptr library) {
-  struct encoder *encoder = library->client_data;
-  char message[JMSG_LENGTH_MAX];
-  library->err->format_message(library, message);
-  int memory = library->err->msg_code == JERR_OUT_OF_MEMORY;
-  encoder->result = result(memory ? CK_IMAGE_NO_MEMORY : CK_IMAGE_UNSUPPORTED, message);
-  longjmp(encoder->escape, 1);
-}
-static void say_nothing(j_common_ptr library) { (void)library; }
 
 // A target of the caller's, which does not grow.
 static void begin(j_compress_ptr library) { (void)library; }
 static boolean no_more(j_compress_ptr library) {
-  struct encoder *encoder = library->client_data;
-  encoder->result = result(CK_IMAGE_NO_MEMORY, "the buffer is too small");
-  longjmp(encoder->escape, 1);
+  jpeg_end(library->client_data, CK_IMAGE_NO_MEMORY, "the buffer is too small");
 }
 
 struct ck_image_result ck_jpeg_encode(
     const uint8_t *pixels, uint32_t width, uint32_t height, int quality, uint8_t *bytes, size_t *count) {
   struct encoder encoder;
   memset(&encoder, 0, sizeof encoder);
-  encoder.library.client_data = &encoder;
-  encoder.library.err = jpeg_std_error(&encoder.errors);
-  encoder.errors.error_exit = fail;
-  encoder.errors.output_message = say_nothing;
+  jpeg_report_to(&encoder.call, (j_common_ptr)&encoder.library, CK_IMAGE_UNSUPPORTED);
   encoder.target.init_destination = begin;
   encoder.target.empty_output_buffer = no_more;
   encoder.target.term_destination = begin;
   encoder.target.next_output_byte = bytes;
   encoder.target.free_in_buffer = *count;
-  if (setjmp(encoder.escape) == 0) {
+  if (setjmp(encoder.call.escape) == 0) {
     jpeg_create_compress(&encoder.library);
-    // jpeg_create_compress keeps `err` and `client_data` alone.
     encoder.library.dest = &encoder.target;
     encoder.library.image_width = width;
     encoder.library.image_height = height;
@@ -65,5 +42,5 @@ struct ck_image_result ck_jpeg_encode(
     *count -= encoder.target.free_in_buffer;
   }
   jpeg_destroy_compress(&encoder.library);
-  return encoder.result;
+  return encoder.call.result;
 }

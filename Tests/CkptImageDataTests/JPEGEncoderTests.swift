@@ -1,6 +1,7 @@
 import CkptTestSupport
-import ImageData
 import Testing
+
+@testable import ImageData
 
 struct JPEGEncoderTests {
   // SHA-256 of what Pillow 13.0.0 writes by `Image.open(file).convert("RGB").save(target, "JPEG", quality=…)`.
@@ -68,6 +69,17 @@ struct JPEGEncoderTests {
     let image = try #require(RGBImage(width: 33, height: 31, pixels: pixels))
     let bytes = try JPEGEncoder(quality: 100).encode(image)
     #expect(try ImageDecoder().decode(bytes, name: "encoded").width == 33)
+  }
+
+  @Test func `A buffer that is too small is an error, whatever its size`() throws {
+    let image = try gradient(width: 40, height: 30)
+    let bytes = try JPEGEncoder().encode(image)
+    for capacity in 1...bytes.count {
+      #expect(throws: ImageError.tooLarge(file: "picture", "no memory for it")) {
+        try JPEGEncoder().encode(image, capacity: capacity)
+      }
+    }
+    #expect(try JPEGEncoder().encode(image, capacity: bytes.count + 1) == bytes)
   }
 
   @Test func `A picture without pixels is no file`() {

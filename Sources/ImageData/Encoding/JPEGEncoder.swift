@@ -1,23 +1,30 @@
 internal import CCkptImages
 
-/// Turns pictures into JPEG files, as Pillow's `save(quality=…)` does.
+/// Encodes images as JPEG files, byte for byte as Pillow's `save(quality=…)` does.
 package struct JPEGEncoder: Sendable, Hashable {
-  /// How good the copy is, from 1 to 100.
+  /// The quality, from 1 to 100, on libjpeg's scale; values beyond are taken as the nearest end.
   package var quality: Int
 
-  /// An encoder.
+  /// Creates an encoder.
   package init(quality: Int = 85) { self.quality = quality }
 
-  /// The bytes of a file that holds the picture.
+  /// The bytes of a file that holds the image.
   ///
-  /// - Throws: `ImageError` where a side is 0 or beyond the 65,500 pixels that the library takes.
+  /// - Throws: `ImageError.badRequest` if a side is 0 or more than 65,500 pixels, the library's
+  ///   limit; `ImageError.tooLarge` if there is no memory.
   package func encode(_ image: RGBImage) throws(ImageError) -> [UInt8] {
     guard 1...65_500 ~= image.width, 1...65_500 ~= image.height else {
       throw .badRequest("a JPEG file of \(image.width) x \(image.height) pixels")
     }
     // The most that a file can take: 6 bytes a pixel in whole blocks of 16 x 16, and the headers.
     func padded(_ side: Int) -> Int { (side + 15) / 16 * 16 }
-    let capacity = 6 * padded(image.width) * padded(image.height) + 2048
+    return try encode(image, capacity: 6 * padded(image.width) * padded(image.height) + 2048)
+  }
+
+  /// Encodes an image to a file that must take fewer bytes than `capacity`.
+  ///
+  /// - Throws: `ImageError.tooLarge` if it takes as many or more.
+  func encode(_ image: RGBImage, capacity: Int) throws(ImageError) -> [UInt8] {
     var result = ck_image_result()
     let bytes = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, initialized in
       var count = capacity
