@@ -143,8 +143,9 @@ final class BatchQueue: @unchecked Sendable {
 
   /// Removes the next batch from the queue and compacts it if images were left out.
   private func finish(_ slot: Slot) throws -> Made {
-    let samples = loader.samples(of: taken, in: plan)
-    slots[taken] = nil
+    let number = taken
+    let samples = loader.samples(of: number, in: plan)
+    slots[number] = nil
     taken += 1
     condition.broadcast()
     var made = Made()
@@ -166,7 +167,7 @@ final class BatchQueue: @unchecked Sendable {
       values: slot.values,
       shape: [kept.count, 3, loader.transform.size.height, loader.transform.size.width],
       labels: places.map { loader.folder.samples[$0].label }, places: places,
-      decisions: kept.compactMap { slot.decisions[$0] })
+      numbers: number..<number + 1, decisions: kept.compactMap { slot.decisions[$0] })
     return made
   }
 }

@@ -15,8 +15,9 @@ public struct DataLoader: Sendable {
   public var order: SampleOrder
   /// Whether a last batch with fewer samples is dropped.
   public var dropsLast: Bool
-  /// Whether a last batch of one sample is joined to the batch before it, since batch normalization cannot be trained on
-  /// one sample.
+  /// Whether a batch of one sample is joined to the batch before it, or the first one to the batch
+  /// after it: the last batch of an epoch, or one whose other images were skipped. Batch
+  /// normalization cannot be trained on one value per channel.
   public var joinsSingle: Bool
   /// The seed of all random choices.
   public var seed: UInt64
@@ -53,6 +54,10 @@ public struct DataLoader: Sendable {
   /// The number of batches in an epoch, if no image is skipped.
   public var batchCount: Int { batchCount(of: folder.samples.count) }
 
+  /// Whether batches are joined that skipped images leave with one sample.
+  package var joinsAfterOmissions: Bool { joinsSingle && skipsBad }
+
+  /// The number of batches in an epoch of `samples` samples, if no image is skipped.
   func batchCount(of samples: Int) -> Int {
     guard batchSize > 0 else { return 0 }
     let isJoined = joinsSingle && samples > batchSize && samples % batchSize == 1

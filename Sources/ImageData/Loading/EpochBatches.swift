@@ -8,6 +8,8 @@ internal import Foundation
 public final class EpochBatches: Sequence, IteratorProtocol {
   private let queue: BatchQueue
   private let cancellation: Cancellation?
+  /// Joins batches of one sample; nil if they stay as they are.
+  private var joiner: BatchJoiner<ImageBatch>?
 
   /// An image that was skipped, and the reason.
   public struct Omission: Sendable, Hashable {
@@ -31,6 +33,7 @@ public final class EpochBatches: Sequence, IteratorProtocol {
   ) {
     queue = BatchQueue(loader, epoch: epoch, plan: plan, firstBatch: firstBatch)
     self.cancellation = cancellation
+    joiner = loader.joinsAfterOmissions ? BatchJoiner() : nil
     let queue = queue
     for _ in 0..<Swift.max(1, Swift.min(loader.threads, 256)) {
       let thread = Thread { queue.work() }
@@ -49,9 +52,11 @@ public final class EpochBatches: Sequence, IteratorProtocol {
     while let made = try queue.take(cancellation) {
       omissions += made.omissions
       // A batch may be empty because all of its images were skipped.
-      if let batch = made.batch { return batch }
+      guard let batch = made.batch else { continue }
+      guard joiner != nil else { return batch }
+      if let complete = joiner?.add(batch) { return complete }
     }
-    return nil
+    return joiner?.finish()
   }
 
   /// The next batch; nil after the last one, or after an error, which is then stored in `failure`.

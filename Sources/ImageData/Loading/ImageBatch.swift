@@ -10,6 +10,9 @@ public struct ImageBatch: Sendable {
   public let labels: [Int]
   /// The index of each sample in the folder.
   public let places: [Int]
+  /// The indices in the epoch of the batches that these samples are of: one index, or several if
+  /// batches were joined. The upper bound is the index from which an epoch continues.
+  public let numbers: Range<Int>
   /// The random decisions for each sample.
   public let decisions: [ImageTransform.Decisions]
 
