@@ -1,32 +1,32 @@
 public import CkptPlatform
 
-/// An error of preparing, running or continuing a fine-tuning, or of using its result.
+/// An error of a fine-tuning, or of using its result.
 public enum FineTuningError: Diagnostic, Equatable {
-  /// A folder with `train` in it has no validation images, and none are to be split off.
+  /// There is a folder `train`, but neither `val` nor `test`, and no share to split off is given.
   case noValidation(folder: String)
-  /// A part of the images is to be split off although the folder has validation images of its own.
+  /// A share to split off is given, although there is a folder of validation images.
   case validationExists(folder: String)
-  /// These classes have one image each, which cannot be both trained on and evaluated.
+  /// These classes have only one image each, so that they cannot be split.
   case classesTooSmall(folder: String, classes: [String])
-  /// The model takes something else than images of three channels, or does not classify.
+  /// The model does not take images of three channels, or does not classify.
   case notAnImageClassifier(model: String, problem: String)
-  /// The model has another number of classes than there are folders.
+  /// The number of the model's classes is not that of the folders.
   case classCount(model: String, expected: Int, found: Int)
-  /// The model's description does not tell which part is the head, or there is no such part.
+  /// The model's description does not name its head, or there is no module with the given key.
   case unknownHead(model: String, head: String?)
-  /// Less of the backbone was found in the weights than is wanted: shares from 0 to 1.
+  /// Less of the backbone can be loaded than required; shares are from 0 to 1.
   case notEnoughLoaded(source: String, share: Double, minimum: Double, missing: [String])
-  /// The head of the weights is to be kept, but has another shape or is not there.
+  /// The head of the checkpoint cannot be kept: it has other shapes or is missing.
   case cannotKeepHead(source: String, problem: String)
-  /// A pattern that chooses parameters matches none that could be meant.
+  /// A pattern of parameters' keys matches none; `what` is its purpose.
   case noSuchParameter(pattern: String, what: String)
-  /// An option has a value that makes no sense.
+  /// The value of an option is invalid; names are those in `args.yml`.
   case badOption(name: String, problem: String)
-  /// A loss or an output is infinite or no number: what it is of.
+  /// A loss or an output is infinite or NaN; `position` is the step or the image.
   case notFinite(what: String, position: String)
-  /// A folder is no run, or one that cannot be continued or replaced.
+  /// A folder is not a run, or cannot be continued or replaced.
   case notARun(folder: String, problem: String)
-  /// A checkpoint lacks what a fine-tuned one has.
+  /// A file was not written by a fine-tuning, or something in it is missing or invalid.
   case notFineTuned(file: String, problem: String)
 
   /// The category of the error.
@@ -80,7 +80,7 @@ public enum FineTuningError: Diagnostic, Equatable {
     }
   }
 
-  /// What the caller can do about the error.
+  /// The possible remedies.
   public var remedies: [Remedy] {
     switch self {
     case .noValidation: ["\(.splitValidation) splits a part of train off"]

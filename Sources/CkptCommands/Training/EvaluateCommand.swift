@@ -10,8 +10,8 @@ struct EvaluateCommand: ParsableCommand {
     commandName: "evaluate",
     abstract: "Tell how well a model that \"ckpt finetune\" trained does on a folder of images.",
     discussion: """
-      Of a DATA with val/ or test/ these images are taken; of the folder that the model was trained on, those that \
-      were split off; else all. Classes and preprocessing come from the checkpoint.
+      Of a DATA with val/ or test/ these images are taken; of the folder that the model was trained on, \
+      those that were split off; else all. Classes and preprocessing come from the checkpoint.
 
       ckpt evaluate runs/head/best.pt flowers
       """)
@@ -88,7 +88,7 @@ struct EvaluateCommand: ParsableCommand {
   }
 }
 
-/// What `evaluate` says, for scripts.
+/// The JSON document of `evaluate`.
 private struct EvaluationDocument: Encodable {
   struct ClassRow: Encodable {
     let name: String

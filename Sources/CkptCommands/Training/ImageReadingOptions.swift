@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import TrainingCore
 
-/// The number of threads of a command that computes.
+/// The option for the number of threads.
 struct ThreadOptions: ParsableArguments {
   @Option(help: "How many threads compute and decode. (default: all processors)")
   var threads: Int?
@@ -12,13 +12,13 @@ struct ThreadOptions: ParsableArguments {
     }
   }
 
-  /// Lets operations use as many threads, if a number was given.
+  /// Sets the number of threads for operations, if it is given.
   func apply() {
     if let threads { ComputeThreads.count = threads }
   }
 }
 
-/// How a command reads images for a model that was trained already.
+/// The options of `predict` and `evaluate` for reading images.
 struct ImageReadingOptions: ParsableArguments {
   @Option(help: "How many images the model sees at once.") var batchSize = 32
   @OptionGroup var threading: ThreadOptions
@@ -30,6 +30,6 @@ struct ImageReadingOptions: ParsableArguments {
     }
   }
 
-  /// The options that decide something.
+  /// The names of the options that have an effect on the result or its computation.
   static let names = ["batch-size", "threads"]
 }

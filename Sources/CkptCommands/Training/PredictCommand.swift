@@ -9,7 +9,8 @@ struct PredictCommand: ParsableCommand {
     commandName: "predict",
     abstract: "Classify images by a model that \"ckpt finetune\" trained.",
     discussion: """
-      Classes, preprocessing and the model come from the checkpoint. Of a folder, all images inside are taken.
+      Classes, preprocessing and the model come from the checkpoint. Of a folder, all images inside \
+      are taken.
 
       ckpt predict runs/head/best.pt photo.jpg
       ckpt predict runs/head/best.pt holiday/ --top 1 --json
@@ -80,7 +81,7 @@ struct PredictCommand: ParsableCommand {
   }
 }
 
-/// What `predict` says, for scripts.
+/// The JSON document of `predict`.
 private struct PredictionDocument: Encodable {
   struct Candidate: Encodable {
     let `class`: String

@@ -2,7 +2,7 @@ public import ArgumentParser
 internal import FineTuning
 internal import StateDictKit
 
-/// The options of a training, each nil or empty unless it is given.
+/// The command's options of a training; each is nil or empty if it is not given.
 struct TrainingOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
@@ -73,16 +73,16 @@ struct TrainingOptions: ParsableArguments {
   var ema: Double?
   @Flag(help: "Leave out images that cannot be read, and list them.") var skipBad = false
 
-  /// How classes count.
+  /// The values of --class-weights.
   enum ClassWeights: String, ExpressibleByArgument, CaseIterable { case balanced }
 
-  /// The options that a continued training takes anew.
+  /// The options that may be given with --resume.
   static let resumable = ["epochs", "max-time"]
-  /// The options that only matter for more than a few steps.
+  /// The options that have no effect on the few steps of --find-lr.
   static let ofWholeTraining = [
     "epochs", "schedule", "warmup", "patience", "max-time", "ema",
   ]
-  /// All options, by name.
+  /// The names of all options that have an effect on the training.
   static let names =
     [
       "train", "lr", "head-lr", "lr-for", "layer-decay", "optimizer", "momentum", "weight-decay",
@@ -91,9 +91,10 @@ struct TrainingOptions: ParsableArguments {
       "class-weights", "clip-norm",
     ] + ofWholeTraining
 
-  /// The options of the training, with the defaults where nothing is given.
+  /// The options of the training, with the defaults of those that are not given.
   ///
-  /// - Throws: `UsageError` for a value that cannot be read; ``FineTuningError`` for one that makes no sense.
+  /// - Throws: `UsageError` for a value that cannot be parsed; `FineTuningError` for an invalid
+  ///   schedule.
   func options() throws -> FineTuningOptions {
     var all = FineTuningOptions()
     func set<Value>(_ path: WritableKeyPath<FineTuningOptions, Value>, _ value: Value?) {
@@ -116,7 +117,7 @@ struct TrainingOptions: ParsableArguments {
     all.maxTime = try maxTime.map(Self.seconds)
     all.patience = patience
     set(\.size, size)
-    // The published ratio of both sizes.
+    // The ratio 256 / 224 of torchvision's evaluation presets, rounded to nearest.
     set(
       \.resize, resize ?? size.map { ($0.multipliedReportingOverflow(by: 8).partialValue + 3) / 7 })
     set(\.augment, augment)
@@ -136,7 +137,9 @@ struct TrainingOptions: ParsableArguments {
     return all
   }
 
-  /// `90`, `90s`, `30m`, `2h` or `1d` in seconds.
+  /// Parses a time such as `90`, `90s`, `30m`, `2h` or `1d`, in seconds.
+  ///
+  /// - Throws: `UsageError`.
   static func seconds(_ written: String) throws -> Double {
     let units: [Character: Double] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
     let unit = written.last.flatMap { units[$0] }

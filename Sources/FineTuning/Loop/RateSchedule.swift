@@ -1,18 +1,21 @@
 internal import CkptStateDicts
 internal import TrainingCore
 
-/// The learning rates of a fine-tuning: a scheduler that moves after each epoch, or after each step for one-cycle.
+/// The scheduler of a fine-tuning's learning rates, which steps after each epoch, or for one-cycle
+/// after each optimizer step.
 struct RateSchedule {
+  /// The scheduler, which sets the rates of the optimizer.
   let scheduler: LRScheduler
+  /// Whether the scheduler steps after each optimizer step.
   private let isPerStep: Bool
-  /// The rates of the first epoch or step, from which the scheduler works out all others.
+  /// The rates of the first epoch or step, from which the scheduler computes all others.
   private let firstRates: [Double]
-  /// Where warm-up begins, as a part of each rate: as in torchvision's reference scripts.
+  /// The factor of each rate at the start of warm-up, as in torchvision's reference scripts.
   private static let warmupStart = 0.01
 
-  /// The schedule of some options for an optimizer whose rates are the groups' own.
+  /// Creates the schedule for an optimizer whose rates are those before any schedule.
   ///
-  /// - Throws: `TrainingError.badArgument` for lengths that make no sense.
+  /// - Throws: `TrainingError.badArgument` if a scheduler does not accept an option.
   init(_ options: FineTuningOptions, _ optimizer: any Optimizer, stepsPerEpoch: Int) throws {
     let epochs = max(options.epochs, 1)
     let rest = max(epochs - options.warmup, 1)
@@ -40,21 +43,28 @@ struct RateSchedule {
     firstRates = scheduler.lastLearningRates
   }
 
-  /// Moves on after a step; `isLast` says that no step follows in the whole training.
+  /// Called after each optimizer step; `isLast` is true for the last step of the training.
   func stepEnded(isLast: Bool) {
     if isPerStep, !isLast { scheduler.step() }
   }
 
-  /// Moves on after an epoch.
+  /// Called after each epoch.
   func epochEnded() {
     if !isPerStep { scheduler.step() }
   }
 
-  /// Continues from a saved state; where the training has another length now and the rates depend on it, goes
-  /// through the new schedule up to the same point instead.
+  /// Restores a saved state. If the training has another length now and the rates depend on it, the
+  /// new schedule is stepped to the same point instead.
+  ///
+  /// - Parameters:
+  ///   - state: the saved state of the scheduler.
+  ///   - hasSameLength: whether the saved state is of the same schedule.
+  ///   - epochs: the number of finished epochs.
+  ///   - steps: the number of optimizer steps taken in the whole training.
+  /// - Throws: `TrainingError` if the state does not fit the scheduler.
   func restore(_ state: PlainValue, hasSameLength: Bool, epochs: Int, steps: Int) throws {
     if hasSameLength { return try scheduler.load(state) }
-    // The optimizer has the rates with which the shorter training ended.
+    // The optimizer has the rates at the end of the shorter training.
     scheduler.optimizer.learningRates = firstRates
     for _ in 0..<(isPerStep ? steps : epochs) { scheduler.step() }
   }

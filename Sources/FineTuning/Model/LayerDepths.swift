@@ -1,11 +1,11 @@
-/// The layers of a backbone in order, for learning rates that decay from layer to layer.
+/// The layers of a backbone in their order, for learning rates that decay from layer to layer.
 ///
-/// A layer is a numbered part of a container, such as `layer1.0` or `features.3`; where keys have no number, it is the
-/// first part of the key, such as `conv1`.
+/// A layer is a numbered child of a module, such as `layer1.0` or `features.3`. If a key has no
+/// number, its first part is the layer, such as `conv1`.
 struct LayerDepths {
   private var depths: [String: Int] = [:]
 
-  /// The layers of parameters with these keys, which are in the model's order.
+  /// Finds the layers in the keys of parameters, which are in the order of the model.
   init(_ keys: [String]) {
     for key in keys where depths[Self.layer(of: key)] == nil {
       depths[Self.layer(of: key)] = depths.count
@@ -15,15 +15,15 @@ struct LayerDepths {
   /// The number of layers.
   var count: Int { depths.count }
 
-  /// The index of a key's layer, 0 for the one next to the input.
+  /// The index of a key's layer, counted from 0 at the input.
   subscript(key: String) -> Int { depths[Self.layer(of: key)] ?? 0 }
 
-  /// The layer of a key, for people.
+  /// The name of a key's layer, to be shown.
   func name(of key: String) -> String { Self.layer(of: key) }
 
   private static func layer(of key: String) -> String {
     let parts = key.split(separator: ".", omittingEmptySubsequences: false)
-    // The last part is the parameter itself.
+    // The last part of the key is the parameter.
     let modules = parts.dropLast()
     guard let number = modules.firstIndex(where: isNumbered) else {
       return String(modules.first ?? parts[0])
@@ -31,7 +31,7 @@ struct LayerDepths {
     return modules[...number].joined(separator: ".")
   }
 
-  /// Whether a part of a key is an index, or a name that ends in one behind an underscore.
+  /// Whether a part of a key is a number, or ends in an underscore and a number.
   private static func isNumbered(_ part: Substring) -> Bool {
     let digits = part.split(separator: "_", omittingEmptySubsequences: false).last ?? part
     return !digits.isEmpty && digits.utf8.allSatisfy { (48...57).contains($0) }

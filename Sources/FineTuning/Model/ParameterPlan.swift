@@ -2,32 +2,33 @@ internal import ModelZoo
 internal import CkptPatterns
 public import TrainingCore
 
-/// Which parameters learn, and at which rates: the parameter groups of the optimizer.
+/// The parameters that are trained and their learning rates, as parameter groups of the optimizer.
 public struct ParameterPlan {
-  /// Parameters with one learning rate.
+  /// Parameters with the same learning rate.
   public struct Group {
-    /// What they are, for people: `backbone`, `head`, a pattern, or a layer.
+    /// The name, to be shown: `backbone`, `head`, a pattern, or a layer.
     public let name: String
     /// The learning rate before any schedule.
     public let learningRate: Double
-    /// The keys, in the model's order.
+    /// The keys of the parameters, in the order of the model.
     public internal(set) var keys: [String] = []
-    /// The parameters, in the same order.
+    /// The parameters, in the order of the keys.
     public internal(set) var parameters: [Parameter] = []
 
-    /// The number of their elements.
+    /// The number of elements of the parameters.
     public var elementCount: Int { parameters.reduce(0) { $0 + $1.count } }
   }
 
-  /// The groups, those of the head last; none is empty.
+  /// The groups, of which none is empty; those of the head are the last.
   public let groups: [Group]
-  /// The number of the model's parameters that do not learn, and of their elements.
+  /// The number of the model's frozen parameters, and of their elements.
   public let frozen: (parameters: Int, elements: Int)
 
-  /// Decides which parameters of a model learn, and freezes the others.
+  /// Chooses the parameters of a model that are trained, and freezes the others.
   ///
-  /// - Throws: ``FineTuningError/noSuchParameter(pattern:what:)`` for a pattern that matches no parameter, or none that
-  ///   learns; `PatternError` for what is no pattern; ``FineTuningError/badOption(name:problem:)`` for what is no rate.
+  /// - Throws: ``FineTuningError/noSuchParameter(pattern:what:)`` for a pattern that matches no
+  ///   parameter, or no trained one; `PatternError` for an invalid pattern;
+  ///   ``FineTuningError/badOption(name:problem:)`` for an invalid rate.
   public init(_ options: FineTuningOptions, of start: StartingModel) throws {
     let module = start.model.module
     let named = module.namedParameters
@@ -92,6 +93,8 @@ public struct ParameterPlan {
   }
 
   /// Parses `PATTERN=RATE`.
+  ///
+  /// - Throws: `PatternError`; ``FineTuningError/badOption(name:problem:)``.
   private static func rate(_ written: String) throws -> (pattern: KeyPattern, rate: Double) {
     guard let equals = written.lastIndex(of: "="), equals > written.startIndex,
       let rate = Double(written[written.index(after: equals)...]), rate >= 0, rate.isFinite
@@ -102,8 +105,8 @@ public struct ParameterPlan {
     return (try KeyPattern(String(written[..<equals])), rate)
   }
 
-  /// The number of parameters that learn.
+  /// The number of trained parameters.
   public var trainableCount: Int { groups.reduce(0) { $0 + $1.parameters.count } }
-  /// The number of elements that learn.
+  /// The number of elements of the trained parameters.
   public var trainableElements: Int { groups.reduce(0) { $0 + $1.elementCount } }
 }

@@ -5,30 +5,33 @@ public import CkptStateDicts
 public import ModelZoo
 internal import TrainingCore
 
-/// A model as a fine-tuning begins: somebody's weights in its backbone, and a head for the folders' classes.
+/// The model with which a fine-tuning begins: the weights of a checkpoint in its backbone, and a
+/// head for the classes of the images.
 public struct StartingModel {
   /// Where the head comes from.
   public enum Head: Sendable, Hashable {
-    /// It is drawn anew.
+    /// The head has new random weights.
     case new
-    /// It is that of the weights, which were trained on the same classes, or because that is asked for.
+    /// The head is that of the checkpoint, because it was trained on the same classes or because
+    /// this was requested.
     case kept
   }
 
   /// The model.
   public let model: ZooModel
-  /// The keys of the modules of the head.
+  /// The keys of the head's modules.
   public let head: [String]
   /// Where the head comes from.
   public let headSource: Head
-  /// What was loaded and what was not; nil where training is from scratch.
+  /// The keys that were loaded, and those that were not; nil if training begins from scratch.
   public let report: LoadReport?
-  /// The keys of parameters and buffers that are not from the weights: the new head, and what they lack.
+  /// The keys of parameters and buffers that were not loaded: those of a new head, and those that
+  /// the checkpoint lacks.
   public let newKeys: [String]
-  /// The number of the backbone's elements that are from the weights, and in all.
+  /// The number of the backbone's elements that were loaded, and of all its elements.
   public let backboneElements: (loaded: Int, all: Int)
 
-  /// The part of the backbone's elements that is from the weights, from 0 to 1.
+  /// The share of the backbone's elements that were loaded, from 0 to 1.
   public var backboneShare: Double {
     backboneElements.all > 0 ? Double(backboneElements.loaded) / Double(backboneElements.all) : 1
   }
@@ -40,19 +43,21 @@ public struct StartingModel {
     head.contains { key.isExactly($0) || key.hasPrefix($0 + ".") }
   }
 
-  /// Builds a model for a number of classes and loads weights into it.
+  /// Builds a model for the given classes and loads weights into it.
   ///
   /// - Parameters:
-  ///   - options: the model, its head where the model does not tell, and the seed of what is drawn.
+  ///   - options: the model, its head, its dropout, and the seed of new weights.
   ///   - classes: the names of the classes.
-  ///   - weights: the state dict, selected and renamed; nil to train from scratch.
-  ///   - source: where the weights come from, for errors.
-  ///   - weightsClasses: the names of the classes that the weights were trained on, where the file tells.
-  ///   - keepsHead: whether the head of the weights is taken whatever its classes are.
-  ///   - minimumLoaded: the smallest part of the backbone's elements that must be in the weights, from 0 to 1.
-  ///   - zoo: the models that there are.
-  /// - Throws: ``FineTuningError``, `ZooError` and `DescriptionError` where the model cannot be built for these classes,
-  ///   or the weights hold too little of it; what reading the weights throws.
+  ///   - weights: the state dict, with the keys of the model; nil to train from scratch.
+  ///   - source: the name of the weights in errors, such as the path of their file.
+  ///   - weightsClasses: the names of the classes that the weights were trained on, if known.
+  ///   - keepsHead: whether the head is loaded, too, though its classes may be others.
+  ///   - minimumLoaded: the minimum share of the backbone's elements that must be loaded, from 0 to
+  ///     1.
+  ///   - zoo: the known models.
+  /// - Throws: ``FineTuningError``, `ZooError` or `DescriptionError` if the model cannot be built
+  ///   for these classes, too little of it can be loaded, or the head cannot be kept; `FileError`
+  ///   or `TrainingError` if the weights cannot be loaded.
   public init(
     _ options: FineTuningOptions, classes: [String], weights: StateDict?,
     source: String = "the weights", weightsClasses: [String]? = nil, keepsHead: Bool = false,
@@ -119,7 +124,10 @@ public struct StartingModel {
     backboneElements = (found, all)
   }
 
-  /// Throws unless a model classifies images of three channels into so many classes.
+  /// Checks that a model classifies images of three channels into the given number of classes.
+  ///
+  /// - Throws: ``FineTuningError/notAnImageClassifier(model:problem:)`` or
+  ///   ``FineTuningError/classCount(model:expected:found:)`` if it does not.
   static func check(_ model: ZooModel, classes: Int) throws {
     switch model.input {
     case .images(channels: 3, size: _): break
@@ -141,7 +149,10 @@ public struct StartingModel {
     }
   }
 
-  /// The keys of the modules of a model's head: those that it tells, or the one that is named.
+  /// The keys of the modules in a model's head: `named`, or those in the model's description.
+  ///
+  /// - Throws: ``FineTuningError/unknownHead(model:head:)`` if neither is known, or there is no
+  ///   such module.
   private static func head(of model: ZooModel, _ named: String?) throws -> [String] {
     let keys = model.module.namedParameters.map(\.key)
     guard let named else {

@@ -1,17 +1,18 @@
 public import CkptStateDicts
 
 extension FineTuningOptions {
-  /// An option by the name under which a run keeps it, and how it becomes a plain value and is read from one.
+  /// An option as it is saved: its name, and its conversion to and from plain data.
   struct Field: Sendable {
     typealias Path<Value> = WritableKeyPath<FineTuningOptions, Value> & Sendable
 
     let name: String
     let value: @Sendable (FineTuningOptions) -> PlainValue
-    /// Sets the option; false if the value is of another kind.
+    /// Sets the option from a saved value; returns false if the value has another type or is
+    /// invalid.
     let set: @Sendable (inout FineTuningOptions, PlainValue) -> Bool
   }
 
-  /// All options, in the order in which they are kept.
+  /// All options, in the order in which they are saved.
   static let fields: [Field] = [
     .text("data", \.data), .text("model", \.model), .optionalText("weights", \.weights),
     .optionalText("head", \.head), .optionalNumber("val", \.validationShare),
@@ -45,18 +46,18 @@ extension FineTuningOptions {
     .optionalNumber("ema", \.ema),
   ]
 
-  /// The options as a run keeps them: names and plain values.
+  /// The options as they are saved in a checkpoint: a dict of names and values.
   public var arguments: PlainValue {
     .dict(Self.fields.map { (.string($0.name), $0.value(self)) })
   }
 
-  /// The options that a run kept.
+  /// Reads options that were saved.
   ///
   /// - Parameters:
-  ///   - arguments: a dict of names and values; what is missing is as by default.
-  ///   - file: where they come from, for the error.
-  /// - Throws: ``FineTuningError/notFineTuned(file:problem:)`` for a name that is no option, a value of another kind,
-  ///   and options that contradict each other.
+  ///   - arguments: a dict of names and values; a missing option has its default.
+  ///   - file: the path of the file that they are from, for the error.
+  /// - Throws: ``FineTuningError/notFineTuned(file:problem:)`` for an unknown name, a value of
+  ///   another type, and as ``check()``.
   public init(arguments: PlainValue, from file: String) throws {
     self.init()
     guard case .dict(let entries) = arguments else {
@@ -80,7 +81,7 @@ extension FineTuningOptions {
     }
   }
 
-  /// The names of options that have other values in `other`.
+  /// The names of the options whose values differ from those in `other`.
   public func differences(from other: FineTuningOptions) -> [String] {
     Self.fields.filter { field in
       var copy = self
@@ -92,7 +93,7 @@ extension FineTuningOptions {
 // MARK: - Kinds of values
 
 extension FineTuningOptions.Field {
-  /// An option whose value is made by `wrap` and read by `unwrap`.
+  /// An option that `wrap` converts to plain data, and `unwrap` from it.
   private static func some<Value>(
     _ name: String, _ path: any Path<Value>, _ wrap: @escaping @Sendable (Value) -> PlainValue,
     _ unwrap: @escaping @Sendable (PlainValue) -> Value?
@@ -106,7 +107,7 @@ extension FineTuningOptions.Field {
       })
   }
 
-  /// An option that may be absent, which is None.
+  /// An option that may be nil, which is saved as None.
   private static func optional<Value>(
     _ name: String, _ path: any Path<Value?>, _ wrap: @escaping @Sendable (Value) -> PlainValue,
     _ unwrap: @escaping @Sendable (PlainValue) -> Value?

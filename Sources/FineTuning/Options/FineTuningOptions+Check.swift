@@ -1,7 +1,8 @@
 extension FineTuningOptions {
   /// Checks each option's range, and that the options do not contradict each other.
   ///
-  /// - Throws: ``FineTuningError/badOption(name:problem:)`` for the first that makes no sense.
+  /// - Throws: ``FineTuningError/badOption(name:problem:)`` for the first that is out of range or
+  ///   contradicts another.
   public func check() throws {
     func require(_ isFine: Bool, _ name: String, _ problem: @autoclosure () -> String) throws {
       if !isFine { throw FineTuningError.badOption(name: name, problem: problem()) }

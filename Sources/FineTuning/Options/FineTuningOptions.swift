@@ -1,6 +1,7 @@
-/// Everything that decides a fine-tuning's result, beside the images and the weights themselves.
+/// The options of a fine-tuning: everything that decides its result, besides the images and the
+/// weights.
 ///
-/// The defaults are those of the command line.
+/// The defaults are those of `ckpt finetune`.
 public struct FineTuningOptions: Sendable, Hashable {
   /// An optimizer.
   public enum OptimizerName: String, Sendable, CaseIterable {
@@ -12,118 +13,124 @@ public struct FineTuningOptions: Sendable, Hashable {
     case adamw
   }
 
-  /// What the training images go through before the model sees them.
+  /// The random transforms of the training images.
   public enum Augmentation: String, Sendable, CaseIterable {
-    /// Resize and center crop, as for evaluation.
+    /// Resize and CenterCrop, as for evaluation; nothing random.
     case none
-    /// The same, mirrored by chance.
+    /// The same, and a random horizontal flip.
     case flip
-    /// RandomResizedCrop and flip, as in torchvision's reference scripts.
+    /// RandomResizedCrop and a random horizontal flip, as in torchvision's reference scripts.
     case standard
-    /// The same with RandAugment.
+    /// The same, and RandAugment.
     case randaugment
   }
 
   /// The order in which images are shown.
   public enum Sampler: String, Sendable, CaseIterable {
-    /// Each image once an epoch, in random order.
+    /// Each image once per epoch, in random order.
     case shuffled
-    /// As many as there are images, each drawn anew: first a class, then one of its images.
+    /// As many samples as there are images, drawn with replacement: first a class, each with the
+    /// same probability, then one of its images.
     case balanced
   }
 
   // MARK: Where things come from
 
-  /// The folder of images.
+  /// The path of the folder of images.
   public var data = ""
-  /// The model, as `ModelSpec` reads it.
+  /// The model, as `ModelSpec` parses it.
   public var model = ""
-  /// The checkpoint with the weights; nil to train from scratch.
+  /// The path of the checkpoint with the weights; nil to train from scratch.
   public var weights: String?
-  /// The key of the model's head, where the model does not tell.
+  /// The key of the model's head, needed if the model's description does not name it.
   public var head: String?
-  /// The part of each class that is split off for validation; nil where there is a folder of validation images.
+  /// The share of each class that is split off for validation, above 0 and below 1; nil for the
+  /// default, or if there is a folder of validation images.
   public var validationShare: Double?
 
   // MARK: What learns
 
-  /// What is trained: `all`, `head`, or patterns of parameters' keys.
+  /// The parameters that are trained: `all`, `head`, or patterns of their keys.
   public var train = ["all"]
-  /// The learning rate.
+  /// The learning rate of the backbone.
   public var learningRate = 0.001
   /// The learning rate of the head; nil for ten times ``learningRate``.
   public var headLearningRate: Double?
-  /// Learning rates for patterns of keys, `P=RATE`; the last one that matches counts.
+  /// Learning rates of the parameters whose keys match a pattern, as `PATTERN=RATE`; the last match
+  /// counts.
   public var learningRates: [String] = []
-  /// The factor of the learning rate from a layer to the one before it; nil for 1.
+  /// The factor of the learning rate from each layer to the layer before it, above 0 and up to 1;
+  /// nil for 1.
   public var layerDecay: Double?
   /// The optimizer.
   public var optimizer = OptimizerName.sgd
-  /// The momentum of SGD.
+  /// The momentum of SGD, from 0 up to 1.
   public var momentum = 0.9
   /// The weight decay.
   public var weightDecay = 0.001
-  /// Whether batch normalization in a frozen backbone goes on updating its statistics.
+  /// Whether the batch norms of a frozen backbone are in training mode and update their running
+  /// statistics.
   public var trainsBatchNorm = false
-  /// The probability of the model's dropout layers; nil for the model's own.
+  /// The probability of all dropout layers; nil for those of the model.
   public var dropout: Double?
 
   // MARK: How long
 
-  /// How the learning rate changes.
+  /// The schedule of the learning rates.
   public var schedule = Schedule.cosine
-  /// The number of epochs in which the learning rate rises.
+  /// The number of epochs of warm-up, in which the learning rates rise.
   public var warmup = 0
   /// The number of epochs.
   public var epochs = 10
-  /// The number of images of a batch.
+  /// The number of images in a batch.
   public var batchSize = 32
-  /// The number of batches whose gradients are added up for a step.
+  /// The number of batches whose gradients are added up for one optimizer step.
   public var accumulate = 1
-  /// The source of everything random.
+  /// The seed of everything random.
   public var seed: UInt64 = 0
-  /// The longest time to train, in seconds; nil without limit.
+  /// The time after which the training stops, in seconds; nil for no limit.
   public var maxTime: Double?
-  /// The number of epochs without a better result after which the training ends; nil for never.
+  /// The number of epochs without a better one after which the training stops; nil for no limit.
   public var patience: Int?
 
   // MARK: Images
 
-  /// The height and width that the model sees, in pixels.
+  /// The height and width of the model's input, in pixels.
   public var size = 224
-  /// The shorter side of an image before its middle is cut out for evaluation, in pixels.
+  /// The length to which the shorter side of an image is resized before its center is cropped, in
+  /// pixels.
   public var resize = 256
-  /// What the training images go through.
+  /// The random transforms of the training images.
   public var augment = Augmentation.standard
-  /// The mean of each color that is subtracted, of values from 0 to 1.
+  /// The means of red, green and blue, on a scale from 0 to 1, that are subtracted.
   public var mean: [Double] = [0.485, 0.456, 0.406]
-  /// The standard deviation by which each color is divided.
+  /// The standard deviations of red, green and blue, by which is divided after that.
   public var standardDeviation: [Double] = [0.229, 0.224, 0.225]
-  /// The parameter of mixup's Beta distribution; 0 for no mixup.
+  /// Both parameters of mixup's Beta distribution; 0 for no mixup.
   public var mixup = 0.0
-  /// The probability of random erasing.
+  /// The probability of random erasing, from 0 to 1.
   public var erase = 0.0
-  /// Whether images are turned as their EXIF orientation says.
+  /// Whether images are rotated and mirrored by their EXIF orientation.
   public var exif = false
   /// The order in which images are shown.
   public var sampler = Sampler.shuffled
-  /// Whether images that cannot be read are left out and listed.
+  /// Whether images that cannot be read are skipped and listed; otherwise they are errors.
   public var skipsBad = false
 
   // MARK: The loss
 
-  /// The part of a target's probability that is spread over all classes.
+  /// The share of each target that is spread over all classes (label smoothing), from 0 up to 1.
   public var labelSmoothing = 0.0
-  /// Whether each class counts by the inverse of its number of images.
+  /// Whether the loss of each class is weighted by the inverse of its number of training images.
   public var balancesClasses = false
-  /// The largest norm of all gradients together; nil for any.
+  /// The total norm to which gradients are clipped; nil for no clipping.
   public var clipNorm: Double?
-  /// The decay of the moving average of the weights; nil for none.
+  /// The decay of the moving averages of the weights, from 0 up to 1; nil for none.
   public var ema: Double?
 
-  /// The defaults.
+  /// Creates the default options.
   public init() {}
 
-  /// The learning rate of the head.
+  /// The learning rate of the head: ``headLearningRate``, or its default.
   public var effectiveHeadRate: Double { headLearningRate ?? 10 * learningRate }
 }

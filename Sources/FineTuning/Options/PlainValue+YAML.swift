@@ -3,10 +3,10 @@ internal import CkptText
 internal import Yams
 
 extension PlainValue {
-  /// The scalars, lists and maps of a YAML document. Scalars without quotes are null, booleans, integers and numbers
-  /// where they look like them, else text.
+  /// Reads a YAML document of scalars, lists and maps. A scalar without quotes is null, a boolean,
+  /// an integer or a number if it has that form, and otherwise text.
   ///
-  /// - Throws: `BoundedYAML.Failure` for what is no YAML or out of bounds.
+  /// - Throws: `BoundedYAML.Failure` for text that is not YAML or exceeds the limits.
   init(yaml text: String) throws {
     guard let root = try BoundedYAML.root(of: text, .document) else {
       self = .none
@@ -15,7 +15,7 @@ extension PlainValue {
     self.init(root)
   }
 
-  /// The value of a node; it calls itself for each level, which `BoundedYAML` bounds.
+  /// Converts a node. The recursion is as deep as the document, whose depth `BoundedYAML` limits.
   private init(_ node: Node) {
     switch node {
     case .scalar(let scalar):

@@ -1,20 +1,22 @@
 public import CkptStateDicts
 public import ImageData
 
-/// How an image becomes numbers for evaluation and prediction: it is part of a fine-tuned checkpoint.
+/// The conversion of an image to a model's input, for evaluation and prediction. It is saved with a
+/// fine-tuned model.
 public struct Preprocessing: Sendable, Hashable {
-  /// The height and width that the model sees, in pixels.
+  /// The height and width of the model's input, in pixels.
   public var size: Int
-  /// The shorter side of an image before its middle is cut out, in pixels.
+  /// The length to which the shorter side of an image is resized before its center is cropped, in
+  /// pixels.
   public var resize: Int
-  /// The mean of each color that is subtracted, of values from 0 to 1.
+  /// The means of red, green and blue, on a scale from 0 to 1, that are subtracted.
   public var mean: [Double]
-  /// The standard deviation by which each color is divided.
+  /// The standard deviations of red, green and blue, by which is divided after that.
   public var standardDeviation: [Double]
-  /// Whether images are turned as their EXIF orientation says.
+  /// Whether images are rotated and mirrored by their EXIF orientation.
   public var exif: Bool
 
-  /// That of a fine-tuning.
+  /// Creates the preprocessing of a fine-tuning.
   public init(_ options: FineTuningOptions) {
     size = options.size
     resize = options.resize
@@ -35,10 +37,10 @@ public struct Preprocessing: Sendable, Hashable {
       mean: mean.map { Float($0) }, deviation: standardDeviation.map { Float($0) })
   }
 
-  /// How files are decoded.
+  /// The decoder of the image files.
   public var decoder: ImageDecoder { ImageDecoder(appliesOrientation: exif) }
 
-  /// A dict as a fine-tuned checkpoint has it under `preprocessing`.
+  /// The entry `preprocessing` of a checkpoint.
   public var plainValue: PlainValue {
     .dict([
       "size": .int(size), "resize": .int(resize), "mean": .list(mean.map(PlainValue.float)),
@@ -47,9 +49,10 @@ public struct Preprocessing: Sendable, Hashable {
     ])
   }
 
-  /// Reads what a checkpoint has under `preprocessing`.
+  /// Reads the entry `preprocessing` of a checkpoint.
   ///
-  /// - Throws: ``FineTuningError/notFineTuned(file:problem:)`` where something is missing or out of range.
+  /// - Throws: ``FineTuningError/notFineTuned(file:problem:)`` if something is missing or out of
+  ///   range.
   public init(_ value: PlainValue, from file: String) throws {
     var options = FineTuningOptions()
     func fail(_ problem: String) -> FineTuningError {
@@ -75,7 +78,7 @@ public struct Preprocessing: Sendable, Hashable {
 }
 
 extension FineTuningOptions {
-  /// What the training images go through.
+  /// The transform of the training images.
   var trainingTransform: ImageTransform {
     let evaluation = Preprocessing(self).transform
     var transform: ImageTransform
@@ -93,6 +96,7 @@ extension FineTuningOptions {
     return transform
   }
 
-  /// Whether a training image is the same numbers in every epoch.
+  /// Whether the transform of the training images has nothing random, so that they are the same in
+  /// every epoch.
   var hasFixedInputs: Bool { augment == .none && erase == 0 && mixup == 0 }
 }

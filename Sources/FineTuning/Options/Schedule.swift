@@ -1,17 +1,18 @@
-/// How the learning rates change from epoch to epoch.
+/// A schedule of the learning rates.
 public enum Schedule: Sendable, Hashable, CustomStringConvertible {
-  /// They stay.
+  /// The rates do not change.
   case constant
-  /// They are multiplied by `gamma` every `size` epochs.
+  /// The rates are multiplied by `gamma` every `size` epochs.
   case step(size: Int, gamma: Double)
-  /// They fall to 0 along half a cosine.
+  /// The rates fall to 0 along half a cosine, epoch by epoch.
   case cosine
-  /// They rise to their values and fall to nearly 0, step by step (Smith and Topin, arXiv:1708.07120).
+  /// The rates rise from 1/25 of their values and fall to nearly 0, step by step (Smith and Topin,
+  /// arXiv:1708.07120).
   case oneCycle
 
   /// Parses `constant`, `step:N,GAMMA`, `step:N`, `cosine` or `onecycle`.
   ///
-  /// - Throws: ``FineTuningError/badOption(name:problem:)`` for anything else.
+  /// - Throws: ``FineTuningError/badOption(name:problem:)`` for any other text.
   public init(_ written: String) throws {
     switch written {
     case "constant": self = .constant
@@ -43,7 +44,7 @@ public enum Schedule: Sendable, Hashable, CustomStringConvertible {
     }
   }
 
-  /// Whether the rates of an epoch depend on how many epochs there are in all.
+  /// Whether the rates of an epoch depend on the number of all epochs.
   var dependsOnLength: Bool {
     switch self {
     case .constant, .step: false

@@ -2,35 +2,41 @@ internal import CkptBytes
 internal import CkptText
 internal import Foundation
 
-/// The axis of a chart: its range, and the numbers that are written along it.
+/// The axis of a chart: its range and its ticks.
 struct ChartAxis {
-  /// A number along an axis.
+  /// A tick of an axis.
   struct Tick {
-    /// Where it is.
+    /// The value at the tick.
     var value: Double
-    /// What is written there.
+    /// The text beside the tick.
     var label: String
   }
 
-  /// The ends of the range; on a logarithmic axis, the decimal logarithms of the ends.
+  /// The ends of the range; their decimal logarithms if the axis is logarithmic.
   private let low: Double, high: Double
   private let isLogarithmic: Bool
-  /// The numbers along it, from low to high.
+  /// The ticks, sorted by increasing value.
   let ticks: [Tick]
 
-  /// How far along the axis a value is, from 0 to 1; nil if it has no place there.
+  /// The position of a value along the axis, from 0 to 1; nil for a value that is not finite, or
+  /// not positive if the axis is logarithmic.
   func position(of value: Double) -> Double? {
     guard value.isFinite, !isLogarithmic || value > 0 else { return nil }
     let value = isLogarithmic ? log10(value) : value
     return min(max((value - low) / (high - low), 0), 1)
   }
 
-  /// An axis on which equal differences are equally long, with about four steps of 1, 2, 2.5 or 5 times a power of ten.
-  /// It begins at 0 where that is near enough to the values.
+  /// A linear axis with about four steps of 1, 2, 2.5 or 5 times a power of ten. It begins at 0 if
+  /// the smallest value is less than half of the largest.
+  ///
+  /// - Parameters:
+  ///   - values: the values to be shown; those that are not finite are ignored.
+  ///   - most: the largest end of the range.
+  ///   - label: the text of a tick; nil for the number itself.
   static func linear(
     _ values: [Double], most: Double = .infinity, label: ((Double) -> String)? = nil
   ) -> ChartAxis {
-    // Sums of what lies beyond would be infinite.
+    // The difference of larger values could be infinite.
     let finite = values.filter(\.isFinite).map { min(max($0, -1e300), 1e300) }
     var (low, high) = (finite.min() ?? 0, finite.max() ?? 1)
     if low > 0, low < 0.5 * high { low = 0 }
@@ -42,7 +48,7 @@ struct ChartAxis {
     let step = power * ([1, 2, 2.5, 5, 10].first { $0 * power >= rough * 0.99 } ?? 10)
     low = floor(low / step + 1e-9) * step
     high = min(ceil(high / step - 1e-9) * step, max(most, low + step))
-    // As many as the step needs.
+    // The number of decimal places that the step needs.
     let places = (0...5).first { place in
       let scaled = step * pow(10, Double(place))
       return abs(scaled - scaled.rounded()) < 1e-6 * scaled
@@ -59,12 +65,12 @@ struct ChartAxis {
     return ChartAxis(low: low, high: high, isLogarithmic: false, ticks: ticks)
   }
 
-  /// An axis of whole decades on which equal ratios are equally long; what is not positive has no place there.
+  /// A logarithmic axis of whole decades; values that are not positive are ignored.
   static func logarithmic(_ values: [Double]) -> ChartAxis {
     let logarithms = values.filter { $0.isFinite && $0 > 0 }.map {
       min(max(log10($0), -300), 300)
     }
-    // A value that is a decade lies on the axis' end; rounding must not add one more.
+    // If the smallest or largest value is a power of ten, rounding must not add a decade.
     var low = floor((logarithms.min() ?? -1) + 1e-9)
     var high = ceil((logarithms.max() ?? 0) - 1e-9)
     if low >= high { (low, high) = (low - 1, low + 1) }
@@ -81,15 +87,15 @@ struct ChartAxis {
     return ChartAxis(low: low, high: high, isLogarithmic: true, ticks: ticks)
   }
 
-  /// An axis of whole numbers from the first to the last, with at most seven of them along it.
+  /// A linear axis from the smallest to the largest integer, with at most seven ticks.
   static func whole(_ numbers: [Int]) -> ChartAxis {
-    // Sums of what lies beyond would be too large.
+    // The difference of larger numbers could overflow.
     let near = numbers.map { min(max($0, -(1 << 53)), 1 << 53) }
     let (first, last) = (near.min() ?? 1, near.max() ?? 1)
     let (low, high) = first == last ? (first - 1, first + 1) : (first, last)
     let rough = max(1, (high - low) / 6)
     let step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].first { $0 >= rough } ?? rough
-    // Multiples of the step, and the first.
+    // The ticks are the smallest number and the multiples of the step.
     let start = (low / step + 1) * step
     let values =
       [low] + stride(from: start, through: high, by: step).drop { $0 - low < (step + 1) / 2 }

@@ -1,12 +1,12 @@
 internal import CkptText
 
-/// The part of a report with precision and recall of each class.
+/// The section of a report with the precision and recall of each class.
 struct ClassSection {
   private let evaluation: Evaluation
 
   init(_ evaluation: Evaluation) { self.evaluation = evaluation }
 
-  /// The part's text; empty without classes.
+  /// The HTML of the section; empty if there are no classes.
   var html: String {
     guard !evaluation.classes.isEmpty else { return "" }
     let rows = evaluation.classFigures.map { figures in
@@ -15,7 +15,8 @@ struct ClassSection {
         + share(figures.precision) + share(figures.recall) + "</tr>\n"
     }
     return "<h2>Classes</h2>\n<div class=\"scroll\"><table><thead><tr><th>class</th>"
-      + "<th class=\"n\">images</th><th class=\"n\">precision</th><th class=\"n\">recall</th></tr></thead>"
+      + "<th class=\"n\">images</th><th class=\"n\">precision</th><th class=\"n\">recall</th>"
+      + "</tr></thead>"
       + "<tbody>\n\(rows.joined())</tbody></table></div>\n"
   }
 

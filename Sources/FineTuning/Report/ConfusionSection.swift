@@ -1,15 +1,16 @@
 internal import CkptText
 
-/// The part of a report on which class is taken for which: a matrix, or a list where there are many classes.
+/// The section of a report with the confusion matrix, or with a list of confused classes if there
+/// are many.
 struct ConfusionSection {
-  /// The most classes that are shown as a matrix, and the most pairs that are listed.
+  /// The maximum number of classes in a matrix, and of pairs in the list.
   private static let most = 30
 
   private let evaluation: Evaluation
 
   init(_ evaluation: Evaluation) { self.evaluation = evaluation }
 
-  /// The part's text; empty without images.
+  /// The HTML of the section; empty if there are no images.
   var html: String {
     guard evaluation.imageCount > 0 else { return "" }
     return "<h2>What is taken for what</h2>\n"
@@ -26,12 +27,14 @@ struct ConfusionSection {
         cell(count, of: counts.reduce(0, +), names[row], names[column], isRight: row == column)
       }
       return
-        "<tr><th scope=\"row\"><span class=\"name\" title=\"\(names[row])\">\(names[row])</span></th>"
+        "<tr><th scope=\"row\"><span class=\"name\" title=\"\(names[row])\">\(names[row])</span>"
+        + "</th>"
         + cells.joined() + "</tr>\n"
     }
     return "<p class=\"soft\">A row holds the images of a class, a column those taken for a class; "
       + "the stronger the color, the larger its share of the row.</p>\n"
-      + "<div class=\"scroll\"><table class=\"plain confusion\"><thead><tr><td></td>\(head.joined())"
+      + "<div class=\"scroll\"><table class=\"plain confusion\"><thead><tr><td></td>"
+      + "\(head.joined())"
       + "</tr></thead><tbody>\n\(rows.joined())</tbody></table></div>\n"
   }
 
@@ -40,10 +43,11 @@ struct ConfusionSection {
   ) -> String {
     guard count > 0, total > 0 else { return "<td></td>" }
     let share = Double(count) / Double(total)
-    // What is there is seen, however small its share.
+    // Even the smallest share has a visible color.
     let shade = (16 + share * 76).rounded() / 100
     return
-      "<td class=\"\(isRight ? "right" : "wrong")\(shade > 0.6 ? " dark" : "")\" style=\"--s:\(shade)\" "
+      "<td class=\"\(isRight ? "right" : "wrong")\(shade > 0.6 ? " dark" : "")\" "
+      + "style=\"--s:\(shade)\" "
       + "title=\"\(truth) taken for \(said): \(HTMLText.count(count)) of \(HTMLText.count(total)) "
       + "(\(HTMLText.percent(share)))\">\(HTMLText.count(count))</td>"
   }
@@ -72,15 +76,16 @@ struct ConfusionSection {
         + HTMLText.cell(share, HTMLText.percent(share)) + "</tr>\n"
     }
     return
-      "<p class=\"soft\">The pairs of classes that are confused most often, and the share of the class that is "
-      + "taken for the other.</p>\n"
-      + "<div class=\"scroll\"><table><thead><tr><th>class</th><th>taken for</th><th class=\"n\">images</th>"
+      "<p class=\"soft\">The pairs of classes that are confused most often, and the share of "
+      + "the class that is taken for the other.</p>\n"
+      + "<div class=\"scroll\"><table><thead><tr><th>class</th><th>taken for</th>"
+      + "<th class=\"n\">images</th>"
       + "<th class=\"n\">share</th></tr></thead><tbody>\n\(rows.joined())</tbody></table></div>\n"
   }
 }
 
 extension Evaluation {
-  /// A class's name; its number where there is no such class.
+  /// The name of a class; its index if there is no such class.
   func name(of label: Int) -> String {
     classes.indices.contains(label) ? classes[label] : "class \(label)"
   }

@@ -1,41 +1,42 @@
 internal import CkptText
 internal import Foundation
 
-/// A chart of curves over the epochs, as SVG.
+/// A chart with curves over the epochs, as SVG.
 struct CurveChart {
-  /// A curve.
+  /// One curve of the chart.
   struct Curve {
-    /// What it shows.
+    /// The name in the legend.
     var name: String
-    /// A value for each epoch; what has no place on the axis is left out.
+    /// The value for each epoch; a value that has no position on the axis is left out.
     var values: [Double]
   }
 
-  /// A name that no other chart of the page has, of letters alone.
+  /// The identifier of the chart in the page, of letters only.
   let id: String
-  /// What the chart shows.
+  /// The title.
   let title: String
-  /// The numbers of the epochs.
+  /// The numbers of the epochs, counted from 1.
   let epochs: [Int]
   /// The curves.
   let curves: [Curve]
   /// The axis of the values.
   let axis: ChartAxis
-  /// The epoch that is marked as the best.
+  /// The number of the best epoch, which is marked; nil for none.
   let bestEpoch: Int?
-  /// How a value is written.
+  /// The text of a value.
   let text: (Double) -> String
 
-  // The picture's sides and what is left free around the curves, in units that are about a pixel on a phone.
+  // The sides of the image and the margins around the curves, in SVG units, which are about a pixel
+  // on a phone.
   private static let width = 360.0, height = 220.0
   private static let left = 50.0, right = 12.0, top = 16.0, bottom = 34.0
 
-  /// The most curves that have colors and names of their own.
+  /// The maximum number of curves with colors and legends of their own.
   private static let distinctCount = 6
-  /// The most epochs whose values are marked by dots.
+  /// The maximum number of epochs whose values are marked by dots.
   private static let dottedCount = 60
 
-  /// The chart with its legend.
+  /// The HTML of the chart with its legend.
   var html: String {
     let epochAxis = ChartAxis.whole(epochs)
     return "<figure><h3>\(HTMLText.escaped(title))</h3>\n"
@@ -47,7 +48,7 @@ struct CurveChart {
       + "</svg>\n<figcaption>\(legend)</figcaption></figure>\n"
   }
 
-  /// The curves in words, for those who do not see them.
+  /// A description of the curves in words, for screen readers.
   private var summary: String {
     curves.map { curve in
       let ends = [curve.values.first, curve.values.last].compactMap(\.self).map(text)
@@ -82,7 +83,7 @@ struct CurveChart {
     guard let bestEpoch, epochs.contains(bestEpoch), let x = x(Double(bestEpoch), epochAxis) else {
       return ""
     }
-    // The word stays inside the picture.
+    // The text must not leave the image.
     let anchor = x > Self.width - 40 ? "end" : x < Self.left + 20 ? "start" : "middle"
     return "<path class=\"best\" d=\"M\(x) \(Self.top)V\(Self.height - Self.bottom)\"/>"
       + "<text x=\"\(x)\" y=\"\(Self.top - 4)\" text-anchor=\"\(anchor)\">best</text>\n"
@@ -117,21 +118,22 @@ struct CurveChart {
       guard epochs.count <= Self.dottedCount, curves.count <= Self.distinctCount else { continue }
       dots +=
         "<circle class=\"dot\" cx=\"\(x)\" cy=\"\(y)\" r=\"\(epochs.count > 30 ? 1.8 : 2.8)\" "
-        + "style=\"fill:\(color)\"><title>\(HTMLText.escaped(curve.name)), epoch \(epoch): \(text(value))"
+        + "style=\"fill:\(color)\"><title>\(HTMLText.escaped(curve.name)), epoch \(epoch): "
+        + "\(text(value))"
         + "</title></circle>"
     }
     guard !path.isEmpty else { return "" }
     return "<path class=\"curve\" style=\"stroke:\(color)\" d=\"\(path)\"/>\(dots)\n"
   }
 
-  /// The color of a curve; many curves go through the hues from the first to the last.
+  /// The color of a curve; if there are many curves, a hue by its index.
   private func color(_ index: Int) -> String {
     guard curves.count > Self.distinctCount else { return "var(--c\(index))" }
     return "hsl(\(210 - 190 * index / (curves.count - 1)) 60% 50%)"
   }
 
   private var legend: String {
-    // Of many curves the ends tell enough.
+    // Of many curves, only the first and the last are in the legend.
     let shown =
       curves.count > Self.distinctCount
       ? [0, curves.count / 2, curves.count - 1] : Array(curves.indices)

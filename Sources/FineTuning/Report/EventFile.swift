@@ -1,23 +1,24 @@
 internal import CkptBytes
 internal import CkptPlatform
 
-/// A run's event file, which TensorBoard shows: the scalars of all its epochs.
+/// The event file of a run for TensorBoard, with the metrics of all epochs as scalars.
 ///
-/// The scalars are `loss/train`, `loss/val`, `accuracy/top1`, `accuracy/top5`, and `lr/group_0` and so on; a step is an
-/// epoch.
+/// The scalars are `loss/train`, `loss/val`, `accuracy/top1`, `accuracy/top5`, and `lr/group_0` and
+/// so on. A step of TensorBoard is an epoch.
 public struct EventFile: Sendable, Hashable {
-  /// The epochs, in order.
+  /// The metrics of the epochs, in order.
   public var metrics: [EpochMetrics]
-  /// When the run began, in seconds since 1970.
+  /// The time when the run began, in seconds since 1970.
   public var startedAt: Double
 
-  /// The event file of these epochs, the first of which began `startedAt` seconds after 1970.
+  /// Creates the event file of a run that began `startedAt` seconds after 1970.
   public init(metrics: [EpochMetrics], startedAt: Double) {
     self.metrics = metrics
     self.startedAt = startedAt
   }
 
-  /// The file's name, `events.out.tfevents.TIME.HOST`; the same whenever the file of a run is written again.
+  /// The name of the file, `events.out.tfevents.TIME.HOST`, where TIME is the time when the run
+  /// began.
   public var name: String {
     let host = String(
       Host.name.unicodeScalars.map { scalar in
@@ -28,7 +29,8 @@ public struct EventFile: Sendable, Hashable {
     return "events.out.tfevents.\(time).\(host.isEmpty ? "localhost" : host)"
   }
 
-  /// The file's bytes: a record for the version of the format, and one for each epoch, at the time of its end.
+  /// The contents of the file: a record with the version of the format, and a record for each epoch
+  /// with the time of its end.
   public var bytes: [UInt8] {
     var version = event(at: startedAt)
     version.append("brain.Event:2", field: 3)
@@ -44,7 +46,8 @@ public struct EventFile: Sendable, Hashable {
     return records
   }
 
-  // Numbers of fields: tensorflow/core/util/event.proto and tensorflow/core/framework/summary.proto.
+  // The numbers of the fields are from tensorflow/core/util/event.proto and
+  // tensorflow/core/framework/summary.proto.
 
   private func event(at time: Double) -> ProtobufMessage {
     var event = ProtobufMessage()
@@ -68,14 +71,14 @@ public struct EventFile: Sendable, Hashable {
     return summary
   }
 
-  /// A record of TensorFlow's: the count of bytes, its checksum, the bytes, their checksum.
+  /// A record in TensorFlow's format: the number of bytes, its checksum, the bytes, their checksum.
   private static func record(_ message: ProtobufMessage) -> [UInt8] {
     let count = UInt64(message.bytes.count).littleEndianBytes
     return count + maskedChecksum(of: count).littleEndianBytes + message.bytes
       + maskedChecksum(of: message.bytes).littleEndianBytes
   }
 
-  /// CRC-32C turned and shifted, since checksums of data that holds checksums are weak.
+  /// TensorFlow's masked CRC-32C: rotated by 15 bits, plus a constant.
   private static func maskedChecksum(of bytes: [UInt8]) -> UInt32 {
     let checksum = Checksum.crc32c(bytes)
     return (checksum >> 15 | checksum << 17) &+ 0xA282_EAD8

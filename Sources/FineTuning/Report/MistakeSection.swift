@@ -1,9 +1,9 @@
 internal import CkptText
 internal import ImageData
 
-/// The part of a report that shows the worst mistakes as pictures.
+/// The section of a report with the images of the worst mistakes.
 struct MistakeSection {
-  /// The most pictures.
+  /// The maximum number of images.
   private static let most = 24
 
   private let evaluation: Evaluation
@@ -14,7 +14,7 @@ struct MistakeSection {
     self.decoder = decoder
   }
 
-  /// Writes the part, a picture at a time.
+  /// Writes the HTML of the section, image by image.
   ///
   /// - Throws: what `write` throws.
   func write(to write: (String) throws -> Void) rethrows {
@@ -26,8 +26,8 @@ struct MistakeSection {
     }
     let shown = min(mistakes.count, Self.most)
     try write(
-      "<p class=\"soft\">\(HTMLText.count(shown)) of \(HTMLText.count(mistakes.count)), those of the largest "
-        + "loss first.</p>\n<div class=\"mistakes\">\n")
+      "<p class=\"soft\">\(HTMLText.count(shown)) of \(HTMLText.count(mistakes.count)), those "
+        + "of the largest loss first.</p>\n<div class=\"mistakes\">\n")
     for mistake in mistakes.prefix(shown) { try write(figure(mistake)) }
     try write("</div>\n")
   }
@@ -38,7 +38,8 @@ struct MistakeSection {
     let truth = HTMLText.escaped(evaluation.name(of: mistake.label))
     let said = HTMLText.escaped(evaluation.name(of: mistake.predicted))
     return "<figure>\(picture(mistake.path, label: file))"
-      + "<figcaption>is <b>\(truth)</b><br/>taken for <b>\(said)</b>, \(HTMLText.percent(mistake.probability))"
+      + "<figcaption>is <b>\(truth)</b><br/>taken for <b>\(said)</b>, "
+      + "\(HTMLText.percent(mistake.probability))"
       + "<br/><span class=\"soft\" title=\"\(HTMLText.escaped(mistake.path))\">\(file)</span>"
       + "</figcaption></figure>\n"
   }
@@ -46,7 +47,8 @@ struct MistakeSection {
   private func picture(_ path: String, label: String) -> String {
     guard let thumbnail = Thumbnail(of: path, decoder: decoder) else {
       return
-        "<div class=\"picture gone\" role=\"img\" aria-label=\"\(label), which cannot be read\">\(label)</div>"
+        "<div class=\"picture gone\" role=\"img\" aria-label=\"\(label), which cannot be read\">"
+        + "\(label)</div>"
     }
     return "<div class=\"picture\(thumbnail.isSmall ? " small" : "")\">"
       + "<img alt=\"\(label)\" width=\"\(thumbnail.width)\" height=\"\(thumbnail.height)\" "

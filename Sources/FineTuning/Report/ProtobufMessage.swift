@@ -1,32 +1,32 @@
 internal import CkptBytes
 
-/// A message of protocol buffers, written a field at a time.
+/// A message in the format of Protocol Buffers, to which fields are appended.
 struct ProtobufMessage {
-  /// The message.
+  /// The encoded message.
   private(set) var bytes: [UInt8] = []
 
-  /// An integer of variable length.
+  /// Appends an `int64`, encoded as a varint.
   mutating func append(_ value: Int64, field: Int) {
     append(varint: tag(field, wireType: 0))
     append(varint: UInt64(bitPattern: value))
   }
 
-  /// A `double`.
+  /// Appends a `double`.
   mutating func append(_ value: Double, field: Int) {
     append(varint: tag(field, wireType: 1))
     bytes.append(littleEndian: value.bitPattern)
   }
 
-  /// A `float`.
+  /// Appends a `float`.
   mutating func append(_ value: Float, field: Int) {
     append(varint: tag(field, wireType: 5))
     bytes.append(littleEndian: value.bitPattern)
   }
 
-  /// A `string`.
+  /// Appends a `string`.
   mutating func append(_ text: String, field: Int) { append(Array(text.utf8), field: field) }
 
-  /// A message inside this one.
+  /// Appends a nested message.
   mutating func append(_ message: ProtobufMessage, field: Int) {
     append(message.bytes, field: field)
   }

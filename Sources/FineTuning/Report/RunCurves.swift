@@ -1,12 +1,12 @@
 internal import CkptText
 
-/// The part of a report on how the epochs went: curves, and the same figures as a table.
+/// The section of a report with the metrics of the epochs: as curves, and as a table.
 struct RunCurves {
   let metrics: [EpochMetrics]
   let bestEpoch: Int?
   let evaluation: Evaluation?
 
-  /// The part's text.
+  /// The HTML of the section.
   var html: String {
     guard !metrics.isEmpty else { return "<p>No epoch is complete yet.</p>\n" }
     let charts = [lossChart, accuracyChart] + (rateCurves.isEmpty ? [] : [rateChart])
@@ -24,7 +24,7 @@ struct RunCurves {
 
   private var accuracyChart: CurveChart {
     var curves = [CurveChart.Curve(name: "top-1", values: metrics.map(\.top1))]
-    // The class is always among five of five.
+    // With at most five classes, top-5 is always 100 %.
     if (evaluation?.classes.count ?? .max) > 5 {
       curves.append(.init(name: "top-5", values: metrics.map(\.top5)))
     }
@@ -50,7 +50,7 @@ struct RunCurves {
       bestEpoch: bestEpoch, text: text)
   }
 
-  /// The learning rates; groups with the same rates have one curve.
+  /// The curves of the learning rates: one for all parameter groups with the same rates.
   private var rateCurves: [CurveChart.Curve] {
     let count = metrics.map(\.learningRates.count).max() ?? 0
     var groups: [[Double]: [Int]] = [:]
@@ -84,7 +84,8 @@ struct RunCurves {
     }
     let names = ["epoch", "time", "training loss", "validation loss", "top-1", "top-5"]
     return
-      "<details><summary>The figures of each epoch</summary><div class=\"scroll\"><table><thead><tr>"
+      "<details><summary>The figures of each epoch</summary>"
+      + "<div class=\"scroll\"><table><thead><tr>"
       + names.map { "<th class=\"n\">\($0)</th>" }.joined()
       + "</tr></thead><tbody>\n\(rows.joined())</tbody></table></div></details>\n"
   }

@@ -1,26 +1,26 @@
 internal import CkptText
 public import ImageData
 
-/// A run's `report.html`: what was trained, how it went, how good the best weights are. One file, which needs neither
-/// the network nor any other file.
+/// The `report.html` of a run: its options, the metrics of its epochs, and the evaluation of the
+/// best weights. The page needs no network and no other file.
 public struct RunReport: Sendable {
-  /// The page's title, such as the name of the model.
+  /// The title of the page, such as the name of the model.
   public var title: String
-  /// What stands on top, such as the number of images, in this order. The best accuracy, the time, and the number of
-  /// classes and images that were evaluated are added by the report.
+  /// Names and values at the top of the page, in this order, such as the number of images. The
+  /// report adds the numbers of classes and validation images, the best accuracy, and the time.
   public var facts: [(name: String, value: String)]
-  /// The epochs, in order.
+  /// The metrics of the epochs, in order.
   public var metrics: [EpochMetrics]
-  /// The number of the epoch whose weights are kept as the best; nil if none is.
+  /// The number of the best epoch, counted from 1; nil for none.
   public var bestEpoch: Int?
-  /// How well the best weights do on the validation images; nil if that is not known.
+  /// The evaluation of the best weights on the validation images; nil if it is not known.
   public var evaluation: Evaluation?
-  /// The arguments of the run, in this order.
+  /// The names and values of the options, in this order.
   public var arguments: [(name: String, value: String)]
-  /// What reads the images that the report shows, as the run read them.
+  /// The decoder for the images in the report: that of the run.
   public var decoder: ImageDecoder
 
-  /// A report.
+  /// Creates a report.
   public init(
     title: String, facts: [(name: String, value: String)], metrics: [EpochMetrics],
     bestEpoch: Int?, evaluation: Evaluation?, arguments: [(name: String, value: String)],
@@ -35,11 +35,11 @@ public struct RunReport: Sendable {
     self.decoder = decoder
   }
 
-  /// Writes the page.
+  /// Writes the HTML page.
   ///
-  /// An image that is shown and cannot be read any more is replaced by a box with its name.
+  /// If an image to be shown cannot be read, a box with its name is shown instead.
   ///
-  /// - Parameter write: is given the text piece by piece.
+  /// - Parameter write: is called with the text piece by piece.
   /// - Throws: what `write` throws.
   public func writeHTML(to write: (String) throws -> Void) rethrows {
     try write(HTMLPage.head(title: title, style: ReportStyle.rules))
@@ -78,7 +78,8 @@ public struct RunReport: Sendable {
   private var argumentTable: String {
     guard !arguments.isEmpty else { return "" }
     let rows = arguments.map { name, value in
-      "<tr><th scope=\"row\">\(HTMLText.escaped(name))</th><td>\(HTMLText.escaped(value))</td></tr>\n"
+      "<tr><th scope=\"row\">\(HTMLText.escaped(name))</th>"
+        + "<td>\(HTMLText.escaped(value))</td></tr>\n"
     }
     return "<h2>Arguments of the run</h2>\n<table class=\"plain arguments\"><tbody>\n"
       + rows.joined() + "</tbody></table>\n"

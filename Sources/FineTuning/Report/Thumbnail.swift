@@ -2,19 +2,19 @@ internal import CkptBytes
 internal import Foundation
 internal import ImageData
 
-/// A small copy of a picture, as a URL that holds it.
+/// A small copy of an image, as a `data:` URL.
 struct Thumbnail {
-  /// The longest that a side may be, in pixels.
+  /// The maximum length of a side, in pixels.
   private static let side = 160
 
-  /// The sides, in pixels.
+  /// The width and height of the copy, in pixels.
   let width: Int, height: Int
-  /// A `data:` URL of a JPEG file.
+  /// The `data:` URL of a JPEG file.
   let url: String
-  /// Whether the picture is so small that its pixels are to be seen.
+  /// Whether the image is so small that it is enlarged without smoothing.
   var isSmall: Bool { max(width, height) <= 64 }
 
-  /// A small copy of the picture in a file; nil if that cannot be read.
+  /// Creates a copy of the image in a file; nil if it cannot be read.
   init?(of path: String, decoder: ImageDecoder) {
     do {
       var image = try decoder.decode(path)
