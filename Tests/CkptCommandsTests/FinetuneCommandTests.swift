@@ -1,4 +1,5 @@
 import CkptCommands
+import CkptPlatform
 import CkptTestSupport
 import Foundation
 import StateDictKit
@@ -35,5 +36,34 @@ struct FinetuneCommandTests {
     for (key, tensor) in whole.tensors {
       #expect(try parts[key]?.hasSameBytes(as: tensor) == true, "\(key)")
     }
+  }
+
+  @Test func `--resume opens each file of the run and each image once`() throws {
+    #expect(train(["--epochs", "0"], run: "run") == 0)
+    let counters = WorkCounters()
+    WorkCounters.$current.withValue(counters) {
+      #expect(CommandLineTool.run(["finetune", "--resume", folder.file("run")]) == 0)
+    }
+    // args.yml, last.pt, and the headers of 36 images.
+    #expect(counters[.open] == 2 + 36)
+    #expect(counters[.pickleDecoded] == 1)
+  }
+
+  @Test func `--resume takes more epochs, other threads and another time, and nothing else`() throws
+  {
+    #expect(train(["--epochs", "1"], run: "run") == 0)
+    func resume(_ words: String...) -> Int32 {
+      CommandLineTool.run(["finetune", "--resume", folder.file("run")] + words)
+    }
+    for words in [["--epochs", "0"], ["--force"], ["--skip-bad"], ["--dry-run"], ["--seed", "1"]] {
+      #expect(
+        CommandLineTool.run(["finetune", "--resume", folder.file("run")] + words) == 64, "\(words)")
+    }
+    #expect(resume("--threads", "1") == 0)
+    #expect(resume("--epochs", "2", "--max-time", "1h", "--threads", "2") == 0)
+    #expect(resume("--epochs", "1") == 64)
+    let last = try Checkpoint(contentsOf: folder.file("run/last.pt")).plainValue()
+    #expect(last["epoch"]?.int == 2)
+    #expect(last["args"]?["max_time"]?.number == 3600)
   }
 }

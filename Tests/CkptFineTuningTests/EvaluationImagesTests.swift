@@ -73,4 +73,30 @@ struct EvaluationImagesTests {
     #expect(try trained.counts(folder.file("both"), file) == [36, 0, 1])
     #expect(try trained.counts(folder.file("both/train"), file) == [36, 36, 0])
   }
+
+  @Test(arguments: [["val"], ["test"], ["val", "test"]])
+  func `Training and evaluation choose the same folder of validation images`(_ names: [String])
+    throws
+  {
+    let (file, trained) = try saved(on: "data", ["train"] + names)
+    let data = folder.file("data")
+    let wanted = data + "/" + names[0]
+    #expect(try TrainingImages(data).validationSource == .folder(wanted))
+    let found = try EvaluationImages(data, of: file, classes: trained.classes)
+    #expect(found.folder.path == wanted)
+    #expect(found.isHeldOut)
+  }
+
+  @Test func `Of a folder with other classes, only those that the model lacks are named`() throws {
+    let (file, trained) = try saved(on: "data", ["train", "val"])
+    let files = FileManager.default
+    try files.removeItem(atPath: folder.file("data/val/circle"))
+    #expect(try trained.counts(folder.file("data"), file) == [24, 0, 1])
+    try files.moveItem(
+      atPath: folder.file("data/val/square"), toPath: folder.file("data/val/box"))
+    #expect(
+      throws: ImageError.differentClasses(
+        folder: folder.file("data/val"), missing: [], unknown: ["box"])
+    ) { try trained.counts(folder.file("data"), file) }
+  }
 }

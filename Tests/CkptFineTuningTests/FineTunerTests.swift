@@ -51,40 +51,7 @@ struct FineTunerTests {
 
   @Test(arguments: ways.indices)
   func `A run that was stopped and continued ends with the same bytes`(_ way: Int) throws {
-    let options = Self.ways[way].options
-    let whole = RunFolder(folder.file("whole"))
-    let first = try TuningSetup.tuner(options)
-    try whole.begin(first, replacing: false)
-    #expect(try first.run { try whole.save(first, isBest: $0) } == .finished)
-
-    // Stopped after every second step.
-    let parts = RunFolder(folder.file("parts"))
-    var tuner = try TuningSetup.tuner(options)
-    try parts.begin(tuner, replacing: false)
-    var stops = 0
-    while true {
-      let cancellation = Cancellation()
-      var steps = 0
-      let end = try tuner.run(until: cancellation) { event in
-        guard case .step = event else { return }
-        steps += 1
-        if steps == 2 { cancellation.cancel() }
-      } save: {
-        try parts.save(tuner, isBest: $0)
-      }
-      guard end == .interrupted else { break }
-      stops += 1
-      try #require(stops < 20)
-      let images = try TrainingImages(options.data, seed: options.seed)
-      let start = try parts.startingModel(parts.options(), classes: images.classes)
-      tuner = try FineTuner(parts.options(), images, start)
-      try parts.restore(tuner)
-    }
-    #expect(stops >= 1)
-    #expect(
-      try TuningSetup.bits(whole.file("last.pt")) == TuningSetup.bits(parts.file("last.pt")))
-    #expect(
-      try TuningSetup.bits(whole.file("best.pt")) == TuningSetup.bits(parts.file("best.pt")))
+    try StoppedRun.check(Self.ways[way].options, in: folder)
   }
 
   @Test func `The head alone learns, and nothing else changes by a bit`() throws {

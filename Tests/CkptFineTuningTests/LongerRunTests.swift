@@ -28,10 +28,8 @@ struct LongerRunTests {
     _ = try rates(first, run)
 
     options.epochs = 5
-    let images = try TrainingImages(options.data, seed: options.seed)
-    let start = try run.startingModel(options, classes: images.classes)
-    let longer = try FineTuner(options, images, start)
-    try run.restore(longer)
+    let longer = try OpenRun(run).tuner(
+      options, on: TrainingImages(options.data, seed: options.seed))
     let found = try rates(longer, run).suffix(3)
 
     let whole = RunFolder(folder.file("whole"))

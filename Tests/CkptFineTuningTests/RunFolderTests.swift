@@ -64,27 +64,6 @@ struct RunFolderTests {
     }
   }
 
-  @Test func `Arguments that were edited, and other images, are not continued with`() throws {
-    let (run, _) = try run("run")
-    let text = String(decoding: try contents(of: run.file("args.yml")), as: UTF8.self)
-    _ = try folder.write(
-      Array(text.replacing("lr: 0.002", with: "lr: 0.2").utf8), to: "run/args.yml")
-    let error = try #require(throws: FineTuningError.self) { try run.options() }
-    #expect(error.description.contains("differ in lr"))
-    _ = try folder.write(Array("lr: [".utf8), to: "run/args.yml")
-    #expect(throws: FineTuningError.self) { try run.options() }
-    _ = try folder.write(Array("nonsense: 1".utf8), to: "run/args.yml")
-    #expect(throws: FineTuningError.self) { try run.options() }
-
-    let images = try TrainingImages(TuningSetup.shapes, share: 0.5)
-    let options = TuningSetup.options()
-    let start = try StartingModel(options, classes: images.classes, weights: nil)
-    let other = try #require(throws: (any Error).self) {
-      try run.restore(FineTuner(options, images, start))
-    }
-    #expect("\(other)".contains("images") || other is FineTuningError)
-  }
-
   @Test func `A checkpoint without what a fine-tuned one has is refused`() throws {
     let path = folder.file("a.pt")
     try Checkpoint(StateDict()).write(to: path)

@@ -1,8 +1,10 @@
 """A run's folder: what it holds, and that nothing which ends a run early costs more than a step."""
 
 import csv
+import json
 import os
 import random
+import re
 import shutil
 import signal
 import struct
@@ -10,6 +12,7 @@ import subprocess
 import time
 
 import harness
+import numpy
 import pytest
 import torch
 from PIL import Image
@@ -135,6 +138,119 @@ def test_interrupted(folder):
     assert "less than the run's 41" in error
 
 
+def keys(value):
+    """The keys of a JSON document at all depths."""
+    if isinstance(value, dict):
+        yield from value
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from keys(item)
+
+
+@pytest.mark.parametrize(
+    ("how", "end"),
+    [
+        (["--epochs", "2"], "finished"),
+        # Rates that are too small to change a weight, so that no epoch is better than the first.
+        (["--epochs", "9", "--patience", "1", "--lr", "1e-30", "--augment", "none"], "out_of_patience"),
+        (["--epochs", "9", "--max-time", "0.001"], "out_of_time"),
+        (["--epochs", "100000"], "interrupted"),
+    ],
+)
+def test_json_lines(folder, how, end):
+    """One document a line, whose names are lower case with underscores, for each way in which a training ends."""
+    command = [harness.CKPT, "finetune", SHAPES, *USUAL, *how, "--train", "head", "--json", "-o", folder / "run"]
+    process = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    lines = [process.stdout.readline(), process.stdout.readline()]
+    if end == "interrupted":
+        process.send_signal(signal.SIGINT)
+    rest, error = process.communicate()
+    assert process.returncode == (130 if end == "interrupted" else 0), error
+    documents = [json.loads(line) for line in lines + rest.splitlines()]
+    events = [document["event"] for document in documents]
+    assert events[0] == "start" and events[-1] == "end" and set(events[1:-1]) <= {"epoch"}
+    assert documents[-1]["end"] == end and documents[-1]["epochs"] == len(events) - 2
+    assert documents[-1]["run"] == documents[0]["run"] == str(folder / "run")
+    assert documents[-1].get("top1") == max((row["top1"] for row in documents[1:-1]), default=None)
+    for name in keys(documents):
+        assert re.fullmatch("[a-z][a-z0-9_]*", name), name
+
+
+@pytest.mark.parametrize("how", [[], ["--train", "head", "--augment", "none"]])
+def test_find_lr(folder, how):
+    """The rule in the guide, in numpy, from the losses that the command reports."""
+    told = harness.ckpt("finetune", SHAPES, *USUAL, *how, "--find-lr", "--json")
+    points = told["points"]
+    rates, losses, smoothed = (
+        numpy.array([point[name] for point in points]) for name in ("lr", "loss", "smoothed_loss")
+    )
+    assert numpy.allclose(rates, numpy.geomspace(1e-6, 1, 100)[: len(rates)], rtol=1e-9)
+    averages = []
+    for count in range(1, len(losses) + 1):
+        weights = 0.98 ** numpy.arange(count)[::-1]
+        averages.append((weights * losses[:count]).sum() / weights.sum())
+    assert numpy.allclose(smoothed, averages, rtol=1e-9)
+    lowest = numpy.minimum.accumulate(averages)
+    assert not any(averages[:-1] > 4 * lowest[:-1])
+    assert len(points) == 100 or averages[-1] > 4 * lowest[-1]
+    # Neither the first ten steps nor the last five.
+    averages, rates = numpy.array(averages)[10:-5], rates[10:-5]
+    falls = averages[:-1] - averages[1:]
+    best = falls.argmax()
+    assert falls[best] > 0
+    assert told["suggestion"] == pytest.approx(numpy.sqrt(rates[best] * rates[best + 1]), rel=1e-9)
+    # The search trains: with rates that grow, the loss falls before it grows.
+    assert averages.min() < averages[0]
+    # The text names the option that the rate is meant for.
+    text = harness.ckpt("finetune", SHAPES, *USUAL, *how, "--find-lr")
+    option, rate = text.splitlines()[-1].split(":")[0].split()
+    assert option == ("--head-lr" if how else "--lr")
+    assert float(rate) == pytest.approx(told["suggestion"], rel=1e-3)
+
+
+def resumed(folder, *how, status=0):
+    return harness.ckpt("finetune", "--resume", folder / "run", *how, status=status)
+
+
+def test_resumed_differently(folder):
+    """What may be another when a run continues is taken; all else is refused with a line that says so."""
+    shutil.copytree(SHAPES, folder / "images")
+    finetune(folder / "images", *USUAL, "--epochs", "2", "--max-time", "0.001", "-o", folder / "run")
+    before = saved(folder / "run" / "last.pt")
+    assert before["epoch"] == 0 and before["progress"]["step"] == 1
+    for words, says in [
+        (["--epochs", "1"], "less than the run's 2"), (["--threads", "0"], "--threads"),
+        (["--batch-size", "8"], "--batch-size"), (["--lr", "1"], "--lr"), (["--force"], "--force"),
+        (["--skip-bad"], "--skip-bad"), ([folder / "images"], "leave DATA out"), (["-o", folder / "x"], "--output"),
+    ]:  # fmt: skip
+        assert says in resumed(folder, *words, status=64), words
+    # Images: one more, one renamed, a class less, no folder.
+    images = folder / "images"
+    shutil.copy(images / "circle" / "00.png", images / "circle" / "more.png")
+    assert "30 + 6 then, 31 + 6 now" in resumed(folder, status=65)
+    (images / "circle" / "00.png").unlink()
+    assert "as many, with other names or classes" in resumed(folder, status=65)
+    (images / "circle" / "more.png").rename(images / "circle" / "00.png")
+    (images / "circle").rename(folder / "circle")
+    assert "30 + 6 then, 20 + 4 now" in resumed(folder, status=65)
+    (folder / "circle").rename(images / "circle")
+    images.rename(folder / "moved")
+    assert str(images) in resumed(folder, status=66)
+    (folder / "moved").rename(images)
+    (images / "circle" / "00.png").write_bytes(b"")
+    assert "00.png" in resumed(folder, status=65)
+    shutil.copy(SHAPES / "circle" / "00.png", images / "circle" / "00.png")
+    # Nothing of that changed the run.
+    assert_same(saved(folder / "run" / "last.pt"), before)
+    resumed(folder, "--epochs", "3", "--max-time", "1h", "--threads", "1")
+    state = saved(folder / "run" / "last.pt")
+    assert state["epoch"] == 3 and state["args"]["epochs"] == 3 and state["args"]["max_time"] == 3600
+    # A run that is complete says so, and stays.
+    assert "3 of 3 epochs are done" in resumed(folder)
+    assert_same(saved(folder / "run" / "last.pt"), state)
+
+
 def bad_images(folder):
     """The pictures with files among them that are none."""
     root = folder / "images"
@@ -159,6 +275,31 @@ def test_bad_images(folder, launch):
     for name in ("text.jpg", "empty.png", "link.png", "short.png"):
         assert name in error, name
     assert memory < 900_000, f"{memory} kB"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_image_left_in_a_batch(folder, seed):
+    """Images that turn out damaged when they are decoded may leave one of a batch: PyTorch's batch normalization does not
+    train on one value per channel; here such an image joins another batch."""
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        torch.nn.BatchNorm2d(4).train()(torch.zeros(1, 4, 1, 1))
+    shutil.copytree(SHAPES, folder / "images")
+    rest = random.Random(seed)
+    damaged = []
+    for path in sorted((folder / "images").rglob("*.png")):
+        if rest.random() < 0.3:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+            damaged.append(path)
+    finetune(
+        folder / "images", *USUAL[:-1], "2", "--seed", seed, "--epochs", "2", "--skip-bad", "-o", folder / "run"
+    )  # fmt: skip
+    done = subprocess.run(
+        [harness.CKPT, "finetune", "--resume", folder / "run", "--epochs", "3", "--json"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    end = json.loads(done.stdout.splitlines()[-1])
+    assert sorted(row["image"] for row in end["omitted"]) == sorted(map(str, damaged))
+    assert end["epochs"] == 3
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ struct FinetuneCommand: ParsableCommand {
     commandName: "finetune",
     abstract: "Fine-tune a model on a folder of images, from somebody else's weights.",
     discussion: """
-      DATA has train/ and val/ (or test/), each with a folder a class; or it is a folder of classes, of which \
-      a part is split off. RUN gets best.pt and last.pt, which PyTorch loads, figures and a report. Ctrl-C \
-      ends after the step and saves; --resume RUN goes on.
+      DATA has train/ and val/ (or test/), each with a folder a class; or it is a folder of classes, of \
+      which a part is split off. RUN gets best.pt and last.pt, which PyTorch loads, figures and a \
+      report. Ctrl-C ends after the step and saves; --resume RUN goes on.
 
       ckpt finetune flowers --model resnet18 --weights resnet18.pth --train head -o runs/head
       ckpt finetune --resume runs/head
@@ -20,8 +20,10 @@ struct FinetuneCommand: ParsableCommand {
 
   @Argument(help: "The folder of images.") var data: String?
   @Option(
-    help:
-      "The model: a name such as resnet18 or mobilenet_v2, or a description, FILE.yml; its classes are counted."
+    help: """
+      The model: a name such as resnet18 or mobilenet_v2, or a description, FILE.yml; its classes \
+      are counted.
+      """
   )
   var model: String?
   @Option(help: "The checkpoint with the weights; without it, training begins from scratch.")
@@ -56,6 +58,10 @@ struct FinetuneCommand: ParsableCommand {
     guard resume == nil else {
       if data != nil { throw ValidationError("--resume knows the images; leave DATA out") }
       if dryRun { throw ValidationError("--resume goes on with the training; leave --dry-run out") }
+      if force { throw ValidationError("--resume goes on in the same folder; leave --force out") }
+      if training.skipBad {
+        throw ValidationError("--resume skips images if the run did; leave --skip-bad out")
+      }
       return
     }
     guard data != nil else { throw ValidationError("a folder of images is missing") }
@@ -67,7 +73,7 @@ struct FinetuneCommand: ParsableCommand {
 
   func run() throws {
     threading.apply()
-    if let resume { return try goOn(RunFolder(resume)) }
+    if let resume { return try goOn(OpenRun(RunFolder(resume))) }
     let options = try chosenOptions()
     let run = output.map(RunFolder.init)
     if let run, !findLr { try run.checkIsFree(replacing: force) }
@@ -77,35 +83,27 @@ struct FinetuneCommand: ParsableCommand {
       options, images, start, omissions: omissions, threads: threading.threads)
     let screen = TrainingScreen(tuner, common)
     if findLr { return try screen.findRate() }
-    try screen.begin(source: weights, run: run?.path, isPlan: dryRun)
+    screen.begin(source: weights, run: run?.path, isPlan: dryRun)
     guard let run, !dryRun else { return }
     try run.begin(tuner, replacing: force)
     try screen.train(run)
   }
 
-  private func goOn(_ run: RunFolder) throws {
-    var options = try run.options()
-    let before = options.epochs
-    if let epochs = training.epochs {
-      guard epochs >= before else {
-        throw UsageError(
-          description: "--epochs \(epochs) is less than the run's \(before)",
-          hint: "it may be raised, not lowered")
-      }
-      options.epochs = epochs
-    }
+  private func goOn(_ run: OpenRun) throws {
+    var options = run.options
+    if let epochs = training.epochs { options.epochs = epochs }
     if let time = training.maxTime { options.maxTime = try TrainingOptions.seconds(time) }
     let (images, omissions) = try Self.images(of: options)
-    let start = try run.startingModel(options, classes: images.classes)
-    let tuner = try FineTuner(
-      options, images, start, omissions: omissions, threads: threading.threads)
-    try run.restore(tuner)
+    let tuner = try run.tuner(
+      options, on: images, omissions: omissions, threads: threading.threads)
     let screen = TrainingScreen(tuner, common)
-    try screen.resume(run.path, epochsBefore: before)
-    try screen.train(run)
+    screen.resume(run.folder.path, epochsBefore: run.plannedEpochs)
+    try screen.train(run.folder)
   }
 
-  /// The options of the training and where things come from.
+  /// The options of a new training.
+  ///
+  /// - Throws: `UsageError` or `FineTuningError` for an invalid option.
   private func chosenOptions() throws -> FineTuningOptions {
     var options = try training.options()
     options.data = data ?? ""
@@ -117,7 +115,9 @@ struct FinetuneCommand: ParsableCommand {
     return options
   }
 
-  /// The images, without those whose headers cannot be read where these are skipped.
+  /// The images, and those that are skipped because their headers cannot be read.
+  ///
+  /// - Throws: the error of the first such image, unless they are skipped; as `TrainingImages`.
   static func images(of options: FineTuningOptions) throws -> (
     TrainingImages, [EpochBatches.Omission]
   ) {

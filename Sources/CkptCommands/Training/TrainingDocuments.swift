@@ -4,7 +4,7 @@ internal import FineTuning
 internal import Foundation
 internal import ImageData
 
-/// Prints a document on one line.
+/// Prints a JSON document on one line.
 func showLine(_ document: some Encodable) {
   do {
     print(try JSONValue(encoding: document).text(.oneLine))
@@ -14,7 +14,7 @@ func showLine(_ document: some Encodable) {
   }
 }
 
-/// An image that was left out, for scripts.
+/// A skipped image in a JSON document.
 struct OmissionRow: Encodable {
   let image, why: String
 
@@ -23,7 +23,7 @@ struct OmissionRow: Encodable {
   }
 }
 
-/// What is trained on what.
+/// The JSON document at the start of a training.
 struct StartDocument: Encodable {
   struct ClassRow: Encodable {
     let name: String
@@ -86,7 +86,7 @@ struct StartDocument: Encodable {
   }
 }
 
-/// The figures of an epoch.
+/// The JSON document for a finished epoch.
 struct EpochDocument: Encodable {
   let event = "epoch"
   let epoch: Int
@@ -106,17 +106,35 @@ struct EpochDocument: Encodable {
   }
 }
 
-/// How a training ended.
+/// The JSON document at the end of a training.
 struct EndDocument: Encodable {
-  let event, run, end: String
+  let event = "end"
+  let run, end: String
   let epochs: Int
   let best_epoch: Int?
   let top1, top5: Double?
   let seconds: Double
   let omitted: [OmissionRow]
+
+  init(_ tuner: FineTuner, run: String, end: FineTuner.End) {
+    self.run = run
+    self.end =
+      switch end {
+      case .finished: "finished"
+      case .outOfPatience: "out_of_patience"
+      case .outOfTime: "out_of_time"
+      case .interrupted: "interrupted"
+      }
+    epochs = tuner.finishedEpochs
+    best_epoch = tuner.best?.epoch
+    top1 = tuner.best?.top1
+    top5 = tuner.best?.top5
+    seconds = tuner.totalSeconds
+    omitted = OmissionRow.rows(tuner.omissions)
+  }
 }
 
-/// What a search for a learning rate found.
+/// The JSON document of a search for a learning rate.
 struct RateDocument: Encodable {
   struct Point: Encodable {
     let lr, loss, smoothed_loss: Double
@@ -124,4 +142,5 @@ struct RateDocument: Encodable {
   let schema = 1
   let suggestion: Double?
   let points: [Point]
+  let omitted: [OmissionRow]
 }

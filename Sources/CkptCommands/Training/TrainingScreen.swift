@@ -7,8 +7,8 @@ internal import StateDictKit
 internal import Synchronization
 internal import TrainingCore
 
-/// What `finetune` shows while it runs: on a terminal one line that lives and one that stays for each epoch; plain lines
-/// without a terminal; a JSON document a line with --json.
+/// The output of `finetune`: a line for each epoch, and on a terminal a progress line that is
+/// redrawn; with --json, a JSON document on each line.
 struct TrainingScreen {
   let tuner: FineTuner
   let common: CommonOptions
@@ -19,7 +19,7 @@ struct TrainingScreen {
 
   // MARK: - Training
 
-  /// Trains, saves into the run's folder, and shows how it goes.
+  /// Trains, saves into the folder of the run, and shows the progress.
   ///
   /// - Throws: `StoppedTraining` if a signal ended it; what training and saving throw.
   func train(_ run: RunFolder) throws {
@@ -101,12 +101,7 @@ struct TrainingScreen {
 
   private func finish(_ run: RunFolder, _ end: FineTuner.End) throws {
     if common.json {
-      showLine(
-        EndDocument(
-          event: "end", run: run.path, end: "\(end)", epochs: tuner.finishedEpochs,
-          best_epoch: tuner.best?.epoch, top1: tuner.best?.top1, top5: tuner.best?.top5,
-          seconds: tuner.totalSeconds, omitted: OmissionRow.rows(tuner.omissions)))
-      return
+      return showLine(EndDocument(tuner, run: run.path, end: end))
     }
     print("")
     if let best = tuner.best {
@@ -130,7 +125,7 @@ struct TrainingScreen {
     Self.show(tuner.omissions)
   }
 
-  /// Lists images that were left out.
+  /// Lists images that were skipped, on standard error.
   static func show(_ omissions: [EpochBatches.Omission]) {
     guard !omissions.isEmpty else { return }
     Messages.warn("\(omissions.count) images were left out:")
@@ -142,9 +137,9 @@ struct TrainingScreen {
 
   // MARK: - Search for a learning rate
 
-  /// Searches for a learning rate and prints what was found.
+  /// Searches for a learning rate and prints the result.
   ///
-  /// - Throws: what training throws; `CancelledError`.
+  /// - Throws: as `LearningRateFinder`; `CancelledError`.
   func findRate() throws {
     let cancellation = Cancellation()
     let watch = SignalWatch(cancellation, exitStatus: ExitStatus.of(.interrupted))
@@ -162,7 +157,7 @@ struct TrainingScreen {
           suggestion: finder.suggestion,
           points: finder.points.map {
             .init(lr: $0.learningRate, loss: $0.loss, smoothed_loss: $0.smoothedLoss)
-          }))
+          }, omitted: OmissionRow.rows(tuner.omissions)))
       return
     }
     let largest = finder.points.map(\.smoothedLoss).max() ?? 1
@@ -182,10 +177,11 @@ struct TrainingScreen {
     } else {
       print("the loss falls nowhere; nothing can be suggested")
     }
+    Self.show(tuner.omissions)
   }
 }
 
-/// A training that a signal ended; everything is saved.
+/// The error of a training that was stopped by a signal and saved.
 struct StoppedTraining: Diagnostic {
   let epoch, step, steps: Int
   let run: String
@@ -197,14 +193,15 @@ struct StoppedTraining: Diagnostic {
   var remedies: [Remedy] { ["ckpt finetune \(Shell.line(["--resume", run])) goes on"] }
 }
 
-/// One line on the terminal that is drawn over and over; nothing is drawn elsewhere.
+/// A progress line on a terminal, which is redrawn; if standard error is no terminal, nothing is
+/// drawn.
 final class LiveLine: Sendable {
   private let isOn: Bool
   private let state = Mutex((drawn: 0, last: ContinuousClock.Instant?.none))
 
   init(isOn: Bool) { self.isOn = isOn && isatty(STDERR_FILENO) == 1 }
 
-  /// Draws the line, at most ten times a second.
+  /// Draws the line, at most ten times per second.
   func show(_ text: String) {
     guard isOn else { return }
     state.withLock { state in
@@ -217,7 +214,7 @@ final class LiveLine: Sendable {
     }
   }
 
-  /// Takes the line away.
+  /// Removes the line.
   func clear() {
     state.withLock { state in
       guard state.drawn > 0 else { return }
@@ -227,7 +224,7 @@ final class LiveLine: Sendable {
     }
   }
 
-  /// A bar of twenty characters.
+  /// A progress bar of twenty characters in brackets.
   static func bar(_ done: Int, _ all: Int) -> String {
     let filled = all > 0 ? min(20, done * 20 / all) : 0
     return "[" + String(repeating: "#", count: filled)

@@ -6,13 +6,13 @@ internal import ModelZoo
 internal import StateDictKit
 
 extension TrainingScreen {
-  /// Says what will be trained on what, before it begins.
+  /// Prints the images, the model, the weights and the parameters before the training begins.
   ///
   /// - Parameters:
-  ///   - source: the checkpoint with the weights; nil from scratch.
-  ///   - run: the run's folder, if there will be one.
-  ///   - isPlan: whether nothing is trained.
-  func begin(source: String?, run: String?, isPlan: Bool) throws {
+  ///   - source: the path of the checkpoint with the weights; nil for training from scratch.
+  ///   - run: the path of the run's folder; nil if nothing is written.
+  ///   - isPlan: whether this is a dry run, which trains nothing.
+  func begin(source: String?, run: String?, isPlan: Bool) {
     if common.json {
       showLine(StartDocument(tuner, source: source, run: run, isPlan: isPlan))
       return
@@ -30,8 +30,12 @@ extension TrainingScreen {
     print("")
   }
 
-  /// Says where a continued training is.
-  func resume(_ run: String, epochsBefore: Int) throws {
+  /// Prints the images, the parameters and the progress of a training that continues.
+  ///
+  /// - Parameters:
+  ///   - run: the path of the run's folder.
+  ///   - epochsBefore: the number of epochs for which the run was planned before.
+  func resume(_ run: String, epochsBefore: Int) {
     if common.json {
       showLine(StartDocument(tuner, source: nil, run: run, isPlan: false))
       return
@@ -130,8 +134,9 @@ extension TrainingScreen {
     for group in plan.groups {
       print(
         Messages.line(
-          "          \(group.name): \(group.keys.count) \(group.keys.count == 1 ? "parameter" : "parameters"), \(group.elementCount) "
-            + "elements, lr \(numberText(group.learningRate))"))
+          "          \(group.name): \(group.keys.count) "
+            + (group.keys.count == 1 ? "parameter" : "parameters")
+            + ", \(group.elementCount) elements, lr \(numberText(group.learningRate))"))
     }
     if plan.trainableCount <= 8 {
       print(Messages.line("          " + plan.groups.flatMap(\.keys).joined(separator: ", ")))

@@ -7,13 +7,16 @@ extension ImageBatch {
   /// - Throws: `TrainingError.outOfMemory`.
   func inputs() throws -> Variable { try values.inputs(shape: shape) }
 
-  /// The index of each image's class.
+  /// The class index of each image, of shape [batch].
   ///
   /// - Throws: `TrainingError.outOfMemory`.
   func targets() throws -> Variable { try Variable(indices: labels) }
 }
 
 extension BatchValues {
-  /// The numbers as a variable of a shape.
+  /// The values as a variable of the given shape.
+  ///
+  /// - Throws: `TrainingError.outOfMemory`; `TrainingError.badShape` for another number of
+  ///   elements.
   func inputs(shape: [Int]) throws -> Variable { try Variable(array, shape: shape) }
 }

@@ -1,40 +1,43 @@
 public import ImageData
-internal import CkptPlatform
 
-/// The images of a fine-tuning: those that are trained on and those that are evaluated.
+/// The training and validation images of a fine-tuning.
 public struct TrainingImages: Sendable {
-  /// Where the validation images come from.
+  /// The origin of the validation images.
   public enum ValidationSource: Sendable, Hashable {
-    /// A folder of their own, by its path.
+    /// A folder of their own, with this path.
     case folder(String)
-    /// A part of each class, from 0 to 1, split off by the seed.
+    /// This share of each class, from 0 to 1, was split off at random.
     case split(Double)
   }
 
   /// The images that are trained on.
   public let training: ImageFolder
-  /// The images that are evaluated after each epoch.
+  /// The images on which the model is evaluated after each epoch.
   public let validation: ImageFolder
-  /// Where the validation images come from.
+  /// The origin of the validation images.
   public let validationSource: ValidationSource
-  /// Classes of one image, which has no counterpart in the validation images.
+  /// The classes with only one image, which is a training image.
   public let unsplitClasses: [String]
 
-  /// The part of each class that is split off unless told otherwise.
+  /// The default share of each class that is split off.
   public static let usualShare = 0.2
 
-  /// Finds the images of a folder: in `train` and `val` (or `test`) if there is a folder `train` in it, else in one
-  /// folder a class, of which a part is split off for validation.
+  /// Finds the images of a folder.
+  ///
+  /// If there is a folder `train` in it, this has the training images, and `val`, or else `test`,
+  /// the validation images. Otherwise the folder has one folder for each class, and a share of each
+  /// class is split off for validation.
   ///
   /// - Parameters:
   ///   - path: the folder.
-  ///   - share: the part of each class that becomes validation images, above 0 and below 1; nil for
-  ///     ``usualShare`` where a part must be split off.
+  ///   - share: the share of each class that becomes validation images, above 0 and below 1; nil
+  ///     for ``usualShare`` if a share must be split off.
   ///   - seed: decides which images are split off.
-  ///   - keepsUnsplit: whether a class of one image, which cannot be split, is trained on without being evaluated,
-  ///     rather than an error.
-  /// - Throws: `ImageError` for folders without classes, empty classes and other classes in the validation's folder;
-  ///   ``FineTuningError`` where there are no validation images.
+  ///   - keepsUnsplit: whether a class with only one image, which cannot be split, is trained on
+  ///     and not evaluated; otherwise it is an error.
+  /// - Throws: `ImageError` if a folder has no classes, a class has no images, or the validation
+  ///   folder has other classes; ``FineTuningError`` if there are no validation images, a share is
+  ///   given besides a validation folder, a class cannot be split, or `share` is out of range.
   public init(_ path: String, share: Double? = nil, seed: UInt64 = 0, keepsUnsplit: Bool = false)
     throws
   {
@@ -42,10 +45,9 @@ public struct TrainingImages: Sendable {
       throw FineTuningError.badOption(
         name: "the share of validation images", problem: "\(share) is not between 0 and 1")
     }
-    let train = path + "/train"
-    let hasTrain = Folder.exists(at: train)
-    let all = try ImageFolder(hasTrain ? train : path)
-    if hasTrain, let own = ["val", "test"].map({ path + "/" + $0 }).first(where: Folder.exists) {
+    let parts = DataParts(of: path)
+    let all = try ImageFolder(parts.training ?? path)
+    if parts.training != nil, let own = parts.validation {
       guard share == nil else { throw FineTuningError.validationExists(folder: own) }
       training = all
       validation = try ImageFolder(own, classes: all.classes)
@@ -53,7 +55,9 @@ public struct TrainingImages: Sendable {
       unsplitClasses = []
       return
     }
-    guard !hasTrain || share != nil else { throw FineTuningError.noValidation(folder: path) }
+    guard parts.training == nil || share != nil else {
+      throw FineTuningError.noValidation(folder: path)
+    }
     unsplitClasses = zip(all.classes, all.counts).filter { $0.1 < 2 }.map(\.0)
     guard unsplitClasses.isEmpty || keepsUnsplit, unsplitClasses.count < all.classes.count else {
       throw FineTuningError.classesTooSmall(folder: all.path, classes: unsplitClasses)
@@ -66,10 +70,10 @@ public struct TrainingImages: Sendable {
   /// The names of the classes.
   public var classes: [String] { training.classes }
 
-  /// Reads every file's header, so that what is no image is found before the training rather than in it.
+  /// Reads the headers of all files, to find those that are no images before the training begins.
   ///
-  /// - Parameter decoder: how files are decoded.
-  /// - Returns: the files whose headers cannot be read, and why.
+  /// - Parameter decoder: the decoder of the files.
+  /// - Returns: the files whose headers cannot be read, with their errors.
   public func unreadable(by decoder: ImageDecoder) -> [EpochBatches.Omission] {
     (training.samples + validation.samples).compactMap { sample in
       do throws(ImageError) {
@@ -81,9 +85,10 @@ public struct TrainingImages: Sendable {
     }
   }
 
-  /// The same images without some files.
+  /// The images without the given files.
   ///
-  /// - Throws: `ImageError.emptyClasses` if no image of a class is left to train on, or none at all to evaluate.
+  /// - Throws: `ImageError.emptyClasses` if a class has no training images left, or there are no
+  ///   validation images left.
   public func without(_ omissions: [EpochBatches.Omission]) throws -> TrainingImages {
     guard !omissions.isEmpty else { return self }
     let bad = Set(omissions.map(\.path))

@@ -1,19 +1,19 @@
-/// How well a classifier does on images whose classes are known.
+/// The accuracy of a classifier on images whose classes are known.
 public struct Evaluation: Sendable, Hashable {
-  /// An image and what the model said of it.
+  /// The prediction for one image.
   public struct Prediction: Sendable, Hashable {
-    /// The image's file.
+    /// The path of the image.
     public var path: String
-    /// The index of its class.
+    /// The index of the image's class.
     public var label: Int
     /// The index of the class with the largest logit.
     public var predicted: Int
-    /// The probability of the predicted class, from 0 to 1.
+    /// The softmax of the predicted class's logit, from 0 to 1.
     public var probability: Double
     /// The cross entropy of the image.
     public var loss: Double
 
-    /// What the model said of an image.
+    /// Creates a prediction.
     public init(path: String, label: Int, predicted: Int, probability: Double, loss: Double) {
       self.path = path
       self.label = label
@@ -23,13 +23,13 @@ public struct Evaluation: Sendable, Hashable {
     }
   }
 
-  /// The names of the classes.
+  /// The names of the classes, in the order of the model's outputs.
   public var classes: [String]
-  /// The mean cross entropy.
+  /// The mean cross entropy of the images.
   public var loss: Double
   /// The share of images whose class is among the five largest logits, from 0 to 1.
   public var top5: Double
-  /// What the model said of each image, in the order of the folder.
+  /// The prediction for each image, in the order of the folder.
   public var predictions: [Prediction]
 
   /// An evaluation of what a model said.
@@ -49,7 +49,8 @@ public struct Evaluation: Sendable, Hashable {
     return Double(predictions.count { $0.label == $0.predicted }) / Double(predictions.count)
   }
 
-  /// How many images of a class (row) were taken for which class (column).
+  /// The confusion matrix: the number of images of each class (row) for each predicted class
+  /// (column).
   public var confusion: [[Int]] {
     var counts = [[Int]](
       repeating: [Int](repeating: 0, count: classes.count), count: classes.count)
@@ -62,15 +63,16 @@ public struct Evaluation: Sendable, Hashable {
     return counts
   }
 
-  /// How well one class is told from the others.
+  /// Precision and recall of one class.
   public struct ClassFigures: Sendable, Hashable {
-    /// The class's name.
+    /// The name of the class.
     public var name: String
     /// The number of images of the class.
     public var imageCount: Int
-    /// The share of the images taken for the class that are of it; nil if none is taken for it.
+    /// Of the images that are predicted to be of the class, the share that are; nil if there are
+    /// none.
     public var precision: Double?
-    /// The share of the class's images that are taken for it; nil if it has none.
+    /// Of the images of the class, the share that are predicted to be of it; nil if there are none.
     public var recall: Double?
   }
 
@@ -95,22 +97,22 @@ public struct Evaluation: Sendable, Hashable {
     }
   }
 
-  /// The images that were taken for another class, those of the largest loss first.
+  /// The images whose predicted class is wrong, sorted by decreasing loss.
   public var mistakes: [Prediction] {
     predictions.filter { $0.label != $0.predicted }.sorted { $0.loss > $1.loss }
   }
 
-  /// Two classes of which images of one were taken for the other.
+  /// A class and another one that was predicted for some of its images.
   public struct ConfusedPair: Sendable, Hashable {
     /// The name of the images' class.
     public var truth: String
-    /// The name of the class that they were taken for.
+    /// The name of the predicted class.
     public var predicted: String
-    /// The number of the images.
+    /// The number of these images.
     public var count: Int
   }
 
-  /// The pairs of classes that are confused, the most frequent first.
+  /// The pairs of classes that are confused, sorted by decreasing number of images.
   public var confusedPairs: [ConfusedPair] {
     var counts: [[Int]: Int] = [:]
     for mistake in mistakes { counts[[mistake.label, mistake.predicted], default: 0] += 1 }

@@ -1,27 +1,34 @@
 internal import CkptPlatform
 package import ImageData
 
-/// The images of a folder on which a fine-tuned model is evaluated: those that it was not trained on, where that is known.
+/// The images on which a fine-tuned model is evaluated: those of a folder that it was not trained
+/// on, if that can be told.
 package struct EvaluationImages {
   /// The images.
   package let folder: ImageFolder
-  /// Whether they were held out from training, as far as the folder and the checkpoint tell.
+  /// Whether the images were held out from the training: they are in a folder `val` or `test`, or
+  /// were split off from the training's folder.
   package let isHeldOut: Bool
 
-  /// Finds the images: of a folder with `val` or `test` in it these; of the folder that the model was trained on those
-  /// that were split off, if its images are still the same; else all.
+  /// Finds the images.
+  ///
+  /// 1. If there is a folder `val`, or else `test`, in `data`: the images in it.
+  /// 2. If `data` is the folder that the model was trained on, or the folder `train` in it, and has
+  ///    the same images as then: those that were split off for validation.
+  /// 3. Otherwise all images of `data`.
   ///
   /// - Parameters:
   ///   - data: the folder.
   ///   - saved: the checkpoint of the fine-tuning.
-  ///   - classes: the names of the model's classes.
-  ///   - takesAll: whether all images are taken, `data` being a folder of classes.
-  /// - Throws: `ImageError` for a folder with other classes; ``FineTuningError`` where the split cannot be made again.
+  ///   - classes: the names of the model's classes; the folder may lack some of them.
+  ///   - takesAll: whether all images of `data`, a folder of classes, are taken in any case.
+  /// - Throws: `ImageError` if a folder has classes that the model lacks, or cannot be listed;
+  ///   ``FineTuningError`` if the split cannot be repeated.
   package init(
     _ data: String, of saved: FineTunedFile, classes: [String], takesAll: Bool = false
   ) throws {
     if !takesAll {
-      if let own = ["val", "test"].map({ data + "/" + $0 }).first(where: Folder.exists) {
+      if let own = DataParts(of: data).validation {
         folder = try ImageFolder(own, classes: classes, allowsEmptyClasses: true)
         isHeldOut = true
         return
@@ -32,7 +39,7 @@ package struct EvaluationImages {
         if options.skipsBad {
           images = try images.without(images.unreadable(by: Preprocessing(options).decoder))
         }
-        if images.classes == classes, try saved.wasTrained(on: images) {
+        if images.classes == classes, saved.wasTrained(on: images) {
           folder = images.validation
           isHeldOut = true
           return
@@ -43,10 +50,13 @@ package struct EvaluationImages {
     isHeldOut = false
   }
 
-  /// Whether images of this folder were split off for validation.
+  /// Whether a part of the images in this folder was split off for validation.
   private static func isSplit(_ data: String, by options: FineTuningOptions) -> Bool {
-    // Of a folder `train` a part was split off only if a share was given.
-    Folder.isSame(options.data, data)
-      || options.validationShare != nil && Folder.isSame(options.data + "/train", data)
+    // Images of a folder `train` are split only if a share is given.
+    if Folder.isSame(options.data, data) { return true }
+    guard options.validationShare != nil, let train = DataParts(of: options.data).training else {
+      return false
+    }
+    return Folder.isSame(train, data)
   }
 }

@@ -2,19 +2,19 @@ internal import Foundation
 public import ImageData
 public import TrainingCore
 
-/// Evaluates a model on images whose classes are known.
+/// Measures the accuracy of a model on images whose classes are known.
 public struct Evaluator {
-  /// The images.
+  /// The loader of the images, in the order of their folder.
   public let loader: DataLoader
 
-  /// An evaluator of a folder's images.
+  /// Creates an evaluator for the images of a folder.
   ///
   /// - Parameters:
-  ///   - folder: the images, whose classes are the model's outputs in their order.
-  ///   - preprocessing: how an image becomes numbers.
-  ///   - batchSize: the number of images that the model sees at once.
+  ///   - folder: the images; its classes are in the order of the model's outputs.
+  ///   - preprocessing: the conversion of an image to the model's input.
+  ///   - batchSize: the number of images in a batch.
   ///   - threads: the number of threads that decode; nil for as many as there are processors.
-  ///   - skipsBad: whether images that cannot be read are left out and listed.
+  ///   - skipsBad: whether images that cannot be read are skipped and listed.
   public init(
     _ folder: ImageFolder, _ preprocessing: Preprocessing, batchSize: Int = 32,
     threads: Int? = nil, skipsBad: Bool = false
@@ -24,22 +24,39 @@ public struct Evaluator {
       decoder: preprocessing.decoder, skipsBad: skipsBad)
   }
 
-  /// Evaluates a model. It is in evaluation mode afterwards.
+  /// Evaluates a model, which is in evaluation mode afterwards.
   ///
   /// - Parameters:
   ///   - module: a model whose outputs are logits of shape [batch, classes].
-  ///   - progress: is told the number of images that are done; may throw to stop.
-  /// - Returns: the evaluation, and the images that were left out.
-  /// - Throws: `ImageError` for an image that cannot be read, unless those are skipped; `TrainingError`; what `progress`
-  ///   throws.
+  ///   - progress: is called with the number of finished images after each batch; may throw to
+  ///     stop.
+  /// - Returns: the evaluation, and the images that were skipped.
+  /// - Throws: `ImageError` for an image that cannot be read, unless those are skipped;
+  ///   ``FineTuningError/notFinite(what:position:)`` for an output that is not finite;
+  ///   `TrainingError` if the model does not take such images or has another number of classes;
+  ///   what `progress` throws.
   public func evaluate(_ module: Module, progress: (Int) throws -> Void = { _ in }) throws -> (
     evaluation: Evaluation, omissions: [EpochBatches.Omission]
   ) {
+    try evaluate(module, features: nil, progress: progress)
+  }
+
+  /// Evaluates a model on the images, or on their features.
+  ///
+  /// - Parameters:
+  ///   - module: the whole model.
+  ///   - features: the inputs of the model's head, if these are kept; nil to decode the images.
+  ///   - progress: as in ``evaluate(_:progress:)``.
+  /// - Throws: as ``evaluate(_:progress:)``.
+  func evaluate(_ module: Module, features: FeatureCache?, progress: (Int) throws -> Void) throws
+    -> (evaluation: Evaluation, omissions: [EpochBatches.Omission])
+  {
     module.eval()
+    let part = features?.head ?? module
     var tally = EvaluationTally(loader.folder)
-    let batches = try loader.epoch(0)
-    while let batch = try batches.nextBatch() {
-      let logits = try noGrad { try module(batch.inputs()) }
+    let batches = try LabeledBatches(loader, features: features)
+    while let batch = try batches.next() {
+      let logits = try noGrad { try part(batch.inputs) }
       try tally.add(logits, indices: batch.places)
       try progress(tally.count)
     }
@@ -47,21 +64,23 @@ public struct Evaluator {
   }
 }
 
-/// Adds up an evaluation batch by batch.
+/// Collects an evaluation batch by batch.
 struct EvaluationTally {
   private let folder: ImageFolder
   private var lossSum = 0.0
   private var top5Count = 0
   private var predictions: [Evaluation.Prediction] = []
 
+  /// Creates a tally without images.
   init(_ folder: ImageFolder) { self.folder = folder }
 
   /// The number of images so far.
   var count: Int { predictions.count }
 
-  /// Adds the logits, of shape [batch, classes], of images with these indices in the folder.
+  /// Adds logits of shape [batch, classes] for the images with these indices in the folder.
   ///
-  /// - Throws: `TrainingError` if the logits have another shape than the images and classes.
+  /// - Throws: `TrainingError.badShape` if the logits have another shape;
+  ///   ``FineTuningError/notFinite(what:position:)`` for a logit that is not finite.
   mutating func add(_ logits: Variable, indices: [Int]) throws {
     let classCount = folder.classes.count
     guard logits.shape == [indices.count, classCount] else {
@@ -101,23 +120,23 @@ struct EvaluationTally {
   }
 }
 
-/// The classes of one image by their logits.
+/// The classes of one image, ranked by their logits.
 struct ClassRanking {
   private let logits: [Float]
 
-  /// The ranking of the logits of one image, at least one.
+  /// Ranks the logits of one image.
   init(_ logits: some Sequence<Float>) { self.logits = Array(logits) }
 
-  /// The index of the largest logit, the first of equal ones; 0 if none is a number.
+  /// The index of the largest logit, the first of equal ones; 0 if all are NaN.
   var best: Int { first(1).first ?? 0 }
 
-  /// The indices of the `count` largest logits, the largest first.
+  /// The indices of the `count` largest logits, sorted by decreasing logit.
   func first(_ count: Int) -> [Int] {
     logits.indices.filter { !logits[$0].isNaN }
       .sorted { (logits[$0], $1) > (logits[$1], $0) }.prefix(count).map(\.self)
   }
 
-  /// The softmax of the logits at an index.
+  /// The softmax of the logit at an index; NaN if there is no such logit.
   func probability(of index: Int) -> Double {
     guard logits.indices.contains(index), let largest = logits.max() else { return .nan }
     let sum = logits.reduce(0.0) { $0 + Self.exponential(Double($1) - Double(largest)) }

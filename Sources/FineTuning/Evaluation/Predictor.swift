@@ -2,25 +2,25 @@ internal import ModelZoo
 public import ImageData
 internal import TrainingCore
 
-/// Classifies images by a fine-tuned model.
+/// Classifies images with a fine-tuned model.
 public struct Predictor {
-  /// A class and how likely it is.
+  /// A class and its probability.
   public struct Candidate: Sendable, Hashable {
-    /// The class's name.
+    /// The name of the class.
     public let name: String
-    /// The class's index.
+    /// The index of the class in the model's outputs.
     public let index: Int
-    /// The softmax of the logits at that index, from 0 to 1.
+    /// The softmax of the class's logit, from 0 to 1.
     public let probability: Double
   }
 
-  /// What the model says of an image.
+  /// The prediction for one image.
   public struct Prediction: Sendable, Hashable {
-    /// The image's file.
+    /// The path of the image.
     public let path: String
-    /// The model's outputs, one a class.
+    /// The model's outputs, one for each class.
     public let logits: [Float]
-    /// The most likely classes, the most likely first.
+    /// The most likely classes, sorted by decreasing probability.
     public let top: [Candidate]
   }
 
@@ -28,11 +28,11 @@ public struct Predictor {
   private let batchSize: Int
   private let threads: Int?
 
-  /// A predictor with a model.
+  /// Creates a predictor.
   ///
   /// - Parameters:
   ///   - classifier: the model, its classes and its preprocessing.
-  ///   - batchSize: the number of images that the model sees at once.
+  ///   - batchSize: the number of images in a batch.
   ///   - threads: the number of threads that decode; nil for as many as there are processors.
   public init(
     _ classifier: FineTunedFile.Classifier, batchSize: Int = 32, threads: Int? = nil
@@ -40,16 +40,18 @@ public struct Predictor {
     (self.classifier, self.batchSize, self.threads) = (classifier, batchSize, threads)
   }
 
-  /// Classifies images, batch by batch.
+  /// Classifies images, batch by batch. The model is in evaluation mode afterwards.
   ///
   /// - Parameters:
-  ///   - paths: the images' files.
-  ///   - top: the number of classes to name for each.
-  ///   - skipsBad: whether images that cannot be read are left out.
-  ///   - body: is given the predictions of each batch in the order of `paths`; may throw to stop.
-  /// - Returns: the images that were left out.
-  /// - Throws: `ImageError` for an image that cannot be read, unless those are skipped; ``FineTuningError/notFinite(what:position:)``
-  ///   for outputs that are no numbers; `TrainingError`; what `body` throws.
+  ///   - paths: the paths of the images.
+  ///   - top: the number of most likely classes to return for each image.
+  ///   - skipsBad: whether images that cannot be read are skipped.
+  ///   - body: is called with the predictions of each batch, in the order of `paths`; may throw to
+  ///     stop.
+  /// - Returns: the images that were skipped.
+  /// - Throws: `ImageError` for an image that cannot be read, unless those are skipped;
+  ///   ``FineTuningError/notFinite(what:position:)`` for outputs that are no numbers;
+  ///   `TrainingError`; what `body` throws.
   @discardableResult
   public func predict(
     _ paths: [String], top: Int = 5, skipsBad: Bool = false,

@@ -4,40 +4,44 @@ public import ImageData
 internal import TrainingCore
 internal import CkptStateDicts
 
-/// Fine-tunes a model on a folder of images: the training loop, from which everything that is saved comes.
+/// Fine-tunes a model on a folder of images: the training loop and its state.
 ///
-/// The result depends on the options, the images and the weights alone; a training that was stopped and continued ends
-/// with the same bytes as one that was not, on the same number of threads.
+/// The result depends only on the options, the images and the weights. A training that was stopped
+/// and continued on the same number of threads ends with the same bytes as one that was not
+/// stopped.
 public final class FineTuner {
-  /// Why ``run(until:observe:save:)`` ended.
+  /// The reason why ``run(until:observe:save:)`` ended.
   public enum End: Sendable, Hashable {
-    /// All epochs are trained.
+    /// All epochs have been trained.
     case finished
-    /// There was no better result for `patience` epochs.
+    /// No epoch was better than the best one for as many epochs as ``FineTuningOptions/patience``.
     case outOfPatience
-    /// The time that the options allow is over.
+    /// The time ``FineTuningOptions/maxTime`` has passed.
     case outOfTime
-    /// The caller asked for it.
+    /// The caller cancelled the training.
     case interrupted
   }
 
-  /// The options.
+  /// The options of the training.
   public let options: FineTuningOptions
-  /// The images.
+  /// The training and validation images.
   public let images: TrainingImages
-  /// The model, which learns.
+  /// The model, whose weights the training changes.
   public let start: StartingModel
-  /// What learns, at which rates.
+  /// The parameters that are trained, with their learning rates.
   public let plan: ParameterPlan
-  /// The keys of batch norms whose statistics stay as they are.
+  /// The keys of the batch norms that stay in evaluation mode, so that their running statistics do
+  /// not change.
   public private(set) var fixedNorms: [String] = []
-  /// Images that could not be read, and were left out.
+  /// The images that could not be read and were skipped, so far.
   public private(set) var omissions: [EpochBatches.Omission]
-  /// The evaluation of the best epoch; nil before the first.
+  /// The evaluation of the best epoch; nil before the first epoch has finished.
   public internal(set) var bestEvaluation: Evaluation?
-  /// Whether the features of the frozen part are computed once for training; known when training has begun.
+  /// Whether the features of the training images are computed only once; false before
+  /// ``run(until:observe:save:)``.
   public private(set) var keepsTrainingFeatures = false
 
+  // Saved and restored by `RunCheckpoint`.
   let optimizer: any Optimizer
   let schedule: RateSchedule
   let ema: ExponentialMovingAverage?
@@ -51,15 +55,16 @@ public final class FineTuner {
   private var trainingFeatures: FeatureCache?
   private var validationFeatures: FeatureCache?
 
-  /// A fine-tuning that has not begun.
+  /// Creates a fine-tuning that has not begun.
   ///
   /// - Parameters:
-  ///   - options: what decides the result.
-  ///   - images: the images.
+  ///   - options: the options.
+  ///   - images: the training and validation images.
   ///   - start: the model with its weights.
-  ///   - omissions: images that were left out already.
+  ///   - omissions: images that are missing in `images` because they could not be read.
   ///   - threads: the number of threads that decode; nil for as many as there are processors.
-  /// - Throws: ``FineTuningError``, `PatternError` and `TrainingError` for options that do not fit the model.
+  /// - Throws: ``FineTuningError``, `PatternError` or `TrainingError` if an option is invalid or
+  ///   does not fit the model.
   public init(
     _ options: FineTuningOptions, _ images: TrainingImages, _ start: StartingModel,
     omissions: [EpochBatches.Omission] = [], threads: Int? = nil
@@ -97,19 +102,23 @@ public final class FineTuner {
     setMode()
   }
 
-  /// The number of optimizer steps of an epoch.
+  /// The number of optimizer steps in an epoch, if no image is skipped.
   public let stepsPerEpoch: Int
-  /// The number of epochs that are trained and evaluated.
+  /// The number of epochs that have been trained and evaluated.
   public var finishedEpochs: Int { progress.epoch }
-  /// The number of steps of the epoch that has begun.
+  /// The number of steps taken in the current epoch.
   public var finishedSteps: Int { progress.step }
-  /// The figures of the epochs that are done.
+  /// The metrics of the finished epochs.
   public var metrics: [EpochMetrics] { progress.metrics }
-  /// The figures of the best epoch.
+  /// The metrics of the best epoch; nil before the first epoch has finished.
   public var best: EpochMetrics? { progress.best }
-  /// The time that was spent on training and evaluating, in seconds, with that of the runs that this one continues.
+  /// The time spent on training and evaluation, in seconds, including the time before the training
+  /// was stopped and continued.
   public var totalSeconds: Double { progress.totalSeconds }
 
+  /// Creates the optimizer with the parameter groups of the plan.
+  ///
+  /// - Throws: `TrainingError` for an invalid option.
   private static func makeOptimizer(_ options: FineTuningOptions, _ plan: ParameterPlan) throws
     -> any Optimizer
   {
@@ -132,7 +141,7 @@ public final class FineTuner {
     }
   }
 
-  /// Sets training mode, but for what is frozen.
+  /// Sets the model to training mode, except its frozen parts.
   private func setMode() {
     fixedNorms = module.trainUnlessFrozen()
     guard options.trainsBatchNorm else { return }
@@ -142,23 +151,26 @@ public final class FineTuner {
 
   // MARK: - Training
 
-  /// Trains until the last epoch, or until something ends it early, which may be in the middle of an epoch.
+  /// Trains until the last epoch is finished or the training is stopped, which may be in the middle
+  /// of an epoch.
   ///
   /// - Parameters:
-  ///   - cancellation: ends the training after the step that is being computed.
-  ///   - observe: is told of each step and epoch.
-  ///   - save: saves what ``RunFolder`` keeps: called after each epoch and where the training ends early. It is told
-  ///     whether the epoch is the best one yet.
-  /// - Returns: why it ended.
-  /// - Throws: `ImageError` for an image that cannot be read, unless those are skipped; ``FineTuningError`` if a loss is
-  ///   infinite or no number; `TrainingError`; what `save` throws.
+  ///   - cancellation: stops the training after the current step.
+  ///   - observe: is called with each event, such as the end of a step or an epoch.
+  ///   - save: saves the training, such as by ``RunFolder/save(_:isBest:)``. It is called after
+  ///     each epoch, with whether it is the best so far, and when the training is stopped, with
+  ///     false.
+  /// - Returns: the reason why the training ended.
+  /// - Throws: `ImageError` for an image that cannot be read, unless those are skipped;
+  ///   ``FineTuningError/notFinite(what:position:)`` for a loss or an output that is not finite;
+  ///   `TrainingError`; what `save` throws.
   public func run(
     until cancellation: Cancellation = Cancellation(),
     observe: (FineTuningEvent) -> Void = { _ in }, save: (_ isBest: Bool) throws -> Void
   ) throws -> End {
     let clock = ContinuousClock()
     var mark = clock.now
-    /// Adds the time since it was called last.
+    /// Adds the time since the last call to the progress.
     func addTime() {
       let now = clock.now
       let seconds = Double((now - mark) / .seconds(1))
@@ -180,9 +192,7 @@ public final class FineTuner {
       if isOutOfPatience { return .outOfPatience }
       if progress.step == 0 { progress.learningRates = optimizer.learningRates }
       setMode()
-      let batches = try TrainingBatches(
-        loader, features: trainingFeatures, options, epoch: progress.epoch,
-        startingAt: min(progress.step * options.accumulate, loader.batchCount))
+      let batches = try batches(ofEpoch: progress.epoch, startingAt: progress.batch)
       while progress.step < stepsPerEpoch {
         let rates = optimizer.learningRates
         guard try takeStep(batches) else { break }
@@ -223,29 +233,37 @@ public final class FineTuner {
     return isOutOfPatience && progress.epoch < options.epochs ? .outOfPatience : .finished
   }
 
-  /// Whether there was no better result for as many epochs as the options allow.
+  /// Whether the best epoch is at least as many epochs ago as ``FineTuningOptions/patience``.
   private var isOutOfPatience: Bool {
     guard let patience = options.patience, let best = progress.bestEpoch else { return false }
     return progress.epoch - best >= patience
   }
 
-  /// Computes gradients of as many batches as make a step, and takes it.
+  /// Adds up the gradients of the next `accumulate` batches and takes an optimizer step.
   ///
-  /// - Returns: false if there is no batch left.
-  private func takeStep(_ batches: TrainingBatches) throws -> Bool {
-    // What the images of a step count together is known before they are read.
-    let first = progress.step * options.accumulate
+  /// The gradient is that of the mean loss of the step's images.
+  ///
+  /// - Returns: false if there are no batches left.
+  /// - Throws: as ``run(until:observe:save:)``.
+  private func takeStep(_ batches: LabeledBatches) throws -> Bool {
+    // The number of images in the step, if none is skipped.
+    let first = min(progress.batch, loader.batchCount)
     let expected = (first..<min(first + options.accumulate, loader.batchCount)).reduce(0) {
       $0 + loader.samples(of: $1, count: loader.folder.samples.count).count
     }
     optimizer.zeroGrad()
-    var isEmpty = true
+    var count = 0
     for _ in 0..<options.accumulate {
       guard let batch = try batches.next() else { break }
-      isEmpty = false
       try addGradients(of: batch, expected: expected)
+      count += batch.labels.count
+      progress.batch = batch.numbers.upperBound
     }
-    guard !isEmpty else { return false }
+    guard count > 0 else { return false }
+    // Each batch counted by its share of the expected images, and some were skipped.
+    if options.accumulate > 1, count != expected {
+      parameters.scaleGrad(by: Double(expected) / Double(count))
+    }
     if let norm = options.clipNorm { try parameters.clipGradNorm(maxNorm: norm) }
     try optimizer.step()
     try ema?.update()
@@ -255,10 +273,12 @@ public final class FineTuner {
     return true
   }
 
-  private func addGradients(of batch: TrainingBatch, expected: Int) throws {
-    let outputs =
-      trainingFeatures == nil
-      ? try module(batch.inputs) : try headChild?(batch.inputs) ?? module(batch.inputs)
+  /// Computes the gradients of a batch and adds them to those of the step.
+  ///
+  /// - Parameter expected: the number of images in the step, by which the mean loss is weighted.
+  /// - Throws: ``FineTuningError/notFinite(what:position:)``; `TrainingError`.
+  private func addGradients(of batch: LabeledBatch, expected: Int) throws {
+    let outputs = try (trainingFeatures?.head ?? module)(batch.inputs)
     let mean = try loss(outputs, batch.targets)
     let value = try mean.item()
     guard value.isFinite else {
@@ -290,13 +310,27 @@ public final class FineTuner {
       seconds: progress.seconds)
   }
 
-  private func note(_ more: [EpochBatches.Omission]) {
+  /// The training batches of an epoch, from the batch with the index `first` on.
+  ///
+  /// - Throws: `ImageError.badRequest` if the options do not give valid batches.
+  func batches(ofEpoch epoch: Int, startingAt first: Int = 0) throws -> LabeledBatches {
+    try LabeledBatches(
+      loader, features: trainingFeatures,
+      mixup: options.mixup > 0 ? Mixup(alpha: options.mixup) : nil, epoch: epoch,
+      startingAt: min(first, loader.batchCount))
+  }
+
+  /// Adds skipped images to ``omissions``, each file once.
+  func note(_ more: [EpochBatches.Omission]) {
     let known = Set(omissions.map(\.path))
     omissions += more.filter { !known.contains($0.path) }
   }
 
   // MARK: - Evaluation
 
+  /// Evaluates the model, with averaged weights if there are any, on the validation images.
+  ///
+  /// - Throws: as ``run(until:observe:save:)``; `CancelledError`.
   private func evaluate(_ cancellation: Cancellation, _ observe: (FineTuningEvent) -> Void) throws
     -> Evaluation
   {
@@ -306,45 +340,32 @@ public final class FineTuner {
       observe(.evaluating(done: done, of: count))
     }
     func measure() throws -> Evaluation {
-      guard let features = validationFeatures, let child = headChild else {
-        let (evaluation, omitted) = try evaluator.evaluate(module, progress: report)
-        note(omitted)
-        return evaluation
-      }
-      module.eval()
-      var tally = EvaluationTally(images.validation)
-      let order = Array(0..<count)
-      for start in stride(from: 0, to: count, by: options.batchSize) {
-        let batch = order[start..<min(count, start + options.batchSize)]
-        guard let kept = try features.batch(batch) else { continue }
-        let logits = try noGrad { try child(kept.features) }
-        try tally.add(logits, indices: kept.indices)
-        try report(tally.count)
-      }
-      return tally.evaluation
+      let (evaluation, omitted) = try evaluator.evaluate(
+        module, features: validationFeatures, progress: report)
+      note(omitted)
+      return evaluation
     }
     return try ema?.withAveragedWeights(measure) ?? measure()
   }
 
-  // MARK: - Features that are kept
+  // MARK: - Kept features
 
-  /// The key of the top-level part that holds everything that learns; nil if there is more than one such part.
+  /// The key of the top-level module that contains all trained parameters; nil if there are
+  /// several.
   private var headChildKey: String? {
     let parts = Set(plan.groups.flatMap(\.keys).map { $0.prefix { $0 != "." } })
     guard parts.count == 1, let part = parts.first else { return nil }
     return String(part)
   }
 
-  private var headChild: Module? { headChildKey.flatMap { module.module(at: $0) } }
-
-  /// Computes the features of the validation images, and of the training images if these are always the same numbers,
-  /// where everything that learns is behind them.
+  /// If only the last top-level module is trained, computes its inputs (the features) once: for the
+  /// validation images, and for the training images if these are the same in every epoch.
+  ///
+  /// - Throws: as ``run(until:observe:save:)``; `CancelledError`.
   private func keepFeatures(
     _ cancellation: Cancellation, _ observe: (FineTuningEvent) -> Void
   ) throws {
-    guard !options.trainsBatchNorm, let key = headChildKey, headChild != nil,
-      options.epochs > 1
-    else { return }
+    guard !options.trainsBatchNorm, let key = headChildKey, options.epochs > 1 else { return }
     let all =
       images.validation.samples.count
       + (options.hasFixedInputs ? images.training.samples.count : 0)
@@ -357,7 +378,7 @@ public final class FineTuner {
       var whole = loader
       whole.order = .asFound
       setMode()
-      trainingFeatures = try FeatureCache.make(of: whole, module, child: key, progress: report)
+      trainingFeatures = try FeatureCache.make(of: whole, module, head: key, progress: report)
       keepsTrainingFeatures = trainingFeatures != nil
       guard keepsTrainingFeatures else { return }
       before = images.training.samples.count
@@ -365,7 +386,7 @@ public final class FineTuner {
     }
     module.eval()
     validationFeatures = try FeatureCache.make(
-      of: evaluator.loader, module, child: key, progress: report)
+      of: evaluator.loader, module, head: key, progress: report)
     note(validationFeatures?.omissions ?? [])
   }
 }

@@ -3,38 +3,40 @@ internal import CkptPlatform
 internal import Foundation
 internal import TrainingCore
 
-/// Looks for a learning rate: trains some steps with a rate that grows by a constant factor and watches the loss
+/// A search for a learning rate: some training steps with a rate that grows by a constant factor
 /// (Smith, arXiv:1506.01186, section 3.3).
 public struct LearningRateFinder {
   /// A step of the search.
   public struct Point: Sendable, Hashable {
-    /// The rate in the place of the options' learning rate (of the head's, if the head learns alone); each parameter
-    /// group keeps its ratio to it.
+    /// The learning rate: that of the backbone, or of the head if only the head is trained. The
+    /// rates of all parameter groups keep their ratios.
     public let learningRate: Double
-    /// The loss of the step.
+    /// The loss of the step's batch.
     public let loss: Double
-    /// The average of the losses so far, which weighs the later ones more.
+    /// The exponential average of the losses so far: of steps i = 1…n, the loss of step i has the
+    /// weight 0.98^(n - i), divided by the sum of the weights.
     public let smoothedLoss: Double
   }
 
-  /// The steps, from the smallest rate on.
+  /// The steps, sorted by increasing rate.
   public let points: [Point]
-  /// The rate at which the smoothed loss falls fastest; nil where it does not fall.
+  /// The rate at which the smoothed loss falls fastest; nil if it never falls.
   public let suggestion: Double?
 
-  /// How much a smoothed loss keeps of the one before: fastai's.
+  /// The factor of the exponential average, as in fastai.
   private static let smoothing = 0.98
-  /// The search ends where the smoothed loss is so many times the smallest: fastai's.
+  /// The search ends when the smoothed loss is more than this times its minimum, as in fastai.
   private static let divergence = 4.0
 
-  /// Searches, and leaves the model changed: it is to be thrown away afterwards.
+  /// Runs the search. It changes the model, which cannot be used for training afterwards.
   ///
   /// - Parameters:
   ///   - tuner: a fine-tuning that has not begun.
-  ///   - range: the smallest and the largest rate.
-  ///   - steps: the number of steps at most.
-  ///   - progress: is told the number of steps that are done; may throw to stop.
-  /// - Throws: `ImageError` for an image that cannot be read; `TrainingError`; what `progress` throws.
+  ///   - range: the rates of the first and the last step.
+  ///   - steps: the maximum number of steps.
+  ///   - progress: is called with the number of finished steps; may throw to stop.
+  /// - Throws: `ImageError` for an image that cannot be read, unless those are skipped;
+  ///   `TrainingError`; what `progress` throws.
   public init(
     _ tuner: FineTuner, range: ClosedRange<Double> = 1e-6...1, steps: Int = 100,
     progress: (Int) throws -> Void = { _ in }
@@ -45,7 +47,7 @@ public struct LearningRateFinder {
     let base = options.train == ["head"] ? options.effectiveHeadRate : options.learningRate
     let ratios = tuner.plan.groups.map { $0.learningRate / base }
     var (average, best) = (0.0, Double.infinity)
-    var batches = try tuner.searchBatches(epoch: 0)
+    var batches = try tuner.batches(ofEpoch: 0)
     var epoch = 0
     let count = max(steps, 2)
     for step in 0..<count {
@@ -54,8 +56,9 @@ public struct LearningRateFinder {
       optimizer.learningRates = ratios.map { $0 * rate }
       var batch = try batches.next()
       if batch == nil {
+        tuner.note(batches.omissions)
         epoch += 1
-        batches = try tuner.searchBatches(epoch: epoch)
+        batches = try tuner.batches(ofEpoch: epoch)
         batch = try batches.next()
       }
       guard let batch else { break }
@@ -72,13 +75,15 @@ public struct LearningRateFinder {
       try optimizer.step()
       try progress(step + 1)
     }
+    tuner.note(batches.omissions)
     self.points = points
+    // As in fastai, without the first tenth of the steps, whose averages are of few losses, and
+    // without the last ones, where the loss grows.
     suggestion = Self.steepest(points.dropFirst(count / 10).dropLast(count / 20))
   }
 
-  /// The rate in the middle of the two steps between which the smoothed loss falls most.
-  ///
-  /// As in fastai, the first tenth of the steps, whose averages are of few losses, and the last ones are left out.
+  /// The geometric mean of the rates of the two neighboring points between which the smoothed loss
+  /// falls most; nil if it never falls.
   private static func steepest(_ points: ArraySlice<Point>) -> Double? {
     var best: (fall: Double, rate: Double)?
     for (one, next) in zip(points, points.dropFirst()) {
@@ -92,13 +97,10 @@ public struct LearningRateFinder {
 }
 
 extension FineTuner {
-  /// The batches of an epoch of a search.
-  func searchBatches(epoch: Int) throws -> TrainingBatches {
-    try TrainingBatches(loader, features: nil, options, epoch: epoch, startingAt: 0)
-  }
-
-  /// The loss of a batch, from which gradients can be computed.
-  func searchLoss(of batch: TrainingBatch) throws -> Variable {
+  /// The training loss of a batch, from which gradients can be computed.
+  ///
+  /// - Throws: `TrainingError`.
+  func searchLoss(of batch: LabeledBatch) throws -> Variable {
     try loss(start.model.module(batch.inputs), batch.targets)
   }
 }

@@ -8,15 +8,17 @@ internal import ImageData
 internal import StateDictKit
 internal import TrainingCore
 
-/// A fine-tuning as `last.pt` and `best.pt` hold it: plain values and tensors, which PyTorch loads with
+/// The contents of `last.pt` and `best.pt`: plain data, which PyTorch loads with
 /// `weights_only=True`.
 enum RunCheckpoint {
-  /// The version of this layout.
+  /// The version of the layout, in the entry `version`.
   static let version = 1
 
-  /// Everything from which a training goes on.
+  /// Everything that a training needs to continue.
   ///
-  /// - Throws: `TensorError` if a tensor cannot be described.
+  /// - Parameter description: the text of the model's description in YAML; nil for a model that is
+  ///   known by its name.
+  /// - Throws: `TensorError` or `TrainingError` if a tensor cannot be made.
   static func value(of tuner: FineTuner, description: String?) throws -> PlainValue {
     var entries: [(String, PlainValue)] = [
       ("model", PlainValue(try tuner.start.model.module.stateDict())),
@@ -44,10 +46,10 @@ enum RunCheckpoint {
     return .dict(entries.map { (.string($0.0), $0.1) })
   }
 
-  /// What ``imagesValue(_:)`` holds.
+  /// The keys in ``imagesValue(_:)``.
   static let imageFigures = ["train", "val", "crc32"]
 
-  /// The images by which a continued training recognizes its own.
+  /// The numbers of images and a checksum, by which a run recognizes the images that it began with.
   static func imagesValue(_ images: TrainingImages) -> PlainValue {
     .dict([
       "train": .int(images.training.samples.count),
@@ -56,7 +58,7 @@ enum RunCheckpoint {
     ])
   }
 
-  /// The CRC-32 of the images' paths inside their folder and their classes, after another one.
+  /// Continues the CRC-32 `start` with each image's path inside the folder and its class index.
   private static func checksum(_ folder: ImageFolder, _ start: UInt32) -> UInt32 {
     var bytes: [UInt8] = []
     for sample in folder.samples {
@@ -66,31 +68,44 @@ enum RunCheckpoint {
     return bytes.withRawSpan { Checksum.crc32($0, from: start) }
   }
 
-  /// Lets a tuner go on from a checkpoint that ``value(of:description:)`` gave.
+  /// Checks that images are those that a fine-tuning began with, by their number, paths and
+  /// classes.
   ///
-  /// - Throws: ``FineTuningError/notFineTuned(file:problem:)`` where something is missing or does not fit; what loading
-  ///   the states throws.
-  static func restore(_ tuner: FineTuner, from checkpoint: Checkpoint, file: String) throws {
-    let saved = try FineTunedFile(checkpoint, file: file)
-    let value = saved.value
+  /// - Throws: ``FineTuningError/notFineTuned(file:problem:)`` if they are not.
+  static func check(_ images: TrainingImages, of saved: FineTunedFile) throws {
+    guard !saved.wasTrained(on: images) else { return }
+    let before = saved.value["images"]
+    let counts = [before, imagesValue(images)].map {
+      "\($0?["train"]?.int ?? 0) + \($0?["val"]?.int ?? 0)"
+    }
+    throw FineTuningError.notFineTuned(
+      file: saved.file,
+      problem: "the images are others than when the run began: "
+        + (counts[0] == counts[1]
+          ? "as many, with other names or classes" : "\(counts[0]) then, \(counts[1]) now"))
+  }
+
+  /// Restores everything but the model's weights: the optimizer, the schedule, the progress, the
+  /// random state, the moving averages, and the best evaluation.
+  ///
+  /// - Throws: ``FineTuningError/notFineTuned(file:problem:)`` if an entry is missing or does not
+  ///   fit; `TrainingError` or `FileError` if a state cannot be loaded.
+  static func restore(_ tuner: FineTuner, from saved: FineTunedFile) throws {
+    let (value, file) = (saved.value, saved.file)
     func entry(_ name: String) throws -> PlainValue {
       guard let entry = value[name] else {
         throw FineTuningError.notFineTuned(file: file, problem: "it lacks \(name)")
       }
       return entry
     }
-    guard try saved.wasTrained(on: tuner.images) else {
-      let counts = [try entry("images"), imagesValue(tuner.images)].map {
-        "\($0["train"]?.int ?? 0) + \($0["val"]?.int ?? 0)"
-      }
-      throw FineTuningError.notFineTuned(
-        file: file,
-        problem: "the images are others than when the run began (\(counts[0]) then, "
-          + "\(counts[1]) now)")
-    }
-    try tuner.start.model.module.load(checkpoint.stateDict(at: "model"))
     try tuner.optimizer.load(entry("optimizer"))
-    tuner.progress = try RunProgress(entry("progress"), metrics: entry("metrics"), from: file)
+    tuner.progress = try RunProgress(
+      entry("progress"), metrics: entry("metrics"), accumulate: tuner.options.accumulate,
+      from: file)
+    guard tuner.progress.step <= tuner.stepsPerEpoch else {
+      throw FineTuningError.notFineTuned(
+        file: file, problem: "its progress is beyond the \(tuner.stepsPerEpoch) steps of an epoch")
+    }
     let length = try FineTuningOptions(arguments: entry("args"), from: file).epochs
     let progress = tuner.progress
     try tuner.schedule.restore(
@@ -99,12 +114,14 @@ enum RunCheckpoint {
         || !tuner.options.schedule.dependsOnLength,
       epochs: progress.epoch, steps: progress.epoch * tuner.stepsPerEpoch + progress.step)
     guard let random = try entry("rng")["dropout"]?.int else {
-      throw FineTuningError.notFineTuned(file: file, problem: "it lacks the state of chance")
+      throw FineTuningError.notFineTuned(file: file, problem: "it lacks rng")
     }
     tuner.random.state = UInt64(UInt(bitPattern: random))
     if let ema = tuner.ema {
-      try ema.load(
-        checkpoint.stateDict(at: "ema"), averagedCount: entry("ema_updates").int ?? 0)
+      guard let updates = try entry("ema_updates").int, updates >= 0 else {
+        throw FineTuningError.notFineTuned(file: file, problem: "it lacks ema_updates")
+      }
+      try ema.load(saved.stateDict(at: "ema"), averagedCount: updates)
     }
     if let evaluation = value["best_evaluation"] {
       tuner.bestEvaluation = try Self.evaluation(evaluation, of: tuner.images.validation)
@@ -113,7 +130,10 @@ enum RunCheckpoint {
 
   // MARK: - The evaluation of the best epoch
 
-  /// The predictions are tensors, so that the number of objects does not grow with the images.
+  /// An evaluation as plain data. The predictions are tensors, so that the number of objects does
+  /// not grow with the number of images.
+  ///
+  /// - Throws: `TensorError` if a tensor cannot be made.
   private static func value(of evaluation: Evaluation, on folder: ImageFolder) throws -> PlainValue
   {
     let rows = evaluation.predictions
@@ -129,7 +149,9 @@ enum RunCheckpoint {
     ])
   }
 
-  /// Reads it back; nil if it is not of these images.
+  /// Reads what ``value(of:on:)`` returned; nil if it does not fit the images.
+  ///
+  /// - Throws: `FileError` if a tensor cannot be read.
   private static func evaluation(_ value: PlainValue, of folder: ImageFolder) throws -> Evaluation?
   {
     guard let loss = value["loss"]?.number, let top5 = value["top5"]?.number,

@@ -1,54 +1,60 @@
 internal import CkptStateDicts
 internal import Foundation
 
-/// How far a fine-tuning is: what must be known, beside the model and the optimizer, to go on as if it had never stopped.
+/// The progress of a fine-tuning: everything, besides the states of model, optimizer and schedule,
+/// that is needed to continue as if it had not been stopped.
 struct RunProgress: Equatable {
-  /// When the run began, in seconds since 1970.
+  /// The time when the run began, in seconds since 1970.
   var startedAt = Date().timeIntervalSince1970
-  /// The number of epochs that are trained and evaluated.
+  /// The number of epochs that have been trained and evaluated.
   var epoch = 0
-  /// The number of optimizer steps in the epoch that has begun.
+  /// The number of optimizer steps taken in the current epoch.
   var step = 0
-  /// The sum of the losses of the images of these steps.
+  /// The index of the current epoch's next batch. It is not always `step` times the batches of a
+  /// step: batches without readable images are passed over, and batches of one image are joined.
+  var batch = 0
+  /// The sum of the losses of the images in these steps.
   var lossSum = 0.0
   /// The number of these images.
   var imageCount = 0
-  /// How many of these images the model classified rightly while training.
+  /// The number of these images that the model classified correctly before each step.
   var rightCount = 0
-  /// The time spent on the epoch so far, in seconds.
+  /// The time spent on the current epoch, in seconds.
   var seconds = 0.0
   /// The time spent on all epochs, in seconds.
   var totalSeconds = 0.0
-  /// The learning rates of the epoch's first step.
+  /// The learning rate of each parameter group in the current epoch's first step.
   var learningRates: [Double] = []
-  /// The figures of the epochs that are done.
+  /// The metrics of the finished epochs.
   var metrics: [EpochMetrics] = []
-  /// The epoch with the best result, counted from 1; nil before the first.
+  /// The number of the best epoch, counted from 1; nil before the first has finished.
   var bestEpoch: Int?
 
-  /// The figures of the best epoch.
+  /// The metrics of the best epoch.
   var best: EpochMetrics? { bestEpoch.flatMap { epoch in metrics.first { $0.epoch == epoch } } }
 
-  /// Takes in the figures of an epoch that is done.
+  /// Adds the metrics of the current epoch and begins the next one.
   ///
-  /// - Returns: whether they are the best: a higher top-1 accuracy, or the same and a lower loss.
+  /// - Returns: whether the epoch is the best so far: a higher top-1 accuracy, or the same and a
+  ///   lower validation loss.
   mutating func endEpoch(_ figures: EpochMetrics) -> Bool {
     let isBest =
       best.map { (figures.top1, -figures.validationLoss) > ($0.top1, -$0.validationLoss) } ?? true
     metrics.append(figures)
     if isBest { bestEpoch = figures.epoch }
     epoch += 1
-    (step, lossSum, imageCount, rightCount, seconds, learningRates) = (0, 0, 0, 0, 0, [])
+    (step, batch, lossSum, imageCount, rightCount) = (0, 0, 0, 0, 0)
+    (seconds, learningRates) = (0, [])
     return isBest
   }
 
-  // MARK: - Keeping
+  // MARK: - Saving and loading
 
-  /// The progress as plain values.
+  /// The entry `progress` of a checkpoint.
   var plainValue: PlainValue {
     .dict([
       "started_at": .float(startedAt), "epoch": .int(epoch), "step": .int(step),
-      "loss_sum": .float(lossSum),
+      "batch": .int(batch), "loss_sum": .float(lossSum),
       "image_count": .int(imageCount), "right_count": .int(rightCount),
       "seconds": .float(seconds), "total_seconds": .float(totalSeconds),
       "learning_rates": .list(learningRates.map(PlainValue.float)),
@@ -56,7 +62,7 @@ struct RunProgress: Equatable {
     ])
   }
 
-  /// The figures of the epochs, as a checkpoint has them under `metrics`.
+  /// The entry `metrics` of a checkpoint: a dict for each finished epoch.
   var metricsValue: PlainValue {
     .list(
       metrics.map { row in
@@ -69,12 +75,19 @@ struct RunProgress: Equatable {
       })
   }
 
+  /// Creates the progress of a training that has not begun.
   init() {}
 
-  /// Reads what ``plainValue`` and ``metricsValue`` gave.
+  /// Reads the entries ``plainValue`` and ``metricsValue`` of a checkpoint.
   ///
-  /// - Throws: ``FineTuningError/notFineTuned(file:problem:)`` where something is missing or of another kind.
-  init(_ value: PlainValue, metrics: PlainValue, from file: String) throws {
+  /// - Parameters:
+  ///   - value: the entry `progress`.
+  ///   - metrics: the entry `metrics`.
+  ///   - accumulate: the number of batches in a step, from which `batch` follows if it is missing.
+  ///   - file: the path of the checkpoint, for the error.
+  /// - Throws: ``FineTuningError/notFineTuned(file:problem:)`` if something is missing, of another
+  ///   type, or out of range.
+  init(_ value: PlainValue, metrics: PlainValue, accumulate: Int, from file: String) throws {
     func number(_ value: PlainValue, _ name: String) throws -> Double {
       guard let number = value[name]?.number else {
         throw FineTuningError.notFineTuned(file: file, problem: "it lacks \(name)")
@@ -91,6 +104,8 @@ struct RunProgress: Equatable {
     startedAt = try number(value, "started_at")
     epoch = try count("epoch")
     step = try count("step")
+    // Runs that were written before it existed do not have it.
+    batch = try value["batch"] == nil ? step * accumulate : count("batch")
     lossSum = try number(value, "loss_sum")
     imageCount = try count("image_count")
     rightCount = try count("right_count")
@@ -105,8 +120,9 @@ struct RunProgress: Equatable {
         top1: try number(row, "top1"), top5: try number(row, "top5"),
         learningRates: rates(row["lr"]))
     }
-    guard self.metrics.map(\.epoch) == Array(1...max(epoch, 1)).prefix(epoch) + [],
-      bestEpoch.map({ (1...max(epoch, 1)).contains($0) }) ?? true
+    guard self.metrics.count == epoch,
+      self.metrics.enumerated().allSatisfy({ $1.epoch == $0 + 1 }),
+      bestEpoch.map({ $0 >= 1 && $0 <= epoch }) ?? true
     else {
       throw FineTuningError.notFineTuned(
         file: file, problem: "its metrics are not those of \(epoch) epochs")

@@ -2,14 +2,15 @@ internal import ModelZoo
 internal import ImageData
 
 extension RunReport {
-  /// The report of a fine-tuning, as far as it is.
+  /// The report of a fine-tuning, with the epochs that are finished.
   init(_ tuner: FineTuner) {
     let (images, start, plan) = (tuner.images, tuner.start, tuner.plan)
     var facts = [
       ("model", "\(start.model.name), images of \(tuner.options.size) × \(tuner.options.size)"),
       (
         "images",
-        "\(images.training.samples.count) to train on, \(images.validation.samples.count) to evaluate"
+        "\(images.training.samples.count) to train on, "
+          + "\(images.validation.samples.count) to evaluate"
       ),
     ]
     if let weights = tuner.options.weights {
@@ -28,7 +29,7 @@ extension RunReport {
       title: "\(start.model.name) on \(tuner.options.data)", facts: facts,
       metrics: tuner.metrics, bestEpoch: tuner.best?.epoch, evaluation: tuner.bestEvaluation,
       arguments: FineTuningOptions.fields.map {
-        ($0.name, RunFolder.json($0.value(tuner.options)))
+        ($0.name, $0.value(tuner.options).json)
       }, decoder: Preprocessing(tuner.options).decoder)
   }
 }

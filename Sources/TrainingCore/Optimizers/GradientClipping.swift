@@ -20,9 +20,14 @@ extension Collection where Element == Parameter {
     let total = try totalGradNorm(normType: normType)
     let factor = maxNorm / (total + 1e-6)
     if factor < 1 || factor.isNaN {
-      for gradient in compactMap(\.grad) { gradient.scale(by: factor) }
+      scaleGrad(by: factor)
     }
     return total
+  }
+
+  /// Multiplies every gradient by `factor`, in place.
+  package func scaleGrad(by factor: Double) {
+    for gradient in compactMap(\.grad) { gradient.scale(by: factor) }
   }
 
   /// The norm of all gradients as if they were one vector: PyTorch's
