@@ -18,11 +18,15 @@ struct PickleDecoder {
   /// For each object, whether it is in the memo.
   private var isMemoized: [Bool] = []
   private let depthLimit: Int
+  /// The maximum number of objects, references to them, and changes to them.
+  private let objectLimit: Int
+  private var editCount = 0
 
-  init(_ bytes: [UInt8], depthLimit: Int) {
+  init(_ bytes: [UInt8], depthLimit: Int, objectLimit: Int = .max) {
     reader = PickleReader(bytes)
     graph = PickleGraph(pool: bytes)
     self.depthLimit = depthLimit
+    self.objectLimit = objectLimit
   }
 
   /// Executes the opcodes up to STOP.
@@ -45,6 +49,11 @@ struct PickleDecoder {
       }
       if opcode == .stop { break }
       try run(opcode, offset: offset)
+      if graph.nodes.count + graph.tupleItems.count + editCount + stack.count + memo.count
+        + farMemo.count > objectLimit
+      {
+        throw PickleError.tooManyObjects(limit: objectLimit)
+      }
     }
   }
 
@@ -281,12 +290,13 @@ struct PickleDecoder {
 
   private mutating func edit(_ edits: [PickleGraph.Edit], offset: Int) throws {
     let target = try top()
-    for edit in edits where !graph.edit(target, edit) {
+    editCount += edits.count
+    guard let construction = graph.body(of: target)?.construction,
+      edits.allSatisfy({ construction.admits($0) })
+    else {
       throw PickleError.malformed(what: "a value is changed that cannot be", offset: offset)
     }
-    if edits.isEmpty, graph.body(of: target) == nil {
-      throw PickleError.malformed(what: "a value is changed that cannot be", offset: offset)
-    }
+    for edit in edits { _ = graph.edit(target, edit) }
   }
 
   private func pairs(_ items: [Ref], _ offset: Int) throws -> [PickleGraph.Edit] {
@@ -382,6 +392,18 @@ struct PickleDecoder {
   }
 }
 
+extension PickleGraph.Construction {
+  /// Whether Python can make a change to a new object: items can be set in a dict, appended to a
+  /// list, and added to a set. What other classes do is not known.
+  fileprivate func admits(_ edit: PickleGraph.Edit) -> Bool {
+    switch (self, edit) {
+    case (.list, .append), (.dict, .setItem), (.set, .add), (_, .call): true
+    case (.list, _), (.dict, _), (.set, _), (.frozenSet, _): false
+    case (.reduce, _), (.newObject, _), (.newObjectWithKeywords, _): true
+    }
+  }
+}
+
 extension PickleGraph {
   /// The objects of a pickle that may be incomplete.
   package struct Salvage: Sendable {
@@ -412,11 +434,15 @@ extension PickleGraph {
   /// - Parameters:
   ///   - bytes: the pickle, of protocol 0 to 5.
   ///   - depthLimit: the maximum nesting depth.
+  ///   - objectLimit: the maximum number of objects, references, and changes; for a pickle that was
+  ///     compressed, since otherwise its size limits them.
   /// - Throws: ``PickleError`` if the pickle is invalid.
-  package init(decoding bytes: [UInt8], depthLimit: Int = defaultDepthLimit) throws {
+  package init(
+    decoding bytes: [UInt8], depthLimit: Int = defaultDepthLimit, objectLimit: Int = .max
+  ) throws {
     WorkCounters.add(.pickleDecoded)
     guard bytes.count <= Int(Int32.max) else { throw PickleError.tooLarge(byteCount: bytes.count) }
-    var decoder = PickleDecoder(bytes, depthLimit: depthLimit)
+    var decoder = PickleDecoder(bytes, depthLimit: depthLimit, objectLimit: objectLimit)
     self = try decoder.decode()
   }
 }

@@ -20,6 +20,8 @@ public enum PickleError: Diagnostic, Equatable {
   case nestingTooDeep(limit: Int)
   /// The pickle exceeds the limit of its size.
   case tooLarge(byteCount: Int)
+  /// A compressed pickle has more objects than its compressed bytes may describe.
+  case tooManyObjects(limit: Int)
   /// The data that was left in files exceeds the limit for encoding in memory.
   case tooMuchOutside(byteCount: Int, limit: Int)
   /// An object cannot be encoded.
@@ -55,6 +57,8 @@ public enum PickleError: Diagnostic, Equatable {
     case .malformed(let what, let offset): "damaged pickle: \(what) (byte \(offset))"
     case .nestingTooDeep(let limit): "objects nest deeper than \(limit) levels"
     case .tooLarge(let byteCount): "a pickle of \(byteCount) bytes is too large to be read"
+    case .tooManyObjects(let limit):
+      "the pickle has more than \(limit) objects, far more than its compressed bytes should hold"
     case .tooMuchOutside(let byteCount, let limit):
       "\(byteCount) bytes of arrays would become a part of the pickle, which takes \(limit) at most"
     case .cannotEncode(let what): "\(what) cannot be written to a pickle"
