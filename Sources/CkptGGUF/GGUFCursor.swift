@@ -101,6 +101,12 @@ struct GGUFCursor {
     return kind
   }
 
+  /// Whether the type of the next value is the unsigned 32-bit integer; the value is not skipped.
+  func isNextUInt32() throws -> Bool {
+    var copy = self
+    return try copy.kind() == .uint32
+  }
+
   mutating func value() throws -> GGUFFile.Value {
     switch try kind() {
     case .uint8: return .unsigned(try number(1))

@@ -50,6 +50,7 @@ package struct GGUFFile: Sendable {
   /// The first four bytes of a file.
   static let magic = Array("GGUF".utf8)
   static let defaultAlignment = 32
+  private static let alignmentKey = "general.alignment"
   /// The maximum number of dimensions; 4 in ggml.
   private static let dimensionLimit = 8
   private static let nameLimit = 0xFFFF
@@ -75,7 +76,7 @@ package struct GGUFFile: Sendable {
     let version = try cursor.uint32()
     guard version == 2 || version == 3 else {
       // A small version number in big-endian order.
-      let isBig = version & 0xFFFF == 0
+      let isBig = version != 0 && version & 0xFFFF == 0
       throw cursor.bad(
         isBig
           ? "big-endian GGUF files are not supported" : "GGUF version \(version) is not supported")
@@ -93,6 +94,10 @@ package struct GGUFFile: Sendable {
       let key = try cursor.text(limit: Self.nameLimit)
       guard keys.insert(ExactText(key)).inserted else {
         throw cursor.bad("two values of the metadata have one key")
+      }
+      // As in llama.cpp, which reads the alignment as a 32-bit number.
+      guard try key != Self.alignmentKey || cursor.isNextUInt32() else {
+        throw cursor.bad("\(Self.alignmentKey) is no unsigned 32-bit number")
       }
       metadata.append((key, try cursor.value()))
     }
@@ -122,11 +127,11 @@ package struct GGUFFile: Sendable {
   private static func alignment(
     _ metadata: [(key: String, value: Value)], _ cursor: GGUFCursor
   ) throws -> Int {
-    guard let value = metadata.first(where: { $0.key == "general.alignment" })?.value else {
+    guard let value = metadata.first(where: { $0.key == alignmentKey })?.value else {
       return defaultAlignment
     }
     guard case .unsigned(let number) = value, number.nonzeroBitCount == 1, number <= 1 << 20 else {
-      throw cursor.bad("general.alignment is no power of two")
+      throw cursor.bad("\(alignmentKey) is no power of two")
     }
     return Int(number)
   }

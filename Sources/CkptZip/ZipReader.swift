@@ -71,7 +71,9 @@ package final class ZipReader: Sendable {
       let method: UInt16 = header.at(8), let crc32: UInt32 = header.at(14),
       let nameLength = header.int16(26), let extraLength = header.int16(28)
     else { throw bad(entry, "its header is damaged") }
-    guard flags & 1 == 0, entry.flags & 1 == 0 else { throw bad(entry, "it is encrypted") }
+    // Encryption, and data that are a patch of another file's.
+    guard (flags | entry.flags) & 0x41 == 0 else { throw bad(entry, "it is encrypted") }
+    guard (flags | entry.flags) & 0x20 == 0 else { throw bad(entry, "it is a patch") }
     let start = entry.headerOffset + 30 + nameLength + extraLength
     guard start <= entry.limit, entry.compressedByteCount <= entry.limit - start else {
       throw bad(entry, "it overlaps the next record")

@@ -148,11 +148,15 @@ public struct Checkpoint: Sendable {
       throw CheckpointError.noMapping(file: path, path: written, what: summary(of: ref))
     }
     var result = StateDict()
+    // An object may be the value of many keys.
+    var objects: [PickleGraph.Ref: StateDict.Value] = [:]
     for (key, value) in entries {
       guard let text = graph.text(key) else {
         throw CheckpointError.keyIsNoString(file: path, path: written, key: summary(of: key))
       }
-      result.setValue(self.value(value), for: text)
+      let found = objects[value] ?? self.value(value)
+      if case .object = found { objects[value] = found }
+      result.setValue(found, for: text)
     }
     if let metadata = metadata(of: ref) {
       result.metadata = (graph.entries(of: metadata) ?? []).compactMap { key, value in

@@ -65,6 +65,14 @@ private struct StateDictSearch {
   private let checkpoint: Checkpoint
   /// Whether mappings with tensors were ignored because they are training state.
   private(set) var hasPassedOver = false
+  /// What was found of objects before, since one may be mentioned very often.
+  private var judged: [Question: Finding] = [:]
+
+  /// An object, and what its key says.
+  private struct Question: Hashable {
+    let ref: PickleGraph.Ref
+    let meansRandom: Bool
+  }
 
   init(_ checkpoint: Checkpoint) { self.checkpoint = checkpoint }
 
@@ -83,6 +91,14 @@ private struct StateDictSearch {
     // The result of a module's `get_extra_state()` may be anything (`_EXTRA_STATE_KEY_SUFFIX` in
     // torch.nn).
     if step.hasSuffix("_extra_state") { return .closed }
+    let question = Question(ref: ref, meansRandom: Checkpoint.meansRandom(step))
+    if let known = judged[question] { return known }
+    let finding = judgeAnew(ref, under: step)
+    judged[question] = finding
+    return finding
+  }
+
+  private mutating func judgeAnew(_ ref: PickleGraph.Ref, under step: String) -> Finding {
     if checkpoint.isModule(ref) {
       // A module that cannot be read is still a candidate; reading it reports the error.
       let found = try? checkpoint.moduleStateDict(ref, at: "/")
@@ -103,9 +119,7 @@ private struct StateDictSearch {
     let graph = checkpoint.graph
     var found: [(CheckpointError.Candidate, PickleGraph.Ref)] = []
     for (key, value) in graph.entries(of: graph.root) ?? [] {
-      guard checkpoint.tensor(of: value) == nil,
-        graph.entries(of: value) != nil || checkpoint.isModule(value)
-      else { continue }
+      guard checkpoint.tensor(of: value) == nil else { continue }
       let step = graph.step(for: key)
       guard case .candidate(let count) = judge(value, under: step) else { continue }
       found.append((.init(path: ObjectPath(steps: [step]).written, tensorCount: count), value))
@@ -119,11 +133,16 @@ private struct StateDictSearch {
   private func withTensors(
     _ found: [(candidate: CheckpointError.Candidate, ref: PickleGraph.Ref)]
   ) -> [CheckpointError.Candidate] {
+    var known: [PickleGraph.Ref: Bool] = [:]
     func holdsTensors(_ ref: PickleGraph.Ref) -> Bool {
-      checkpoint.isModule(ref)
+      if let answer = known[ref] { return answer }
+      let answer =
+        checkpoint.isModule(ref)
         || checkpoint.graph.entries(of: ref)?.contains {
           checkpoint.tensor(of: $0.value) != nil && !checkpoint.isArray($0.value)
         } == true
+      known[ref] = answer
+      return answer
     }
     let ofTensors = found.filter { holdsTensors($0.ref) }
     let isOfArrays = ofTensors.isEmpty && !holdsTensors(checkpoint.graph.root)

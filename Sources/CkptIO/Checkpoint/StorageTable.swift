@@ -74,6 +74,12 @@ package struct StorageTable {
           "storage \(key) claims \(count) elements, more than its record's "
             + "\(entry.byteCount) bytes hold")
       }
+      // PyTorch refuses such files, too.
+      guard size == entry.byteCount || (dtype?.elementsPerByte ?? 1) > 1 else {
+        throw bad(
+          "storage \(key) claims \(count) elements, fewer than its record's "
+            + "\(entry.byteCount) bytes hold")
+      }
       var source = try archive.source(of: entry)
       if size < entry.byteCount {
         guard case .region(var region) = source else {
@@ -88,6 +94,16 @@ package struct StorageTable {
       let storage = Storage(source, name: record)
       byKey[key] = (storage, name.name)
       storages[ref.index] = storage
+    }
+  }
+
+  /// The number of bytes of all storages.
+  var byteCount: Int {
+    var seen = Set<ObjectIdentifier>()
+    return storages.values.reduce(0) { sum, storage in
+      guard seen.insert(ObjectIdentifier(storage)).inserted else { return sum }
+      let (next, overflow) = sum.addingReportingOverflow(storage.byteCount)
+      return overflow ? .max : next
     }
   }
 

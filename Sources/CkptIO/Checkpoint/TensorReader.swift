@@ -14,6 +14,9 @@ struct TensorReader {
   /// The plain tensors of the pickle by object number.
   private(set) var tensors: TensorTable = [:]
   private var shapes = SharedShapes()
+  /// How many more scales and zero points of quantized tensors may be read. They are in memory, and
+  /// tensors that are expanded or shared would have more of them than the file has bytes.
+  private var scalesLeft: Int
 
   private enum Rebuild: String {
     case plain = "_rebuild_tensor"
@@ -42,6 +45,7 @@ struct TensorReader {
     self.graph = graph
     self.storages = storages
     self.file = file
+    scalesLeft = max(1 << 16, graph.nodes.count + min(storages.byteCount, 1 << 40))
     var rebuilds: [UInt32: Rebuild?] = [:]
     let arrays = NumpyObjects(graph: graph)
     for index in graph.nodes.indices {
@@ -54,6 +58,10 @@ struct TensorReader {
       // In this order, inner tensors come before the tensors that wrap them.
       guard let rebuild else { continue }
       do {
+        let isArray = rebuild == .array || rebuild == .arrayOfBuffer
+        guard isArray || body.edits.isEmpty else {
+          throw TensorError.badGeometry("the tensor is changed after it is rebuilt")
+        }
         tensors[ref.index] =
           switch rebuild {
           case .array, .arrayOfBuffer: try arrays.parts(of: ref).flatMap(arrays.tensor)
@@ -178,7 +186,7 @@ struct TensorReader {
 
   /// The quantization from the parameters of `torch._utils._rebuild_qtensor`, with the schemes that
   /// it supports.
-  private func quantization(_ ref: Ref, shape: [Int]) throws -> Quantization {
+  private mutating func quantization(_ ref: Ref, shape: [Int]) throws -> Quantization {
     guard let items = graph.items(of: ref).map(Array.init), let scheme = items.first,
       let name = graph.global(scheme)?.name
     else { throw NotUnderstood() }
@@ -189,8 +197,8 @@ struct TensorReader {
       }
       return .perTensor(scale: scale, zeroPoint: zero)
     case ("per_channel_affine", 4), ("per_channel_affine_float_qparams", 4):
-      guard let axis = graph.int(items[3]), let scales = numbers(items[1]),
-        let zeros = numbers(items[2])
+      guard let axis = graph.int(items[3]), let scales = try numbers(items[1]),
+        let zeros = try numbers(items[2])
       else { throw NotUnderstood() }
       guard shape.indices.contains(axis), scales.count == shape[axis], zeros.count == shape[axis]
       else { throw TensorError.badGeometry("the scales do not fit the quantized tensor") }
@@ -206,7 +214,12 @@ struct TensorReader {
   }
 
   /// The values of a small tensor or list.
-  private func numbers(_ ref: Ref) -> [Double]? {
+  private mutating func numbers(_ ref: Ref) throws -> [Double]? {
+    let count = tensors[ref.index]?.elementCount ?? graph.sequence(ref)?.count ?? 0
+    guard count <= scalesLeft else {
+      throw TensorError.badGeometry("the quantized tensors have more scales than the file holds")
+    }
+    scalesLeft -= count
     if let sequence = graph.sequence(ref) {
       let all = sequence.compactMap(number)
       return all.count == sequence.count ? all : nil

@@ -70,7 +70,8 @@ extension Checkpoint {
   /// (CUDAGeneratorImpl.cpp).
   private static let deviceStateSizes = [16, 816]
 
-  private static func meansRandom(_ key: String) -> Bool {
+  /// Whether a key says that its value is the state of a random number generator.
+  static func meansRandom(_ key: String) -> Bool {
     let key = key.lowercased()
     return key.contains("rng") || key.contains("random")
   }

@@ -61,21 +61,25 @@ extension Checkpoint {
     at: String = "/", depth: Int = 3, limit: Int = 1000
   ) throws -> [ObjectLine] {
     var lines: [ObjectLine] = []
-    var seen: [PickleGraph.Ref: String] = [:]
+    // The path, type, and summary of objects that may be mentioned again, which is often done by
+    // the thousand.
+    var seen: [PickleGraph.Ref: (path: String, type: String, summary: String)] = [:]
     let start = ObjectPath(at).steps
     var open: [(ref: PickleGraph.Ref, steps: [String])] = [(try resolve(at), start)]
     while let (ref, steps) = open.popLast() {
       let path = ObjectPath(steps: steps).written
       let level = steps.count - start.count
       let isTensor = tensor(of: ref) != nil
-      let children = isTensor ? [] : graph.children(of: ref)
       let known = graph.body(of: ref) == nil ? nil : seen[ref]
-      if known == nil { seen[ref] = path }
+      let children = isTensor || known != nil ? [] : graph.children(of: ref)
+      let (type, summary) =
+        known.map { ($0.type, $0.summary) } ?? (self.type(of: ref), self.summary(of: ref))
+      if known == nil { seen[ref] = (path, type, summary) }
       let shown = known != nil || level >= depth ? 0 : min(children.count, limit)
       lines.append(
         ObjectLine(
-          path: path, depth: level, step: steps.last ?? "", type: type(of: ref),
-          summary: summary(of: ref), sameAs: known,
+          path: path, depth: level, step: steps.last ?? "", type: type,
+          summary: summary, sameAs: known?.path,
           hiddenChildren: known != nil ? 0 : children.count - shown))
       for (step, child) in children.prefix(shown).reversed() {
         open.append((child, steps + [step]))

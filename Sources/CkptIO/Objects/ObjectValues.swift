@@ -52,11 +52,15 @@ private struct ValueWriter {
     guard left > 0 else { return .null }
     let graph = checkpoint.graph
     if let tensor = checkpoint.tensor(of: ref) {
+      left -= 4 + tensor.shape.count
       var members: [JSONValue.Member] = [
         .init("dtype", .string(tensor.dtype.name)),
         .init("shape", .array(tensor.shape.map { .number("\($0)") })),
       ]
-      if let values = Self.values(of: tensor) { members.append(.init("values", values)) }
+      if let values = Self.values(of: tensor) {
+        left -= tensor.elementCount
+        members.append(.init("values", values))
+      }
       return .object(members)
     }
     switch graph[ref] {

@@ -159,10 +159,21 @@ public struct StateDictDifference: Sendable {
     let comparable = pairs.indices.filter {
       NumberReader.canRead(pairs[$0].a) && NumberReader.canRead(pairs[$0].b)
     }
-    let tensors = comparable.map { (pairs[$0].a, pairs[$0].b) }
+    // Each pair of elements is compared once, however often both tensors repeat it.
+    let once = comparable.map { index in
+      let (a, b) = (pairs[index].a, pairs[index].b)
+      let both = a.repeatedDimensions.filter(Set(b.repeatedDimensions).contains)
+      let (left, times) = a.withoutRepeats(along: both)
+      return (a: left, b: b.withoutRepeats(along: both).tensor, times: times)
+    }
+    let tensors = once.map { ($0.a, $0.b) }
+    try RepeatedElements.check(tensors.map { $0.0 })
+    try RepeatedElements.check(tensors.map { $0.1 })
     let items = try tensors.map { a, b in
       var item = try BlockWork.Item(a)
-      item.isRandomAccess = try item.isRandomAccess && BlockWork.Item(b).isRandomAccess
+      let other = try BlockWork.Item(b)
+      item.isRandomAccess = item.isRandomAccess && other.isRandomAccess
+      item.grain = max(item.grain, other.grain)
       return item
     }
     let (tolerance, withHistogram) = (options.tolerance, options.withHistograms)
@@ -174,12 +185,14 @@ public struct StateDictDifference: Sendable {
         tensors[item].0, tensors[item].1, from: ranges.first?.lowerBound ?? 0, tolerance)
       return try ranges.map { range in
         let found = try comparer.compare(range.count, withHistogram: withHistogram)
-        progress?(range.count * tensors[item].0.dtype.byteCount)
+        progress?(range.count * tensors[item].0.dtype.byteCount * once[item].times)
         return found
       }
     }
     var found: [Int: TensorDifference] = [:]
-    for (index, result) in zip(comparable, results) { found[index] = result }
+    for (position, index) in comparable.enumerated() {
+      found[index] = results[position].repeated(once[position].times)
+    }
     // Elements that are not numbers are compared by digest.
     let others = pairs.indices.filter {
       found[$0] == nil && !pairs[$0].a.isMeta && !pairs[$0].b.isMeta

@@ -60,6 +60,21 @@ public struct TensorDifference: Sendable {
     return result
   }
 
+  /// The difference of elements that each occur so many times; of a finished difference.
+  func repeated(_ times: Int) -> TensorDifference {
+    guard times > 1 else { return self }
+    var result = self
+    result.count *= times
+    result.differingCount *= times
+    result.nanMismatchCount *= times
+    result.squaredChange *= Double(times)
+    result.squaredA *= Double(times)
+    result.squaredB *= Double(times)
+    result.product *= Double(times)
+    result.histogram = histogram?.repeated(times)
+    return result
+  }
+
   /// Whether all elements are equal within the tolerance.
   public var isWithinTolerance: Bool { differingCount == 0 }
   /// The Euclidean norm of `b - a` over the elements that are finite on both sides.

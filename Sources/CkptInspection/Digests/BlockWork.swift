@@ -16,6 +16,9 @@ struct BlockWork: Sendable {
     var count: Int
     /// Whether a part can be read without reading those before it.
     var isRandomAccess: Bool
+    /// The number of parts that a thread processes in one go; larger where starting to read is
+    /// expensive.
+    var grain = 1
   }
 
   /// The number of threads.
@@ -61,7 +64,10 @@ struct BlockWork: Sendable {
     var jobs: [Job] = []
     for (item, count) in counts.enumerated() where count > 0 {
       if items[item].isRandomAccess {
-        jobs += (0..<count).map { Job(item: item, parts: $0..<$0 + 1) }
+        let grain = items[item].grain
+        jobs += stride(from: 0, to: count, by: grain).map {
+          Job(item: item, parts: $0..<min($0 + grain, count))
+        }
       } else {
         jobs.append(Job(item: item, parts: 0..<count))
       }

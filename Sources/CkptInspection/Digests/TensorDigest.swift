@@ -63,6 +63,7 @@ public struct TensorDigest: Sendable, Hashable, CustomStringConvertible {
   ) throws -> [TensorDigest] {
     let distinct = DistinctTensors(tensors)
     let work = distinct.tensors
+    try RepeatedElements.check(work)
     // Largest first, so that no large tensor is left for a single thread at the end.
     let order = work.indices.sorted { (-work[$0].byteCount, $0) < (-work[$1].byteCount, $1) }
     let found = Mutex([TensorDigest?](repeating: nil, count: work.count))

@@ -8,6 +8,11 @@ public struct Histogram: Sendable, Hashable {
   public let width: Double
   /// The number of values in each bin: at or above its lower edge, and below the next bin's.
   public let counts: [Int]
+
+  /// The histogram of numbers that each occur so many times.
+  func repeated(_ times: Int) -> Histogram {
+    Histogram(low: low, width: width, counts: counts.map { $0 * times })
+  }
 }
 
 /// Collects numbers for a histogram.

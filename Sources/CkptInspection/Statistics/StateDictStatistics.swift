@@ -34,12 +34,15 @@ public struct StateDictStatistics: Sendable {
     let all = stateDict.withInnerTensors.map { (key: $0.key, tensor: $0.tensor) }
     let readable = all.filter { NumberReader.canRead($0.tensor) }
     let distinct = DistinctTensors(readable.map(\.tensor))
-    let tensors = distinct.tensors
+    // Each element is read once, however often dimensions of stride 0 repeat it.
+    let once = distinct.tensors.map { $0.withoutRepeats(along: $0.repeatedDimensions) }
+    let tensors = once.map(\.tensor)
+    try RepeatedElements.check(tensors)
     var work = BlockWork()
     work.cancellation = cancellation
     if let workers { work.workers = workers }
     let items = try tensors.map { try BlockWork.Item($0) }
-    let results = try work.run(
+    let found = try work.run(
       items, empty: TensorStatistics(withHistogram: withHistograms), join: { $0.add($1) },
       finish: \.finished
     ) { item, ranges -> [TensorStatistics] in
@@ -54,11 +57,12 @@ public struct StateDictStatistics: Sendable {
             found.add(&block)
           }
         }
-        progress?(range.count * tensors[item].dtype.byteCount)
+        progress?(range.count * tensors[item].dtype.byteCount * once[item].times)
         results.append(found)
       }
       return results
     }
+    let results = zip(found, once).map { $0.repeated($1.times) }
     var next = 0
     entries = all.map { key, tensor in
       guard next < readable.count, NumberReader.canRead(tensor) else {
@@ -91,7 +95,9 @@ extension StateDict {
 extension BlockWork.Item {
   /// Creates a work item for the elements of a tensor.
   init(_ tensor: Tensor) throws {
+    // What is gathered is read in boxes, which should not be filled for a part of them.
     self.init(
-      count: tensor.elementCount, isRandomAccess: try tensor.contiguousSource().isRandomAccess)
+      count: tensor.elementCount, isRandomAccess: try tensor.contiguousSource().isRandomAccess,
+      grain: tensor.isContiguous ? 1 : 32)
   }
 }

@@ -34,6 +34,19 @@ public struct TensorStatistics: Sendable {
     return result
   }
 
+  /// The statistics of elements that each occur so many times; of finished statistics.
+  func repeated(_ times: Int) -> TensorStatistics {
+    guard times > 1 else { return self }
+    var result = self
+    result.count *= times
+    result.nanCount *= times
+    result.infiniteCount *= times
+    result.zeroCount *= times
+    result.squares *= Double(times)
+    result.histogram = histogram?.repeated(times)
+    return result
+  }
+
   /// The number of elements that are neither NaN nor infinite.
   public var finiteCount: Int { count - nanCount - infiniteCount }
   /// The minimum, infinite elements included; NaN if there is none.

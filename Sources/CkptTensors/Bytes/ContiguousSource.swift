@@ -1,10 +1,6 @@
 package import CkptBytes
 
 extension Tensor {
-  /// The maximum number of bytes of a tensor whose elements are read if they take more than 1024
-  /// times the bytes of its storage: 4 GiB.
-  static let expandedLimit = 4 << 30
-
   /// The elements' bytes in row-major order, little-endian, whatever the strides. They are read
   /// lazily.
   ///
@@ -16,7 +12,7 @@ extension Tensor {
   package func contiguousSource() throws(TensorError) -> ByteSource {
     guard !isMeta else { throw .noData }
     guard elementCount > 0 else { return .bytes([]) }
-    guard byteCount <= Self.expandedLimit || byteCount / 1024 <= storage.byteCount else {
+    guard RepeatedElements.mayRead(byteCount, from: storage.byteCount) else {
       throw .expandedTooFar(byteCount: byteCount, storage: storage.byteCount)
     }
     guard isContiguous else { return .computed(GatheredBytes(self)) }

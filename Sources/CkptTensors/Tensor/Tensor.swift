@@ -9,8 +9,8 @@ public enum TensorError: Diagnostic, Equatable {
   case outsideStorage(storage: String, needed: Int, available: Int)
   /// The number of elements overflows.
   case tooLarge
-  /// Dimensions of stride 0 give the tensor too many elements, compared with its storage, to be
-  /// read.
+  /// One or several tensors have too many elements to be read, compared with their storages, since
+  /// dimensions have a stride of 0, or the tensors overlap.
   case expandedTooFar(byteCount: Int, storage: Int)
   /// The tensor has no elements, because it is on the meta device.
   case noData
@@ -38,8 +38,8 @@ public enum TensorError: Diagnostic, Equatable {
         + (storage.isEmpty ? "" : " (record \(storage))")
     case .tooLarge: "the tensor's size is more than can be counted"
     case .expandedTooFar(let byteCount, let storage):
-      "the tensor shows the \(storage) bytes of its storage again and again, as \(byteCount) bytes: too many "
-        + "to be gone through"
+      "\(storage) bytes of storage are shown again and again, as \(byteCount) bytes: too many to be "
+        + "gone through"
     case .noData: "the tensor is on the meta device and has no elements"
     case .noConversion(let source, let target):
       "elements of type \(source.name) cannot be converted to \(target.name)"
@@ -102,6 +102,13 @@ public struct Tensor: Sendable {
   /// tensor.
   public var origin: TensorOrigin?
 
+  /// The maximum number of dimensions, as in safetensors.
+  static let rankLimit = 1024
+  /// The maximum number of elements, and of those between the storage's first and the tensor's
+  /// last, so that what is computed from them (bytes, the parts of complex numbers, the end of a
+  /// dimension) does not overflow.
+  private static let reachLimit = Int.max >> 6
+
   /// Creates a view of `storage`. Without `strides` it is contiguous.
   ///
   /// - Throws: `TensorError` unless every element is in the storage.
@@ -109,6 +116,10 @@ public struct Tensor: Sendable {
     storage: Storage, dtype: DType, shape: [Int], strides: [Int]? = nil,
     offset: Int = 0, isMeta: Bool = false
   ) throws(TensorError) {
+    guard shape.count <= Self.rankLimit else {
+      throw .badGeometry(
+        "the tensor has \(shape.count) dimensions; at most \(Self.rankLimit) are supported")
+    }
     guard let natural = Self.contiguousStrides(for: shape) else { throw .tooLarge }
     let strides = strides ?? natural
     guard strides.count == shape.count else {
@@ -117,19 +128,21 @@ public struct Tensor: Sendable {
     guard offset >= 0, shape.allSatisfy({ $0 >= 0 }), strides.allSatisfy({ $0 >= 0 }) else {
       throw .badGeometry("the tensor has a negative size, stride or offset")
     }
-    var last = offset
-    for (size, stride) in zip(shape, strides) where size > 0 {
-      let (far, overflow) = (size - 1).multipliedReportingOverflow(by: stride)
-      let (sum, carry) = last.addingReportingOverflow(far)
-      guard !overflow, !carry else { throw .tooLarge }
-      last = sum
+    // The last element, and one step beyond the end of every dimension, even if it is empty or has
+    // one element and its stride means nothing.
+    var (last, end) = (offset, offset)
+    for (size, stride) in zip(shape, strides) {
+      let (step, overflow) = max(size, 1).multipliedReportingOverflow(by: stride)
+      let (sum, carry) = end.addingReportingOverflow(step)
+      guard !overflow, !carry, sum <= Self.reachLimit else { throw .tooLarge }
+      end = sum
+      last += step - stride
     }
-    guard last < Int.max else { throw .tooLarge }
     // With strides of 0, a tensor may have more elements than its storage, but their number must
     // not overflow.
-    guard let total = Self.product(shape), dtype.byteCount(ofElements: total) != nil else {
-      throw .tooLarge
-    }
+    guard end <= Self.reachLimit, let total = Self.product(shape), total <= Self.reachLimit,
+      dtype.byteCount(ofElements: total) != nil
+    else { throw .tooLarge }
     guard let needed = dtype.byteCount(ofElements: shape.contains(0) ? 0 : last + 1) else {
       throw .tooLarge
     }

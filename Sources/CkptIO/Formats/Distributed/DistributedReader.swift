@@ -51,6 +51,9 @@ enum DistributedReader: FormatReader {
 private struct DistributedArchives {
   private let folder: Folder
   private var open: ExactDictionary<File> = [:]
+  /// The number of bytes of each file that were read as archives. Archives do not overlap, and
+  /// reading one thousands of times would take long.
+  private var readCounts: ExactDictionary<Int> = [:]
 
   init(_ folder: Folder) { self.folder = folder }
 
@@ -80,6 +83,13 @@ private struct DistributedArchives {
           + "\(position.offset.addingReportingOverflow(position.byteCount).partialValue), and the file has "
           + "\(file.size)")
     }
+    let count = readCounts[position.file, default: 0]
+    guard position.byteCount <= file.size - count else {
+      throw CheckpointError.notACheckpoint(
+        file: file.path, "several tensors or objects are in one place, such as \(Self.shown(index))"
+      )
+    }
+    readCounts[position.file] = count + position.byteCount
     return try PyTorchZipReader.document(
       in: file, part: position.offset..<position.offset + position.byteCount)
   }

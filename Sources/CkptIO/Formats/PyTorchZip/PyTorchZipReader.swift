@@ -10,7 +10,15 @@ enum PyTorchZipReader: FormatReader {
   /// The maximum size of a pickle in bytes, since it is held in memory.
   static let pickleLimit = 1 << 30
   /// The maximum size in bytes of a pickle that must be inflated.
-  static let deflatedPickleLimit = 128 << 20
+  private static let deflatedPickleLimit = 128 << 20
+
+  /// The limits of a pickle, which must not take far more memory than the file: the maximum numbers
+  /// of bytes, and of objects and references. A stored pickle is limited by its own size.
+  private static func limits(of pickle: ZipEntry) -> (bytes: Int, objects: Int) {
+    guard !pickle.isStored else { return (pickleLimit, .max) }
+    let compressed = min(pickle.compressedByteCount, deflatedPickleLimit)
+    return (min(max(8 << 20, 16 * compressed), deflatedPickleLimit), max(1 << 20, 2 * compressed))
+  }
 
   /// Always true: this is the last reader, which reports what is wrong with unknown files.
   static func recognizes(_ input: CheckpointInput) -> Bool {
@@ -41,12 +49,13 @@ enum PyTorchZipReader: FormatReader {
     guard let pickle = archive.entry(named: "\(folder)/data.pkl") else {
       throw ZipError.missingEntry(file: file.path, entry: "\(folder)/data.pkl")
     }
+    try checkCase(of: archive)
     let isBigEndian = try readNotes(archive, folder)
-    let limit = pickle.isStored ? pickleLimit : deflatedPickleLimit
-    let bytes = try archive.read(pickle, limit: limit)
+    let limits = limits(of: pickle)
+    let bytes = try archive.read(pickle, limit: limits.bytes)
     let graph: PickleGraph
     do {
-      graph = try PickleGraph(decoding: bytes)
+      graph = try PickleGraph(decoding: bytes, objectLimit: limits.objects)
     } catch let error as PickleError {
       throw CheckpointError.badRecord(
         file: file.path, record: pickle.name, error.description)
@@ -60,6 +69,18 @@ enum PyTorchZipReader: FormatReader {
       tensors: try TensorReader(graph, storages: storages, file: file.path).tensors,
       format: isTorchScript ? .torchScript : .pytorchZip, path: file.path, files: [file],
       otherRecords: try otherRecords(archive, folder))
+  }
+
+  /// Checks that no two names are equal but for the case of ASCII letters. PyTorch would find one
+  /// of these records for both names.
+  private static func checkCase(of archive: ZipReader) throws {
+    var seen = Set<ExactText>(minimumCapacity: archive.entries.count)
+    for entry in archive.entries
+    where !seen.insert(ExactText(entry.name.asciiLowercased)).inserted {
+      throw ZipError.badEntry(
+        file: archive.file.path, entry: entry.name,
+        "another record's name differs in capital letters only, which PyTorch ignores")
+    }
   }
 
   /// Checks the version, and returns whether the storages are big-endian.
@@ -98,5 +119,13 @@ enum PyTorchZipReader: FormatReader {
       if notes.contains(name) || name.hasPrefix("data/") { return nil }
       return (name, try archive.source(of: entry))
     }
+  }
+}
+
+extension String {
+  /// The text with ASCII letters in lower case, and nothing else changed.
+  fileprivate var asciiLowercased: String {
+    String(
+      decoding: utf8.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
   }
 }

@@ -90,6 +90,7 @@ extension Checkpoint {
         file: path, format: format, objects: result.report.dropped.map { "\($0.path): \($0.what)" })
     }
     try untie(&result, options.ties)
+    try RepeatedElements.check(result.tensors.map(\.tensor))
     return result
   }
 
