@@ -8,9 +8,12 @@
 # make snapshots writes anew what commands print, in Tests/CkptCommandsTests/Snapshots
 # make api       writes the lists of public symbols in api/; make api-check compares them
 # make lint      the format of the sources
+# make fuzz      one reader on changed files, with libFuzzer: TARGET=… SECONDS=…; docs/fuzzing.md
+# make fuzz-check  every reader, two minutes in all; on Linux
 # make bench     speed and memory, beside PyTorch and others; BENCH="SECTION…" for some of it
 
-.PHONY: setup build demo check test coverage sanitize snapshots interop api api-check lint bench bench-training clean
+.PHONY: setup build demo check test coverage sanitize snapshots interop api api-check lint \
+  fuzz fuzz-check bench bench-training clean
 
 CKPT = .build/release/ckpt
 # One file that needs no Swift installed and starts in half the time.
@@ -63,6 +66,7 @@ interop: build
 	@scripts/setup interop
 	@swift build -c release $(STATIC) --product CkptFineTuningExample --quiet
 	@swift build -c release $(STATIC) --product CkptImageCheck --quiet
+	@swift build -c release $(STATIC) --product CkptValueCheck --quiet
 	@python=$$(scripts/python-env) && "$$python" -m pytest -c scripts/interop/pytest.ini scripts/interop \
 	  --ckpt=$(CKPT) $(if $(K),-k "$(K)",-n 2 --dist worksteal) $(PYTEST)
 
@@ -82,6 +86,12 @@ api-check: setup
 lint:
 	@scripts/check-docs
 	swift format lint --strict --recursive Package.swift Sources Tests Benchmarks Examples
+
+fuzz: setup
+	@scripts/fuzz "$(TARGET)" "$(or $(SECONDS),60)"
+
+fuzz-check: setup
+	@scripts/fuzz check "$(or $(SECONDS),120)"
 
 bench: build
 	@swift build -c release $(STATIC) --product CkptImageCheck --quiet

@@ -148,6 +148,21 @@ let package = Package(
       name: "CkptImageCheck", dependencies: ["ImageData", crypto], path: "Examples/ImageCheck",
       swiftSettings: settings),
 
+    // Hashes of what is read from files; `make interop` compares them with the formats' own libraries'.
+    .executableTarget(
+      name: "CkptValueCheck",
+      dependencies: base + ["CkptTensors", "CkptZip", "StateDictKit", crypto],
+      path: "Examples/ValueCheck", swiftSettings: settings),
+
+    // What the fuzzer runs; `FuzzTesting` is a package of its own, which compiles the same files.
+    target(
+      "CkptFuzzTargets",
+      base + [
+        "CkptPickle", "CkptZip", "CkptTensors", "CkptSafetensors", "CkptGGUF", "CkptNumpy",
+        "CkptStateDicts", "CkptIO", "CkptMerging", "CkptInspection", "CkptScanning",
+        "CkptIntegrity", "CkptRecipes", "ModelZoo", "ImageData",
+      ], path: "FuzzTesting/Targets"),
+
     // A test target a room.
     .target(
       name: "CkptTestSupport", dependencies: [crypto],
@@ -177,12 +192,17 @@ let package = Package(
       "FineTuning", "StateDictKit", "CkptStateDicts", "CkptTensors", "TrainingCore", "ModelZoo",
       "ImageData"),
     test("CkptCommands", "StateDictKit", "CkptStateDicts", "CkptTensors"),
+    .testTarget(
+      name: "CkptFuzzTests", dependencies: ["CkptFuzzTargets", "CkptTestSupport"],
+      swiftSettings: settings),
   ]
 )
 
 /// A room of the library.
-func target(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+func target(
+  _ name: String, _ dependencies: [Target.Dependency], path: String? = nil
+) -> Target {
+  .target(name: name, dependencies: dependencies, path: path, swiftSettings: settings)
 }
 
 /// The tests of a room, and the other rooms that they look into.
