@@ -30,8 +30,12 @@ package struct GGUFFile: Sendable {
     package let shape: [Int]
     /// The number of elements.
     package let elementCount: Int
-    /// The byte range in the file.
+    /// The byte range in the file; of a damaged file, it may exceed the file.
     package let region: FileRegion
+    /// Bytes that take the place of those in the file; nil if there are none.
+    package var replacement: ByteSource?
+    /// The bytes.
+    package var source: ByteSource { replacement ?? .region(region) }
   }
 
   /// The file.
@@ -68,8 +72,10 @@ package struct GGUFFile: Sendable {
 
   /// Reads the header of `file`.
   ///
+  /// - Parameter allowsMissingData: whether tensors may exceed the file, as in a file that is cut
+  ///   off.
   /// - Throws: `GGUFError` if it is invalid, or tensors overlap or exceed the file; `FileError`.
-  package init(_ file: File) throws {
+  package init(_ file: File, allowsMissingData: Bool = false) throws {
     self.file = file
     var cursor = GGUFCursor(file)
     try cursor.skip(4)
@@ -117,7 +123,8 @@ package struct GGUFFile: Sendable {
       entries.append(entry)
     }
     let padding = (alignment - cursor.position % alignment) % alignment
-    let (dataStart, size) = (cursor.position + padding, file.size)
+    let dataStart = cursor.position + padding
+    let size = allowsMissingData ? Int.max / 2 : file.size
     tensors = try entries.map { name, type, shape, offset in
       try Self.entry(name, type, shape, offset, alignment, dataStart, file, size)
     }
@@ -190,20 +197,20 @@ extension GGUFFile.Entry {
   package func plainTensor() throws -> Tensor? {
     guard let dtype = type.dtype else { return nil }
     return try Tensor(
-      storage: Storage(.region(region), name: name), dtype: dtype, shape: shape)
+      storage: Storage(source, name: name), dtype: dtype, shape: shape)
   }
 
   /// The dequantized tensor in float32, computed on demand; nil if the type is not supported.
   ///
   /// - Throws: `TensorError`.
   package func dequantizedTensor() throws -> Tensor? {
-    guard type.canDequantize, let bytes = DequantizedBytes(.region(region), type: type) else {
+    guard type.canDequantize, let bytes = DequantizedBytes(source, type: type) else {
       return nil
     }
     return try Tensor(
       storage: Storage(
         .computed(bytes), name: name,
-        blocks: .init(name: type.name, isDecoded: true, source: .region(region))),
+        blocks: .init(name: type.name, isDecoded: true, source: source)),
       dtype: .float32, shape: shape)
   }
 
@@ -215,8 +222,8 @@ extension GGUFFile.Entry {
     let row = (shape.last ?? 1) / block.elementCount * block.byteCount
     return try Tensor(
       storage: Storage(
-        .region(region), name: name,
-        blocks: .init(name: type.name, isDecoded: false, source: .region(region))),
+        source, name: name,
+        blocks: .init(name: type.name, isDecoded: false, source: source)),
       dtype: .uint8, shape: shape.dropLast() + [row])
   }
 }

@@ -33,6 +33,10 @@ public struct Remedy: Sendable, Hashable, CustomStringConvertible {
     case ties(String)
     /// Replaces objects such as arrays by plain values.
     case makePlain
+    /// Also keeps data that may be damaged when a file is repaired.
+    case keepUnverified
+    /// Saves what is left of a damaged file.
+    case repair
     /// Sets the path of a state dict or an object in a file; nil for an unspecified one.
     case path(String?)
     /// Adapts the optimizer state at a path to the changed keys.
@@ -100,6 +104,8 @@ public struct Remedy: Sendable, Hashable, CustomStringConvertible {
       case .dropObjects: "WriteOptions.dropsObjects"
       case .ties(let policy): "the tie policy \(policy)"
       case .makePlain: "Checkpoint.makePlain()"
+      case .keepUnverified: "RepairOptions.keepsUnverified"
+      case .repair: "Checkpoint.repair(contentsOf:)"
       case .path(let path): path.map { "at: \"\($0)\"" } ?? "at:"
       case .followOptimizer(let path): "Checkpoint.letOptimizer(at: \"\(path)\")"
       case .keepOptimizers: "not to ask"

@@ -1,5 +1,5 @@
 internal import CkptText
-internal import CkptBytes
+package import CkptBytes
 package import CkptPlatform
 package import CkptTensors
 
@@ -54,8 +54,10 @@ package struct SafetensorsHeader: Sendable {
 
   /// Reads the header of `file`.
   ///
+  /// - Parameter allowsOtherSize: whether the data may be shorter or longer than the header says, as
+  ///   in a damaged file.
   /// - Throws: `SafetensorsError`; `FileError`.
-  package init(reading file: File) throws {
+  package init(reading file: File, allowsOtherSize: Bool = false) throws {
     guard file.size >= 8 else {
       throw SafetensorsError.truncated(
         file: file.path, "the file has \(file.size) bytes and no header")
@@ -79,7 +81,8 @@ package struct SafetensorsHeader: Sendable {
       throw SafetensorsError.badJSON(
         file: file.path, "the header makes no sense: \(failure.problem)", offset: failure.offset)
     }
-    try Self.check(entries, dataByteCount: file.size - dataOffset, file.path)
+    try Self.check(
+      entries, dataByteCount: allowsOtherSize ? nil : file.size - dataOffset, file.path)
   }
 
   private static func read(
@@ -170,9 +173,9 @@ package struct SafetensorsHeader: Sendable {
     return result
   }
 
-  /// Checks that the tensors' byte ranges have no gaps and no overlaps, end at the end of the data,
-  /// and match the shapes.
-  private static func check(_ entries: [Entry], dataByteCount: Int, _ file: String) throws {
+  /// Checks that the tensors' byte ranges have no gaps and no overlaps, match the shapes, and end
+  /// at the end of the data, unless its size is nil.
+  private static func check(_ entries: [Entry], dataByteCount: Int?, _ file: String) throws {
     let sorted = entries.sorted {
       ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound)
     }
@@ -187,7 +190,7 @@ package struct SafetensorsHeader: Sendable {
             + (entry.range.lowerBound < end ? "inside another tensor's" : "behind a hole")
             + ", which ends at \(end)")
       }
-      guard entry.range.upperBound <= dataByteCount else {
+      if let dataByteCount, entry.range.upperBound > dataByteCount {
         throw bad(
           "its data ends at \(entry.range.upperBound); the file has \(dataByteCount) bytes of data")
       }
@@ -199,7 +202,7 @@ package struct SafetensorsHeader: Sendable {
       }
       end = entry.range.upperBound
     }
-    guard end == dataByteCount else {
+    if let dataByteCount, end != dataByteCount {
       throw SafetensorsError.truncated(
         file: file, "\(dataByteCount - end) bytes at the end belong to no tensor")
     }
@@ -225,32 +228,43 @@ package struct SafetensorsHeader: Sendable {
   package func tensors(in file: File) throws -> [(key: String, tensor: Tensor)] {
     var shapes = SharedShapes()
     return try entries.map { entry in
-      var shape = entry.shape
-      if entry.type == .float4 {
-        guard let last = shape.last, last % 2 == 0 else {
-          throw SafetensorsError.badTensor(
-            file: file.path, key: entry.key, "its last dimension has an odd number of 4-bit floats")
-        }
-        shape[shape.count - 1] = last / 2
-      }
-      guard let dtype = entry.type.dtype else {
-        throw SafetensorsError.unsupportedType(
-          file: file.path, key: entry.key, type: entry.type.rawValue)
-      }
       let region = FileRegion(
         file: file, offset: dataOffset + entry.range.lowerBound, byteCount: entry.range.count,
         name: entry.key)
-      do {
-        return (
-          entry.key,
-          try Tensor(
-            storage: Storage(.region(region), name: entry.key), dtype: dtype,
-            shape: shapes.shared(shape),
-            strides: Tensor.contiguousStrides(for: shape).map { shapes.shared($0) })
-        )
-      } catch let error as TensorError {
-        throw SafetensorsError.badTensor(file: file.path, key: entry.key, error.description)
+      return (entry.key, try entry.tensor(of: .region(region), file: file.path, &shapes))
+    }
+  }
+}
+
+extension SafetensorsHeader.Entry {
+  /// The tensor whose elements are the bytes of `source`, which has the size of `range`.
+  ///
+  /// - Throws: as ``SafetensorsHeader/tensors(in:)``.
+  package func tensor(of source: ByteSource, file: String) throws -> Tensor {
+    var shapes = SharedShapes()
+    return try tensor(of: source, file: file, &shapes)
+  }
+
+  fileprivate func tensor(
+    of source: ByteSource, file: String, _ shapes: inout SharedShapes
+  ) throws -> Tensor {
+    var shape = shape
+    if type == .float4 {
+      guard let last = shape.last, last % 2 == 0 else {
+        throw SafetensorsError.badTensor(
+          file: file, key: key, "its last dimension has an odd number of 4-bit floats")
       }
+      shape[shape.count - 1] = last / 2
+    }
+    guard let dtype = type.dtype else {
+      throw SafetensorsError.unsupportedType(file: file, key: key, type: type.rawValue)
+    }
+    do {
+      return try Tensor(
+        storage: Storage(source, name: key), dtype: dtype, shape: shapes.shared(shape),
+        strides: Tensor.contiguousStrides(for: shape).map { shapes.shared($0) })
+    } catch {
+      throw SafetensorsError.badTensor(file: file, key: key, error.description)
     }
   }
 }

@@ -147,7 +147,7 @@ struct ZipDirectory {
   }
 
   /// Replaces sizes and offsets of 0xFFFFFFFF by the 64-bit values in the extra field.
-  private static func widen(
+  static func widen(
     _ size: inout Int, _ compressed: inout Int, _ offset: inout Int, with extra: ArraySlice<UInt8>,
     orElse fail: () throws -> Void
   ) throws {
@@ -175,7 +175,8 @@ struct ZipDirectory {
     try fail()
   }
 
-  private static func problem(with name: ArraySlice<UInt8>) -> String? {
+  /// What is wrong with a record's name; nil if nothing is.
+  static func problem(with name: ArraySlice<UInt8>) -> String? {
     if name.isEmpty { return "its name is empty" }
     if name.contains(0) { return "its name holds a NUL" }
     if name.contains(UInt8(ascii: "\\")) { return "its name holds a backslash" }

@@ -91,6 +91,15 @@ extension VerifyCommand: CheckedCommand {
   }
 }
 
+extension RepairCommand: CheckedCommand {
+  func declareOptions(_ use: inout OptionUse) throws {
+    use.decide("partial", "unverified")
+    // Damaged files mostly cannot be opened.
+    let isReadable = (try? use.inputs.format(of: file)) != nil
+    try output.declare(in: &use, keepingFormatOf: isReadable ? file : nil)
+  }
+}
+
 extension StatsCommand: CheckedCommand {
   func declareOptions(_ use: inout OptionUse) {
     use.decide("at", "html")

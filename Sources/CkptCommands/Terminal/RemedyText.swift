@@ -20,6 +20,8 @@ extension Remedy.Action {
     case .dropObjects: "--drop-objects"
     case .ties(let policy): "--ties \(policy)"
     case .makePlain: "--plain"
+    case .keepUnverified: "--unverified"
+    case .repair: "\"ckpt repair\""
     case .path(let path): path.map { "--at \($0)" } ?? "--at"
     case .followOptimizer(let path): "--optimizer \(path)=auto"
     case .keepOptimizers: "--optimizer keep"

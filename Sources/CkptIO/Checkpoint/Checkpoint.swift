@@ -76,7 +76,8 @@ public struct Checkpoint: Sendable {
     try replaceStateDict(at: "/", with: stateDict)
   }
 
-  private init(document: CheckpointDocument) {
+  /// Creates a checkpoint of all that a document holds.
+  package init(document: CheckpointDocument) {
     self.document = document
     graph = document.graph
   }

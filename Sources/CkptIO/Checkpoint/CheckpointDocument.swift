@@ -1,7 +1,7 @@
 package import CkptPickle
 package import CkptBytes
 package import CkptPlatform
-internal import CkptStateDicts
+package import CkptStateDicts
 internal import CkptTensors
 package import CkptText
 
@@ -32,7 +32,7 @@ package final class CheckpointDocument: Sendable {
   package let otherRecords: [(name: String, source: ByteSource)]
 
   /// Creates a document from its parts.
-  init(
+  package init(
     graph: PickleGraph, storages: StorageTable, tensors: TensorTable,
     format: Checkpoint.Format, path: String, files: [File],
     metadata: [(key: String, value: String)] = [], nativeMetadata: NativeMetadata? = nil,
@@ -51,7 +51,9 @@ package final class CheckpointDocument: Sendable {
   }
 
   /// Creates the document of a file with pickles, given its storages.
-  convenience init(
+  ///
+  /// - Throws: `CheckpointError.badObject` if a tensor exceeds its storage or is invalid.
+  package convenience init(
     _ graph: PickleGraph, _ storages: StorageTable, format: Checkpoint.Format, file: File
   ) throws {
     self.init(
@@ -73,7 +75,9 @@ package final class CheckpointDocument: Sendable {
   ///
   /// Values from other documents (the shards of a checkpoint) are copied with all objects they
   /// refer to.
-  convenience init(
+  ///
+  /// - Throws: `CheckpointError` for values that cannot be stored in a new checkpoint.
+  package convenience init(
     _ stateDict: StateDict, format: Checkpoint.Format, path: String, files: [File],
     metadata: [(key: String, value: String)] = [], nativeMetadata: NativeMetadata? = nil,
     recordedTies: ExactSet = []

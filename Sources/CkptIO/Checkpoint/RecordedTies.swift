@@ -1,11 +1,11 @@
-internal import CkptStateDicts
-internal import CkptText
+package import CkptStateDicts
+package import CkptText
 
 /// Restores tied tensors from the metadata of formats without sharing, in which safetensors'
 /// `save_model` records the names of omitted tensors, with the key of the stored tensor.
-enum RecordedTies {
+package enum RecordedTies {
   /// Adds the tensors whose names are recorded in `metadata`, and returns those names.
-  static func restore(
+  package static func restore(
     in stateDict: inout StateDict, from metadata: [(key: String, value: String)]
   ) -> ExactSet {
     let written = stateDict

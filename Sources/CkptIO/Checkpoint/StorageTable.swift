@@ -1,9 +1,9 @@
-internal import CkptPickle
+package import CkptPickle
 internal import CkptBytes
 internal import CkptPlatform
 package import CkptTensors
 internal import CkptZip
-internal import CkptText
+package import CkptText
 
 /// The storages of a pickle's persistent IDs.
 package struct StorageTable {
@@ -29,22 +29,35 @@ package struct StorageTable {
   }
 
   /// Creates a table of storages by the number of their persistent ID in the graph.
-  init(_ storages: [UInt32: Storage]) { self.storages = storages }
+  package init(_ storages: [UInt32: Storage]) { self.storages = storages }
 
-  /// Finds the record of each persistent ID in `graph`.
+  /// A storage that a pickle names.
+  package struct Named {
+    /// The key, by which the storage's record is named.
+    package let key: String
+    /// The dtype of the class; nil for untyped storages.
+    package let dtype: DType?
+    /// The number of elements that the pickle states.
+    package let elementCount: Int
+    /// The number of bytes of these elements.
+    package let byteCount: Int
+    /// Creates an error about the storage's object.
+    package let bad: (String) -> CheckpointError
+  }
+
+  /// Finds the storage of each persistent ID in `graph`; each key is asked for once.
   ///
-  /// - Parameter swapWidths: for a big-endian file, the element size in bytes of untyped storages,
-  ///   by record name.
-  init(
-    _ graph: PickleGraph, archive: ZipReader, folder: String, isBigEndian: Bool,
-    swapWidths: ExactDictionary<Int>
+  /// - Throws: `CheckpointError.badObject` for a persistent ID that is not one of PyTorch's; what
+  ///   `find` throws.
+  package init(
+    _ graph: PickleGraph, file: String, finding find: (Named) throws -> Storage
   ) throws {
     var byKey: ExactDictionary<(storage: Storage, className: String)> = [:]
     for (index, node) in graph.nodes.enumerated() {
       guard case .persistentID(let inner) = node else { continue }
       let ref = PickleGraph.Ref(index: UInt32(index))
       func bad(_ problem: String) -> CheckpointError {
-        .badObject(file: archive.file.path, path: graph.path(to: ref), problem)
+        .badObject(file: file, path: graph.path(to: ref), problem)
       }
       guard let items = graph.items(of: inner).map(Array.init), items.count >= 5,
         graph.text(items[0]) == "storage", let name = graph.global(items[1]),
@@ -64,34 +77,11 @@ package struct StorageTable {
       guard dtype != nil || name.name == "UntypedStorage" else {
         throw bad("storages of class \(name.module).\(name.name) are not supported")
       }
-      let record = "\(folder)/data/\(key)"
-      guard let entry = archive.entry(named: record) else {
-        throw ZipError.missingEntry(file: archive.file.path, entry: record)
+      guard let size = (dtype ?? .uint8).byteCount(ofElements: count) else {
+        throw bad("storage \(key) claims \(count) elements, more than can be counted")
       }
-      let size = (dtype ?? .uint8).byteCount(ofElements: count)
-      guard let size, size <= entry.byteCount else {
-        throw bad(
-          "storage \(key) claims \(count) elements, more than its record's "
-            + "\(entry.byteCount) bytes hold")
-      }
-      // PyTorch refuses such files, too.
-      guard size == entry.byteCount || (dtype?.elementsPerByte ?? 1) > 1 else {
-        throw bad(
-          "storage \(key) claims \(count) elements, fewer than its record's "
-            + "\(entry.byteCount) bytes hold")
-      }
-      var source = try archive.source(of: entry)
-      if size < entry.byteCount {
-        guard case .region(var region) = source else {
-          throw bad("storage \(key) is shorter than its compressed record")
-        }
-        region.byteCount = size
-        region.recordedCRC32 = nil
-        source = .region(region)
-      }
-      let width = dtype?.componentByteCount ?? swapWidths[key] ?? 1
-      if isBigEndian, width > 1 { source = .computed(ByteSwapped(source, width: width)) }
-      let storage = Storage(source, name: record)
+      let storage = try find(
+        Named(key: key, dtype: dtype, elementCount: count, byteCount: size, bad: bad))
       byKey[key] = (storage, name.name)
       storages[ref.index] = storage
     }
@@ -107,6 +97,51 @@ package struct StorageTable {
     }
   }
 
+  /// For a big-endian file: the element size in bytes of untyped storages, by record name,
+  /// determined from their tensors.
+  package static func swapWidths(_ graph: PickleGraph) -> ExactDictionary<Int> {
+    TensorReader.swapWidths(graph)
+  }
+
+  /// Finds the record of each persistent ID in `graph`.
+  ///
+  /// - Parameter swapWidths: for a big-endian file, the element size in bytes of untyped storages,
+  ///   by record name.
+  init(
+    _ graph: PickleGraph, archive: ZipReader, folder: String, isBigEndian: Bool,
+    swapWidths: ExactDictionary<Int>
+  ) throws {
+    try self.init(graph, file: archive.file.path) { named in
+      let record = "\(folder)/data/\(named.key)"
+      guard let entry = archive.entry(named: record) else {
+        throw ZipError.missingEntry(file: archive.file.path, entry: record)
+      }
+      guard named.byteCount <= entry.byteCount else {
+        throw named.bad(
+          "storage \(named.key) claims \(named.elementCount) elements, more than its record's "
+            + "\(entry.byteCount) bytes hold")
+      }
+      // PyTorch refuses such files, too.
+      guard named.byteCount == entry.byteCount || (named.dtype?.elementsPerByte ?? 1) > 1 else {
+        throw named.bad(
+          "storage \(named.key) claims \(named.elementCount) elements, fewer than its record's "
+            + "\(entry.byteCount) bytes hold")
+      }
+      var source = try archive.source(of: entry)
+      if named.byteCount < entry.byteCount {
+        guard case .region(var region) = source else {
+          throw named.bad("storage \(named.key) is shorter than its compressed record")
+        }
+        region.byteCount = named.byteCount
+        region.recordedCRC32 = nil
+        source = .region(region)
+      }
+      let width = named.dtype?.componentByteCount ?? swapWidths[named.key] ?? 1
+      if isBigEndian, width > 1 { source = .computed(ByteSwapped(source, width: width)) }
+      return Storage(source, name: record)
+    }
+  }
+
   /// The storage of a persistent ID.
-  subscript(_ id: PickleGraph.Ref) -> Storage? { storages[id.index] }
+  package subscript(_ id: PickleGraph.Ref) -> Storage? { storages[id.index] }
 }

@@ -1,6 +1,6 @@
 internal import CkptBytes
 internal import CkptText
-internal import CkptPickle
+package import CkptPickle
 internal import CkptPlatform
 
 /// The path of an object, as used for `--at`: keys joined by `/`, with `\` before a `/` in a key;
@@ -100,7 +100,7 @@ extension PickleGraph {
 }
 
 /// Finds the paths of objects by searching the graph from its root.
-struct ObjectPaths {
+package struct ObjectPaths {
   private struct Holder {
     let index: UInt32
     /// The object's name in its parent; nil if it is not a child, such as a call's arguments.
@@ -112,7 +112,7 @@ struct ObjectPaths {
   private var holders: [UInt32: Holder]
 
   /// Searches the graph from its root; ends at `target`, if it is given.
-  init(_ graph: PickleGraph, until target: PickleGraph.Ref? = nil) {
+  package init(_ graph: PickleGraph, until target: PickleGraph.Ref? = nil) {
     self.graph = graph
     var queue = [graph.root]
     holders = [graph.root.index: Holder(index: graph.root.index, step: nil)]
@@ -133,7 +133,7 @@ struct ObjectPaths {
   }
 
   /// The path of an object that was found.
-  func path(to target: PickleGraph.Ref) -> String {
+  package func path(to target: PickleGraph.Ref) -> String {
     var steps: [String] = []
     var position = target.index
     while let holder = holders[position], holder.index != position, steps.count < 50 {

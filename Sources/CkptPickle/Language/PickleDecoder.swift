@@ -66,7 +66,8 @@ struct PickleDecoder {
     } catch {
       problem = error as? PickleError ?? .malformed(what: "\(error)", offset: reader.position)
     }
-    return PickleGraph.Salvage(graph: graph, end: reader.position, problem: problem)
+    return PickleGraph.Salvage(
+      graph: graph, end: reader.position, problem: problem, stack: stack, marks: marks)
   }
 
   // MARK: The stack
@@ -414,6 +415,10 @@ extension PickleGraph {
     package let end: Int
     /// The error that ended decoding before STOP; nil if there was none.
     package let problem: PickleError?
+    /// The objects that no other object has taken yet, the innermost last.
+    var stack: [Ref] = []
+    /// The indices in the stack at which unfinished items begin, ascending.
+    var marks: [Int] = []
   }
 
   /// Decodes a pickle up to STOP or the first error, to find out which names it contains.

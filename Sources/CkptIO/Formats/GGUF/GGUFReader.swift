@@ -1,22 +1,32 @@
 internal import CkptPlatform
-internal import CkptGGUF
+package import CkptGGUF
 internal import CkptBytes
 internal import CkptStateDicts
 internal import CkptTensors
 
 /// Reads GGUF files. Plain tensors are unchanged; quantized ones are dequantized when they are
 /// read.
-enum GGUFReader: FormatReader {
-  static func recognizes(_ input: CheckpointInput) throws -> Bool {
+package enum GGUFReader: FormatReader {
+  package static func recognizes(_ input: CheckpointInput) throws -> Bool {
     guard case .file(let file, _) = input else { return false }
     return try GGUFFile.recognizes(file)
   }
 
-  static func document(of input: CheckpointInput) throws -> CheckpointDocument {
+  package static func document(of input: CheckpointInput) throws -> CheckpointDocument {
     guard case .file(let file, _) = input else { throw input.isNoFile }
     let read = try GGUFFile(file)
+    return try document(of: read, holding: read.tensors)
+  }
+
+  /// The document of a file with some of its tensors.
+  ///
+  /// - Throws: `GGUFError` for an invalid tensor.
+  package static func document(
+    of read: GGUFFile, holding tensors: [GGUFFile.Entry]
+  ) throws -> CheckpointDocument {
+    let file = read.file
     var stateDict = StateDict()
-    for entry in read.tensors { stateDict[entry.name] = try tensor(entry, file: file.path) }
+    for entry in tensors { stateDict[entry.name] = try tensor(entry, file: file.path) }
     return try CheckpointDocument(
       stateDict, format: .gguf, path: file.path, files: [file],
       metadata: read.metadata.compactMap { key, value in text(value).map { (key, $0) } },

@@ -10,7 +10,7 @@ internal import CkptTensors
 ///
 /// The graph is converted to the form of the zip format: persistent IDs have five items, and
 /// classes that were saved with their source are replaced by plain ones.
-struct LegacyReader: FormatReader {
+package struct LegacyReader: FormatReader {
   typealias Ref = PickleGraph.Ref
 
   let graph: PickleGraph
@@ -21,7 +21,7 @@ struct LegacyReader: FormatReader {
   private static let version = 1001
 
   /// Whether the file begins with the pickle of the magic number, in any protocol.
-  static func recognizes(_ input: CheckpointInput) -> Bool {
+  package static func recognizes(_ input: CheckpointInput) -> Bool {
     guard case .file(let file, let start) = input, let first = start.first,
       first == 0x80 || first == UInt8(ascii: "L")
     else { return false }
@@ -30,7 +30,7 @@ struct LegacyReader: FormatReader {
     return graph.decimal(graph.root) == magic
   }
 
-  static func document(of input: CheckpointInput) throws -> CheckpointDocument {
+  package static func document(of input: CheckpointInput) throws -> CheckpointDocument {
     guard case .file(let file, _) = input else { throw input.isNoFile }
     let read = try LegacyReader(file)
     return try CheckpointDocument(read.graph, read.storages, format: .pytorchLegacy, file: file)
@@ -60,8 +60,8 @@ struct LegacyReader: FormatReader {
     return LoneStorage(module: name.module, name: name.name, count: count, source: storage.source)
   }
 
-  private init(_ file: File, in part: Range<Int>? = nil) throws {
-    var stream = LegacyStream(file, in: part ?? 0..<file.size)
+  /// Reads the magic number, the version, and the notes about the system.
+  static func readNotes(_ stream: inout LegacyStream) throws {
     _ = try stream.next("the magic number")
     let version = try stream.next("the version")
     guard version.int(version.root) == Self.version else {
@@ -69,6 +69,11 @@ struct LegacyReader: FormatReader {
       throw stream.bad("version \(Text.printable(found)) of the format is not supported")
     }
     _ = try stream.next("the notes about the system")
+  }
+
+  private init(_ file: File, in part: Range<Int>? = nil) throws {
+    var stream = LegacyStream(file, in: part ?? 0..<file.size)
+    try Self.readNotes(&stream)
     var graph = try stream.next("the object")
     let keys = try stream.next("the list of storages")
     var ids = LegacyStorageIDs()
@@ -97,7 +102,7 @@ struct LegacyReader: FormatReader {
 /// Reads consecutive pickles and storages.
 struct LegacyStream {
   let file: File
-  private var pickles: PickleStream
+  private(set) var pickles: PickleStream
 
   init(_ file: File, in range: Range<Int>) {
     self.file = file
@@ -115,6 +120,11 @@ struct LegacyStream {
       throw CheckpointError.badPickle(
         file: file.path, of: what, offset: pickles.offset, error.description)
     }
+  }
+
+  /// Moves past `count` bytes, or to the end.
+  mutating func skip(_ count: Int) {
+    pickles.offset += min(max(count, 0), pickles.end - pickles.offset)
   }
 
   /// Reads a little-endian integer of `byteCount` bytes.

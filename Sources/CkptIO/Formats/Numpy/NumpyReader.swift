@@ -2,20 +2,20 @@ internal import CkptText
 internal import CkptPlatform
 internal import CkptNumpy
 internal import CkptStateDicts
-internal import CkptBytes
-internal import CkptTensors
+package import CkptBytes
+package import CkptTensors
 internal import CkptZip
 
 /// Reads an `.npy` file: one array, with the name that `numpy.savez` gives to the first array.
-enum NumpyReader: FormatReader {
+package enum NumpyReader: FormatReader {
   static let key = "arr_0"
 
-  static func recognizes(_ input: CheckpointInput) -> Bool {
+  package static func recognizes(_ input: CheckpointInput) -> Bool {
     guard case .file(_, let start) = input else { return false }
     return start.starts(with: NumpyHeader.magic)
   }
 
-  static func document(of input: CheckpointInput) throws -> CheckpointDocument {
+  package static func document(of input: CheckpointInput) throws -> CheckpointDocument {
     guard case .file(let file, _) = input else { throw input.isNoFile }
     let source = ByteSource.region(
       FileRegion(file: file, offset: 0, byteCount: file.size, name: key))
@@ -27,7 +27,8 @@ enum NumpyReader: FormatReader {
   /// Reads the array in `source`, which includes the header.
   ///
   /// - Parameter exactly: whether bytes after the array are an error.
-  static func tensor(
+  /// - Throws: `NumpyError` for an invalid header, or an array that exceeds the source.
+  package static func tensor(
     _ source: ByteSource, name: String, file: String, exactly: Bool
   ) throws -> Tensor {
     let start = try source.bytes(in: 0..<min(source.byteCount, NumpyHeader.prefixByteCount))
@@ -57,10 +58,11 @@ enum NumpyReader: FormatReader {
 }
 
 /// Reads an `.npz` file: a zip archive of arrays, stored or deflated.
-enum NumpyArchiveReader: FormatReader {
-  static let ending = ".npy"
+package enum NumpyArchiveReader: FormatReader {
+  /// The ending of the records' names.
+  package static let ending = ".npy"
 
-  static func recognizes(_ input: CheckpointInput) throws -> Bool {
+  package static func recognizes(_ input: CheckpointInput) throws -> Bool {
     guard case .file(_, let start) = input, start.count > 30,
       start.starts(with: [0x50, 0x4B, 3, 4])
     else { return false }
@@ -69,7 +71,7 @@ enum NumpyArchiveReader: FormatReader {
     return start.dropFirst(30).prefix(count).suffix(ending.utf8.count).elementsEqual(ending.utf8)
   }
 
-  static func document(of input: CheckpointInput) throws -> CheckpointDocument {
+  package static func document(of input: CheckpointInput) throws -> CheckpointDocument {
     guard case .file(let file, _) = input else { throw input.isNoFile }
     let archive = try ZipReader(file)
     var stateDict = StateDict()

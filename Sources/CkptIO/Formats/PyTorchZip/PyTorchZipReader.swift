@@ -6,11 +6,11 @@ internal import CkptTensors
 internal import CkptZip
 
 /// Reads zip archives written by `torch.save` and `torch.jit.save`.
-enum PyTorchZipReader: FormatReader {
+package enum PyTorchZipReader: FormatReader {
   /// The maximum size of a pickle in bytes, since it is held in memory.
-  static let pickleLimit = 1 << 30
+  package static let pickleLimit = 1 << 30
   /// The maximum size in bytes of a pickle that must be inflated.
-  private static let deflatedPickleLimit = 128 << 20
+  package static let deflatedPickleLimit = 128 << 20
 
   /// The limits of a pickle, which must not take far more memory than the file: the maximum numbers
   /// of bytes, and of objects and references. A stored pickle is limited by its own size.
@@ -21,11 +21,11 @@ enum PyTorchZipReader: FormatReader {
   }
 
   /// Always true: this is the last reader, which reports what is wrong with unknown files.
-  static func recognizes(_ input: CheckpointInput) -> Bool {
+  package static func recognizes(_ input: CheckpointInput) -> Bool {
     if case .file = input { true } else { false }
   }
 
-  static func document(of input: CheckpointInput) throws -> CheckpointDocument {
+  package static func document(of input: CheckpointInput) throws -> CheckpointDocument {
     guard case .file(let file, let start) = input else { throw input.isNoFile }
     guard start.starts(with: Array("PK".utf8)) else {
       throw CheckpointError.otherFile(file: file.path, .unknown(start))
@@ -106,14 +106,16 @@ enum PyTorchZipReader: FormatReader {
     }
   }
 
+  /// The records that every checkpoint has, besides the storages; they are written anew.
+  package static let notes: Set = [
+    "data.pkl", ".format_version", ".storage_alignment", "byteorder", "version", ".data/version",
+    ".data/serialization_id",
+  ]
+
   private static func otherRecords(
     _ archive: ZipReader, _ folder: String
   ) throws -> [(name: String, source: ByteSource)] {
-    let notes: Set = [
-      "data.pkl", ".format_version", ".storage_alignment", "byteorder", "version", ".data/version",
-      ".data/serialization_id",
-    ]
-    return try archive.entries.compactMap { entry in
+    try archive.entries.compactMap { entry in
       guard entry.name.hasPrefix(folder + "/"), !entry.name.hasSuffix("/") else { return nil }
       let name = String(entry.name.dropFirst(folder.count + 1))
       if notes.contains(name) || name.hasPrefix("data/") { return nil }
