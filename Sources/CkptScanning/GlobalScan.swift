@@ -288,7 +288,7 @@ public struct GlobalScan: Sendable {
 }
 
 /// The classes and functions in a graph, including unreferenced ones.
-private struct NamesInPickle {
+struct NamesInPickle {
   struct Name {
     let module: String
     let name: String
