@@ -1,5 +1,5 @@
 /// The opcodes of pickle protocols 0 to 5, with the names from CPython's `pickletools`.
-enum Opcode: UInt8 {
+package enum Opcode: UInt8, Sendable {
   case mark = 0x28  // (
   case stop = 0x2E  // .
   case pop = 0x30  // 0

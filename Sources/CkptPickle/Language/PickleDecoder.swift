@@ -9,6 +9,8 @@ struct PickleDecoder {
   private var stack: [Ref] = []
   private var marks: [Int] = []
   private var memo: [Ref?] = []
+  /// The number of memo entries, which is the number that MEMOIZE gives.
+  private var memoCount = 0
   /// Memo entries whose number is far above the number of entries, so that a large number does not
   /// allocate a large array.
   private var farMemo: [UInt64: Ref] = [:]
@@ -123,14 +125,16 @@ struct PickleDecoder {
     }
     isMemoized[ref.slot] = true
     if index < UInt64(memo.count) {
+      if memo[Int(index)] == nil { memoCount += 1 }
       memo[Int(index)] = ref
     } else if index <= UInt64(memo.count) + 1024 {
       while UInt64(memo.count) < index {
         memo.append(farMemo.removeValue(forKey: UInt64(memo.count)))
       }
+      if farMemo.removeValue(forKey: index) == nil { memoCount += 1 }
       memo.append(ref)
-    } else {
-      farMemo[index] = ref
+    } else if farMemo.updateValue(ref, forKey: index) == nil {
+      memoCount += 1
     }
   }
 
@@ -155,11 +159,7 @@ struct PickleDecoder {
         throw PickleError.unsupported(what: "pickle protocol \(version)", offset: offset)
       }
       graph.declaredProtocol = Int(version)
-    case .frame:
-      let length = try reader.number(8)
-      guard length <= UInt64(reader.left) else {
-        throw PickleError.lengthTooLarge(length: length, left: reader.left, offset: offset)
-      }
+    case .frame: try reader.beginFrame()
     case .mark:
       guard marks.count < depthLimit else { throw PickleError.nestingTooDeep(limit: depthLimit) }
       marks.append(stack.count)
@@ -173,7 +173,7 @@ struct PickleDecoder {
     case .put: memoize(try top(), as: try memoIndex(offset))
     case .binPut: memoize(try top(), as: try reader.number(1))
     case .longBinPut: memoize(try top(), as: try reader.number(4))
-    case .memoize: memoize(try top(), as: UInt64(memo.count + farMemo.count))
+    case .memoize: memoize(try top(), as: UInt64(memoCount))
 
     case .none: push(single: 256, .none)
     case .newTrue: push(single: 257, .bool(true))
@@ -223,8 +223,9 @@ struct PickleDecoder {
     case .stackGlobal:
       let name = try pop()
       let module = try pop()
-      guard case .string(let moduleText) = graph[module], case .string(let nameText) = graph[name]
-      else { throw PickleError.malformed(what: "a global whose name is no str", offset: offset) }
+      guard let moduleText = nameText(module), let nameText = nameText(name) else {
+        throw PickleError.malformed(what: "a global whose name is no str", offset: offset)
+      }
       stack.append(graph.addGlobal(moduleText, nameText))
     case .ext1, .ext2, .ext4:
       let code = try reader.number(opcode == .ext1 ? 1 : opcode == .ext2 ? 2 : 4)
@@ -248,16 +249,19 @@ struct PickleDecoder {
         graph.addObject(
           .newObjectWithKeywords(cls: cls, arguments: arguments, keywords: keywords)))
     case .inst:
-      let module = try name(try reader.line(), offset)
-      let cls = graph.addGlobal(module, try name(try reader.line(), offset))
+      let module = try asciiName(try reader.line(), offset)
+      let cls = graph.addGlobal(module, try asciiName(try reader.line(), offset))
       instantiate(cls, try popToMark())
     case .obj:
       let items = try popToMark()
       guard let cls = items.first else { throw PickleError.stackUnderflow(offset: offset) }
       instantiate(cls, Array(items.dropFirst()))
     case .persID:
-      let id = graph.add(.string(try name(try reader.line(), offset)))
-      push(.persistentID(id))
+      let line = try reader.line()
+      guard reader.bytes[line.range].allSatisfy({ $0 < 0x80 }) else {
+        throw PickleError.malformed(what: "a persistent ID that is no ASCII", offset: offset)
+      }
+      push(.persistentID(graph.add(.string(line))))
     case .binPersID: push(.persistentID(try pop()))
     case .nextBuffer, .readOnlyBuffer:
       throw PickleError.unsupported(what: "a buffer outside the pickle", offset: offset)
@@ -310,17 +314,37 @@ struct PickleDecoder {
   }
 
   private mutating func memoIndex(_ offset: Int) throws -> UInt64 {
-    guard let index = UInt64(try reader.asciiLine()) else {
+    let (number, reading) = NumberLine.memoNumber(reader.bytes[try reader.line().range])
+    guard let number, reading == .agreed else {
       throw PickleError.malformed(what: "a memo number that is none", offset: offset)
     }
-    return index
+    return number
+  }
+
+  /// The text of a module or name on the stack; nil if it is no str.
+  private func nameText(_ ref: Ref) -> PickleGraph.Bytes? {
+    switch graph[ref] {
+    case .string(let text): text
+    case .byteString(let text): PickleText.isPythonUTF8(graph.bytes(text)) ? text : nil
+    default: nil
+    }
   }
 
   private func name(_ run: PickleGraph.Bytes, _ offset: Int) throws -> PickleGraph.Bytes {
+    guard run.count > 0 else {
+      throw PickleError.malformed(what: "a name without a letter", offset: offset)
+    }
     guard PickleText.isPythonUTF8(reader.bytes[run.range]) else {
       throw PickleError.malformed(what: "a name that is no UTF-8", offset: offset)
     }
     return run
+  }
+
+  private func asciiName(_ run: PickleGraph.Bytes, _ offset: Int) throws -> PickleGraph.Bytes {
+    guard reader.bytes[run.range].allSatisfy({ $0 < 0x80 }) else {
+      throw PickleError.malformed(what: "a name that is no ASCII", offset: offset)
+    }
+    return try name(run, offset)
   }
 
   // MARK: Numbers and text
@@ -332,18 +356,21 @@ struct PickleDecoder {
     case .binInt2: push(int: Int64(try reader.number(2)))
     case .binFloat: push(.float(try reader.number(8).byteSwapped))
     case .float:
-      guard let value = Double(try reader.asciiLine()) else {
-        throw PickleError.malformed(what: "a float that is none", offset: offset)
-      }
+      let line = reader.bytes[try reader.line().range]
+      guard NumberLine.float(line) == .agreed,
+        let value = Double(String(decoding: line, as: UTF8.self))
+      else { throw PickleError.malformed(what: "a float that is none", offset: offset) }
       push(.float(value.bitPattern))
     case .int, .long:
-      var digits = try reader.asciiLine()
+      let line = reader.bytes[try reader.line().range]
+      let reading = opcode == .int ? NumberLine.int(line) : NumberLine.long(line)
+      var digits = String(decoding: line, as: UTF8.self)
       if opcode == .int, digits == "00" || digits == "01" {
         digits == "01" ? push(single: 257, .bool(true)) : push(single: 258, .bool(false))
         return
       }
-      if digits.hasSuffix("L") { digits.removeLast() }
-      guard let bytes = BigInt.parse(decimal: digits) else {
+      if opcode == .long, digits.hasSuffix("L") { digits.removeLast() }
+      guard reading == .agreed, let bytes = BigInt.parse(decimal: digits) else {
         throw PickleError.malformed(what: "an int that is none, or a huge one", offset: offset)
       }
       if let value = BigInt.int64(bytes[...]) {

@@ -73,3 +73,10 @@ public enum PickleError: Diagnostic, Equatable {
     }
   }
 }
+
+extension PickleError {
+  /// The error for an opcode or argument that is partly outside of its frame.
+  static func crossesFrame(at offset: Int) -> PickleError {
+    .malformed(what: "an argument crosses the end of its frame", offset: offset)
+  }
+}

@@ -4,6 +4,7 @@ internal import CkptBytes
 struct PickleReader {
   let bytes: [UInt8]
   private(set) var position = 0
+  private var frame = PickleFrame()
 
   init(_ bytes: [UInt8]) { self.bytes = bytes }
 
@@ -11,6 +12,7 @@ struct PickleReader {
 
   mutating func byte() throws -> UInt8 {
     guard position < bytes.count else { throw PickleError.endsEarly(offset: position) }
+    try stayInFrame(1)
     defer { position += 1 }
     return bytes[position]
   }
@@ -18,6 +20,7 @@ struct PickleReader {
   /// Reads a little-endian unsigned integer of `count` bytes, at most 8.
   mutating func number(_ count: Int) throws -> UInt64 {
     guard left >= count else { throw PickleError.endsEarly(offset: bytes.count) }
+    try stayInFrame(count)
     defer { position += count }
     return UInt64(littleEndian: bytes[position..<position + count])
   }
@@ -29,7 +32,7 @@ struct PickleReader {
     guard length <= UInt64(left) else {
       throw PickleError.lengthTooLarge(length: length, left: left, offset: offset)
     }
-    return take(Int(length))
+    return try take(Int(length))
   }
 
   /// Like `run(lengthSize:)` with a signed length of 4 bytes, which must not be negative.
@@ -42,10 +45,27 @@ struct PickleReader {
     guard Int(length) <= left else {
       throw PickleError.lengthTooLarge(length: UInt64(length), left: left, offset: offset)
     }
-    return take(Int(length))
+    return try take(Int(length))
   }
 
-  private mutating func take(_ count: Int) -> PickleGraph.Bytes {
+  /// Reads the length of a frame and starts it.
+  mutating func beginFrame() throws {
+    let offset = position
+    let length = try number(8)
+    guard length <= UInt64(left) else {
+      throw PickleError.lengthTooLarge(length: length, left: left, offset: offset)
+    }
+    guard frame.begin(at: position, length: Int(length)) else {
+      throw PickleError.malformed(what: "a frame begins in another", offset: offset)
+    }
+  }
+
+  private mutating func stayInFrame(_ count: Int) throws {
+    guard frame.allows(count, at: position) else { throw PickleError.crossesFrame(at: position) }
+  }
+
+  private mutating func take(_ count: Int) throws -> PickleGraph.Bytes {
+    try stayInFrame(count)
     defer { position += count }
     return PickleGraph.Bytes(
       start: UInt32(truncatingIfNeeded: position), byteCount: UInt32(truncatingIfNeeded: count))
@@ -56,19 +76,10 @@ struct PickleReader {
     guard let end = bytes[position...].firstIndex(of: 0x0A) else {
       throw PickleError.endsEarly(offset: bytes.count)
     }
-    let line = take(end - position)
-    position += 1
-    return line
-  }
-
-  /// Reads a line of ASCII text.
-  mutating func asciiLine() throws -> String {
-    let offset = position
-    let line = try line()
-    let text = bytes[line.range]
-    guard text.allSatisfy({ $0 < 0x80 }) else {
-      throw PickleError.malformed(what: "a number that is no ASCII", offset: offset)
-    }
-    return String(decoding: text, as: UTF8.self)
+    try stayInFrame(end + 1 - position)
+    defer { position = end + 1 }
+    return PickleGraph.Bytes(
+      start: UInt32(truncatingIfNeeded: position),
+      byteCount: UInt32(truncatingIfNeeded: end - position))
   }
 }

@@ -68,28 +68,30 @@ package struct PickleStream {
     while true {
       guard bytes.count <= limit else { throw PickleError.tooLarge(byteCount: bytes.count) }
       let position = window.position
-      let byte = try window.byte()
-      guard let opcode = Opcode(rawValue: byte) else {
-        throw PickleError.unknownOpcode(byte: byte, offset: position)
-      }
-      bytes.append(byte)
+      let opcode = try window.opcode()
+      bytes.append(opcode.rawValue)
       switch opcode.argument {
       case .none: if opcode == .stop { return (bytes, outside, window.position) }
       case .bytes(let count):
-        for _ in 0..<count {
-          let next = try window.byte()
-          // The decoder ignores the length of a frame; it is set to 0, since the frame may be
-          // shorter here.
-          bytes.append(opcode == .frame ? 0 : next)
+        guard opcode != .frame else {
+          try window.beginFrame()
+          // Whether the frame is kept to is checked here; for the decoder it is left out, since it
+          // may be shorter here.
+          bytes.removeLast()
+          continue
         }
+        try window.stayInFrame(count)
+        for _ in 0..<count { bytes.append(try window.byte()) }
       case .lines(let count):
         for _ in 0..<count {
           var next: UInt8
+          let start = window.position
           repeat {
             next = try window.byte()
             bytes.append(next)
             guard bytes.count <= limit else { throw PickleError.tooLarge(byteCount: bytes.count) }
           } while next != 0x0A
+          try window.stayInFrame(window.position - start, at: start)
         }
       case .counted(let size):
         let length = try window.number(size)
@@ -102,6 +104,7 @@ package struct PickleStream {
         for index in 0..<size {
           bytes.append(UInt8(truncatingIfNeeded: kept >> (8 * UInt64(index))))
         }
+        try window.stayInFrame(Int(length))
         guard isOutside else {
           guard Int(length) <= limit - min(limit, bytes.count) else {
             throw PickleError.tooLarge(byteCount: bytes.count)
@@ -128,14 +131,11 @@ package struct PickleStream {
     var window = Window(file: file, start: offset, count: max(0, end - offset))
     while true {
       guard window.position <= limit else { throw PickleError.tooLarge(byteCount: window.position) }
-      let position = window.position
-      let byte = try window.byte()
-      guard let opcode = Opcode(rawValue: byte) else {
-        throw PickleError.unknownOpcode(byte: byte, offset: position)
-      }
+      let opcode = try window.opcode()
       switch opcode.argument {
       case .none: if opcode == .stop { return window.position }
-      case .bytes(let count): try window.skip(count)
+      case .bytes where opcode == .frame: try window.beginFrame()
+      case .bytes(let count): try window.skip(UInt64(count))
       case .lines(let count): for _ in 0..<count { try window.skipLine() }
       case .counted(let size): try window.skip(try window.number(size))
       }
@@ -151,6 +151,7 @@ package struct PickleStream {
     var position = 0
     private var block: [UInt8] = []
     private var blockStart = 0
+    private var frame = PickleFrame()
 
     init(file: File, start: Int, count: Int) {
       self.file = file
@@ -170,7 +171,37 @@ package struct PickleStream {
       return block[position - blockStart]
     }
 
+    mutating func opcode() throws -> Opcode {
+      let offset = position
+      if position < count { try stayInFrame(1) }
+      let byte = try byte()
+      guard let opcode = Opcode(rawValue: byte) else {
+        throw PickleError.unknownOpcode(byte: byte, offset: offset)
+      }
+      return opcode
+    }
+
+    /// Checks that an argument of `count` bytes, at most those that are left, is in one frame.
+    mutating func stayInFrame(_ count: Int, at start: Int? = nil) throws {
+      let start = start ?? position
+      guard frame.allows(count, at: start) else { throw PickleError.crossesFrame(at: start) }
+    }
+
+    /// Reads the length of a frame and starts it.
+    mutating func beginFrame() throws {
+      let offset = position
+      let length = try number(8)
+      guard length <= UInt64(count - position) else {
+        throw PickleError.lengthTooLarge(length: length, left: count - position, offset: offset)
+      }
+      guard frame.begin(at: position, length: Int(length)) else {
+        throw PickleError.malformed(what: "a frame begins in another", offset: offset)
+      }
+    }
+
     mutating func number(_ size: Int) throws -> UInt64 {
+      guard size <= count - position else { throw PickleError.endsEarly(offset: count) }
+      try stayInFrame(size)
       var value: UInt64 = 0
       for index in 0..<size { value |= UInt64(try byte()) << UInt64(8 * index) }
       return value
@@ -180,11 +211,14 @@ package struct PickleStream {
       guard length <= UInt64(count - position) else {
         throw PickleError.lengthTooLarge(length: length, left: count - position, offset: position)
       }
+      try stayInFrame(Int(length))
       position += Int(length)
     }
 
     mutating func skipLine() throws {
+      let start = position
       while try byte() != 0x0A {}
+      try stayInFrame(position - start, at: start)
     }
   }
 }
@@ -199,16 +233,19 @@ extension Opcode {
   }
 
   /// The argument of an opcode.
-  enum Argument {
+  package enum Argument: Sendable {
+    /// There is none.
     case none
-    case bytes(UInt64)
+    /// This many bytes.
+    case bytes(Int)
+    /// This many lines of text.
     case lines(Int)
     /// A length with this many bytes, then that many bytes of data.
     case counted(Int)
   }
 
   /// The argument that follows the opcode.
-  var argument: Argument {
+  package var argument: Argument {
     switch self {
     case .binInt1, .binGet, .binPut, .proto, .ext1: .bytes(1)
     case .binInt2, .ext2: .bytes(2)

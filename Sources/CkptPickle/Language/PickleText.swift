@@ -1,8 +1,8 @@
 /// Python's text encodings: its variant of UTF-8, and the escapes of protocol 0.
-enum PickleText {
+package enum PickleText {
   /// Whether `bytes` are valid UTF-8; lone surrogates are allowed (Python's error handler
   /// `surrogatepass`).
-  static func isPythonUTF8(_ bytes: ArraySlice<UInt8>) -> Bool {
+  package static func isPythonUTF8(_ bytes: ArraySlice<UInt8>) -> Bool {
     var index = bytes.startIndex
     let end = bytes.endIndex
     while index < end {
@@ -61,7 +61,7 @@ enum PickleText {
 
   /// Decodes Python's `raw-unicode-escape` to UTF-8: Latin-1 with `\uXXXX` and `\UXXXXXXXX`; nil if
   /// an escape is invalid.
-  static func decodeRawUnicodeEscape(_ bytes: ArraySlice<UInt8>) -> [UInt8]? {
+  package static func decodeRawUnicodeEscape(_ bytes: ArraySlice<UInt8>) -> [UInt8]? {
     var output: [UInt8] = []
     var index = bytes.startIndex
     while index < bytes.endIndex {
@@ -93,7 +93,7 @@ enum PickleText {
   }
 
   /// Decodes the `repr` of a Python 2 string; nil if the quotes or an escape are invalid.
-  static func decodeQuoted(_ line: ArraySlice<UInt8>) -> [UInt8]? {
+  package static func decodeQuoted(_ line: ArraySlice<UInt8>) -> [UInt8]? {
     guard line.count >= 2, let quote = line.first, quote == 0x22 || quote == 0x27,
       line.last == quote
     else { return nil }

@@ -1,22 +1,22 @@
 package import CkptBytes
-internal import CkptPickle
 
 /// What loading a pickle would do, determined from its opcodes only; nothing is imported or called.
 ///
 /// Also pickles that no reader accepts are followed, since everything before the damage is run.
 package struct PickleEffects: Sendable {
   /// The classes and functions that the pickle names, each once, in order of appearance.
-  package private(set) var findings: [PickleFinding] = []
-  /// What is wrong with the pickle; empty if it could be followed up to STOP.
-  package private(set) var problems: [PickleProblem] = []
+  package let findings: [PickleFinding]
+  /// What is wrong with the pickle, or what readers would do differently; empty if it could be
+  /// followed up to STOP.
+  package let problems: [PickleProblem]
   /// Files in the pickle that loading it would load, too. They must be scanned like other files.
-  package private(set) var embedded: [EmbeddedFile] = []
-  /// The offset in the source after STOP, or where a reader would fail.
-  package private(set) var end: Int
+  package let embedded: [EmbeddedFile]
+  /// The offset in the source after STOP, or where the pickle could not be followed any further.
+  package let end: Int
   /// Whether STOP was reached.
-  package private(set) var isComplete = false
-  /// The pickle's value, if it is an int that fits.
-  package private(set) var number: Int?
+  package let isComplete: Bool
+  /// The pickle's value, if it is an int of at most 32 bits.
+  package let number: Int?
 
   /// The worst rating of the findings and problems; ``embedded`` is not considered.
   package var verdict: GlobalRating {
@@ -31,26 +31,38 @@ package struct PickleEffects: Sendable {
   ///   - limit: the offset at which the pickle must end; the source's end by default.
   ///   - isTorchScript: whether the pickle is in a TorchScript archive, which is read by C++ code
   ///     without Python.
-  /// - Throws: what reading `source` throws; nothing because of the pickle's content.
+  /// - Throws: what reading `source` throws, unless it is damaged; nothing because of the pickle's
+  ///   content.
   package init(
     of source: ByteSource, from offset: Int = 0, limit: Int? = nil, isTorchScript: Bool = false
   ) throws {
-    let limit = min(limit ?? source.byteCount, source.byteCount)
-    let bytes = try source.bytes(in: min(offset, limit)..<limit)
-    let read = PickleGraph.salvage(bytes)
-    end = offset + read.end
-    isComplete = read.problem == nil
-    if let problem = read.problem {
-      problems.append(
-        PickleProblem(what: problem.description, offset: end, rating: .unknown))
+    let input = EffectInput(source, from: offset, end: limit ?? source.byteCount)
+    var machine = EffectMachine(input, isTorchScript: isTorchScript)
+    try machine.run()
+    findings = machine.tables.names.compactMap { PickleFinding($0) }
+    problems = (machine.problems + machine.input.disputes).sorted { $0.offset < $1.offset }
+    embedded = machine.embedded
+    end = machine.input.position
+    isComplete = machine.isComplete
+    number = if case .int(let value)? = machine.result { Int(value) } else { nil }
+  }
+}
+
+extension PickleFinding {
+  /// What is reported of a name; nil if nothing is.
+  fileprivate init?(_ name: EffectName) {
+    switch name.kind {
+    case .objectDType, .structuredDType: return nil
+    case .imported, .attribute, .method, .registered: break
     }
-    if let last = read.graph.nodes.last, case .int(let value) = last { number = Int(exactly: value) }
-    for name in NamesInPickle(read.graph).names {
-      findings.append(
-        PickleFinding(
-          module: name.module, name: name.name, use: name.isCalled ? .called : .named,
-          rating: .of(module: name.module, name: name.name, isTorchScript: isTorchScript),
-          offset: offset, reason: nil))
+    if name.isTransparent, name.mentions <= 0 { return nil }
+    var (rating, reason) = (name.rating, name.reason)
+    if name.form == .loadFromBytes, name.mentions <= 0, name.use < .changed {
+      rating = .safe
+      reason = "what it loads is scanned as a file of its own"
     }
+    self.init(
+      module: name.module, name: name.name, use: name.use, rating: rating, offset: name.offset,
+      reason: reason)
   }
 }

@@ -44,12 +44,3 @@ package struct PickleProblem: Sendable, Hashable {
   /// `unknown`, or `dangerous` if two readers of pickles would do different things.
   package let rating: GlobalRating
 }
-
-/// Bytes that a pickle passes to a function that loads them as a file of its own.
-package struct EmbeddedFile: Sendable, Hashable {
-  /// The bytes' range in the source.
-  package let range: Range<Int>
-  /// Whether the range holds UTF-8 text whose code points are the bytes, as in pickles of protocol
-  /// 0 to 2.
-  package let isLatin1: Bool
-}
