@@ -53,7 +53,7 @@ public enum SafetensorsError: Diagnostic, Equatable {
   /// What the caller can do about the error.
   public var remedies: [Remedy] {
     switch self {
-    case .truncated: ["fetch the file again"]
+    case .truncated: ["fetch the file again", "\(.repair) saves what is left"]
     case .unwritable(_, let hint): [hint].compactMap(\.self)
     default: []
     }

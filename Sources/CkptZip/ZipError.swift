@@ -55,7 +55,10 @@ public enum ZipError: Diagnostic, Equatable {
   public var remedies: [Remedy] {
     switch self {
     case .notAnArchive:
-      ["nor was another format recognized; docs/formats.md lists those that are read"]
+      [
+        "nor was another format recognized; docs/formats.md lists those that are read",
+        "\(.repair) saves what is left of an archive",
+      ]
     case .readersDisagree: ["such files can hide content from scanners; save it anew with PyTorch"]
     default: []
     }

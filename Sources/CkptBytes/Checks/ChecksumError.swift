@@ -43,7 +43,11 @@ public struct ChecksumError: Diagnostic, Equatable {
   }
 
   /// What the caller can do about the error.
-  public var remedies: [Remedy] { ["fetch the file again; \"ckpt\" does not carry damage on"] }
+  public var remedies: [Remedy] {
+    [
+      "fetch the file again; \"ckpt\" does not carry damage on", "\(.repair) saves the rest",
+    ]
+  }
 
   private static func hex(_ value: UInt32) -> String {
     let digits = String(value, radix: 16)

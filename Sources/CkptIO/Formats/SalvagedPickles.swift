@@ -12,6 +12,8 @@ package struct SalvagedPickles {
   package let regions: [UInt32: FileRegion]
   /// What is wrong with the file, with its place.
   package let problems: [String]
+  /// The numbers of objects whose storage or tensor is not described in what is left.
+  package var unresolved: [UInt32] = []
   /// Whether some objects are missing because the pickle ends early or fails.
   package let lacksObjects: Bool
 

@@ -59,7 +59,7 @@ struct GraphRepair {
     let storage = document.tensors[cause.index]?.storage ?? document.storages[cause]
     return Loss(
       path: paths.path(to: ref), dtype: tensor?.dtype.name, shape: tensor?.shape,
-      reason: remains(of: storage)?.reason ?? "a part of it is lost")
+      reason: remains(of: storage)?.reason ?? "what describes it is lost")
   }
 
   /// The tensors, each once, for which `condition` is true of the remains of their storage.
@@ -75,50 +75,55 @@ struct GraphRepair {
     return found
   }
 
+  /// The outermost lost objects.
+  private func losses(_ removal: LossRemoval) throws -> [Loss] {
+    try removal.outermost().map { loss(of: $0.ref, because: $0.cause) }
+  }
+
+  private func nothingLeft(
+    _ lost: [Loss], _ options: RepairOptions, canBeUnverified: Bool
+  ) -> RepairError {
+    .nothingLeft(
+      file: document.path, lost.first?.reason ?? "no entry is complete",
+      canBeUnverified: canBeUnverified && !options.keepsUnverified)
+  }
+
   /// The checkpoint and the losses.
   ///
   /// - Parameters:
   ///   - otherRecords: records beside the pickle and the storages that are carried along.
   ///   - problems: what is wrong with the file.
+  ///   - unresolved: the numbers of objects that are lost in any case.
   ///   - lacksObjects: whether objects are missing in the graph.
   /// - Throws: `RepairError.nothingLeft` if nothing is left but losses.
   func repaired(
     _ options: RepairOptions, otherRecords: [(name: String, source: ByteSource)] = [],
-    problems: [String] = [], lost others: [Loss] = [], lacksObjects: Bool = false
+    problems: [String] = [], lost others: [Loss] = [], unresolved: [UInt32] = [],
+    lacksObjects: Bool = false
   ) throws -> RepairedCheckpoint {
-    var graph = graph
     var lost: [Loss] = []
     var filled: [Loss] = []
-    if options.partial == .drop {
-      let removal = try LossRemoval(
-        graph, tensors: document.tensors, lost: incompleteObjects())
-      lost = try removal.outermost().map { loss(of: $0.ref, because: $0.cause) }
-      guard let remaining = removal.remaining() else {
-        throw RepairError.nothingLeft(
-          file: document.path, lost.first?.reason ?? "no object is complete",
-          canBeUnverified: !options.keepsUnverified)
-      }
-      graph = remaining
-      // Without its tensors, a state dict is an empty dict.
-      if let body = graph.body(of: graph.root), body.edits.isEmpty,
-        self.graph.body(of: graph.root)?.edits.isEmpty == false || lacksObjects
-      {
-        throw RepairError.nothingLeft(
-          file: document.path, lost.first?.reason ?? "no entry is complete",
-          canBeUnverified: !options.keepsUnverified && !lacksObjects)
-      }
-    } else {
-      filled = try tensors { tensor, _ in isIncomplete(tensor) }
-      if filled.isEmpty {
-        filled = try incompleteObjects().map {
-          let ref = PickleGraph.Ref(index: $0)
-          return loss(of: ref, because: ref)
-        }
-      }
+    var removal = try LossRemoval(
+      graph, tensors: document.tensors, lost: incompleteObjects() + unresolved)
+    if options.partial == .zeros {
+      filled = try losses(removal)
+      removal = try LossRemoval(graph, tensors: document.tensors, lost: unresolved)
+      let gone = Set(try losses(removal))
+      filled.removeAll(where: gone.contains)
+    }
+    lost = try losses(removal)
+    guard let remaining = removal.remaining() else {
+      throw nothingLeft(lost, options, canBeUnverified: true)
+    }
+    // Without its tensors, a state dict is an empty dict.
+    if let body = remaining.body(of: remaining.root), body.edits.isEmpty,
+      graph.body(of: graph.root)?.edits.isEmpty == false || lacksObjects
+    {
+      throw nothingLeft(lost, options, canBeUnverified: !lacksObjects)
     }
     let unverified = try tensors { tensor, left in left.isUnverified && !isIncomplete(tensor) }
     let result = CheckpointDocument(
-      graph: graph, storages: document.storages, tensors: document.tensors,
+      graph: remaining, storages: document.storages, tensors: document.tensors,
       format: document.format, path: document.path, files: document.files,
       otherRecords: otherRecords)
     return try RepairedCheckpoint(

@@ -17,6 +17,17 @@ extension Repair {
     return try repaired(salvaged, file, as: .pytorchLegacy)
   }
 
+  /// Repairs a tar archive of PyTorch before 0.1.10.
+  func repairTar(_ file: File) throws -> RepairedCheckpoint {
+    let salvaged: SalvagedPickles
+    do {
+      salvaged = try TarReader.salvage(file, unverified: options.keepsUnverified)
+    } catch let error as CheckpointError {
+      throw nothingLeft(file, error)
+    }
+    return try repaired(salvaged, file, as: .pytorchTar)
+  }
+
   /// The error if an error leaves nothing to be saved.
   func nothingLeft(_ file: File, _ error: some Diagnostic) -> RepairError {
     .nothingLeft(
@@ -45,7 +56,8 @@ extension Repair {
     return try GraphRepair(
       salvaged.graph, StorageTable(storages), remains: remains, format: format, file: file
     ).repaired(
-      options, problems: salvaged.problems, lacksObjects: salvaged.lacksObjects)
+      options, problems: salvaged.problems, unresolved: salvaged.unresolved,
+      lacksObjects: salvaged.lacksObjects)
   }
 
   /// A storage's place, by which persistent IDs of one storage are recognized.

@@ -103,6 +103,7 @@ struct Repair {
     let input = try CheckpointInput(file)
     if try Self.isArchive(file) { return try ArchiveRepair(self, file).repaired() }
     if LegacyReader.recognizes(input) { return try repairLegacy(file) }
+    if TarReader.recognizes(input) { return try repairTar(file) }
     if try GGUFReader.recognizes(input) { return try repairGGUF(file) }
     if case .file(_, let start) = input, SafetensorsHeader.isLikely(start, fileSize: file.size) {
       return try repairSafetensors(file)

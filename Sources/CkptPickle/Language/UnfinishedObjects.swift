@@ -2,9 +2,9 @@
 /// filled, down to the innermost one.
 ///
 /// A pickler writes an object's parts one after the other, and only then the opcode that joins
-/// them. Where a pickle ends, some objects on the stack are therefore complete, and others are parts
-/// of something unknown: a tuple, or the arguments of a call. Only entries for which there is no
-/// other plausible reading are kept, and at the end of each level a few are given up.
+/// them. Where a pickle ends, some objects on the stack are therefore complete, and others are
+/// parts of something unknown: a tuple, or the arguments of a call. Only entries for which there is
+/// no other plausible reading are kept, and at the end of each level a few are given up.
 struct UnfinishedObjects {
   typealias Ref = PickleGraph.Ref
 

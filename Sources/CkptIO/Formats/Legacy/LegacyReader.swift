@@ -137,21 +137,24 @@ struct LegacyStream {
 
   /// Reads the next storage: the number of elements (64 bits), then the elements.
   ///
-  /// - Parameter expectedByteCount: the size that the objects state; nil if they do not.
+  /// - Parameters:
+  ///   - expectedByteCount: the size that the objects state; nil if they do not.
+  ///   - allowsCut: whether the elements may exceed the file, as in a file that is cut off.
   mutating func storage(
-    _ key: String, width: Int, expectedByteCount: Int? = nil
+    _ key: String, width: Int, expectedByteCount: Int? = nil, allowsCut: Bool = false
   ) throws -> ByteSource {
     let shown = Text.printable(key)
     let count = Int(try integer(byteCount: 8))
     let (byteCount, overflow) = count.multipliedReportingOverflow(by: width)
-    guard count >= 0, !overflow, byteCount <= pickles.end - pickles.offset else {
+    let left = allowsCut ? Int.max / 2 : pickles.end - pickles.offset
+    guard count >= 0, !overflow, byteCount <= left else {
       throw bad("storage \(shown) claims \(count) elements, more than the file has left")
     }
     if let expectedByteCount, expectedByteCount != byteCount {
       throw bad(
         "storage \(shown) has \(byteCount) bytes, but \(expectedByteCount) for the objects")
     }
-    defer { pickles.offset += byteCount }
+    defer { skip(byteCount) }
     return .region(
       FileRegion(
         file: file, offset: pickles.offset, byteCount: byteCount, name: "storage \(key)"))

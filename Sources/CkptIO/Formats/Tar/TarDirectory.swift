@@ -43,7 +43,11 @@ package struct TarDirectory {
     return names
   }
 
-  package init(_ file: File) throws {
+  /// Reads the headers of all members.
+  ///
+  /// - Parameter allowsCut: whether the last member may be cut off by the end of the file.
+  /// - Throws: `CheckpointError` for a damaged archive; `FileError`.
+  package init(_ file: File, allowsCut: Bool = false) throws {
     var position = 0
     var nextSize: Int?
     func bad(_ problem: String) -> CheckpointError {
@@ -58,7 +62,7 @@ package struct TarDirectory {
       let kind = block[156]
       let size = kind == UInt8(ascii: "x") ? ownSize : nextSize ?? ownSize
       let start = position + Self.blockSize
-      guard size <= file.size - start else { throw bad("the tar archive is cut off") }
+      guard allowsCut || size <= file.size - start else { throw bad("the tar archive is cut off") }
       switch kind {
       case UInt8(ascii: "x"):
         guard size <= Self.extensionLimit else { throw bad("a pax header is too long") }
@@ -69,11 +73,12 @@ package struct TarDirectory {
           throw bad("two members of the tar archive have one name")
         }
         guard members.count < Self.memberLimit else { throw bad("a tar archive of many members") }
-        members[name] = start..<start + size
+        members[name] = start..<start + min(size, file.size - start)
         nextSize = nil
       default:
         throw bad("a member of the tar archive is no regular file")
       }
+      guard size <= file.size - start else { return }
       position = start + (size + Self.blockSize - 1) / Self.blockSize * Self.blockSize
     }
   }

@@ -1,7 +1,7 @@
 internal import CkptText
 internal import CkptPickle
 internal import CkptBytes
-internal import CkptPlatform
+package import CkptPlatform
 internal import CkptTensors
 
 /// Reads PyTorch's first format (before 0.1.10): a tar archive of `storages`, `tensors`, and
@@ -9,7 +9,7 @@ internal import CkptTensors
 ///
 /// Storages and tensors are identified by their memory addresses. The graph is converted to the
 /// form of the zip format: the address of a tensor is replaced by the call that rebuilds it.
-struct TarReader: FormatReader {
+package struct TarReader: FormatReader {
   typealias Ref = PickleGraph.Ref
 
   private(set) var graph: PickleGraph
@@ -33,35 +33,82 @@ struct TarReader: FormatReader {
   private var tensorsByNumber: ExactDictionary<Geometry> = [:]
   private var classes: [String: Ref] = [:]
   private let file: File
+  /// Whether the file is known to be cut off; what is missing is then no error.
+  private let isCut: Bool
+  /// The objects of a file that is cut off whose storage or tensor is not there.
+  private var unresolved: [UInt32] = []
+  private var problems: [String] = []
 
-  static func recognizes(_ input: CheckpointInput) -> Bool {
+  package static func recognizes(_ input: CheckpointInput) -> Bool {
     guard case .file(_, let start) = input else { return false }
     return TarDirectory.recognizes(start)
   }
 
-  static func document(of input: CheckpointInput) throws -> CheckpointDocument {
+  package static func document(of input: CheckpointInput) throws -> CheckpointDocument {
     guard case .file(let file, _) = input else { throw input.isNoFile }
     let read = try TarReader(file)
     return try CheckpointDocument(read.graph, read.storages, format: .pytorchTar, file: file)
   }
 
+  /// Reads what is left of a file that is cut off.
+  ///
+  /// - Parameter unverified: whether a pickle that fails before the end of the file is used up to
+  ///   there.
+  /// - Throws: `CheckpointError` if no object is left; `FileError`.
+  package static func salvage(_ file: File, unverified: Bool) throws -> SalvagedPickles {
+    let read = try TarReader(salvaging: file, unverified: unverified)
+    return SalvagedPickles(
+      graph: read.graph, regions: read.storages.storages.compactMapValues(\.source.fileRegion),
+      problems: read.problems, unresolved: read.unresolved, lacksObjects: read.lacksObjects)
+  }
+
+  private var lacksObjects = false
+
+  private init(salvaging file: File, unverified: Bool) throws {
+    self.file = file
+    isCut = true
+    let directory = try TarDirectory(file, allowsCut: true)
+    var pickle = try Self.member("pickle", of: directory, in: file)
+    let (graph, problem) = try SalvagedPickles.objects(&pickle, unverified: unverified)
+    self.graph = graph
+    lacksObjects = problem != nil
+    problems = [problem].compactMap(\.self)
+    do {
+      var stream = try Self.member("storages", of: directory, in: file)
+      try readStorages(&stream)
+    } catch let error as CheckpointError {
+      problems.append(error.description)
+    }
+    do {
+      var stream = try Self.member("tensors", of: directory, in: file)
+      try readTensors(&stream)
+    } catch let error as CheckpointError {
+      problems.append(error.description)
+    }
+    try resolve()
+  }
+
   private init(_ file: File) throws {
     self.file = file
+    isCut = false
     let directory = try TarDirectory(file)
-    func member(_ name: String) throws -> LegacyStream {
-      guard let range = directory.members[name] else {
-        throw CheckpointError.notACheckpoint(
-          file: file.path, "a tar archive without the member \(name)")
-      }
-      return LegacyStream(file, in: range)
-    }
-    var pickle = try member("pickle")
+    var pickle = try Self.member("pickle", of: directory, in: file)
     graph = try pickle.next("the object")
-    var stream = try member("storages")
+    var stream = try Self.member("storages", of: directory, in: file)
     try readStorages(&stream)
-    stream = try member("tensors")
+    stream = try Self.member("tensors", of: directory, in: file)
     try readTensors(&stream)
     try resolve()
+  }
+
+  private static func member(
+    _ name: String, of directory: TarDirectory, in file: File
+  ) throws -> LegacyStream {
+    guard let range = directory.members[name] else {
+      throw CheckpointError.notACheckpoint(
+        file: file.path, "a tar archive without the member \(name)")
+    }
+    return LegacyStream(file, in: range)
   }
 
   private mutating func readStorages(_ stream: inout LegacyStream) throws {
@@ -77,7 +124,7 @@ struct TarReader: FormatReader {
       guard storedByNumber[number] == nil else {
         throw stream.bad("storage \(number) is there twice")
       }
-      let source = try stream.storage(number, width: type.byteCount)
+      let source = try stream.storage(number, width: type.byteCount, allowsCut: isCut)
       storedByNumber[number] = Stored(
         className: className, type: type, location: location,
         storage: Storage(source, name: number))
@@ -111,7 +158,8 @@ struct TarReader: FormatReader {
       guard let items = notes.items(of: notes.root).map(Array.init), items.count == 3,
         let number = number(notes, items[0]), let storage = self.number(notes, items[1])
       else { throw stream.bad("the notes of a tensor make no sense") }
-      guard let stored = storedByNumber[storage] else {
+      let stored = storedByNumber[storage]
+      guard stored != nil || isCut else {
         throw stream.bad("tensor \(number) lies in storage \(storage), which is not there")
       }
       // The number of dimensions takes 8 bytes, of which 4 are used.
@@ -126,6 +174,7 @@ struct TarReader: FormatReader {
       let shape = try integers(&stream)
       let strides = try integers(&stream)
       let offset = Int(try stream.integer(byteCount: 8))
+      guard let stored else { continue }
       do {
         _ = try Tensor(
           storage: stored.storage, dtype: stored.type, shape: shape, strides: strides,
@@ -170,6 +219,9 @@ struct TarReader: FormatReader {
         let id = addID(stored)
         graph.replace(ref, with: graph[id])
         found[ref.index] = stored.storage
+      } else if isCut {
+        graph.replace(ref, with: .none)
+        unresolved.append(ref.index)
       } else {
         throw CheckpointError.badObject(
           file: file.path, path: graph.path(to: ref), "neither a storage nor a tensor of the file")
