@@ -26,6 +26,9 @@ package struct PickleFrame: Sendable {
     return isAllowed
   }
 
+  /// Whether bytes of the frame stand at `position`.
+  package func isInside(_ position: Int) -> Bool { end.map { position < $0 } ?? false }
+
   /// Forgets the frame.
   package mutating func leave() { end = nil }
 }

@@ -71,7 +71,9 @@ extension EffectMachine {
   mutating func append(to target: EffectValue, isEmpty: Bool, at offset: Int) throws {
     switch target {
     case .container(.list): return
-    case .container(.byteArray): if !isEmpty { return }
+    case .container(.byteArray):
+      if isEmpty { return }
+      return odd("an item is appended to bytes", at: offset)
     default: if try changeInstance(target, Self.lists, at: offset) { return }
     }
     try refuse("an item is appended to what is no list", isEmpty, at: offset)

@@ -43,7 +43,7 @@ extension EffectMachine {
       try input.skip(count)
       return .plain(.text)
     }
-    let bytes = try input.bytes(count)
+    let bytes = Self.decoded(try input.bytes(count))
     return tables.add(text: bytes[...], in: start..<start + count, .plain)
   }
 
@@ -105,7 +105,13 @@ extension EffectMachine {
       throw EffectStop(what: "a str without its quotes, or with a broken escape", offset: offset)
     }
     guard text.count <= EffectTables.textLimit else { return .plain(.text) }
-    return tables.add(text: text[...], in: start..<start + line.count, .escaped)
+    return tables.add(text: Self.decoded(text)[...], in: start..<start + line.count, .plain)
+  }
+
+  /// The UTF-8 of a str of Python 2: the bytes, or Latin-1 if they are no UTF-8.
+  private static func decoded(_ bytes: [UInt8]) -> [UInt8] {
+    guard !PickleText.isPythonUTF8(bytes[...]) else { return bytes }
+    return Array(String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) })).utf8)
   }
 
   private mutating func escapedLine(at offset: Int) throws -> EffectValue {
@@ -123,15 +129,26 @@ extension EffectMachine {
   mutating func lines(at offset: Int, isASCII: Bool) throws -> [String?] {
     var names: [String?] = []
     for _ in 0..<2 {
-      guard let line = try input.line(keeping: EffectTables.textLimit) else {
-        names.append(nil)
-        continue
+      switch try input.name(keeping: EffectTables.textLimit) {
+      case .long: names.append(nil)
+      case .whole(let line):
+        if line.isEmpty { input.dispute("a name without a letter", at: offset) }
+        guard let name = String(validating: line, as: UTF8.self),
+          !isASCII || line.allSatisfy({ $0 < 0x80 })
+        else { throw EffectStop(what: "a name that is no text", offset: offset) }
+        names.append(name)
+      case .cut(let line):
+        // `pickle.py` takes the last byte for the newline, and imports the name.
+        if let name = String(validating: line.dropLast(), as: UTF8.self) {
+          let name = isASCII && !name.utf8.allSatisfy { $0 < 0x80 } ? nil : name
+          if case let module?? = names.first {
+            _ = try name.map { try imported(module, $0, at: offset) }
+          } else if names.isEmpty {
+            _ = try name.map { try imported($0, "", at: offset) }
+          }
+        }
+        throw EffectStop(what: "the pickle ends early", offset: input.end)
       }
-      if line.isEmpty { input.dispute("a name without a letter", at: offset) }
-      guard let name = String(validating: line, as: UTF8.self),
-        !isASCII || line.allSatisfy({ $0 < 0x80 })
-      else { throw EffectStop(what: "a name that is no text", offset: offset) }
-      names.append(name)
     }
     return names
   }

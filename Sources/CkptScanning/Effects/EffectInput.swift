@@ -73,6 +73,15 @@ struct EffectInput {
     }
   }
 
+  /// The bytes of the block that have not been read, or of the next one; nil at the end, or where
+  /// the source is damaged.
+  mutating func remainder() throws -> ArraySlice<UInt8>? {
+    guard position < end else { return nil }
+    do { try fill() } catch is EffectStop { return nil }
+    defer { position += available }
+    return block[(position - blockStart)...]
+  }
+
   private mutating func require(_ count: Int, at offset: Int) throws {
     guard count <= end - position else {
       throw EffectStop(what: "the pickle ends early", offset: end)
@@ -141,6 +150,11 @@ struct EffectInput {
     }
   }
 
+  /// Checks that the pickle ends with its frame: a reader of the file skips the rest of it.
+  mutating func endPickle() {
+    if frame.isInside(position) { dispute("it ends before its frame does", at: position - 1) }
+  }
+
   /// Skips `count` bytes, which must be left.
   mutating func skip(_ count: Int) throws {
     try require(count, at: position)
@@ -203,12 +217,42 @@ struct EffectInput {
     return bytes
   }
 
+  /// A line of a name.
+  enum NameLine {
+    /// All of it, without its newline.
+    case whole([UInt8])
+    /// It has more bytes than any name.
+    case long
+    /// It has no newline, as the pickle ends before.
+    case cut([UInt8])
+  }
+
+  /// Reads a line that is a name of at most `limit` bytes.
+  mutating func name(keeping limit: Int) throws -> NameLine {
+    let start = position
+    var isCut = false
+    let line = try self.line(keeping: limit, isCut: &isCut)
+    if isCut { return position == start ? .cut([]) : line.map { .cut($0) } ?? .long }
+    return line.map { .whole($0) } ?? .long
+  }
+
   /// Reads a line without its newline; nil if it has more than `limit` bytes.
   mutating func line(keeping limit: Int) throws -> [UInt8]? {
+    var isCut = false
+    let line = try line(keeping: limit, isCut: &isCut)
+    guard !isCut else { throw EffectStop(what: "the pickle ends early", offset: end) }
+    return line
+  }
+
+  private mutating func line(keeping limit: Int, isCut: inout Bool) throws -> [UInt8]? {
     let start = position
     var line: [UInt8] = []
     var isWhole = false
     while !isWhole {
+      guard position < end else {
+        isCut = true
+        break
+      }
       try fill()
       let rest = block[(position - blockStart)...]
       let end = rest.firstIndex(of: 0x0A)

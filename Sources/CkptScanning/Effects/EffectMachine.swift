@@ -22,6 +22,8 @@ struct EffectMachine {
   let isTorchScript: Bool
   private(set) var isComplete = false
   private(set) var result: EffectValue?
+  /// The offset after STOP, or where the pickle could not be followed any further.
+  private(set) var end = 0
 
   private var stack: [EffectValue] = []
   private var marks: [Int] = []
@@ -46,6 +48,8 @@ struct EffectMachine {
         try run(opcode, at: offset)
       }
       isComplete = true
+      input.endPickle()
+      end = input.position
       if stack.count > floor {
         result = stack.last
       } else {
@@ -53,6 +57,9 @@ struct EffectMachine {
       }
     } catch let stop as EffectStop {
       problems.append(PickleProblem(what: stop.what, offset: stop.offset, rating: stop.rating))
+      end = input.position
+      guard stop.rating < .dangerous, let name = try input.actingName() else { return }
+      odd("behind the damage stands \(name)", at: end, .dangerous)
     }
   }
 
@@ -133,9 +140,9 @@ struct EffectMachine {
 
   private mutating func memoize(as index: UInt64, at offset: Int) throws {
     let value = try top()
-    if index >= 1 << 28 {
+    if index >= 1 << 24 {
       // The C module needs memory for all smaller numbers, pickle.py does not.
-      input.dispute("a memo number that needs gigabytes", at: offset)
+      input.dispute("a memo number that needs much memory", at: offset)
     }
     if index < UInt64(memo.count) {
       if memo[Int(index)] == nil { memoCount += 1 }

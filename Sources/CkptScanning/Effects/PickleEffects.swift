@@ -42,7 +42,7 @@ package struct PickleEffects: Sendable {
     findings = machine.tables.names.compactMap { PickleFinding($0) }
     problems = (machine.problems + machine.input.disputes).sorted { $0.offset < $1.offset }
     embedded = machine.embedded
-    end = machine.input.position
+    end = machine.end
     isComplete = machine.isComplete
     number = if case .int(let value)? = machine.result { Int(value) } else { nil }
   }

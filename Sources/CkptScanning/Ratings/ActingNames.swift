@@ -4,12 +4,7 @@ enum ActingNames {
   /// Whether a name is one of them: every name in a module that is known to act, and in its
   /// submodules; single names of other modules; and whatever reaches one by its attributes.
   static func contains(_ module: String, _ name: String) -> Bool {
-    if names.contains(module + "." + name) { return true }
-    var prefix = ""
-    for part in module.split(separator: ".") {
-      prefix += (prefix.isEmpty ? "" : ".") + part
-      if modules.contains(prefix) { return true }
-    }
+    if names.contains(module + "." + name) || containsModule(module) { return true }
     if module.hasPrefix("pandas"), name.hasPrefix("read_") || name.hasSuffix(".eval") {
       return true
     }
@@ -19,6 +14,16 @@ enum ActingNames {
     for part in path {
       if isAccess(part, of: owner) || (owner != nil && methods.contains(part)) { return true }
       owner = part
+    }
+    return false
+  }
+
+  /// Whether a module is known to act, or is in one that is.
+  static func containsModule(_ module: String) -> Bool {
+    var prefix = ""
+    for part in module.split(separator: ".") {
+      prefix += (prefix.isEmpty ? "" : ".") + part
+      if modules.contains(prefix) { return true }
     }
     return false
   }
@@ -44,7 +49,11 @@ enum ActingNames {
     "inspect.Parameter", "inspect.Signature", "inspect._ParameterKind", "inspect._empty",
     "types.GenericAlias", "types.UnionType", "platform.uname_result",
     "joblib.numpy_pickle.NumpyArrayWrapper", "joblib.numpy_pickle.NDArrayWrapper",
-    "torch._dynamo.eval_frame.OptimizedModule", "torch._ops.OpOverload",
+    "torch._dynamo.eval_frame.OptimizedModule", "torch._dynamo.eval_frame.OptimizeContext",
+    "torch._dynamo.convert_frame.CatchErrorsWrapper", "torch._dynamo.convert_frame.ConvertFrame",
+    "torch._dynamo.convert_frame.ConvertFrameAssert", "torch._dynamo.convert_frame.ConvertFrameBox",
+    "torch._dynamo.repro.after_dynamo.WrapBackendDebug", "torch._dynamo.hooks.Hooks",
+    "torch._ops.OpOverload",
     "http.HTTPStatus", "urllib.parse.ParseResult", "urllib.parse.SplitResult",
     "pandas.io.formats.style.Styler",
   ]
