@@ -17,8 +17,12 @@ package enum NumberLine {
   /// How the argument of INT is read, without the newline.
   package static func int(_ line: ArraySlice<UInt8>) -> Reading {
     if line.elementsEqual("00".utf8) || line.elementsEqual("01".utf8) { return .agreed }
-    // "-0" and the like have the length of a bool, and a value of 0 or 1.
-    if line.elementsEqual("-0".utf8) { return .disputed }
+    // "-0" and "+1" have the length of a bool, and its value.
+    if line.count == 2, line.first == UInt8(ascii: "-") || line.first == UInt8(ascii: "+"),
+      line.last == UInt8(ascii: "0") || line.last == UInt8(ascii: "1")
+    {
+      return line.elementsEqual("-1".utf8) ? .agreed : .disputed
+    }
     return integer(line)
   }
 
@@ -56,8 +60,8 @@ package enum NumberLine {
   // MARK: - Grammar
 
   private static func integer(_ line: ArraySlice<UInt8>) -> Reading {
-    let negative = line.first == UInt8(ascii: "-")
-    let digits = negative ? line.dropFirst() : line
+    let isSigned = line.first == UInt8(ascii: "-") || line.first == UInt8(ascii: "+")
+    let digits = isSigned ? line.dropFirst() : line
     if !digits.isEmpty, digits.allSatisfy(isDigit),
       digits.first != UInt8(ascii: "0") || digits.count == 1
     {

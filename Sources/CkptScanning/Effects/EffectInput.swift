@@ -232,7 +232,12 @@ struct EffectInput {
     let start = position
     var isCut = false
     let line = try self.line(keeping: limit, isCut: &isCut)
-    if isCut { return position == start ? .cut([]) : line.map { .cut($0) } ?? .long }
+    if isCut {
+      guard !frame.isInside(start) else {
+        throw EffectStop(what: "the pickle ends early", offset: end)
+      }
+      return line.map { .cut($0) } ?? .long
+    }
     return line.map { .whole($0) } ?? .long
   }
 

@@ -115,25 +115,13 @@ struct EffectMachine {
     let step = opcode == .setItems || opcode == .dict ? 2 : 1
     var areHashable = true
     for index in stride(from: items.startIndex, to: items.endIndex, by: step) {
-      areHashable = areHashable && isHashable(items[index])
+      areHashable = areHashable && tables.isHashable(items[index])
     }
     defer { stack.removeSubrange(mark...) }
     if step == 2, !items.count.isMultiple(of: 2) {
       throw EffectStop(what: "a key without a value", offset: offset)
     }
     return (items.count, areHashable)
-  }
-
-  /// Whether an object may be the key of a dict.
-  func isHashable(_ value: EffectValue) -> Bool {
-    switch value {
-    case .container(let kind): kind == .frozenSet
-    case .tuple:
-      tables.items(value)?.allSatisfy { item in
-        if case .container(let kind) = item { kind == .frozenSet } else { true }
-      } ?? true
-    default: true
-    }
   }
 
   // MARK: - The memo
@@ -273,7 +261,7 @@ struct EffectMachine {
     switch opcode {
     case .global: try push(try named(try lines(at: offset, isASCII: false), at: offset))
     case .inst:
-      guard !marks.isEmpty else { throw underflow() }
+      // Where there is no mark, `pickle.py` imports the name before it fails.
       let cls = try named(try lines(at: offset, isASCII: true), at: offset)
       try push(cls)
       _ = try pop()
@@ -336,7 +324,7 @@ struct EffectMachine {
       _ = try pop()
       let key = try pop()
       let target = try top()
-      if case .container(.dict) = target, !isHashable(key) { throw unhashable(offset) }
+      if case .container(.dict) = target, !tables.isHashable(key) { throw unhashable(offset) }
       try setItem(of: target, isEmpty: false, at: offset)
     case .setItems:
       let items = try popItems(opcode, at: offset)

@@ -26,7 +26,7 @@ struct EffectTables: Sendable {
   private var texts: [Text] = []
   private var ranges: [EmbeddedFile] = []
   private var items: [EffectValue] = []
-  private var tuples: [(start: UInt32, count: UInt8)] = []
+  private var tuples: [(start: UInt32, count: UInt8, isHashable: Bool)] = []
   private var numbers: [Key: UInt32] = [:]
   /// The names, in order of appearance.
   private(set) var names: [EffectName] = []
@@ -90,10 +90,11 @@ struct EffectTables: Sendable {
 
   /// A tuple.
   mutating func add(tuple: ArraySlice<EffectValue>) -> EffectValue {
+    let isHashable = tuple.allSatisfy { self.isHashable($0) }
     guard tuple.count <= Self.tupleLimit, items.count < Self.itemLimit,
       tuples.count < Self.entryLimit
-    else { return .longTuple }
-    tuples.append((UInt32(items.count), UInt8(tuple.count)))
+    else { return .longTuple(isHashable: isHashable) }
+    tuples.append((UInt32(items.count), UInt8(tuple.count), isHashable))
     items += tuple
     return .tuple(UInt32(tuples.count - 1))
   }
@@ -103,6 +104,16 @@ struct EffectTables: Sendable {
     guard case .tuple(let number) = value else { return nil }
     let tuple = tuples[Int(number)]
     return items[Int(tuple.start)..<Int(tuple.start) + Int(tuple.count)]
+  }
+
+  /// Whether an object can be the key of a dict, as far as is known.
+  func isHashable(_ value: EffectValue) -> Bool {
+    switch value {
+    case .container(let kind): kind == .frozenSet
+    case .tuple(let number): tuples[Int(number)].isHashable
+    case .longTuple(let isHashable): isHashable
+    default: true
+    }
   }
 
   // MARK: - Names

@@ -24,7 +24,7 @@ enum EffectValue: Sendable {
   /// A tuple with known items, by its number.
   case tuple(UInt32)
   /// A tuple with many items.
-  case longTuple
+  case longTuple(isHashable: Bool)
   /// A list, dict, set, frozenset or bytearray.
   case container(Container)
   /// A class, function or module, by the number of its name.
