@@ -46,6 +46,11 @@ let package = Package(
       providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
     .systemLibrary(name: "CCkptLinux"),
     .systemLibrary(
+      name: "CCkptBzip2", providers: [.apt(["libbz2-dev"]), .brew(["bzip2"])]),
+    .systemLibrary(
+      name: "CCkptLZMA", pkgConfig: "liblzma",
+      providers: [.apt(["liblzma-dev"]), .brew(["xz"])]),
+    .systemLibrary(
       name: "CCkptDeflate", pkgConfig: "libdeflate",
       providers: [.apt(["libdeflate-dev"]), .brew(["libdeflate"])]),
     // Of images, for ImageData alone.
@@ -68,7 +73,8 @@ let package = Package(
 
     // The rooms; each depends only on those above it. `base` is under everything else.
     target("CkptPlatform", ["CCkptLinux"]),
-    target("CkptBytes", ["CCkptZlib", "CCkptDeflate", "CkptPlatform"]),
+    target(
+      "CkptBytes", ["CCkptZlib", "CCkptDeflate", "CCkptBzip2", "CCkptLZMA", "CkptPlatform"]),
     target("CkptText", ["CkptPlatform", "CkptBytes", "Yams"]),
     target("CkptPatterns", ["CkptPlatform", "CkptText"]),
 
@@ -88,7 +94,10 @@ let package = Package(
     target("CkptMerging", base + ["CCkptKernels", "CkptTensors", "CkptStateDicts", "Yams"]),
     target("CkptInspection", base + ["CkptTensors", "CkptStateDicts", crypto]),
     // Whether a file is safe to load, whether it is whole, and what is left of a damaged one.
-    target("CkptScanning", base + ["CkptPickle", "CkptZip", "CkptTensors", "CkptIO"]),
+    target("CkptScanning",
+      base + [
+        "CkptPickle", "CkptTensors", "CkptSafetensors", "CkptGGUF", "CkptNumpy", "CkptIO",
+      ]),
     target(
       "CkptIntegrity",
       base + [

@@ -1,8 +1,8 @@
 public import CkptIO
 
 extension Checkpoint {
-  /// Lists and rates the names in the pickles of the file or folder at `path`; nothing is run.
+  /// Finds out what loading the file or folder at `path` could do; nothing is run.
   ///
-  /// - Throws: `FileError`, `ZipError`, or `CheckpointError` if it cannot be read.
-  public static func scan(contentsOf path: String) throws -> GlobalScan { try GlobalScan(path) }
+  /// - Throws: as ``ScanReport/init(_:)``.
+  public static func scan(contentsOf path: String) throws -> ScanReport { try ScanReport(path) }
 }

@@ -188,12 +188,27 @@ struct ZipDirectory {
     return nil
   }
 
+  /// Checks that no two names differ only in the case of ASCII letters: PyTorch finds records
+  /// without regard to it, so that another one might be read than here. NumPy's arrays are found by
+  /// their exact names.
+  private func checkCases() throws {
+    var names = [[UInt8]: Int](minimumCapacity: entries.count)
+    for (index, entry) in entries.enumerated() where !entry.name.hasSuffix(".npy") {
+      let folded = entry.name.utf8.map { (0x41...0x5A).contains($0) ? $0 + 32 : $0 }
+      guard let other = names.updateValue(index, forKey: folded) else { continue }
+      throw ZipError.badEntry(
+        file: file.path, entry: entry.name,
+        "PyTorch takes it and \(Text.quoted(entries[other].name)) for one record")
+    }
+  }
+
   private mutating func checkOverlaps() throws {
     // Names are compared by bytes: two Unicode forms of the same character differ.
     var names = Set<ExactText>(minimumCapacity: entries.count)
     for entry in entries where !names.insert(ExactText(entry.name)).inserted {
       throw ZipError.badEntry(file: file.path, entry: entry.name, "two records have this name")
     }
+    try checkCases()
     let sorted = entries.indices.sorted { entries[$0].headerOffset < entries[$1].headerOffset }
     for (index, next) in zip(sorted, sorted.dropFirst()) {
       let entry = entries[index]

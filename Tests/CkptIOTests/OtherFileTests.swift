@@ -141,7 +141,7 @@ struct OtherFileTests {
       try IntegrityReport(path)
     }
     if !["text", "no format"].contains(word) {
-      #expect(throws: CheckpointError.self) { try GlobalScan(path) }
+      #expect(throws: CheckpointError.self) { try ScanReport(path) }
     }
   }
 

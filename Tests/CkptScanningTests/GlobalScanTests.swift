@@ -1,9 +1,9 @@
 import CkptIO
-import CkptScanning
-import Foundation
 import CkptPlatform
-import StateDictKit
+import CkptScanning
 import CkptTestSupport
+import Foundation
+import StateDictKit
 import Testing
 
 @Suite("What pickles name")
@@ -18,13 +18,19 @@ struct GlobalScanTests {
     var testDescription: String { file }
   }
 
+  /// What was found in one file.
+  private func scan(_ path: String) throws -> FileScan {
+    let files = try ScanReport(path).files
+    return try #require(files.count == 1 ? files.first : nil)
+  }
+
   @Test(
     "Every name is found and rated, however it is written or hidden",
     arguments: try Fixtures.decode([Case].self, from: "scan/scan.json"))
   func scan(example: Case) throws {
-    let scan = try GlobalScan(Fixtures.path("scan/" + example.file))
+    let scan = try scan(Fixtures.path("scan/" + example.file))
     #expect(scan.verdict.rawValue == example.verdict)
-    #expect(scan.problems.isEmpty != example.problem)
+    #expect(scan.isDamaged == example.problem)
     let found = Set(scan.globals.map { "\($0.rating) \($0.module) \($0.name)" })
     #expect(found == Set(example.globals.map { "\($0.rating) \($0.module) \($0.name)" }))
     #expect(scan.globals.count == found.count)
@@ -32,14 +38,15 @@ struct GlobalScanTests {
 
   @Test("Nothing that PyTorch writes of its own is dangerous", arguments: Fixtures.checkpoints)
   func fixtures(name: String) throws {
-    let scan = try GlobalScan(Fixtures.path(name + ".pt"))
+    let scan = try scan(Fixtures.path(name + ".pt"))
     #expect(scan.verdict < .dangerous, "\(scan.globals)")
-    #expect(scan.problems.isEmpty)
+    #expect(scan.findings.isEmpty, "\(scan.findings)")
+    #expect(scan.pickleCount > 0)
   }
 
   @Test("A call is told from a mention")
   func calls() throws {
-    let scan = try GlobalScan(Fixtures.path("python_objects.pt"))
+    let scan = try scan(Fixtures.path("python_objects.pt"))
     let called = Dictionary(uniqueKeysWithValues: scan.globals.map { ($0.name, $0.isCalled) })
     #expect(called["Namespace"] == true)
     #expect(called["dtype"] == true)
@@ -53,7 +60,11 @@ struct GlobalScanTests {
   func damaged() throws {
     let folder = try TemporaryFolder()
     var random = SeededRandom(5)
-    for name in ["scan/dropped.pt", "scan/legacy.pt", "protocol_5.pt", "scan/inst.pt"] {
+    let names = [
+      "scan/dropped.pt", "scan/legacy.pt", "protocol_5.pt", "scan/inst.pt", "legacy_tar.pt",
+      "torchscript.pt", "deflated.pt",
+    ]
+    for name in names {
       let bytes = try contents(of: Fixtures.path(name))
       for _ in 0..<200 {
         var changed = bytes
@@ -61,8 +72,13 @@ struct GlobalScanTests {
           changed[Int.random(in: 0..<min(bytes.count, 2000), using: &random)] = UInt8(
             truncatingIfNeeded: random.next())
         }
+        // The directory of an archive is at its end.
+        if Bool.random(using: &random) {
+          let place = bytes.count - Int.random(in: 1...min(bytes.count, 300), using: &random)
+          changed[place] = UInt8(truncatingIfNeeded: random.next())
+        }
         do {
-          _ = try GlobalScan(folder.write(changed, to: "x.pt"))
+          _ = try ScanReport(folder.write(changed, to: "x.pt"))
         } catch is any Diagnostic {}
       }
     }
@@ -71,27 +87,10 @@ struct GlobalScanTests {
   @Test("What is no pickle is no safe pickle")
   func others() throws {
     let folder = try TemporaryFolder()
-    for bytes in [[], Array("# weights\n".utf8), Array("PK".utf8)] as [[UInt8]] {
-      #expect(throws: (any Error).self) { try GlobalScan(folder.write(bytes, to: "x")) }
+    for bytes in [[], Array("# weights\n".utf8)] as [[UInt8]] {
+      #expect(throws: (any Error).self) { try ScanReport(folder.write(bytes, to: "x")) }
     }
-  }
-
-  @Test("Of a folder every file is scanned, and those of the folders in it; of an index its shards")
-  func folders() throws {
-    let folder = try TemporaryFolder()
-    let inner = URL(filePath: folder.file("step"))
-    try FileManager.default.createDirectory(at: inner, withIntermediateDirectories: false)
-    func copy(_ name: String, to other: String) throws {
-      _ = try folder.write(contents(of: Fixtures.path(name)), to: other)
-    }
-    try copy("training.pt", to: "a.pt")
-    _ = try folder.write(Array("{}".utf8), to: "config.json")
-    #expect(try GlobalScan(folder.path).verdict == .safe)
-    try copy("scan/bare.pkl", to: "step/.metadata")
-    let scan = try GlobalScan(folder.path)
-    #expect(scan.verdict == .dangerous && scan.problems.isEmpty)
-    #expect(scan.globals.first?.pickle == "step/.metadata: pickle 0 at byte 0")
-    try copy("bad/half.pt", to: "half.pt")
-    #expect(try GlobalScan(folder.path).problems.map(\.pickle) == ["half.pt"])
+    let unknown = try ScanReport(folder.write(Array("PK, and 7 more".utf8) + [1, 2], to: "x"))
+    #expect(unknown.verdict == .unknown)
   }
 }

@@ -44,7 +44,9 @@ struct HostileArchiveTests {
 
   @Test(
     "A name that occurs twice, differs in the header, or leaves the folder, is refused",
-    arguments: ["twice.pt", "two_names.pt", "dot_dot.pt", "absolute.pt"])
+    arguments: [
+      "twice.pt", "two_names.pt", "dot_dot.pt", "absolute.pt", "case_twins.pt", "patch_flag.pt",
+    ])
   func names(fixture: String) {
     #expect(throws: ZipError.self) {
       let reader = try ZipReader(path: Fixtures.path("bad/\(fixture)"))

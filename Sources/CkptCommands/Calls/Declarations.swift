@@ -77,7 +77,7 @@ extension DropCommand: PlannedCommand {
 }
 
 extension ScanCommand: CheckedCommand {
-  func declareOptions(_ use: inout OptionUse) {}
+  func declareOptions(_ use: inout OptionUse) { use.decide("fail-on", "allow", "sarif") }
 }
 
 extension VerifyCommand: CheckedCommand {

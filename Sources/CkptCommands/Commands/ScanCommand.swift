@@ -4,66 +4,78 @@ internal import StateDictKit
 struct ScanCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "scan",
-    abstract: "List every class and function that the file's pickles name, rated.",
+    abstract:
+      "Find out what loading files could do: every class and function that they name, rated.",
     discussion: """
-      safe: nothing but data can come of it. unknown: nobody here knows it; loading the file with pickle runs \
-      its code. dangerous: it runs code or commands, or reaches what does. Exit status 1 if one is dangerous.
+      safe: nothing but data can come of it. unknown: nobody here knows it, or a part could not be looked into; \
+      loading the file with pickle runs its code. dangerous: it runs code or commands, or reaches what does. \
+      Archives in archives, compressed files, and all files of a folder are examined; what was not is listed. \
+      Exit status 1 if the verdict is that of --fail-on or worse. docs/security.md shows how to get a clean file.
       """)
 
-  @Argument(help: "The file: a checkpoint, or any zip archive or pickle.") var file: String
+  @Argument(help: "Checkpoints, other archives or pickles, and folders.") var files: [String]
+  @Option(
+    help: ArgumentHelp(
+      "The verdict that fails: unknown or dangerous.", valueName: "verdict"))
+  var failOn = FailingVerdict.dangerous
+  @Option(
+    help: ArgumentHelp(
+      "Names that are allowed: a file with \"module.name # reason\" in each line.",
+      valueName: "file"))
+  var allow: String?
+  @Flag(help: "Print one SARIF 2.1.0 document, which tools for code reviews read.") var sarif =
+    false
   @OptionGroup var common: CommonOptions
 
-  private struct Report: Encodable {
-    struct Global: Encodable {
-      let module, name, rating, pickle: String
-      let called: Bool
-    }
-    struct Problem: Encodable {
-      let pickle, problem: String
-    }
-    let file, verdict: String
-    let globals: [Global]
-    let pickles: [String]
-    let problems: [Problem]
+  enum FailingVerdict: String, ExpressibleByArgument, CaseIterable {
+    case unknown, dangerous
+  }
+
+  func validate() throws {
+    if files.isEmpty { throw ValidationError("a file is missing") }
+    if sarif, common.json { throw ValidationError("--sarif is JSON of its own; leave out --json") }
   }
 
   func run() throws {
-    let scan = try GlobalScan(file)
-    if common.json {
-      try printJSON(
-        Report(
-          file: file, verdict: scan.verdict.rawValue,
-          globals: scan.globals.map {
-            .init(
-              module: $0.module, name: $0.name, rating: $0.rating.rawValue, pickle: $0.pickle,
-              called: $0.isCalled)
-          },
-          pickles: scan.pickles,
-          problems: scan.problems.map { .init(pickle: $0.pickle, problem: $0.what) }))
+    let allowed = try allow.map { try AllowedGlobals(contentsOf: $0) }
+    var report = ScanReport()
+    var failures: [any Diagnostic] = []
+    for file in files {
+      do {
+        report.add(try ScanReport(file))
+      } catch let error as any Diagnostic {
+        // The other files are scanned all the same; the worst status is that of the command.
+        guard files.count > 1, error.kind != .interrupted else { throw error }
+        Messages.write("ckpt: error: " + Messages.line(error.description))
+        failures.append(error)
+      }
+    }
+    if let allowed {
+      for entry in report.allow(allowed) {
+        Messages.warn(
+          "\(entry.name) is allowed, but no file names it (\(allowed.path), line \(entry.line))")
+      }
+    }
+    if sarif {
+      try printJSON(SARIFLog(report))
+    } else if common.json {
+      try printJSON(ScanDocument(report))
     } else {
-      table(scan)
+      ScanTable.print(report)
     }
-    if scan.verdict == .dangerous { throw NegativeAnswer() }
-    if let problem = scan.problems.first {
-      throw InputError(description: "\(problem.what) (\(file), \(problem.pickle))")
+    if report.verdict >= (failOn == .unknown ? .unknown : .dangerous) { throw NegativeAnswer() }
+    if let failure = failures.max(by: {
+      ExitStatus.of($0.kind) < ExitStatus.of($1.kind)
+    }) {
+      throw InputError(
+        description: "\(failures.count) of \(files.count) files could not be scanned",
+        kind: failure.kind)
     }
-  }
-
-  private func table(_ scan: GlobalScan) {
-    var rows = [["rating", "name", "", "in"]]
-    for global in scan.globals {
-      rows.append([
-        global.rating.rawValue, Messages.line(global.module + "." + global.name),
-        global.isCalled ? "called" : "named", Messages.line(global.pickle),
-      ])
+    if let file = report.files.first(where: \.isDamaged),
+      let damage = file.findings.first(where: \.isDamage)
+    {
+      let place = damage.place.isEmpty ? file.file : "\(file.file), \(damage.place)"
+      throw InputError(description: "\(damage.what) (\(place))")
     }
-    if rows.count > 1 { Table.print(rows) }
-    let count = scan.pickles.count
-    let counts = GlobalRating.allCases.reversed().map { rating in
-      "\(scan.globals.count { $0.rating == rating }) \(rating.rawValue)"
-    }
-    print(
-      "\(rows.count > 1 ? "\n" : "")\(scan.verdict.rawValue): \(counts.joined(separator: ", ")) "
-        + "in \(count) pickle\(count == 1 ? "" : "s")")
   }
 }

@@ -81,10 +81,11 @@ struct NegativeAnswer: Error {}
 struct InputError: Diagnostic {
   let description: String
   let remedies: [Remedy]
-  var kind: DiagnosticKind { .badInput }
+  let kind: DiagnosticKind
 
-  init(description: String, hint: String? = nil) {
+  init(description: String, hint: String? = nil, kind: DiagnosticKind = .badInput) {
     self.description = description
+    self.kind = kind
     remedies = hint.map { [Remedy($0)] } ?? []
   }
 }

@@ -36,8 +36,15 @@ extension OtherFile {
       ?? elsewhere(file, start)
   }
 
+  /// Identifies the contents of an archive's record by its first bytes alone; nil if they do not
+  /// tell.
+  package static func recognize(start: [UInt8]) -> OtherFile? {
+    if let row = OtherFileTable.rows.first(where: { $0.matches(start) }) { return row.file }
+    return protobuf(start) ?? messagePack(start)
+  }
+
   /// Describes an unknown file.
-  static func unknown(_ start: [UInt8]) -> OtherFile {
+  package static func unknown(_ start: [UInt8]) -> OtherFile {
     if isText(start) {
       return OtherFile(
         name: "a text file", hint: "name the file that holds the weights")
@@ -48,7 +55,7 @@ extension OtherFile {
   }
 
   /// Whether the first bytes are UTF-8 text, possibly cut off within a character.
-  static func isText(_ start: [UInt8]) -> Bool {
+  package static func isText(_ start: [UInt8]) -> Bool {
     guard !start.contains(where: { $0 < 32 && ![9, 10, 12, 13, 27].contains($0) }) else {
       return false
     }

@@ -49,7 +49,6 @@ package enum PyTorchZipReader: FormatReader {
     guard let pickle = archive.entry(named: "\(folder)/data.pkl") else {
       throw ZipError.missingEntry(file: file.path, entry: "\(folder)/data.pkl")
     }
-    try checkCase(of: archive)
     let isBigEndian = try readNotes(archive, folder)
     let limits = limits(of: pickle)
     let bytes = try archive.read(pickle, limit: limits.bytes)
@@ -69,18 +68,6 @@ package enum PyTorchZipReader: FormatReader {
       tensors: try TensorReader(graph, storages: storages, file: file.path).tensors,
       format: isTorchScript ? .torchScript : .pytorchZip, path: file.path, files: [file],
       otherRecords: try otherRecords(archive, folder))
-  }
-
-  /// Checks that no two names are equal but for the case of ASCII letters. PyTorch would find one
-  /// of these records for both names.
-  private static func checkCase(of archive: ZipReader) throws {
-    var seen = Set<ExactText>(minimumCapacity: archive.entries.count)
-    for entry in archive.entries
-    where !seen.insert(ExactText(entry.name.asciiLowercased)).inserted {
-      throw ZipError.badEntry(
-        file: archive.file.path, entry: entry.name,
-        "another record's name differs in capital letters only, which PyTorch ignores")
-    }
   }
 
   /// Checks the version, and returns whether the storages are big-endian.
@@ -121,13 +108,5 @@ package enum PyTorchZipReader: FormatReader {
       if notes.contains(name) || name.hasPrefix("data/") { return nil }
       return (name, try archive.source(of: entry))
     }
-  }
-}
-
-extension String {
-  /// The text with ASCII letters in lower case, and nothing else changed.
-  fileprivate var asciiLowercased: String {
-    String(
-      decoding: utf8.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
   }
 }
