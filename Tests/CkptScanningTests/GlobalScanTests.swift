@@ -94,3 +94,34 @@ struct GlobalScanTests {
     #expect(unknown.verdict == .unknown)
   }
 }
+
+@Suite("What is known to fool scanners")
+struct TrickTests {
+  struct Case: Decodable, CustomTestStringConvertible {
+    let file, verdict: String
+    var testDescription: String { file }
+  }
+
+  @Test(
+    "A file that acts, or that holds one, is found out",
+    arguments: try Fixtures.decode([Case].self, from: "scan/tricks.json"))
+  func tricks(example: Case) throws {
+    let report = try ScanReport(Fixtures.path("scan/tricks/" + example.file))
+    #expect(report.verdict.rawValue == example.verdict, "\(report.files)")
+  }
+
+  @Test("Files cut off anywhere are a report or an error, and never called safe")
+  func truncated() throws {
+    let folder = try TemporaryFolder()
+    for name in ["in_zip", "in_old_tar", "in_npy", "form_reduce", "in_legacy"] {
+      let bytes = try contents(of: Fixtures.path("scan/tricks/" + name))
+      for length in stride(from: 1, to: bytes.count, by: max(1, bytes.count / 100)) {
+        do {
+          let report = try ScanReport(folder.write(Array(bytes[..<length]), to: "x"))
+          // A tar archive may end anywhere behind its first member.
+          #expect(report.verdict > .safe || name == "in_old_tar", "\(name) \(length)")
+        } catch is any Diagnostic {}
+      }
+    }
+  }
+}

@@ -15,6 +15,7 @@ import zlib
 import pytest
 import harness
 import scan_corpus
+import scan_tricks
 import scanners
 from harness import ckpt
 
@@ -120,21 +121,21 @@ def bombs():
     """Small files that would take long, or much memory, if they were taken at their word."""
     yield "pickles", b"N." * 490_000
     yield "text_pickles", b"cos\nsystem\n." * 80_000
-    yield "brackets", scan_corpus.zipped([("x/data.pkl", b"]" * 40_000_000 + b".")], zipfile.ZIP_DEFLATED)
+    yield "brackets", scan_tricks.zipped([("x/data.pkl", b"]" * 40_000_000 + b".")], zipfile.ZIP_DEFLATED)
     yield "memo", b"\x80\x04" + b"]\x94" * 480_000 + b"."
     yield "names", b"\x80\x02" + b"".join(b"ca\nn%d\n0" % n for n in range(90_000)) + b"N."
     yield "gzip", zlib_bomb(31)
     yield "bzip2", bz2.compress(bytes(500_000_000))
     yield "bzip2_pickle", bz2.compress(b"]" * 200_000_000)
     yield "xz", lzma.compress(bytes(300_000_000))
-    entry = scan_corpus.zipped([("a", b"]" * 900_000)])
+    entry = scan_tricks.zipped([("a", b"]" * 900_000)])
     yield "overlapping", overlapping(entry, 5000)
     yield "ends", b"PK\x05\x06" + (b"PK\x05\x06" + bytes(18)) * 40_000
-    yield "tar", scan_corpus.tarred([("", b"")] * 900)
-    yield "zips", scan_corpus.zipped([("a", b"")]) * 8000
-    nest = scan_corpus.evil()
+    yield "tar", scan_tricks.tarred([("", b"")] * 900)
+    yield "zips", scan_tricks.zipped([("a", b"")]) * 8000
+    nest = scan_tricks.evil()
     for _ in range(40):
-        nest = scan_corpus.zipped([("a.zip", nest)])
+        nest = scan_tricks.zipped([("a.zip", nest)])
     yield "nest", nest
     yield "json", b'{"chat_template": ' + b"[" * 900_000
     yield "template", json.dumps({"chat_template": "{{" * 400_000}).encode()
@@ -200,8 +201,8 @@ def test_sarif(corpus):
 
 def test_statuses(folder):
     """1 for what is dangerous, or reaches --fail-on; of several files the worst."""
-    (folder / "evil").write_bytes(scan_corpus.evil())
-    (folder / "clean").write_bytes(scan_corpus.CLEAN)
+    (folder / "evil").write_bytes(scan_tricks.evil())
+    (folder / "clean").write_bytes(scan_tricks.CLEAN)
     (folder / "unknown").write_bytes(b"\x80\x02cmy.package\nThing\n)R.")
     ckpt("scan", folder / "clean")
     ckpt("scan", folder / "unknown")

@@ -44,17 +44,28 @@ struct ZipEnds {
 
   private let source: ByteSource
 
-  /// Finds the end records in the last 64 kB of `source`, where readers look for them.
+  /// Finds the end records in the last 64 kB of `source`, where readers look for them, down to the
+  /// beginning of the archive that the last one ends.
   ///
   /// - Throws: what reading throws.
   init(_ source: ByteSource) throws {
     self.source = source
-    let tailSize = min(source.byteCount, Self.endSize + 0xFFFF)
-    let tailStart = source.byteCount - tailSize
-    guard tailSize >= Self.endSize else { return }
+    // The last kB is enough for a small archive behind others.
+    for size in [1024, Self.endSize + 0xFFFF] {
+      (ends, hasMore) = ([], false)
+      let tailStart = max(0, source.byteCount - size)
+      try find(from: tailStart)
+      let base = ends.first?.directories.map(\.base).min()
+      if tailStart == 0 || base ?? 0 >= tailStart { return }
+    }
+  }
+
+  private mutating func find(from tailStart: Int) throws {
+    guard source.byteCount - tailStart >= Self.endSize else { return }
     let tail = try source.bytes(in: tailStart..<source.byteCount)
-    var position = tailSize - Self.endSize
-    while position >= 0 {
+    var position = tail.count - Self.endSize
+    var lowest = 0
+    while position >= lowest {
       defer { position -= 1 }
       guard tail[position] == 0x50, tail[position + 1] == 0x4B, tail[position + 2] == 5,
         tail[position + 3] == 6
@@ -65,7 +76,11 @@ struct ZipEnds {
       }
       let end = try end(LittleEndianReader(tail[position...]), at: tailStart + position)
       // Text of another record may look like an end.
-      if !end.directories.isEmpty || ends.isEmpty { ends.append(end) }
+      guard !end.directories.isEmpty || ends.isEmpty else { continue }
+      ends.append(end)
+      if ends.count == 1, let base = end.directories.map(\.base).min() {
+        lowest = max(0, base - tailStart)
+      }
     }
   }
 

@@ -6,14 +6,16 @@ extension FileScanner {
   /// Lists what a content holds, as all archives and compressed streams that it could be; returns
   /// whether it is one.
   mutating func examineArchives(_ content: ScanContent, _ start: [UInt8]) throws -> Bool {
+    // The archives of a distributed checkpoint are read one by one, by the ranges in `.metadata`.
+    if isListed(content.source.byteCount, content) { return true }
     var isKnown = try examineZips(content, start)
     if TarSurvey.recognizes(start) {
       isKnown = true
       try examineTar(content)
     }
     if let compression = Compression.recognize(start) {
-      // Two bytes are no certain sign of zlib.
-      let isCertain = compression != .zlib
+      // Two bytes are no certain sign of zlib, nor is the beginning of .lzma.
+      let isCertain = compression != .zlib && start[0] != 0x5D
       let first = try compression.decompress(content.source, limit: 512, path: path)
       if isCertain || first.isCut || first.problem == nil {
         isKnown = true
@@ -32,28 +34,25 @@ extension FileScanner {
   /// Lists the records of the zip archive at the end of a content, and of those before it, as in
   /// the data files of a distributed checkpoint.
   private mutating func examineZips(_ content: ScanContent, _ start: [UInt8]) throws -> Bool {
-    var parts: [ScanContent] = []
+    var archives: [[ScanContent]] = []
     var end = content.source.byteCount
-    var count = 0
-    while end > 0, count < ScanBudget.partLimit {
-      let survey = try ZipSurvey(content.source.part(0..<end))
-      guard let survey else { break }
-      count += 1
-      use(1 << 16)
-      if budget.isUsedUp { break }
+    while end > 0, archives.count < ScanBudget.partLimit, !budget.isUsedUp {
+      guard let survey = try ZipSurvey(content.source.part(0..<end)) else { break }
+      use(min(end - survey.base, 1 << 16))
       let name = survey.base > 0 ? "archive at byte \(survey.base)" : ""
-      parts = try self.parts(of: survey, content, name) + parts
+      archives.append(try parts(of: survey, content, name))
+      archiveRanges.insert(survey.base..<end)
       end = survey.base
     }
-    if count == 0 {
+    if archives.isEmpty {
       guard start.starts(with: [0x50, 0x4B, 3, 4]) else { return false }
       find("a zip archive whose end is cut off", in: content.place, isDamage: true)
       return true
     }
-    if end > 0, !isListed(end, content) {
+    if end > 0, !budget.isUsedUp, !isListed(end, content) {
       skip(content.place, "\(end) bytes before an archive, unless they are listed here")
     }
-    enqueue(parts)
+    enqueue(Array(archives.reversed().joined()))
     return true
   }
 

@@ -8,6 +8,8 @@ internal import CkptText
 extension FileScanner {
   /// The maximum size of a file of settings in bytes.
   private static var textLimit: Int { 64 << 20 }
+  /// The maximum number of bytes that are copied for a header.
+  private static var headerLimit: Int { SafetensorsHeader.byteLimit + 8 }
   /// The maximum size of an HDF5 file that is searched for layers.
   private static var searchLimit: Int { 64 << 20 }
 
@@ -25,19 +27,19 @@ extension FileScanner {
     return try examineSettings(content, start)
   }
 
-  /// A file with the content's bytes alone; nil if it would be too large.
-  private mutating func wholeFile(_ content: ScanContent) throws -> File? {
-    if case .region(let region) = content.source, region.offset == 0,
-      region.byteCount == region.file.size
-    {
+  /// A file that begins with the content's bytes and has their number, as the readers of headers
+  /// need it. Of a part of an archive only the beginning is copied; zeros stand for the rest.
+  private mutating func headerFile(_ content: ScanContent) throws -> File {
+    let source = content.source
+    if case .region(let region) = source, region.offset == 0, region.byteCount == region.file.size {
       return region.file
     }
-    guard content.source.byteCount <= budget.left else {
-      skip(content.place, "it is too large to be copied")
-      return nil
+    let count = min(source.byteCount, Self.headerLimit)
+    use(count)
+    return try File.unnamed(path: path) { file in
+      try source.part(0..<count).forEachBlock { block, offset in try file.write(block, at: offset) }
+      if count < source.byteCount { try file.write([0], at: source.byteCount - 1) }
     }
-    use(content.source.byteCount)
-    return try File.unnamed(holding: content.source, path: path)
   }
 
   private mutating func examineNumpy(_ content: ScanContent, _ start: [UInt8]) throws -> Bool {
@@ -60,7 +62,7 @@ extension FileScanner {
   }
 
   private mutating func examineSafetensors(_ content: ScanContent) throws -> Bool {
-    guard let file = try wholeFile(content) else { return true }
+    let file = try headerFile(content)
     do {
       _ = try SafetensorsHeader(reading: file)
       noteRecognized()
@@ -75,7 +77,7 @@ extension FileScanner {
   }
 
   private mutating func examineGGUF(_ content: ScanContent) throws -> Bool {
-    guard let file = try wholeFile(content) else { return true }
+    let file = try headerFile(content)
     do {
       for (key, value) in try GGUFFile(file).metadata where key.contains("chat_template") {
         if case .text(let template) = value { examine(template: template, key, content) }

@@ -15,6 +15,8 @@ struct FileScanner {
   private var pending: [ScanContent]
   private(set) var budget: ScanBudget
   let path: String
+  /// The ranges of the current content that are archives.
+  var archiveRanges: Set<Range<Int>> = []
   private var positions: [String: Int] = [:]
 
   /// The checksum of larger records is not compared; `verify` does that.
@@ -125,13 +127,17 @@ struct FileScanner {
       content = expanded
     }
     let source = content.source
-    try compareChecksum(content)
     guard source.byteCount > 0 else { return skip(content.place, "it is empty", isHarmless: true) }
     let start = try source.bytes(in: 0..<min(source.byteCount, 1024))
+    // Arrays of numbers are not read.
+    if !NumpyContent.isPlainArray(start) { try compareChecksum(content) }
+    archiveRanges = []
     var isKnown = try examineArchives(content, start)
     isKnown = try examineFormats(content, start) || isKnown
     isKnown = try examinePickles(content, start, isKnown: isKnown) || isKnown
-    for range in content.references { try examineReference(range, of: content) }
+    for range in content.references where !archiveRanges.contains(range) {
+      try examineReference(range, of: content)
+    }
     if isKnown {
       noteRecognized()
     } else if !budget.isUsedUp {
