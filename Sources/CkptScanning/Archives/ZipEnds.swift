@@ -44,14 +44,14 @@ struct ZipEnds {
 
   private let source: ByteSource
 
-  /// Finds the end records in the last 64 kB of `source`, where readers look for them, down to the
-  /// beginning of the archive that the last one ends.
+  /// Finds the end records in the last 68 kB of `source`, where readers look for them (miniz in
+  /// blocks, beyond the length of a comment), down to the beginning of the archive that the last one ends.
   ///
   /// - Throws: what reading throws.
   init(_ source: ByteSource) throws {
     self.source = source
     // The last kB is enough for a small archive behind others.
-    for size in [1024, Self.endSize + 0xFFFF] {
+    for size in [1024, Self.endSize + 0xFFFF + 4096] {
       (ends, hasMore) = ([], false)
       let tailStart = max(0, source.byteCount - size)
       try find(from: tailStart)

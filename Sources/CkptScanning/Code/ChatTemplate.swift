@@ -47,8 +47,10 @@ enum ChatTemplate {
           } else if value.contains("\\x5f") || value.contains("\\137") || value.contains("\\u005f")
           {
             add("holds an underscore that is written as an escape", .dangerous)
-          } else if value.contains("__") {
-            add("holds two underscores in a text", .unknown)
+          } else if value.contains("__") || (!value.isEmpty && value.allSatisfy { $0 == "_" }) {
+            add("holds underscores from which a name could be made", .unknown)
+          } else if value.contains("%c") {
+            add("makes text of the numbers of characters", .unknown)
           }
         }
       }

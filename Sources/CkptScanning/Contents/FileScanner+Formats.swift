@@ -109,8 +109,10 @@ extension FileScanner {
     let name = (content.place.isEmpty ? scan.file : content.place).foldingASCII
     let isTemplate = name.hasSuffix(".jinja") || name.hasSuffix(".jinja2")
     let first = start.first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }
-    let isJSON = first == UInt8(ascii: "{") && !start.prefix(8).contains(0)
-    guard isTemplate || isJSON, content.source.byteCount <= min(Self.textLimit, budget.left) else {
+    let isJSON = (first == UInt8(ascii: "{") || first == nil) && !start.prefix(8).contains(0)
+    guard isTemplate || isJSON else { return false }
+    guard content.source.byteCount <= min(Self.textLimit, budget.left) else {
+      skip(content.place, "settings or a template of \(content.source.byteCount) bytes")
       return false
     }
     let bytes = try content.source.allBytes()
