@@ -65,7 +65,7 @@ def sized(*shape, dtype=torch.float32):
 def weights():
     """A state dict with tensors of many sizes."""
     state = collections.OrderedDict()
-    for layer in range(24):
+    for layer in range(12):
         state[f"layers.{layer}.weight"] = sized(24 + 5 * (layer % 7), 16)
         state[f"layers.{layer}.bias"] = sized(24 + layer, dtype=[torch.float32, torch.float16, torch.bfloat16][layer % 3])
         state[f"layers.{layer}.steps"] = sized(2, dtype=torch.int64)
@@ -106,9 +106,9 @@ def each(count, work):
     return total
 
 
-def judge(out, original, complete, unzip):
+def judge(out, original, complete, thorough):
     """Checks an output: PyTorch opens it, each value is the original's, and all complete tensors are there."""
-    for options in ({}, {"mmap": True}):
+    for options in ({}, {"mmap": True})[: 2 if thorough else 1]:
         found = leaves(torch.load(out, weights_only=True, **options))
         whole = leaves(original)
         for path, leaf in found.items():
@@ -117,7 +117,7 @@ def judge(out, original, complete, unzip):
     assert complete <= kept, sorted(complete - kept)[:3]
     others = {path for path, leaf in whole.items() if not isinstance(leaf, torch.Tensor)}
     assert zipfile.ZipFile(out).testzip() is None
-    if unzip:
+    if thorough:
         subprocess.run(["unzip", "-tqq", out], check=True)
     return len(kept), others <= set(found)
 
@@ -133,17 +133,17 @@ def nested():
 
 
 KINDS = {
-    "nested": (nested, {}),
-    "weights": (weights, {}),
-    "training": (training, {}),
-    "legacy": (weights, {"_use_new_zipfile_serialization": False}),
-    "legacy training": (training, {"_use_new_zipfile_serialization": False}),
+    "weights": (weights, {}, CUTS),
+    "training": (training, {}, CUTS),
+    "nested": (nested, {}, 50),
+    "legacy": (weights, {"_use_new_zipfile_serialization": False}, CUTS),
+    "legacy training": (training, {"_use_new_zipfile_serialization": False}, 50),
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_cut_files_of_pytorch(folder, kind):
-    make, options = KINDS[kind]
+    make, options, cuts = KINDS[kind]
     original = make()
     whole = folder / "whole.pt"
     torch.save(original, whole, **options)
@@ -151,7 +151,7 @@ def test_cut_files_of_pytorch(folder, kind):
     last = ends(content, original)
 
     def cut(number):
-        size = len(content) * number // CUTS
+        size = len(content) * number // cuts
         source, out = folder / f"cut{number}.pt", folder / f"out{number}.pt"
         source.write_bytes(content[:size])
         status, report = repair(source, out)
@@ -161,7 +161,7 @@ def test_cut_files_of_pytorch(folder, kind):
             return {"refused": 1}
         # Only the directory may be missing where all tensors are there.
         assert (status == 0) == (len(complete) == len(last)), report
-        kept, all_others = judge(out, original, complete, unzip=number % 20 == 0)
+        kept, all_others = judge(out, original, complete, thorough=number % 4 == 0)
         assert kept == len(complete), report
         assert all_others or not complete
         assert kept + len(report["lost"]) == len(last) or report["names_lost"]
@@ -169,7 +169,7 @@ def test_cut_files_of_pytorch(folder, kind):
             file.unlink()
         return {"repaired": 1, "complete": len(complete), "kept": kept}
 
-    counts = each(CUTS, cut)
+    counts = each(cuts, cut)
     print(kind, dict(counts))
     assert counts["kept"] == counts["complete"] > 0
 
@@ -182,7 +182,7 @@ def test_zeros_in_place_of_missing_bytes(folder):
     last = ends(content, original)
 
     def cut(number):
-        size = len(content) * (100 + number) // CUTS
+        size = len(content) * (50 + number) // 100
         source, out = folder / f"cut{number}.pt", folder / f"out{number}.pt"
         source.write_bytes(content[:size])
         status, report = repair(source, out, "--partial", "zeros")
@@ -200,10 +200,10 @@ def test_zeros_in_place_of_missing_bytes(folder):
             assert one == other[:there] + bytes(len(other) - min(there, len(other))), path
         return {"filled": len(filled)}
 
-    assert each(100, cut)["filled"] > 1000
+    assert each(50, cut)["filled"] > 300
 
 
-@pytest.mark.parametrize("make", [weights, training, nested])
+@pytest.mark.parametrize("make", [training, nested])
 def test_a_wrong_byte_in_an_archive(folder, make):
     original = make()
     whole = folder / "whole.pt"
@@ -211,9 +211,9 @@ def test_a_wrong_byte_in_an_archive(folder, make):
     content = whole.read_bytes()
     random = numpy.random.default_rng(1)
     # Evenly over the file, and over the pickle, the headers and the directory.
-    places = [len(content) * number // CUTS for number in range(CUTS)]
-    places += [int(place) for place in random.integers(0, 12_000, 150)]
-    places += [len(content) - 1 - int(place) for place in random.integers(0, 8_000, 100)]
+    places = [len(content) * number // 100 for number in range(100)]
+    places += [int(place) for place in random.integers(0, 8_000, 60)]
+    places += [len(content) - 1 - int(place) for place in random.integers(0, 4_000, 40)]
     changes = [int(change) for change in random.integers(1, 256, len(places))]
     count = sum(isinstance(leaf, torch.Tensor) for leaf in leaves(original).values())
 
@@ -225,7 +225,7 @@ def test_a_wrong_byte_in_an_archive(folder, make):
         status, report = repair(source, out)
         if status == 65:
             return {"refused": 1}
-        kept, all_others = judge(out, original, set(), unzip=number % 50 == 0)
+        kept, all_others = judge(out, original, set(), thorough=number % 10 == 0)
         assert all_others
         assert kept + len(report["lost"]) == count, report
         assert kept >= count - 1, report
@@ -248,7 +248,7 @@ def test_bytes_overwritten_in_an_archive(folder):
     other = numpy.random.default_rng(2).bytes(512)
 
     def overwrite(number):
-        place = len(content) * number // CUTS
+        place = len(content) * number // 100
         damaged = bytearray(content)
         damaged[place : place + 512] = other if number % 2 else bytes(min(512, len(content) - place))
         source, out = folder / f"bad{number}.pt", folder / f"out{number}.pt"
@@ -256,14 +256,14 @@ def test_bytes_overwritten_in_an_archive(folder):
         status, report = repair(source, out)
         if status == 65:
             return {"refused": 1}
-        kept, all_others = judge(out, original, set(), unzip=False)
+        kept, all_others = judge(out, original, set(), thorough=False)
         assert all_others
         return {"repaired": 1, "kept": kept}
 
-    counts = each(CUTS, overwrite)
+    counts = each(100, overwrite)
     print(dict(counts))
     # Only damage to the pickle leaves nothing.
-    assert counts["refused"] <= CUTS * 16_000 // len(content) + 3
+    assert counts["refused"] <= 100 * 8_000 // len(content) + 3
 
 
 def test_cut_safetensors(folder):
@@ -361,7 +361,7 @@ def test_cut_npz(folder, save):
             last[info.filename[:-4]] = start + info.compress_size
 
     def cut(number):
-        size = len(content) * number // CUTS
+        size = len(content) * number // 50
         source, out = folder / f"cut{number}.npz", folder / f"out{number}.npz"
         source.write_bytes(content[:size])
         status, report = repair(source, out)
@@ -374,7 +374,7 @@ def test_cut_npz(folder, save):
         assert all(found[key].tobytes() == arrays[key].tobytes() for key in found.files)
         return {"complete": len(complete)}
 
-    assert each(CUTS, cut)["complete"] > 0
+    assert each(50, cut)["complete"] > 0
 
 
 @pytest.mark.parametrize("ending", ["safetensors", "bin"])
@@ -441,7 +441,7 @@ def test_an_intact_file_is_copied(folder):
     torch.save(original, folder / "a.pt")
     status, report = repair(folder / "a.pt", folder / "out.pt")
     assert status == 0 and report["intact"] and report["complete"] and not report["problems"]
-    judge(folder / "out.pt", original, set(), unzip=True)
+    judge(folder / "out.pt", original, set(), thorough=True)
     (folder / "b.pt").write_bytes(b"no checkpoint" * 100)
     assert repair(folder / "b.pt", folder / "no.pt")[0] == 65
     assert not (folder / "no.pt").exists()

@@ -35,6 +35,12 @@ struct ArchiveRepair {
     for gap in archive.search.gaps {
       problems.append("bytes \(gap.lowerBound) to \(gap.upperBound) belong to no record")
     }
+    for record in archive.search.records {
+      guard let other = record.otherName else { continue }
+      problems.append(
+        "a record is \(Text.quoted(record.name)) in its header and \(Text.quoted(other)) in the "
+          + "directory")
+    }
     if names.contains(where: { $0.hasSuffix(NumpyArchiveReader.ending) }),
       !names.contains(where: { $0.hasSuffix("/data.pkl") })
     {
@@ -198,7 +204,8 @@ struct ArchiveRepair {
     }
     func uncertain(_ reason: String) -> Remains {
       options.keepsUnverified
-        ? known(reason, isUnverified: true) : Remains(nil, of: size, reason: reason)
+        ? known(reason, isUnverified: true)
+        : Remains(nil, of: size, reason: reason, isUnverified: true)
     }
     if record.method != 0 {
       return try archive.canInflate(record, repair.cancellation)
@@ -296,16 +303,5 @@ extension Remains {
     knownByteCount = known
     reason = other.reason
     isUnverified = other.isUnverified
-  }
-}
-
-extension ByteSource {
-  /// The first bytes of a source. A part of a region has no checksum.
-  fileprivate func first(_ count: Int) -> ByteSource {
-    guard count < byteCount else { return self }
-    guard case .region(var region) = self else { return part(0..<count) }
-    region.byteCount = count
-    region.recordedCRC32 = nil
-    return .region(region)
   }
 }

@@ -12,6 +12,7 @@ struct GraphRepair {
   private let document: CheckpointDocument
   private let remains: [ObjectIdentifier: Remains]
   private let paths: ObjectPaths
+  private let file: File
 
   /// Finds the tensors of a graph.
   ///
@@ -25,6 +26,7 @@ struct GraphRepair {
   ) throws {
     self.graph = graph
     self.remains = remains
+    self.file = file
     document = try CheckpointDocument(graph, storages, format: format, file: file)
     paths = ObjectPaths(graph)
   }
@@ -80,12 +82,36 @@ struct GraphRepair {
     try removal.outermost().map { loss(of: $0.ref, because: $0.cause) }
   }
 
-  private func nothingLeft(
-    _ lost: [Loss], _ options: RepairOptions, canBeUnverified: Bool
-  ) -> RepairError {
+  private func nothingLeft(_ lost: [Loss], _ options: RepairOptions) -> RepairError {
     .nothingLeft(
       file: document.path, lost.first?.reason ?? "no entry is complete",
-      canBeUnverified: canBeUnverified && !options.keepsUnverified)
+      canBeUnverified: !options.keepsUnverified && remains.values.contains(where: \.isUnverified))
+  }
+
+  /// The storages of what remains. Incomplete ones are shrunk to what its tensors view.
+  private func shrunkStorages(_ remaining: PickleGraph) throws -> StorageTable {
+    var reach: [ObjectIdentifier: Int] = [:]
+    var isWhole: Set<ObjectIdentifier> = []
+    try remaining.walk(from: remaining.root) { ref in
+      if let tensor = document.tensors[ref.index] {
+        let id = ObjectIdentifier(tensor.storage)
+        reach[id] = max(reach[id] ?? 0, tensor.reachedByteCount)
+        return false
+      }
+      if let storage = document.storages[ref] { isWhole.insert(ObjectIdentifier(storage)) }
+      return true
+    }
+    var shrunk: [ObjectIdentifier: Storage] = [:]
+    return StorageTable(
+      document.storages.storages.mapValues { storage in
+        let id = ObjectIdentifier(storage)
+        guard let left = remains[id], left.knownByteCount < storage.byteCount,
+          !isWhole.contains(id), let count = reach[id], count < storage.byteCount
+        else { return storage }
+        let part = shrunk[id] ?? Storage(storage.source.first(count), name: storage.name)
+        shrunk[id] = part
+        return part
+      })
   }
 
   /// The checkpoint and the losses.
@@ -112,20 +138,21 @@ struct GraphRepair {
       filled.removeAll(where: gone.contains)
     }
     lost = try losses(removal)
-    guard let remaining = removal.remaining() else {
-      throw nothingLeft(lost, options, canBeUnverified: true)
+    guard let remaining = try removal.remaining() else {
+      throw nothingLeft(lost, options)
     }
     // Without its tensors, a state dict is an empty dict.
     if let body = remaining.body(of: remaining.root), body.edits.isEmpty,
       graph.body(of: graph.root)?.edits.isEmpty == false || lacksObjects
     {
-      throw nothingLeft(lost, options, canBeUnverified: !lacksObjects)
+      throw nothingLeft(lost, options)
     }
     let unverified = try tensors { tensor, left in left.isUnverified && !isIncomplete(tensor) }
+    let storages = try shrunkStorages(remaining)
+    let shrunk = try CheckpointDocument(remaining, storages, format: document.format, file: file)
     let result = CheckpointDocument(
-      graph: remaining, storages: document.storages, tensors: document.tensors,
-      format: document.format, path: document.path, files: document.files,
-      otherRecords: otherRecords)
+      graph: remaining, storages: storages, tensors: shrunk.tensors, format: document.format,
+      path: document.path, files: document.files, otherRecords: otherRecords)
     return try RepairedCheckpoint(
       Checkpoint(document: result), problems: problems, lost: lost + others, filled: filled,
       unverified: unverified, lacksObjects: lacksObjects)

@@ -143,8 +143,11 @@ struct LossRemoval {
     return found
   }
 
-  /// The graph without the lost objects; nil if the root is lost.
-  consuming func remaining() -> PickleGraph? {
+  /// The graph without the lost objects and all others that cannot be reached from the root; nil if
+  /// the root is lost.
+  ///
+  /// - Throws: `PickleError` for an invalid graph.
+  consuming func remaining() throws -> PickleGraph? {
     guard !isLost(graph.root) else { return nil }
     let nothing = graph.add(.none)
     for ref in live where !isLost(ref) {
@@ -164,6 +167,14 @@ struct LossRemoval {
         return nil
       }
       graph.replaceBody(of: ref, with: body)
+    }
+    var isLive = [Bool](repeating: false, count: graph.nodes.count)
+    try graph.walk(from: graph.root) { ref in
+      isLive[Int(ref.index)] = true
+      return true
+    }
+    for index in isLive.indices where !isLive[index] {
+      graph.replace(Ref(index: UInt32(index)), with: .none)
     }
     graph.seal()
     return graph

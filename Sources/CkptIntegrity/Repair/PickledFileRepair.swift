@@ -12,7 +12,7 @@ extension Repair {
     do {
       salvaged = try LegacyReader.salvage(file, unverified: options.keepsUnverified)
     } catch let error as CheckpointError {
-      throw nothingLeft(file, error)
+      throw nothingLeft(file, error) { try LegacyReader.salvage(file, unverified: true) }
     }
     return try repaired(salvaged, file, as: .pytorchLegacy)
   }
@@ -23,16 +23,18 @@ extension Repair {
     do {
       salvaged = try TarReader.salvage(file, unverified: options.keepsUnverified)
     } catch let error as CheckpointError {
-      throw nothingLeft(file, error)
+      throw nothingLeft(file, error) { try TarReader.salvage(file, unverified: true) }
     }
     return try repaired(salvaged, file, as: .pytorchTar)
   }
 
-  /// The error if an error leaves nothing to be saved.
-  func nothingLeft(_ file: File, _ error: some Diagnostic) -> RepairError {
+  /// The error if an error leaves nothing to be saved, unless damaged objects are kept.
+  private func nothingLeft(
+    _ file: File, _ error: CheckpointError, unverified: () throws -> SalvagedPickles
+  ) -> RepairError {
     .nothingLeft(
       file: file.path, error.problemAlone(in: file.path),
-      canBeUnverified: !options.keepsUnverified)
+      canBeUnverified: !options.keepsUnverified && (try? unverified()) != nil)
   }
 
   private func repaired(

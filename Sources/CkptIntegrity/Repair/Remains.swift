@@ -11,7 +11,7 @@ struct Remains {
   let knownByteCount: Int
   /// Why the others are not; of a complete storage that may be damaged, why it may be.
   let reason: String
-  /// Whether the bytes may be damaged.
+  /// Whether the bytes may be damaged, or were left out because of that.
   let isUnverified: Bool
 
   /// Creates the remains of a storage of `byteCount` bytes, which begins with the bytes of `known`.
@@ -83,5 +83,16 @@ enum DataEnd {
       end -= count
     }
     return file.size - end >= holeByteCount ? end : file.size
+  }
+}
+
+extension ByteSource {
+  /// The first bytes of a source. A part of a region has no checksum.
+  func first(_ count: Int) -> ByteSource {
+    guard count < byteCount else { return self }
+    guard case .region(var region) = self else { return part(0..<count) }
+    region.byteCount = count
+    region.recordedCRC32 = nil
+    return .region(region)
   }
 }

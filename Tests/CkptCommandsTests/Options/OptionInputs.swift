@@ -66,6 +66,15 @@ struct OptionInputs {
     parts["model.head_mask"] = try Tensor([1, 0, 1, 0, 1, 1] as [Float], shape: [2, 3])
     parts["model.embed_g"] = try Tensor([1, 2] as [Float], shape: [2, 1])
     parts["model.embed_v"] = tied
+    // A byte of a storage is wrong.
+    var bytes = try contents(of: a)
+    let seven = [0, 0, 0xE0, 0x40] as [UInt8]
+    if let place = bytes.indices.dropLast(3).first(where: {
+      bytes[$0..<$0 + 4].elementsEqual(seven)
+    }) {
+      bytes[place] = 1
+    }
+    let damaged = try folder.write(bytes, to: "damaged.pt")
     let normed = folder.file("normed.pt")
     try Checkpoint(parts).write(to: normed)
     var calls: [[String]] = [
@@ -85,6 +94,7 @@ struct OptionInputs {
     }
     add(["rewrite", nested])
     add(["compact", a])
+    add(["repair", damaged])
     add(["set", nested, "--at", "epoch", "--value", "2"])
     add(["drop", nested, "--at", "epoch"])
     add(["shard", b, "--max-size", "30"], "")
@@ -173,6 +183,7 @@ struct OptionInputs {
     case "method": return ["linear"]
     case "config": return ["none.yml"]
     case "base": return [folder.file("c.pt"), folder.file("a.pt")]
+    case "partial": return ["zeros"]
     case "seed", "steps": return ["3"]
     case "on-nan": return ["none", "keep"]
     case "layers": return ["none"]
