@@ -266,6 +266,37 @@ def test_bytes_overwritten_in_an_archive(folder):
     assert counts["refused"] <= 100 * 8_000 // len(content) + 3
 
 
+def test_what_may_be_damaged_is_kept_on_request(folder):
+    original = weights()
+    torch.save(original, folder / "whole.pt")
+    content = (folder / "whole.pt").read_bytes()
+    source, out = folder / "bad.pt", folder / "out.pt"
+    key = "layers.5.weight"
+    damaged = bytearray(content)
+    damaged[content.find(bits(original[key])) + 100] ^= 4
+    source.write_bytes(damaged)
+    status, report = repair(source, out)
+    assert status == 1 and [entry["path"] for entry in report["lost"]] == [key]
+    assert torch.load(out, weights_only=True).keys() == original.keys() - {key}
+    status, report = repair(source, out, "--unverified")
+    assert status == 1 and [entry["path"] for entry in report["unverified"]] == [key] and not report["lost"]
+    found = torch.load(out, weights_only=True)
+    assert found.keys() == original.keys()
+    assert all(same(value, original[name]) == (name != key) for name, value in found.items())
+    assert (found[key] != original[key]).sum() == 1
+    # Of a damaged pickle, the entries before the damage.
+    damaged = bytearray(content)
+    place = content.find(b"layers.6.weight")
+    damaged[place - 20 : place + 40] = b"\xff" * 60
+    source.write_bytes(damaged)
+    status, error = repair(source, folder / "none.pt")
+    assert status == 65 and "--unverified" in error and not (folder / "none.pt").exists()
+    status, report = repair(source, out, "--unverified")
+    assert status == 1 and report["names_lost"]
+    found = torch.load(out, weights_only=True)
+    assert 12 <= len(found) <= 18 and all(same(value, original[name]) for name, value in found.items())
+
+
 def test_cut_safetensors(folder):
     original = dict(weights())
     whole = folder / "whole.safetensors"

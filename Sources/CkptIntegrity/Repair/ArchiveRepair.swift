@@ -22,6 +22,9 @@ struct ArchiveRepair {
       file, keepsUncertain: repair.options.keepsUnverified, repair.cancellation)
   }
 
+  /// The maximum number of problems of one kind that are listed.
+  private static let problemLimit = 20
+
   private var options: RepairOptions { repair.options }
 
   consuming func repaired() throws -> RepairedCheckpoint {
@@ -32,10 +35,16 @@ struct ArchiveRepair {
     if !archive.search.hasDirectory {
       problems.append("the archive's directory is missing or damaged")
     }
-    for gap in archive.search.gaps {
+    let gaps = archive.search.gaps
+    for gap in gaps.prefix(Self.problemLimit) {
       problems.append("bytes \(gap.lowerBound) to \(gap.upperBound) belong to no record")
     }
-    for record in archive.search.records {
+    if gaps.count > Self.problemLimit {
+      problems.append("\(gaps.count - Self.problemLimit) more ranges belong to no record")
+    }
+    for record in archive.search.records.lazy.filter({ $0.otherName != nil })
+      .prefix(Self.problemLimit)
+    {
       guard let other = record.otherName else { continue }
       problems.append(
         "a record is \(Text.quoted(record.name)) in its header and \(Text.quoted(other)) in the "

@@ -12,8 +12,8 @@ struct SalvagedArchive {
   let folder: String
   /// The records whose name is certain, by name.
   private var named: [ExactText: [FoundRecord]] = [:]
-  /// The records whose header and directory state different names.
-  private var disputed: [FoundRecord] = []
+  /// The records whose header and directory state different names, by both of them.
+  private var disputed: [ExactText: [FoundRecord]] = [:]
 
   /// Whether records are used whose header may be a part of another record.
   private let keepsUncertain: Bool
@@ -30,11 +30,11 @@ struct SalvagedArchive {
       if certain.isEmpty || !record.isUncertain, let slash = record.name.firstIndex(of: "/") {
         counts[String(record.name[...slash]), default: 0] += 1
       }
-      if record.otherName == nil {
+      guard let other = record.otherName else {
         named[ExactText(record.name), default: []].append(record)
-      } else {
-        disputed.append(record)
+        continue
       }
+      for name in [record.name, other] { disputed[ExactText(name), default: []].append(record) }
     }
     folder = counts.max { ($0.value, $1.key) < ($1.value, $0.key) }?.key ?? ""
   }
@@ -61,12 +61,8 @@ struct SalvagedArchive {
       }
       return .found(found[0])
     }
-    let candidates = disputed.filter { record in
-      guard let other = [record.name, record.otherName ?? ""].first(where: { !$0.isExactly(name) })
-      else { return false }
-      guard record.name.isExactly(name) || record.otherName?.isExactly(name) == true else {
-        return false
-      }
+    let candidates = (disputed[ExactText(name)] ?? []).filter { record in
+      let other = record.name.isExactly(name) ? record.otherName ?? "" : record.name
       return !expected.contains(ExactText(other)) || named[ExactText(other)] != nil
     }
     switch candidates.count {

@@ -53,9 +53,16 @@ package struct ZipSearch {
     name.firstIndex(of: "/").map { String(name[...$0]) }
   }
 
+  /// The maximum number of records and of gaps; what follows is one gap.
+  private static let countLimit = 1 << 20
+
   private mutating func search(_ cancellation: Cancellation) throws {
     var position = 0
     while position <= file.size - 4, try !isDirectory(at: position) {
+      guard records.count + gaps.count < Self.countLimit else {
+        gaps.append(position..<file.size)
+        return
+      }
       try cancellation.check()
       let header = try localHeader(at: position)
       if header == nil, listed[position] == nil {
