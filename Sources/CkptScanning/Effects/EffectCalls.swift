@@ -25,7 +25,8 @@ extension EffectMachine {
     switch callee {
     case .name(let number):
       return try call(number, arguments, at: offset, depth: depth)
-    case .instance(let number):
+    case .instance, .array:
+      guard let number = tables.origin(callee) else { return .unknown }
       let owner = tables[number]
       if owner.form == .partial { return .unknown }
       let method = try attribute(of: callee, "__call__", at: offset)
@@ -63,7 +64,7 @@ extension EffectMachine {
       bind(first, by: number, at: offset)
       return .instance(number)
     case .type:
-      if items?.count == 1, case .instance(let number)? = first { return .name(number) }
+      if items?.count == 1, let number = first.flatMap(tables.origin) { return .name(number) }
       if items?.count != 1 { tables[number].raise(to: .unknown) { "it makes a class" } }
       return .unknown
     case .itemGetter:
@@ -90,8 +91,11 @@ extension EffectMachine {
         return .unknown
       }
       let result = try call(items[0], items[2], at: offset, depth: depth + 1)
-      if case .name(let type) = items[1] { return .instance(type) }
-      return result
+      if items.count > 3 { try build(result, items[3], at: offset) }
+      guard case .name(let type) = items[1], case .instance(let made) = result,
+        tables[made].form != .dtype
+      else { return result }
+      return .instance(type)
     case .dtype: return try dtype(number, first, at: offset)
     case .resolveName:
       guard let first, let text = tables.text(first) else { return .unknown }
@@ -151,7 +155,8 @@ extension EffectMachine {
     if tables[cls].form == .partial, items.count > 1 {
       bind(tables.items(items[1])?.first, by: cls, at: tables[cls].offset)
     }
-    return .instance(cls)
+    let name = tables[number].name
+    return name == "_reconstruct" ? tables.addArray(of: cls) : .instance(cls)
   }
 
   private mutating func encoded(_ items: [EffectValue]?) -> EffectValue {

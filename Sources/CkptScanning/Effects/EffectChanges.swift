@@ -12,17 +12,19 @@ extension EffectMachine {
       } else if name.form == .dtype {
         buildDType(name.kind, state, at: offset)
       }
+    case .array(let number):
+      // The memory of the first state may be in use.
+      if tables.build(array: number) {
+        odd("the state of an array is set again", at: offset, .dangerous)
+      }
     case .persistent, .unknown:
       odd(
         "attributes are set of what is only known when the file is loaded", at: offset,
         .dangerous)
     default:
       if case .plain(.none) = state { return }
-      if isPossiblyFalse(state) {
-        input.dispute("attributes are set of what has none", at: offset)
-      } else {
-        odd("attributes are set of what has none", at: offset)
-      }
+      // `pickle.py` does nothing if the state is false, the C module fails.
+      input.dispute("attributes are set of what has none", at: offset)
     }
   }
 
@@ -30,14 +32,6 @@ extension EffectMachine {
   private mutating func change(_ number: UInt32) {
     mark(number, .changed)
     tables[number].raise(to: .dangerous) { "the pickle changes it for the whole process" }
-  }
-
-  /// Whether a state may be false, so that `pickle.py` ignores it.
-  private func isPossiblyFalse(_ state: EffectValue) -> Bool {
-    switch state {
-    case .name: false
-    default: true
-    }
   }
 
   /// Checks the state of a numpy dtype. One that says that objects are numbers, or numbers objects,
@@ -112,7 +106,8 @@ extension EffectMachine {
   ) throws -> Bool {
     switch target {
     case .name(let number): change(number)
-    case .instance(let number):
+    case .instance, .array:
+      guard let number = tables.origin(target) else { return true }
       let name = tables[number]
       guard name.rating == .safe, !expected.contains(name.module + "." + name.name) else {
         return true

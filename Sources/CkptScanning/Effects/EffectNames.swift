@@ -105,7 +105,8 @@ extension EffectMachine {
           let rating = GlobalRating.of(module: parent.module, name: full, isTorchScript: $0)
           return (max(rating, parent.rating == .dangerous ? .dangerous : .unknown), nil)
         })
-    case .instance(let number):
+    case .instance, .array:
+      guard let number = tables.origin(owner) else { return unknownAttribute(name, at: offset) }
       let parent = tables[number]
       guard let full = joined(parent.name, name) else {
         return unknownAttribute(name, at: offset)

@@ -28,6 +28,8 @@ struct EffectTables: Sendable {
   private var items: [EffectValue] = []
   private var tuples: [(start: UInt32, count: UInt8, isHashable: Bool)] = []
   private var numbers: [Key: UInt32] = [:]
+  /// The arrays: the number of the class, and whether the state was set.
+  private var arrays: [(cls: UInt32, isBuilt: Bool)] = []
   /// The names, in order of appearance.
   private(set) var names: [EffectName] = []
 
@@ -113,6 +115,30 @@ struct EffectTables: Sendable {
     case .tuple(let number): tuples[Int(number)].isHashable
     case .longTuple(let isHashable): isHashable
     default: true
+    }
+  }
+
+  // MARK: - Arrays
+
+  /// An array of a class.
+  mutating func addArray(of cls: UInt32) -> EffectValue {
+    guard arrays.count < Self.entryLimit else { return .unknown }
+    arrays.append((cls, false))
+    return .array(UInt32(arrays.count - 1))
+  }
+
+  /// Notes that the state of an array is set; returns whether it was set before.
+  mutating func build(array number: UInt32) -> Bool {
+    defer { arrays[Int(number)].isBuilt = true }
+    return arrays[Int(number)].isBuilt
+  }
+
+  /// The number of the class or function whose result a value is; nil for other values.
+  func origin(_ value: EffectValue) -> UInt32? {
+    switch value {
+    case .instance(let number): number
+    case .array(let number): arrays[Int(number)].cls
+    default: nil
     }
   }
 

@@ -31,6 +31,8 @@ enum EffectValue: Sendable {
   case name(UInt32)
   /// What a call of a name returned, by the number of the name.
   case instance(UInt32)
+  /// A numpy array, by its own number.
+  case array(UInt32)
   /// A str that is known only when the file is loaded.
   case computedText
   /// What the loader returns for a persistent ID.

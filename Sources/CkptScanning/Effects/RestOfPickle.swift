@@ -23,16 +23,19 @@ private struct ActingNameSearch {
   private static let limit = EffectTables.textLimit
   /// The letters of the current word.
   private var word: [UInt8] = []
+  /// The eight bytes before the current word, the nearest one in the lowest bits.
+  private var before: UInt64 = 0
+  private var last: UInt64 = 0
   /// The word that ended with the previous line, if only that newline stands between.
   private var line: [UInt8]?
   /// A module that acts, which stood as a constant.
   private var module: String?
-  /// The words of which enough have been compared.
-  private var checks = 0
 
   /// Takes the next byte; gives the name that it completes.
   mutating func take(_ byte: UInt8) -> String? {
+    defer { last = last << 8 | UInt64(byte) }
     if Self.isLetter(byte) {
+      if word.isEmpty { before = last }
       if word.count <= Self.limit { word.append(byte) }
       return nil
     }
@@ -45,7 +48,7 @@ private struct ActingNameSearch {
     let previous = line
     line = byte == 0x0A ? word : nil
     if byte == 0x0A, let previous, let found = global(previous, word) { return found }
-    constant()
+    if module == nil { module = constants.first { ActingNames.containsModule($0) } }
     return nil
   }
 
@@ -57,7 +60,7 @@ private struct ActingNameSearch {
   }
 
   /// The name of a GLOBAL or INST whose lines end in `module` and `name`.
-  private mutating func global(_ module: [UInt8], _ name: [UInt8]) -> String? {
+  private func global(_ module: [UInt8], _ name: [UInt8]) -> String? {
     let name = String(decoding: name, as: UTF8.self)
     for index in module.indices
     where module[index] == UInt8(ascii: "c") || module[index] == UInt8(ascii: "i") {
@@ -69,12 +72,19 @@ private struct ActingNameSearch {
     return nil
   }
 
-  /// Keeps the current word if it is a module that acts. Its length may be a letter before it.
-  private mutating func constant() {
-    guard module == nil else { return }
-    for start in [0, 1] where word.count > start {
-      let text = String(decoding: word[start...], as: UTF8.self)
-      if ActingNames.containsModule(text) { module = text }
+  /// The texts that the current word may be: a line, a quoted str, or as many letters as the length
+  /// before them says, in one byte (which may be a letter), four, or eight.
+  private var constants: [String] {
+    var parts = [word[...], word.dropFirst()]
+    var lengths = [before & 0xFF]
+    if before & 0xFF_FFFF == 0 { lengths.append(before >> 24 & 0xFF) }
+    if before & 0xFF_FFFF_FFFF_FFFF == 0 { lengths.append(before >> 56) }
+    for length in lengths where length > 0 && length < word.count {
+      parts.append(word[..<Int(length)])
     }
+    if let length = word.first.map(Int.init), length < word.count - 1 {
+      parts.append(word[1...length])
+    }
+    return parts.map { String(decoding: $0, as: UTF8.self) }
   }
 }
