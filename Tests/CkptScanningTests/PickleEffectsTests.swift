@@ -207,7 +207,7 @@ struct PickleEffectsTests {
         O.call(
           O.name("numpy.core.multiarray", "_reconstruct"), O.name("numpy", "ndarray"), "(K\0t",
           "C\u{1}b"),
-        "q\u{1}(ttb0h\u{1}(tb",
+        "q\u{1}(tb0h\u{1}(tb",
       ]
     ),
     ("an item of a tensor", [O.call(O.name("torch._utils", "_rebuild_tensor_v2")), "NNs"]),
@@ -290,7 +290,7 @@ struct PickleEffectsTests {
 
   // MARK: - Nothing benign is dangerous
 
-  private static let benign: [(String, GlobalRating, Opcodes)] = [
+  private static let benignPickles: [(String, GlobalRating, Opcodes)] = [
     (
       "a bound method", .unknown,
       O.call(O.name("builtins", "getattr"), O.call(O.name("m", "Model")), O.text("eval"))
@@ -342,9 +342,9 @@ struct PickleEffectsTests {
     ),
   ]
 
-  @Test("What packages write is not dangerous", arguments: benign.map(\.0))
+  @Test("What packages write is not dangerous", arguments: benignPickles.map(\.0))
   func benign(name: String) throws {
-    let (_, rating, opcodes) = try #require(Self.benign.first { $0.0 == name })
+    let (_, rating, opcodes) = try #require(Self.benignPickles.first { $0.0 == name })
     let effects = try effects(opcodes + ".")
     #expect(effects.verdict == rating, "\(effects.findings) \(effects.problems)")
     #expect(effects.problems.isEmpty && effects.isComplete)

@@ -9,7 +9,7 @@ struct RatingTests {
   }
 
   /// Names that were used against scanners, or that a scanner did not know.
-  private static let acting = """
+  private static let actingNames = """
     os system, posix system, nt system, subprocess Popen, builtins eval, builtins exec, __builtin__ apply,
     asyncio.unix_events _UnixSubprocessTransport._start, pip main, pkgutil resolve_name, uuid _get_command_stdout,
     _osx_support _read_output, _aix_support _read_cmd_output, imaplib IMAP4_stream, _pyrepl.pager pipe_pager,
@@ -34,7 +34,7 @@ struct RatingTests {
     list.split(separator: ",").map { $0.split { $0.isWhitespace }.joined(separator: " ") }
   }
 
-  @Test("Names that act are dangerous", arguments: parsed(acting))
+  @Test("Names that act are dangerous", arguments: parsed(actingNames))
   func acting(name: String) throws {
     let parts = name.split(separator: " ").map(String.init)
     #expect(try rating(parts[0], parts[1]) == .dangerous)
