@@ -85,7 +85,7 @@ extension EffectMachine {
     switch target {
     case .container(.dict): return
     case .container(.list), .container(.byteArray):
-      odd("an item is set of what is no dict", at: offset)
+      odd("an item is set of a list or of bytes", at: offset)
       return
     default: if try changeInstance(target, Self.mappings, at: offset) { return }
     }
