@@ -270,6 +270,7 @@ struct PickleEffectsTests {
     for damage in ["\u{FF}", "0", "h\u{9}", "NNR", "K\u{1}K\u{1}\u{93}", "Ix\n", "\u{80}\u{9}"]
       as [Opcodes]
     {
+      let damage = "N0" + damage
       let plain = try effects(damage + O.name("collections", "OrderedDict") + ".")
       #expect(plain.verdict == .unknown && !plain.isComplete)
       #expect(try effects(damage + O.name("os", "system") + ".").verdict == .dangerous)
@@ -383,10 +384,10 @@ struct PickleEffectsTests {
       #expect(!effects.isComplete)
     }
     var names: [UInt8] = []
-    for number in 0..<100_001 { names += Array("cm\n\(number)\n0".utf8) }
+    for number in 0..<50_001 { names += Array("cm\n\(number)\n0".utf8) }
     let effects = try PickleEffects(of: .bytes(names + Array("N.".utf8)))
     #expect(effects.verdict == .dangerous)
-    #expect(effects.findings.count == 100_000)
+    #expect(effects.findings.count == 50_000)
   }
 
   @Test("Pickles that follow each other are read one by one, in any part of a source")

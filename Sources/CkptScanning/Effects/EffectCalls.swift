@@ -38,7 +38,7 @@ extension EffectMachine {
     case .persistent, .unknown, .computedText:
       odd("a call of what is only known when the file is loaded", at: offset, .dangerous)
       return .unknown
-    case .plain, .int, .text, .longText, .bytes, .tuple, .longTuple, .container:
+    case .plain, .int, .text, .farText, .longText, .bytes, .tuple, .longTuple, .container:
       throw EffectStop(what: "a call of what is no function", offset: offset)
     }
   }
@@ -50,7 +50,7 @@ extension EffectMachine {
     let items = tables.items(arguments).map(Array.init)
     let first = items?.first
     if name.form == .getattr, let items, (2...3).contains(items.count),
-      let attribute = tables.text(items[1])
+      let attribute = try text(items[1])
     {
       tables[number].mentions -= 1
       return try self.attribute(of: items[0], attribute, at: offset)
@@ -98,12 +98,12 @@ extension EffectMachine {
       return .instance(type)
     case .dtype: return try dtype(number, first, at: offset)
     case .resolveName:
-      guard let first, let text = tables.text(first) else { return .unknown }
+      guard let first, let text = try self.text(first) else { return .unknown }
       let parts = text.split(separator: ":", maxSplits: 1).map(String.init)
       return try imported(parts.first ?? "", parts.dropFirst().first ?? "", at: offset)
     case .addExtension:
-      guard let items, items.count == 3, let module = tables.text(items[0]),
-        let name = tables.text(items[1]), case .int(let code) = items[2],
+      guard let items, items.count == 3, let module = try text(items[0]),
+        let name = try text(items[1]), case .int(let code) = items[2],
         case .name(let target) = try imported(module, name, at: offset)
       else { return .unknown }
       registered[Int(code)] = target
@@ -113,7 +113,7 @@ extension EffectMachine {
 
   private func isConstant(_ value: EffectValue) -> Bool {
     switch value {
-    case .plain, .int, .text, .longText, .bytes: true
+    case .plain, .int, .text, .farText, .longText, .bytes: true
     default: false
     }
   }
@@ -176,7 +176,7 @@ extension EffectMachine {
   private mutating func dtype(
     _ number: UInt32, _ code: EffectValue?, at offset: Int
   ) throws -> EffectValue {
-    guard let code, let text = tables.text(code) else {
+    guard let code, let text = try self.text(code) else {
       return try variant(.structuredDType, of: number, at: offset)
     }
     let letters = text.drop { "<>|=".contains($0) }

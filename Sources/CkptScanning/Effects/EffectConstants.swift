@@ -36,6 +36,16 @@ extension EffectMachine {
     return tables.add(longText: range, .utf8)
   }
 
+  /// The content of a constant str that could be a name; nil for other values.
+  ///
+  /// - Throws: what reading throws.
+  mutating func text(_ value: EffectValue) throws -> String? {
+    guard case .farText(let start) = value else { return tables.text(value) }
+    guard rereadsLeft > 0 else { return nil }
+    rereadsLeft -= input.isRandomAccess ? 1 : 1000
+    return try input.text(at: Int(start), limit: EffectTables.textLimit)
+  }
+
   /// A str of Python 2, which its reader may decode as ASCII, UTF-8 or Latin-1.
   private mutating func byteString(_ count: Int) throws -> EffectValue {
     let start = input.position

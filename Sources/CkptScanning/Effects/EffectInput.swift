@@ -203,6 +203,22 @@ struct EffectInput {
     return count <= limit ? kept : nil
   }
 
+  /// Whether any part of the source can be read at little cost.
+  var isRandomAccess: Bool { source.isRandomAccess }
+
+  /// Reads a str again whose UTF-8 starts at `start`, behind a length of one, four or eight bytes;
+  /// nil if that is not what stands there, or more than `limit` bytes.
+  func text(at start: Int, limit: Int) throws -> String? {
+    let head = try source.bytes(in: max(0, start - 9)..<start)
+    for (opcode, size) in [(0x8C, 1), (0x58, 4), (0x8D, 8)] as [(UInt8, Int)] {
+      guard head.count > size, head[head.count - 1 - size] == opcode else { continue }
+      let count = UInt64(littleEndian: head.suffix(size))
+      guard count <= UInt64(min(limit, end - start)) else { continue }
+      return String(decoding: try source.bytes(in: start..<start + Int(count)), as: UTF8.self)
+    }
+    return nil
+  }
+
   /// Reads `count` bytes.
   mutating func bytes(_ count: Int) throws -> [UInt8] {
     try require(count, at: position)

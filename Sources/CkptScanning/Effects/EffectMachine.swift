@@ -6,10 +6,11 @@ internal import CkptPickle
 ///
 /// It goes on where a reader might, and stops where every reader must.
 struct EffectMachine {
-  /// The maximum number of objects on the stack, and of marks.
-  static let stackLimit = 1 << 21
+  /// The maximum number of objects on the stack.
+  private static let stackLimit = 1 << 21
+  private static let markLimit = 1 << 18
   /// The maximum number of memo entries that are followed.
-  private static let memoLimit = 4 << 20
+  private static let memoLimit = 2 << 20
 
   var input: EffectInput
   var tables = EffectTables()
@@ -17,6 +18,8 @@ struct EffectMachine {
   var embedded: [EmbeddedFile] = []
   /// Names that the pickle registers under a number.
   var registered: [Int: UInt32] = [:]
+  /// How often a str may be read again that was not kept.
+  var rereadsLeft = 100_000
   /// The protocol that the pickle declared last.
   var version = 0
   let isTorchScript: Bool
@@ -25,11 +28,14 @@ struct EffectMachine {
   /// The offset after STOP, or where the pickle could not be followed any further.
   private(set) var end = 0
 
+  private var opcodeCount = 0
   private var stack: [EffectValue] = []
   private var marks: [Int] = []
   private var memo: [EffectValue?] = []
   private var farMemo: [UInt64: EffectValue] = [:]
   private var memoCount = 0
+  /// The number below which memo entries exist though they are not kept.
+  private var forgotten: UInt64 = 0
 
   init(_ input: EffectInput, isTorchScript: Bool) {
     self.input = input
@@ -43,6 +49,7 @@ struct EffectMachine {
     do {
       while true {
         let offset = input.position
+        opcodeCount += 1
         let opcode = try input.opcode()
         if opcode == .stop { break }
         try run(opcode, at: offset)
@@ -58,7 +65,9 @@ struct EffectMachine {
     } catch let stop as EffectStop {
       problems.append(PickleProblem(what: stop.what, offset: stop.offset, rating: stop.rating))
       end = input.position
-      guard stop.rating < .dangerous, let name = try input.actingName() else { return }
+      guard stop.rating < .dangerous, opcodeCount > 1, let name = try input.actingName() else {
+        return
+      }
       odd("behind the damage stands \(name)", at: end, .dangerous)
     }
   }
@@ -128,7 +137,7 @@ struct EffectMachine {
 
   private mutating func memoize(as index: UInt64, at offset: Int) throws {
     let value = try top()
-    if index >= 1 << 24 {
+    if index >= 1 << 24, index / 4 > UInt64(memoCount) {
       // The C module needs memory for all smaller numbers, pickle.py does not.
       input.dispute("a memo number that needs much memory", at: offset)
     }
@@ -141,14 +150,24 @@ struct EffectMachine {
       }
       if farMemo.removeValue(forKey: index) == nil { memoCount += 1 }
       memo.append(value)
+    } else if memo.count >= Self.memoLimit, index == UInt64(memoCount), !isRare(value) {
+      // Of the many numbers in a large pickle, only those of names are kept.
+      memoCount += 1
+      forgotten = max(forgotten, index + 1)
     } else {
       guard farMemo.count < Self.memoLimit / 8 else { throw tooMuch("memo entries") }
-      if farMemo.updateValue(value, forKey: index) == nil { memoCount += 1 }
+      if farMemo.updateValue(value, forKey: index) == nil, index >= forgotten { memoCount += 1 }
+      if index == UInt64(memoCount) - 1 { forgotten = max(forgotten, index + 1) }
     }
+  }
+
+  private func isRare(_ value: EffectValue) -> Bool {
+    if case .name = value { true } else { false }
   }
 
   private mutating func recall(_ index: UInt64, at offset: Int) throws {
     let value = index < UInt64(memo.count) ? memo[Int(index)] : farMemo[index]
+    if value == nil, index >= UInt64(memo.count), index < forgotten { return try push(.unknown) }
     guard let value else {
       throw EffectStop(what: "object \(index) is mentioned before it is there", offset: offset)
     }
@@ -179,7 +198,7 @@ struct EffectMachine {
       }
     case .frame: try input.beginFrame()
     case .mark:
-      guard marks.count < Self.stackLimit else { throw tooMuch("marks") }
+      guard marks.count < Self.markLimit else { throw tooMuch("marks") }
       marks.append(stack.count)
     case .pop:
       if let mark = marks.last, stack.count == mark {

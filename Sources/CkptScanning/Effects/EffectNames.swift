@@ -11,7 +11,7 @@ extension EffectMachine {
   mutating func named(
     _ module: EffectValue, _ name: EffectValue, at offset: Int
   ) throws -> EffectValue {
-    if let module = tables.text(module), let name = tables.text(name) {
+    if let module = try text(module), let name = try text(name) {
       return try imported(module, name, at: offset)
     }
     for part in [module, name] {
@@ -24,7 +24,7 @@ extension EffectMachine {
     }
     for part in [module, name] {
       switch part {
-      case .longText, .plain(.text): return unreadable(at: offset)
+      case .farText, .longText, .plain(.text): return unreadable(at: offset)
       default: break
       }
     }
@@ -123,7 +123,7 @@ extension EffectMachine {
         }
       return try method(owner + "." + name, .safe, of: "builtins", at: offset)
     case .int: return try method("int." + name, .safe, of: "builtins", at: offset)
-    case .text, .longText, .computedText:
+    case .text, .farText, .longText, .computedText:
       return try method("str." + name, .safe, of: "builtins", at: offset)
     case .bytes: return try method("bytes." + name, .safe, of: "builtins", at: offset)
     case .tuple, .longTuple:

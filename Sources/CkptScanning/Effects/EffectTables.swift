@@ -5,10 +5,10 @@ struct EffectTables: Sendable {
   static let textLimit = 256
   /// The maximum number of items of a tuple whose items are followed.
   static let tupleLimit = 9
-  private static let poolLimit = 32 << 20
-  private static let entryLimit = 1 << 20
-  private static let itemLimit = 4 << 20
-  private static let nameLimit = 100_000
+  private static let poolLimit = 8 << 20
+  private static let entryLimit = 1 << 18
+  private static let itemLimit = 2 << 20
+  private static let nameLimit = 50_000
 
   private struct Text: Sendable {
     var start: UInt32
@@ -39,9 +39,12 @@ struct EffectTables: Sendable {
   mutating func add(
     text: ArraySlice<UInt8>, in range: Range<Int>, _ encoding: EmbeddedFile.Encoding
   ) -> EffectValue {
-    guard text.count <= Self.textLimit, pool.count < Self.poolLimit, texts.count < Self.entryLimit,
-      range.count <= UInt32.max
-    else { return add(longText: range, encoding) }
+    guard text.count <= Self.textLimit, range.count <= UInt32.max else {
+      return add(longText: range, encoding)
+    }
+    guard pool.count < Self.poolLimit, texts.count < Self.entryLimit else {
+      return UInt32(exactly: range.lowerBound).map { .farText($0) } ?? .plain(.text)
+    }
     texts.append(
       Text(
         start: UInt32(pool.count), count: UInt16(text.count), source: encoding,

@@ -17,6 +17,8 @@ enum EffectValue: Sendable {
   case int(Int32)
   /// A constant str that could be a name, by its number.
   case text(UInt32)
+  /// Such a str beyond the limit of those that are kept, by the offset of its bytes.
+  case farText(UInt32)
   /// A longer constant str, by the number of its range.
   case longText(UInt32)
   /// A constant bytes object, by the number of its range.

@@ -11,6 +11,11 @@ enum Python2Names {
     return (modules[module] ?? module, name)
   }
 
+  /// The first parts of the modules' names.
+  static var packages: Set<String> {
+    Set((Array(modules.keys) + names.keys).map { String($0.prefix { $0 != "." && $0 != " " }) })
+  }
+
   private static let modules: [String: String] = [
     "BaseHTTPServer": "http.server", "CGIHTTPServer": "http.server",
     "ConfigParser": "configparser", "Cookie": "http.cookies", "Dialog": "tkinter.dialog",

@@ -28,6 +28,11 @@ enum ActingNames {
     return false
   }
 
+  /// The first parts of the names of all modules that act, or have names that act.
+  static var packages: Set<String> {
+    Set((Array(modules) + names).map { String($0.prefix { $0 != "." }) })
+  }
+
   /// Whether the attribute of an instance, such as `Path.write_text`, is one of them.
   static func containsMethod(_ name: String) -> Bool {
     let path = name.split(separator: ".").map(String.init)
