@@ -2,6 +2,7 @@ package import CkptBytes
 package import CkptPickle
 package import CkptPlatform
 internal import CkptTensors
+internal import CkptText
 
 /// What can be read of a damaged file whose storages follow its pickles.
 package struct SalvagedPickles {

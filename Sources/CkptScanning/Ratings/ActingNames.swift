@@ -86,8 +86,8 @@ enum ActingNames {
     // Other pickles, other memory.
     "pickle", "_pickle", "cPickle", "shelve", "dbm", "_dbm", "_gdbm", "marshal", "dill",
     "cloudpickle", "joblib", "jsonpickle", "pickletools", "yaml", "ruamel", "ctypes", "_ctypes",
-    "cffi", "_cffi_backend", "logging.config", "logging.handlers", "sqlite3", "_sqlite3", "h5py",
-    "tensorflow", "keras",
+    "cffi", "_cffi_backend", "logging.config", "logging.handlers", "sqlite3", "_sqlite3",
+
     // The network.
     "socket", "_socket", "ssl", "_ssl", "socketserver", "http", "httplib", "urllib", "urllib2",
     "urllib3", "requests", "httpx", "aiohttp", "ftplib", "smtplib", "smtpd", "poplib", "imaplib",
@@ -112,7 +112,7 @@ enum ActingNames {
     "torch._strobelight", "numpy.testing", "numpy.f2py", "numpy.distutils", "numpy.ctypeslib",
     "numpy._pyinstaller", "numpy.lib.npyio", "numpy.lib._npyio_impl", "numpy.lib.format",
     "numpy.lib._format_impl", "numpy.lib._datasource", "pandas.io", "pandas.core.computation",
-    "scipy.io", "scipy.weave", "scipy._lib", "matplotlib.sphinxext", "matplotlib.testing",
+    "scipy.io", "scipy.weave", "matplotlib.sphinxext", "matplotlib.testing",
   ]
 
   /// Names that act in modules that also have harmless ones.
@@ -176,7 +176,12 @@ enum ActingNames {
         "numpy.genfromtxt", "numpy.DataSource", "numpy.fromregex", "numpy.vectorize",
         "numpy.frompyfunc", "numpy.apply_along_axis", "numpy.fromfunction", "numpy.piecewise",
         "numpy.lib.utils.safe_eval", "numpy.lib.utils.source",
-        "numpy.lib.function_base.vectorize", "numpy.core._internal._ctypes", "pandas.eval",
+        "numpy.lib.function_base.vectorize", "numpy.core._internal._ctypes",
+        "keras.models.load_model", "keras.saving.load_model",
+        "keras.src.saving.saving_api.load_model",
+        "tensorflow.keras.models.load_model", "tensorflow.saved_model.load",
+        "tensorflow.load_op_library", "tensorflow.load_library", "tensorflow.py_function",
+        "tensorflow.numpy_function", "h5py.File", "pandas.eval",
         "pandas.DataFrame.eval", "pandas.DataFrame.query",
       ])
 
