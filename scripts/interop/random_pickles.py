@@ -50,28 +50,65 @@ class Program:
         if kind == 2:
             return b"V" + value.encode("raw-unicode-escape") + b"\n"
         if kind == 3 and value.isascii():
-            return self.random.choice([b"S'" + data + b"'\n", b"U" + bytes([len(data)]) + data, b"T" + u32(len(data)) + data])
+            return self.random.choice(
+                [b"S'" + data + b"'\n", b"U" + bytes([len(data)]) + data, b"T" + u32(len(data)) + data]
+            )
         return b"\x8c" + bytes([len(data)]) + data
 
     def number(self):
         r = self.random
-        return r.choice([
-            lambda: b"K" + r.randbytes(1), lambda: b"M" + r.randbytes(2), lambda: b"J" + r.randbytes(4),
-            lambda: b"G" + r.randbytes(8), lambda: b"I%d\n" % r.randrange(-300, 300), lambda: b"L%dL\n" % r.randrange(1 << 70),
-            lambda: b"F" + repr(r.uniform(-9, 9)).encode() + b"\n",
-            lambda: b"\x8a" + (lambda n: bytes([n]) + r.randbytes(n))(r.randrange(12)),
-            lambda: b"\x8b" + (lambda n: u32(n) + r.randbytes(n))(r.randrange(12)),
-            lambda: r.choice([b"N", b"\x88", b"\x89", b"I00\n", b"I01\n"]),
-            lambda: r.choice([b"I0x10\n", b"I010\n", b"I+1\n", b"L 5 \n", b"I1_0\n", b"F1_0.5\n", b"F1e999\n", b"Finf\n", b"I5L\n",
-                              b"I\n", b"Fx\n", b"L-0\n", b"I-0\n", b"I1\x002\n", b"F.5\n", b"F5.\n", b"F1e5\n", b"I0o7\n"])
-            if r.random() < 0.15 else b"K\x01",
-        ])()
+        return r.choice(
+            [
+                lambda: b"K" + r.randbytes(1),
+                lambda: b"M" + r.randbytes(2),
+                lambda: b"J" + r.randbytes(4),
+                lambda: b"G" + r.randbytes(8),
+                lambda: b"I%d\n" % r.randrange(-300, 300),
+                lambda: b"L%dL\n" % r.randrange(1 << 70),
+                lambda: b"F" + repr(r.uniform(-9, 9)).encode() + b"\n",
+                lambda: b"\x8a" + (lambda n: bytes([n]) + r.randbytes(n))(r.randrange(12)),
+                lambda: b"\x8b" + (lambda n: u32(n) + r.randbytes(n))(r.randrange(12)),
+                lambda: r.choice([b"N", b"\x88", b"\x89", b"I00\n", b"I01\n"]),
+                lambda: (
+                    r.choice(
+                        [
+                            b"I0x10\n",
+                            b"I010\n",
+                            b"I+1\n",
+                            b"L 5 \n",
+                            b"I1_0\n",
+                            b"F1_0.5\n",
+                            b"F1e999\n",
+                            b"Finf\n",
+                            b"I5L\n",
+                            b"I\n",
+                            b"Fx\n",
+                            b"L-0\n",
+                            b"I-0\n",
+                            b"I1\x002\n",
+                            b"F.5\n",
+                            b"F5.\n",
+                            b"F1e5\n",
+                            b"I0o7\n",
+                        ]
+                    )
+                    if r.random() < 0.15
+                    else b"K\x01"
+                ),
+            ]
+        )()
 
     def blob(self):
         r = self.random
         data = r.randbytes(r.randrange(20))
-        return r.choice([b"C" + bytes([len(data)]) + data, b"B" + u32(len(data)) + data,
-                         b"\x8e" + struct.pack("<Q", len(data)) + data, b"\x96" + struct.pack("<Q", len(data)) + data])
+        return r.choice(
+            [
+                b"C" + bytes([len(data)]) + data,
+                b"B" + u32(len(data)) + data,
+                b"\x8e" + struct.pack("<Q", len(data)) + data,
+                b"\x96" + struct.pack("<Q", len(data)) + data,
+            ]
+        )
 
     def name(self):
         r = self.random
@@ -88,8 +125,10 @@ class Program:
         roll = r.random()
         if roll < 0.30:
             self.depth[-1] += 1
-            return r.choices([self.text, self.number, self.blob, self.name, lambda: r.choice([b"]", b"}", b")", b"\x8f"])],
-                             [2, 2, 1, 5, 3])[0]()
+            return r.choices(
+                [self.text, self.number, self.blob, self.name, lambda: r.choice([b"]", b"}", b")", b"\x8f"])],
+                [2, 2, 1, 5, 3],
+            )[0]()
         if roll < 0.38 and len(self.depth) < 8:
             self.depth.append(0)
             return b"("
@@ -129,7 +168,11 @@ class Program:
             self.depth[-1] += 1
             return r.choice([b"P1\n", b"K\x01Q"])
         if roll < 0.94 and top:
-            return self.number() + r.choice([b"a", b"b", b"Ns"]) if r.random() < 0.3 else b"}b" if r.random() < 0.3 else b""
+            return (
+                self.number() + r.choice([b"a", b"b", b"Ns"])
+                if r.random() < 0.3
+                else b"}b" if r.random() < 0.3 else b""
+            )
         if roll < 0.96 and top >= 1:
             return r.choice([b"\x85"] if top < 2 else [b"\x85", b"\x86K\x00"] if top < 3 else [b"\x85", b"\x87NN"])
         if roll < 0.97:
@@ -164,14 +207,23 @@ class Program:
             if r.random() < 0.3:
                 cut = r.choice(range(len(parts)))
                 head = b"".join(parts[:cut])
-                body = b"\x95" + struct.pack("<Q", len(head)) + head + b"\x95" + struct.pack("<Q", len(body) - len(head)) + body[len(head):]
+                body = (
+                    b"\x95"
+                    + struct.pack("<Q", len(head))
+                    + head
+                    + b"\x95"
+                    + struct.pack("<Q", len(body) - len(head))
+                    + body[len(head) :]
+                )
             else:
                 body = b"\x95" + struct.pack("<Q", length) + body
         data = (bytes([0x80, version]) if version >= 2 else b"") + body
         if r.random() < 0.2:
             data = bytearray(data)
             for _ in range(r.randrange(1, 3)):
-                data[r.randrange(len(data))] = r.choice([r.randrange(256), r.choice(b"().0123e]}abctRQ\x93\x94\x95\x81q")])
+                data[r.randrange(len(data))] = r.choice(
+                    [r.randrange(256), r.choice(b"().0123e]}abctRQ\x93\x94\x95\x81q")]
+                )
             data = bytes(data)
         if r.random() < 0.05:
             data = data[: r.randrange(len(data))]

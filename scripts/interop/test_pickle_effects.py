@@ -1,6 +1,6 @@
 """What `ckpt scan` says that a pickle does, beside what CPython's unpicklers do.
 
-    PICKLES=100000 make interop K=random_pickles        as many random pickles
+PICKLES=100000 make interop K=random_pickles        as many random pickles
 """
 
 import argparse
@@ -29,7 +29,10 @@ BATCH = 1000
 READERS = ("bytes", "file", "python")
 # What no pickler writes, and what fails for some values, which are not followed.
 ODD = (
-    "an item is set of a list or of bytes", "an item is appended to bytes", "it needs buffers", "the pickle ends without",
+    "an item is set of a list or of bytes",
+    "an item is appended to bytes",
+    "it needs buffers",
+    "the pickle ends without",
 )
 
 
@@ -133,10 +136,28 @@ class Kind(enum.Enum):
 def benign():
     """What packages write, each with the verdict: safe, or unknown where a class of the file's own is in it."""
     layer = torch.nn.Linear(2, 2)
-    arrays = [numpy.float32(1), numpy.arange(4.0), numpy.array([{}, 1], dtype=object), numpy.array(["a", "bb"]),
-              numpy.array(["2020-01-01"], dtype="M8[D]"), numpy.array([True]), numpy.zeros((2, 0))]
-    things = [argparse.Namespace(a=1), pathlib.PurePosixPath("/x"), datetime.datetime(2026, 1, 1), type(None), ...,
-              NotImplemented, collections.Counter("aab"), collections.deque([1]), collections.defaultdict(list), {1}, 1j]
+    arrays = [
+        numpy.float32(1),
+        numpy.arange(4.0),
+        numpy.array([{}, 1], dtype=object),
+        numpy.array(["a", "bb"]),
+        numpy.array(["2020-01-01"], dtype="M8[D]"),
+        numpy.array([True]),
+        numpy.zeros((2, 0)),
+    ]
+    things = [
+        argparse.Namespace(a=1),
+        pathlib.PurePosixPath("/x"),
+        datetime.datetime(2026, 1, 1),
+        type(None),
+        ...,
+        NotImplemented,
+        collections.Counter("aab"),
+        collections.deque([1]),
+        collections.defaultdict(list),
+        {1},
+        1j,
+    ]
     for protocol in range(6):
         yield f"arrays {protocol}", "safe", pickle.dumps(arrays, protocol)
         yield f"things {protocol}", "safe", pickle.dumps(things, protocol)
@@ -179,7 +200,8 @@ def test_tricks_work_and_are_seen(folder, trick):
     """Each of them does in CPython what its pickle says, and the scan sees it."""
     data = trick()
     (folder / "x.pkl").write_bytes(data)
-    run = "import pickle, pathlib, sys; pickle.loads(sys.stdin.buffer.read()); print(hasattr(pathlib.PurePosixPath, 'is_mend'))"
+    run = "import pickle, sys; from pathlib import PurePosixPath; pickle.loads(sys.stdin.buffer.read())"
+    run += "; print(hasattr(PurePosixPath, 'is_mend'))"
     done = subprocess.run([sys.executable, "-c", run], input=data, capture_output=True, check=True)
     document = scanned(folder)["x.pkl"]
     if trick is numbers_memo:

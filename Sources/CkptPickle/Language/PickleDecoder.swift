@@ -249,8 +249,8 @@ struct PickleDecoder {
         graph.addObject(
           .newObjectWithKeywords(cls: cls, arguments: arguments, keywords: keywords)))
     case .inst:
-      let module = try asciiName(try reader.line(), offset)
-      let cls = graph.addGlobal(module, try asciiName(try reader.line(), offset))
+      let module = try name(try reader.line(), offset, isASCII: true)
+      let cls = graph.addGlobal(module, try name(try reader.line(), offset, isASCII: true))
       instantiate(cls, try popToMark())
     case .obj:
       let items = try popToMark()
@@ -330,21 +330,17 @@ struct PickleDecoder {
     }
   }
 
-  private func name(_ run: PickleGraph.Bytes, _ offset: Int) throws -> PickleGraph.Bytes {
+  private func name(
+    _ run: PickleGraph.Bytes, _ offset: Int, isASCII: Bool = false
+  ) throws -> PickleGraph.Bytes {
+    let bytes = reader.bytes[run.range]
     guard run.count > 0 else {
       throw PickleError.malformed(what: "a name without a letter", offset: offset)
     }
-    guard PickleText.isPythonUTF8(reader.bytes[run.range]) else {
-      throw PickleError.malformed(what: "a name that is no UTF-8", offset: offset)
+    guard isASCII ? bytes.allSatisfy({ $0 < 0x80 }) : PickleText.isPythonUTF8(bytes) else {
+      throw PickleError.malformed(what: "a name that is no text", offset: offset)
     }
     return run
-  }
-
-  private func asciiName(_ run: PickleGraph.Bytes, _ offset: Int) throws -> PickleGraph.Bytes {
-    guard reader.bytes[run.range].allSatisfy({ $0 < 0x80 }) else {
-      throw PickleError.malformed(what: "a name that is no ASCII", offset: offset)
-    }
-    return try name(run, offset)
   }
 
   // MARK: Numbers and text
@@ -429,27 +425,5 @@ extension PickleGraph.Construction {
     case (.list, _), (.dict, _), (.set, _), (.frozenSet, _): false
     case (.reduce, _), (.newObject, _), (.newObjectWithKeywords, _): true
     }
-  }
-}
-
-extension PickleGraph {
-  /// The default limit of the nesting depth; Python itself fails at about 1000 levels.
-  package static let defaultDepthLimit = 10_000
-
-  /// Decodes a pickle; bytes after STOP are ignored, as in Python.
-  ///
-  /// - Parameters:
-  ///   - bytes: the pickle, of protocol 0 to 5.
-  ///   - depthLimit: the maximum nesting depth.
-  ///   - objectLimit: the maximum number of objects, references, and changes; for a pickle that was
-  ///     compressed, since otherwise its size limits them.
-  /// - Throws: ``PickleError`` if the pickle is invalid.
-  package init(
-    decoding bytes: [UInt8], depthLimit: Int = defaultDepthLimit, objectLimit: Int = .max
-  ) throws {
-    WorkCounters.add(.pickleDecoded)
-    guard bytes.count <= Int(Int32.max) else { throw PickleError.tooLarge(byteCount: bytes.count) }
-    var decoder = PickleDecoder(bytes, depthLimit: depthLimit, objectLimit: objectLimit)
-    self = try decoder.decode()
   }
 }
