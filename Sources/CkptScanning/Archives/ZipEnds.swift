@@ -11,7 +11,7 @@ struct ZipEnds {
   struct Directory: Hashable {
     /// The offset of its first entry.
     let start: Int
-    /// The offset after its last entry, or of what stands behind.
+    /// The offset after the bytes that the end record states.
     let end: Int
     /// The offset from which the entries count.
     let base: Int
@@ -55,7 +55,7 @@ struct ZipEnds {
       (ends, hasMore) = ([], false)
       let tailStart = max(0, source.byteCount - size)
       try find(from: tailStart)
-      let base = ends.first?.directories.map(\.base).min()
+      let base = ends.first?.directories.map(\.base).max()
       if tailStart == 0 || base ?? 0 >= tailStart { return }
     }
   }
@@ -78,7 +78,7 @@ struct ZipEnds {
       // Text of another record may look like an end.
       guard !end.directories.isEmpty || ends.isEmpty else { continue }
       ends.append(end)
-      if ends.count == 1, let base = end.directories.map(\.base).min() {
+      if ends.count == 1, let base = end.directories.map(\.base).max() {
         lowest = max(0, base - tailStart)
       }
     }
@@ -93,8 +93,10 @@ struct ZipEnds {
       oddities.append("the comment of its end record is cut off")
     }
     var found: [Directory] = []
-    func add(_ start: Int, before end: Int, _ base: Int, _ count: Int) throws {
-      let directory = Directory(start: start, end: end, base: base, count: count)
+    func add(_ start: Int, before end: Int, _ base: Int, _ count: Int, _ size: Int) throws {
+      // Readers read as many bytes as are stated.
+      let directory = Directory(
+        start: start, end: start + min(size, max(0, end - start)), base: base, count: count)
       guard start >= 0, base >= 0, start <= end, !found.contains(where: { $0.start == start })
       else { return }
       if try isDirectory(at: start, before: end, count: count) { found.append(directory) }
@@ -106,14 +108,16 @@ struct ZipEnds {
         && (size == 0xFFFF_FFFF || size == record.size)
         && (start == 0xFFFF_FFFF || start == record.start)
       if !agrees { oddities.append("its two end records contradict each other") }
-      try add(record.start, before: record.offset, 0, record.count)
+      try add(record.start, before: record.offset, 0, record.count, record.size)
       let concatenated = record.offset - record.size
-      try add(concatenated, before: record.offset, concatenated - record.start, record.count)
+      try add(
+        concatenated, before: record.offset, concatenated - record.start, record.count,
+        record.size)
     }
     let limit = wide.map(\.offset).min() ?? offset
     if wide.isEmpty || !oddities.isEmpty || found.isEmpty {
-      try add(start, before: limit, 0, count)
-      try add(limit - size, before: limit, limit - size - start, count)
+      try add(start, before: limit, 0, count, size)
+      try add(limit - size, before: limit, limit - size - start, count, size)
     }
     return End(
       offset: offset, limit: min(offset + Self.endSize + comment, source.byteCount),

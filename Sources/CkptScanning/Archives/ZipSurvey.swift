@@ -30,6 +30,8 @@ struct ZipSurvey {
   private(set) var base = 0
   /// The offset after the archive.
   private(set) var end = 0
+  /// The number of bytes of the directories that were read.
+  private(set) var directoryByteCount = 0
 
   private let source: ByteSource
   private static let headerSize = 46
@@ -77,6 +79,7 @@ struct ZipSurvey {
       return
     }
     let bytes = try source.bytes(in: directory.start..<directory.end)
+    directoryByteCount += bytes.count
     var (position, count) = (0, 0)
     while position <= bytes.count - Self.headerSize, records.count < ScanBudget.partLimit {
       let header = LittleEndianReader(bytes[position...])

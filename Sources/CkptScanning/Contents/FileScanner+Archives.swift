@@ -38,7 +38,7 @@ extension FileScanner {
     var end = content.source.byteCount
     while end > 0, archives.count < ScanBudget.partLimit, !budget.isUsedUp {
       guard let survey = try ZipSurvey(content.source.part(0..<end)) else { break }
-      use(min(end - survey.base, 1 << 16))
+      use(min(end - survey.base, 1 << 16) + 4 * survey.directoryByteCount)
       let name = survey.base > 0 ? "archive at byte \(survey.base)" : ""
       archives.append(try parts(of: survey, content, name))
       archiveRanges.insert(survey.base..<end)
