@@ -12,12 +12,13 @@ import time
 import zipfile
 import zlib
 
-import pytest
 import harness
+import pytest
 import scan_corpus
 import scan_tricks
 import scanners
 from harness import ckpt
+
 
 @pytest.fixture(scope="module")
 def corpus(shared_folder):
@@ -128,7 +129,7 @@ def bombs():
     yield "bzip2", bz2.compress(bytes(500_000_000))
     yield "bzip2_pickle", bz2.compress(b"]" * 200_000_000)
     yield "xz", lzma.compress(bytes(300_000_000))
-    entry = scan_tricks.zipped([("a", b"]" * 900_000)])
+    entry = scan_tricks.zipped([("a", b"]" * 700_000)])
     yield "overlapping", overlapping(entry, 5000)
     yield "ends", b"PK\x05\x06" + (b"PK\x05\x06" + bytes(18)) * 40_000
     yield "tar", scan_tricks.tarred([("", b"")] * 900)
@@ -223,7 +224,7 @@ def test_statuses(folder):
 def test_terminal(folder):
     """Names in a file cannot move the cursor."""
     (folder / "x").write_bytes(b"\x80\x02cos\x1b[2J\nsystem\x07\n)R.")
-    text = ckpt("scan", folder / "x", status=1, output=True)
+    text = ckpt("scan", folder / "x")
     assert "\x1b" not in text and "\x07" not in text and "system" in text
 
 
@@ -235,10 +236,11 @@ def test_clean_file(folder):
         def __reduce__(self):
             return os.system, ("true",)
 
-    torch.save({"w": torch.rand(3), "x": Acts()}, folder / "evil.pt")
+    weights = torch.rand(3)
+    torch.save({"w": weights, "x": Acts()}, folder / "evil.pt")
     ckpt("scan", folder / "evil.pt", status=1)
     ckpt("filter", folder / "evil.pt", "-o", folder / "clean.pt", "--plain")
     assert ckpt("scan", folder / "clean.pt", "--json")["verdict"] == "safe"
-    assert set(torch.load(folder / "clean.pt", weights_only=True)) == {"w"}
+    assert torch.equal(torch.load(folder / "clean.pt", weights_only=True)["w"], weights)
     ckpt("convert", folder / "evil.pt", "-o", folder / "clean.safetensors", "--drop-objects")
     assert ckpt("scan", folder / "clean.safetensors", "--json")["verdict"] == "safe"
