@@ -57,6 +57,8 @@ package struct GGUFFile: Sendable {
   private static let alignmentKey = "general.alignment"
   /// The maximum number of dimensions; 4 in ggml.
   private static let dimensionLimit = 8
+  /// The maximum size of a dimension, so that the number of bytes of a row does not overflow.
+  private static let sizeLimit = Int.max >> 10
   private static let nameLimit = 0xFFFF
   /// The maximum number of tensors and of values. Files typically have a few thousand tensors and a
   /// few dozen values.
@@ -153,7 +155,10 @@ package struct GGUFFile: Sendable {
     var count = 1
     for dimension in shape {
       let (next, overflow) = count.multipliedReportingOverflow(by: dimension)
-      guard !overflow else { throw bad("the tensor's size is more than can be counted") }
+      // A size is limited by itself, too, since another one may be 0.
+      guard !overflow, dimension <= sizeLimit else {
+        throw bad("the tensor's size is more than can be counted")
+      }
       count = next
     }
     let block = type.block

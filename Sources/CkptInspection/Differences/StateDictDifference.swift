@@ -78,13 +78,14 @@ public struct StateDictDifference: Sendable {
   ) throws {
     self.options = options
     var pairs: [(key: String, a: Tensor, b: Tensor)] = []
+    var contents = ObjectContents()
     for (key, value) in a.elements {
       guard let other = b.value(for: key) else {
         onlyInA.append(key)
         continue
       }
       switch (value.tensor, other.tensor) {
-      case (nil, nil): try addObjects(key, value, other, to: &pairs)
+      case (nil, nil): try addObjects(key, value, other, &contents, to: &pairs)
       case (let left?, let right?) where left.shape == right.shape:
         pairs.append((key, left, right))
       case (let left, let right):
@@ -101,11 +102,12 @@ public struct StateDictDifference: Sendable {
 
   /// Compares objects; the tensors inside them are added to `pairs`.
   private mutating func addObjects(
-    _ key: String, _ a: StateDict.Value, _ b: StateDict.Value,
+    _ key: String, _ a: StateDict.Value, _ b: StateDict.Value, _ contents: inout ObjectContents,
     to pairs: inout [(key: String, a: Tensor, b: Tensor)]
   ) throws {
     guard case .object(let left) = a, case .object(let right) = b else { return }
-    guard let old = left.content, let new = right.content else {
+    guard let old = try contents.content(of: left), let new = try contents.content(of: right)
+    else {
       notCompared.append(key)
       return
     }

@@ -43,11 +43,14 @@ public struct StateDictDigest: Sendable {
     // For each key, its tensors, and for an object its description.
     var parts: [(key: String, description: String?, tensors: [Tensor])] = []
     var leftOut: [String] = []
+    var contents = ObjectContents()
     for (key, value) in stateDict {
       switch value {
       case .tensor(let tensor): parts.append((key, nil, [tensor]))
       case .object(let object):
-        if !object.tensors.isEmpty || object.tensorLike != nil, let content = object.content {
+        if !object.tensors.isEmpty || object.tensorLike != nil,
+          let content = try contents.content(of: object)
+        {
           parts.append((key, content.description, content.tensors.map(\.tensor)))
         } else {
           leftOut.append(key)

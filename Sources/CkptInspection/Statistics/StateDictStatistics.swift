@@ -31,7 +31,7 @@ public struct StateDictStatistics: Sendable {
     _ stateDict: StateDict, withHistograms: Bool = false, workers: Int? = nil,
     cancellation: Cancellation = Cancellation(), progress: (@Sendable (Int) -> Void)? = nil
   ) throws {
-    let all = stateDict.withInnerTensors.map { (key: $0.key, tensor: $0.tensor) }
+    let all = try stateDict.withInnerTensors().map { (key: $0.key, tensor: $0.tensor) }
     let readable = all.filter { NumberReader.canRead($0.tensor) }
     let distinct = DistinctTensors(readable.map(\.tensor))
     // Each element is read once, however often dimensions of stride 0 repeat it.
@@ -77,14 +77,17 @@ public struct StateDictStatistics: Sendable {
 extension StateDict {
   /// The plain tensors, and those inside tensor subclasses, whose key is the subclass's, a `/`, and
   /// the path inside it.
-  var withInnerTensors: [(key: String, tensor: Tensor)] {
-    elements.flatMap { key, value -> [(key: String, tensor: Tensor)] in
+  ///
+  /// - Throws: `TensorError.sharedTooOften`.
+  func withInnerTensors() throws -> [(key: String, tensor: Tensor)] {
+    var contents = ObjectContents()
+    return try elements.flatMap { key, value -> [(key: String, tensor: Tensor)] in
       switch value {
       case .tensor(let tensor): [(key, tensor)]
       case .object(let object):
         object.tensors.isEmpty
           ? []
-          : (object.content?.tensors ?? []).map {
+          : (try contents.content(of: object)?.tensors ?? []).map {
             ($0.name == "/" ? key : "\(key)/\($0.name)", $0.tensor)
           }
       }

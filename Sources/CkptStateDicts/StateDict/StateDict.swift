@@ -19,6 +19,9 @@ public struct OpaqueObject: Sendable {
   /// Its full content for comparison; nil if it is unknown or too large to describe.
   public var content: ObjectContent? { makeContent?() }
 
+  /// Whether its content is known, unless it turns out to be too large to describe.
+  package var canBeDescribed: Bool { makeContent != nil }
+
   /// The outer class, shape and dtype of a tensor that is not a plain one.
   public struct TensorLike: Sendable, Hashable {
     /// Its class, such as `torchao.quantization.Int8Tensor`; `sparse` for sparse ones of PyTorch's.

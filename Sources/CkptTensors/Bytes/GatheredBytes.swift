@@ -74,7 +74,7 @@ private final class GatheringReader: ByteReader {
   private var box: AlignedBytes
   /// The byte range that the box currently contains.
   private var held = 0..<0
-  private var room = AlignedBytes(count: 256 << 10)
+  private var room: AlignedBytes
   /// A sequential reader for sources without random access, with its position.
   private var forward: (reader: any ByteReader, position: Int)?
 
@@ -84,6 +84,7 @@ private final class GatheringReader: ByteReader {
   init(_ layout: GatheredBytes, at offset: Int) {
     self.layout = layout
     position = offset
+    room = AlignedBytes(count: min(256 << 10, max(layout.width, layout.source.byteCount)))
     box = AlignedBytes(
       count: min(layout.byteCount, layout.boxLength * layout.innerCount * layout.width))
   }

@@ -21,7 +21,7 @@ package final class ElementReader {
   private let type: DType
   private let code: Int32
   private let isNegative: Bool
-  private var staging = AlignedBytes(count: blockSize)
+  private var staging: AlignedBytes
 
   private static let blockSize = 32 << 10
 
@@ -31,6 +31,9 @@ package final class ElementReader {
       throw TensorError.noConversion(from: type, to: .float32)
     }
     precondition(start >= 0 && start <= tensor.elementCount)
+    // Large buffers for thousands of small tensors would fragment the memory.
+    staging = AlignedBytes(
+      count: min(Self.blockSize, max(1, tensor.elementCount - start) * type.byteCount))
     // Integers are negated in their own type, so that they stay in its range.
     let bytes = try type.isFloat ? tensor.contiguousSource() : tensor.resolvedSource()
     source = try bytes.makeReader(at: start * type.byteCount)
@@ -83,7 +86,7 @@ package final class ElementReader {
   /// Reads the bytes of `count` elements block by block, and calls `body` with each block and the
   /// range of its elements.
   private func eachBlock(of count: Int, _ body: (RawSpan, Range<Int>) -> Void) throws {
-    let perBlock = Self.blockSize / type.byteCount
+    let perBlock = staging.count / type.byteCount
     for start in stride(from: 0, to: count, by: perBlock) {
       let part = min(perBlock, count - start)
       try staging.withMutableBytes(first: part * type.byteCount) { bytes in

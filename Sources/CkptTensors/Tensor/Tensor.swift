@@ -12,6 +12,8 @@ public enum TensorError: Diagnostic, Equatable {
   /// One or several tensors have too many elements to be read, compared with their storages, since
   /// dimensions have a stride of 0, or the tensors overlap.
   case expandedTooFar(byteCount: Int, storage: Int)
+  /// Objects that are the values of several keys have too many tensors to be read for each key.
+  case sharedTooOften
   /// The tensor has no elements, because it is on the meta device.
   case noData
   /// The dtypes cannot be converted: one is quantized or packed.
@@ -40,6 +42,8 @@ public enum TensorError: Diagnostic, Equatable {
     case .expandedTooFar(let byteCount, let storage):
       "\(storage) bytes of storage are shown again and again, as \(byteCount) bytes: too many to be "
         + "gone through"
+    case .sharedTooOften:
+      "keys share objects with so many tensors that they cannot be gone through for each key"
     case .noData: "the tensor is on the meta device and has no elements"
     case .noConversion(let source, let target):
       "elements of type \(source.name) cannot be converted to \(target.name)"
