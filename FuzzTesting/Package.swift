@@ -8,11 +8,8 @@ let settings: [SwiftSetting] = [
   .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
-/// The name that SwiftPM gives to the package in the parent folder, which is that folder's. The
-/// targets are compiled as a part of it, since they test declarations that are `package`.
-let parent = String(
-  (Context.packageDirectory.split(separator: "/").dropLast().last ?? "").lowercased()
-    .map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "_" })
+/// The targets test declarations that are `package` in the library, which is another package here.
+let seesPackage = SwiftSetting.unsafeFlags(["-Xfrontend", "-disable-access-control"])
 
 let package = Package(
   name: "FuzzTesting",
@@ -25,7 +22,7 @@ let package = Package(
         .product(name: "StateDictKit", package: "StateDictKit"),
         .product(name: "ModelZoo", package: "StateDictKit"),
         .product(name: "ImageData", package: "StateDictKit"),
-      ], path: "Targets", swiftSettings: settings + [.unsafeFlags(["-package-name", parent])]),
+      ], path: "Targets", swiftSettings: settings + [seesPackage]),
     .target(name: "CLibFuzzer"),
     .executableTarget(
       name: "ckpt-fuzz", dependencies: ["FuzzTargets", "CLibFuzzer"], swiftSettings: settings,
