@@ -226,6 +226,14 @@ def change(data, words, count):
     return bytes(data)
 
 
+def overwritten(data):
+    """As many bytes, one of them another."""
+    data = bytearray(data)
+    if data:
+        data[random.randrange(len(data))] = random.randrange(256)
+    return bytes(data)
+
+
 def changed(kind, seed):
     """A changed file; checksums and lengths fit most of the time, so that what lies behind them is reached."""
     words = WORDS.get(kind, WORDS["zip"])
@@ -242,12 +250,24 @@ def changed(kind, seed):
         records = unpacked(seed)
         which = random.randrange(len(records))
         name, data, method = records[which]
-        records[which] = (name, change(data[:128], WORDS["npy"], count) + data[128:], method)
+        step = random.random()
+        if step < 0.2:
+            name = random.choice(["a.npy", "A.npy", "ä.npy", "b/c.npy", "data", name.upper(), name + ".npy"])
+        elif step < 0.4:
+            method = random.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+            data = data[:128] + overwritten(data[128:])
+        else:
+            data = change(data[:128], WORDS["npy"], count) + data[128:]
+        records[which] = (name, data, method)
         return packed(records)
     if kind == "safetensors":
         size = int.from_bytes(seed[:8], "little")
-        header = change(seed[8 : 8 + size], words, count)
-        return struct.pack("<Q", len(header)) + header + seed[8 + size :]
+        header, data = seed[8 : 8 + size], seed[8 + size :]
+        if random.random() < 0.2:
+            data = overwritten(data)
+        else:
+            header = change(header, words, count)
+        return struct.pack("<Q", len(header)) + header + data
     if kind == "npy":
         size = int.from_bytes(seed[8:10], "little")
         header = change(seed[10 : 10 + size], words, count)
