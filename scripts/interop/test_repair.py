@@ -132,7 +132,18 @@ def nested():
     return half | {"inner": torch.frombuffer(bytearray(inner), dtype=torch.uint8)} | dict(list(state.items())[30:])
 
 
+def slices():
+    """Tensors that are parts of few storages."""
+    state = {}
+    for number in range(3):
+        storage = sized(6000)
+        for part in range(20):
+            state[f"{number}.{part}"] = storage[300 * part : 300 * (part + 1)].view(20, 15)
+    return state
+
+
 KINDS = {
+    "slices": (slices, {}, 50),
     "weights": (weights, {}, CUTS),
     "training": (training, {}, CUTS),
     "nested": (nested, {}, 50),

@@ -152,7 +152,8 @@ struct LossRemoval {
     let nothing = graph.add(.none)
     for ref in live where !isLost(ref) {
       if let items = graph.items(of: ref) {
-        guard items.contains(where: isLost) else { continue }
+        // A call whose arguments are incomplete is lost itself, unless its tensor is complete.
+        guard !arguments.contains(ref.index), items.contains(where: isLost) else { continue }
         let kept = items.map { isLost($0) ? nothing : $0 }
         let copy = graph.addTuple(kept)
         graph.replace(ref, with: graph[copy])

@@ -65,6 +65,7 @@ package struct TarDirectory {
       guard allowsCut || size <= file.size - start else { throw bad("the tar archive is cut off") }
       switch kind {
       case UInt8(ascii: "x"):
+        guard size <= file.size - start else { return }
         guard size <= Self.extensionLimit else { throw bad("a pax header is too long") }
         nextSize = try Self.size(inPax: file.bytes(at: start, count: size)[...])
       case 0, UInt8(ascii: "0"):
