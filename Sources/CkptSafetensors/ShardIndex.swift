@@ -106,6 +106,28 @@ package struct ShardIndex: Sendable {
     return result
   }
 
+  /// The text of the index in `file`, with other names of its files; nil if it refers to none of
+  /// them, or is no index.
+  ///
+  /// - Parameter names: the new names by the old ones.
+  package static func redirected(_ file: File, _ names: [String: String]) -> [UInt8]? {
+    guard file.size <= byteLimit, let bytes = try? file.bytes(at: 0, count: file.size),
+      let text = String(validating: bytes, as: UTF8.self),
+      case .object(var members)? = try? JSONValue(parsing: text),
+      let place = members.firstIndex(where: { $0.name == "weight_map" }),
+      case .object(var files) = members[place].value
+    else { return nil }
+    var isChanged = false
+    for index in files.indices {
+      guard case .string(let name) = files[index].value, let new = names[name] else { continue }
+      files[index] = .init(files[index].name, .string(new))
+      isChanged = true
+    }
+    guard isChanged else { return nil }
+    members[place] = .init("weight_map", .object(files))
+    return Array(JSONValue.object(members).text(.python).utf8)
+  }
+
   /// The text of an index as transformers writes it: sorted keys, two spaces per level, only ASCII.
   ///
   /// - Parameters:

@@ -92,6 +92,8 @@ extension OutputPlan {
         hint: "let OUT end with .safetensors.index.json or .bin.index.json")
     }
     try Folder.create(at: path)
+    let lock = try FolderLock(path, .shared)
+    defer { withExtendedLifetime(lock) {} }
     let counted = ProgressMeter.counter(.writing, of: job(part).byteCount, progress)
     let context = WriteContext(cancellation, counted, verifying: verifying)
     var written = 0

@@ -1,5 +1,6 @@
 public import CkptPlatform
 internal import CkptBytes
+internal import CkptSafetensors
 
 /// Options for writing a checkpoint.
 public struct WriteOptions: Sendable {
@@ -89,7 +90,9 @@ public struct OutputPlan: Sendable {
   /// Model files of the input's folder that are copied before the other files are written.
   public internal(set) var carried: [File] = []
   /// Files of a previous checkpoint of the same name in the folder, which are removed.
-  public let obsolete: [String]
+  public var obsolete: [String] { isFolder ? obsolete(in: (try? Folder(path))?.names ?? []) : [] }
+  /// Whether a file of the given name belongs to a previous checkpoint, unless it is a new one.
+  private let isObsolete: @Sendable (String) -> Bool
   /// The parts of the checkpoint that the output leaves out or changes.
   public internal(set) var report: OutputReport
 
@@ -101,28 +104,35 @@ public struct OutputPlan: Sendable {
     self.path = path
     isFolder = false
     files = [file]
-    obsolete = []
+    isObsolete = { _ in false }
     self.report = report
   }
 
   /// Creates the plan of several files in the folder at `path`; the last one is the index by which
   /// readers find the others.
+  ///
+  /// - Parameter isObsolete: whether a file of the given name belongs to a previous checkpoint of
+  ///   the same name.
   init(
-    format: Checkpoint.Format, folder path: String, files: [File], obsolete: [String] = [],
+    format: Checkpoint.Format, folder path: String, files: [File],
+    isObsolete: @escaping @Sendable (String) -> Bool = { _ in false },
     report: OutputReport = OutputReport()
   ) {
-    var path = path[...]
-    while path.utf8.count > 1, path.hasSuffix("/") { path.removeLast() }
     self.format = format
-    self.path = String(path)
+    self.path = Folder.trimmed(path)
     isFolder = true
     self.files = files
-    self.obsolete = obsolete
+    self.isObsolete = isObsolete
     self.report = report
   }
 
-  /// Writes the output; it appears completely or not at all. Files of an existing folder are
-  /// replaced one after the other; the index by which readers find them is last.
+  private func obsolete(in names: [String]) -> [String] {
+    let new = Set(files.map(\.name))
+    return names.filter { !new.contains($0) && isObsolete($0) }
+  }
+
+  /// Writes the output; it appears completely or not at all. In an existing folder, the index refers
+  /// to all old or all new files at every moment, and other processes that would write in it fail.
   ///
   /// - Parameter verifying: whether recorded checksums are compared; if not, they are copied
   ///   without being verified.
@@ -140,16 +150,16 @@ public struct OutputPlan: Sendable {
     if isFolder {
       let output = try AtomicFolder(
         path: path, replacingExisting: replacingExisting, cancellation: cancellation)
-      guard replacingExisting || obsolete.isEmpty else {
+      if !replacingExisting, let old = obsolete.first {
         throw FileError(
-          .cannotCreate, "holds another checkpoint of the same name (\(obsolete[0]))", path: path,
+          .cannotCreate, "holds another checkpoint of the same name (\(old))", path: path,
           hint: "\(.replaceExisting) replaces it")
       }
       for file in carried + files {
         try file.write(output.makeFile(file.name), context)
         try output.sync()
       }
-      try output.commit(removing: obsolete)
+      try output.commit(removing: obsolete(in:), redirecting: ShardIndex.redirected)
     } else {
       let output = try AtomicOutput(
         path: path, replacingExisting: replacingExisting, cancellation: cancellation)

@@ -1,5 +1,4 @@
 package import CkptPlatform
-internal import Dispatch
 internal import Foundation
 package import Yams
 
@@ -70,7 +69,7 @@ package enum BoundedYAML {
   }
 
   /// Calls `body` on a thread with a stack that is large enough for the parser, which recurses up
-  /// to 1000 levels, and waits for it. Threads of Dispatch have 512 KB on macOS, and a debug build
+  /// to 1000 levels, and waits for it. Other threads have 512 KB on macOS, and a debug build
   /// needs over 1 MB.
   private static func onDeepStack(
     _ body: @escaping @Sendable () throws(Failure) -> sending Node?
@@ -78,15 +77,12 @@ package enum BoundedYAML {
     final class Box: @unchecked Sendable {
       var result = Result<Node?, Failure>.success(nil)
     }
-    let (box, isDone) = (Box(), DispatchSemaphore(value: 0))
-    let thread = Thread {
-      box.result = Result(catching: body)
-      isDone.signal()
+    let box = Box()
+    do {
+      try SystemThread(stackSize: 4 << 20) { box.result = Result(catching: body) }.join()
+    } catch {
+      throw Failure(problem: "cannot be read: \(error)", line: nil)
     }
-    thread.stackSize = 4 << 20
-    thread.start()
-    // The semaphore orders the result after the thread's writes.
-    isDone.wait()
     return try box.result.get()
   }
 

@@ -38,6 +38,7 @@ final class BatchQueue: @unchecked Sendable {
   private var nextSample: Int
   private var taken: Int
   private var isStopped = false
+  private var failure: (any Error)?
 
   init(_ loader: DataLoader, epoch: Int, plan: EpochPlan, firstBatch: Int) {
     self.loader = loader
@@ -55,6 +56,13 @@ final class BatchQueue: @unchecked Sendable {
     isStopped = true
     slots = [:]
     condition.broadcast()
+    condition.unlock()
+  }
+
+  /// Lets the next ``take(_:)`` throw an error.
+  func fail(_ error: any Error) {
+    condition.lock()
+    failure = error
     condition.unlock()
   }
 
@@ -134,6 +142,7 @@ final class BatchQueue: @unchecked Sendable {
         condition.broadcast()
         throw CancelledError()
       }
+      if let failure { throw failure }
       guard taken < batchCount, !isStopped else { return nil }
       if let slot = slots[taken], slot.missing == 0 { return try finish(slot) }
       // A cancellation does not signal the condition, so it is polled.

@@ -1,5 +1,4 @@
 internal import CkptPlatform
-internal import Foundation
 
 /// The batches of one epoch, in order.
 ///
@@ -35,10 +34,16 @@ public final class EpochBatches: Sequence, IteratorProtocol {
     self.cancellation = cancellation
     joiner = loader.joinsAfterOmissions ? BatchJoiner() : nil
     let queue = queue
+    var started = 0
     for _ in 0..<Swift.max(1, Swift.min(loader.threads, 256)) {
-      let thread = Thread { queue.work() }
-      thread.stackSize = 1 << 20
-      thread.start()
+      do throws(ThreadError) {
+        try SystemThread(stackSize: 1 << 20) { queue.work() }.detach()
+      } catch {
+        // Fewer threads do the same work.
+        if started == 0 { queue.fail(error) }
+        break
+      }
+      started += 1
     }
   }
 

@@ -1,4 +1,5 @@
 internal import CCkptTrainingKernels
+internal import CkptPlatform
 internal import Foundation
 internal import Synchronization
 
@@ -26,14 +27,19 @@ final class WorkerPool: @unchecked Sendable {
   private static let patience = 2000
 
   /// Calls `body` with each number below `count`, with 0 on this thread; returns false without
-  /// calling it if another thread is using the pool.
+  /// calling it if another thread is using the pool, or the system has no thread to give.
   func run(_ count: Int, _ body: (Int) -> Void) -> Bool {
     guard
       isBusy.compareExchange(
         expected: false, desired: true, ordering: .acquiringAndReleasing
       ).exchanged
     else { return false }
-    while workers.count < count - 1 { start() }
+    while workers.count < count - 1 {
+      guard start() else {
+        isBusy.store(false, ordering: .releasing)
+        return false
+      }
+    }
     withoutActuallyEscaping(body) { escaping in
       self.body = escaping
       unfinished.store(count - 1, ordering: .sequentiallyConsistent)
@@ -53,11 +59,11 @@ final class WorkerPool: @unchecked Sendable {
     return true
   }
 
-  private func start() {
+  /// Starts a thread; returns whether the system has one to give.
+  private func start() -> Bool {
     let worker = Worker()
-    workers.append(worker)
-    let number = workers.count
-    let thread = Thread { [unowned self] in
+    let number = workers.count + 1
+    let thread = try? SystemThread(stackSize: 4 << 20) { [unowned self] in
       var done = 0
       while true {
         var looks = 0
@@ -79,8 +85,9 @@ final class WorkerPool: @unchecked Sendable {
         self.unfinished.wrappingSubtract(1, ordering: .acquiringAndReleasing)
       }
     }
-    thread.name = "training worker \(number)"
-    thread.stackSize = 4 << 20
-    thread.start()
+    thread?.detach()
+    guard thread != nil else { return false }
+    workers.append(worker)
+    return true
   }
 }

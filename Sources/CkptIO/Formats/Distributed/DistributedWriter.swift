@@ -10,6 +10,9 @@ internal import CkptZip
 /// object is a separate archive as written by `torch.save`, and `.metadata`, which contains their
 /// positions.
 ///
+/// In the folder of another distributed checkpoint, the first file gets the next free number, such as
+/// `__0_1.distcp`: until `.metadata` is replaced, the old file is needed.
+///
 /// `torch.distributed.checkpoint.load` reads it to plain and sharded state dicts; each rank reads
 /// the part of a tensor that it needs.
 enum DistributedWriter: FormatWriter {
@@ -17,7 +20,21 @@ enum DistributedWriter: FormatWriter {
   /// The endings that select this format; other names need `--format`.
   static let endings = [".dcp", ".distcp"]
 
-  private static let dataName = "__0_0.distcp"
+  /// A name for the data that is not used in the folder at `path`.
+  private static func dataName(in path: String) -> String {
+    let used = Set((try? Folder(path))?.names ?? [])
+    let number = (0...used.count).first { !used.contains("__0_\($0).distcp") }
+    return "__0_\(number ?? 0).distcp"
+  }
+
+  /// Whether a file is the data of a rank.
+  private static func isData(_ name: String) -> Bool {
+    guard name.hasPrefix("__"), name.hasSuffix(".distcp") else { return false }
+    let numbers = name.dropFirst(2).dropLast(7).split(
+      separator: "_", omittingEmptySubsequences: false)
+    return numbers.count == 2
+      && numbers.allSatisfy { !$0.isEmpty && $0.utf8.allSatisfy { (48..<58).contains($0) } }
+  }
 
   static func plan(
     _ checkpoint: Checkpoint, to path: String, _ options: WriteOptions
@@ -25,6 +42,7 @@ enum DistributedWriter: FormatWriter {
     let parts = try FlattenedObjects(checkpoint.graph, file: checkpoint.path) {
       checkpoint.tensor(of: $0) != nil
     }.parts
+    let dataName = dataName(in: path)
     var archives: [ZipPlan] = []
     var positions: [DistributedMetadata.Place?] = parts.map { _ in nil }
     var offset = 0
@@ -59,7 +77,7 @@ enum DistributedWriter: FormatWriter {
           file, context in
           try context.stream.write([StreamSegment(offset: 0, source: .bytes(pickle))], to: file)
         },
-      ])
+      ], isObsolete: isData)
   }
 }
 

@@ -119,19 +119,13 @@ struct ShardedOutput {
       files.append(.init(name: indexName, bytes: index))
     }
     return OutputPlan(
-      format: format, folder: folder, files: files, obsolete: obsolete(files),
+      format: format, folder: folder, files: files, isObsolete: { [self] in isOurs($0) },
       report: alone.report)
   }
 
-  /// Files of a previous checkpoint of the same name in the folder, which would be mistaken for
-  /// parts of this one; transformers removes them, too.
-  private func obsolete(_ files: [OutputPlan.File]) -> [String] {
-    let new = Set(files.map(\.name))
-    let there = (try? Folder(folder))?.names ?? []
-    return there.filter { name in
-      let isOurs =
-        name == stem + ending || name == indexName || ShardSplit.parse(name, ending)?.stem == stem
-      return isOurs && !new.contains(name)
-    }
+  /// Whether a file in the folder is one of a checkpoint of the same name, which would be mistaken
+  /// for a part of this one; transformers removes them, too.
+  private func isOurs(_ name: String) -> Bool {
+    name == stem + ending || name == indexName || ShardSplit.parse(name, ending)?.stem == stem
   }
 }

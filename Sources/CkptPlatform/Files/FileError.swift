@@ -48,9 +48,13 @@ public struct FileError: Diagnostic, Hashable {
   static func fromErrno(
     _ kind: DiagnosticKind, _ action: String, path: String, code: Int32 = errno
   ) -> FileError {
-    let reason = strerror(code).map { String(cString: $0) } ?? "error \(code)"
-    return FileError(
-      kind, "\(action): \(reason)", path: path, remedies: [],
-      systemError: SystemError(code: code, description: reason))
+    FileError(
+      kind, "\(action): \(reason(code))", path: path, remedies: [],
+      systemError: SystemError(code: code, description: reason(code)))
+  }
+
+  /// The system's text for an error number.
+  static func reason(_ code: Int32) -> String {
+    strerror(code).map { String(cString: $0) } ?? "error \(code)"
   }
 }

@@ -1,5 +1,3 @@
-internal import Foundation
-
 #if canImport(Glibc)
   internal import Glibc
 #elseif canImport(Musl)
@@ -14,19 +12,68 @@ package struct Folder: Sendable {
   package let path: String
   /// The names of all entries, including hidden ones, sorted by their bytes.
   package let names: [String]
+  /// The number of entries whose names are not UTF-8. They are not in ``names``, since a name that
+  /// was changed would be that of another file.
+  package let unnamedCount: Int
 
   /// Lists a folder.
   ///
   /// - Throws: `FileError` of kind `.cannotOpen`.
   package init(_ path: String) throws(FileError) {
-    var trimmed = path[...]
-    while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
-    self.path = String(trimmed)
-    do {
-      names = try FileManager.default.contentsOfDirectory(atPath: path)
-        .sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
-    } catch {
-      throw FileError(.cannotOpen, "cannot list the folder", path: path)
+    self.path = Self.trimmed(path)
+    guard !path.utf8.contains(0), let listing = opendir(path) else {
+      throw .fromErrno(.cannotOpen, "cannot list the folder", path: path)
+    }
+    defer { closedir(listing) }
+    var (names, unnamedCount) = ([String](), 0)
+    while true {
+      errno = 0
+      guard let entry = readdir(listing) else {
+        guard errno == 0 else {
+          throw .fromErrno(.cannotOpen, "cannot list the folder", path: path)
+        }
+        break
+      }
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(validatingCString: $0) }
+      }
+      guard let name else {
+        unnamedCount += 1
+        continue
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    self.names = names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    self.unnamedCount = unnamedCount
+  }
+
+  /// The path without slashes at its end.
+  package static func trimmed(_ path: String) -> String {
+    var path = path[...]
+    while path.utf8.count > 1, path.utf8.last == UInt8(ascii: "/") { path.removeLast() }
+    return String(path)
+  }
+
+  /// The path of the folder in which `path` is.
+  package static func parent(of path: String) -> String {
+    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+
+  /// Writes the names in a folder to the disk.
+  ///
+  /// - Throws: `FileError` of kind `.inputOutput`.
+  static func sync(_ path: String) throws(FileError) {
+    let folder = systemOpen(path, O_RDONLY | O_CLOEXEC)
+    // A folder that cannot be read can be written, and file systems need not support this.
+    guard folder >= 0 else { return }
+    defer { close(folder) }
+    while fsync(folder) != 0 {
+      switch errno {
+      case EINTR: continue
+      case EINVAL, ENOTSUP, EBADF, EROFS, EACCES: return
+      default: throw .fromErrno(.inputOutput, "cannot write to the disk", path: path)
+      }
     }
   }
 
@@ -46,17 +93,17 @@ package struct Folder: Sendable {
 
   /// Whether both paths refer to the same folder.
   package static func isSame(_ one: String, _ other: String) -> Bool {
-    guard let one = resolved(one), let other = resolved(other) else { return false }
-    return one == other
+    var (first, second) = (stat(), stat())
+    return !one.utf8.contains(0) && !other.utf8.contains(0) && stat(one, &first) == 0
+      && stat(other, &second) == 0 && first.st_dev == second.st_dev
+      && first.st_ino == second.st_ino
   }
 
   /// Checks that the folder of an output's path exists, before anything is created.
   ///
   /// - Throws: `FileError` of kind `.cannotCreate` if it does not.
   package static func checkParent(of path: String) throws(FileError) {
-    var trimmed = path[...]
-    while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
-    let parent = PendingFile.folder(of: String(trimmed))
+    let parent = parent(of: trimmed(path))
     guard !exists(at: parent) else { return }
     throw FileError(
       .cannotCreate, "cannot create: there is no folder \(parent.filter { $0 >= " " })", path: path,
@@ -81,7 +128,7 @@ package struct Folder: Sendable {
   ///
   /// - Throws: `FileError` of kind `.cannotOpen`.
   package init(ofFileAt path: String) throws(FileError) {
-    try self.init(PendingFile.folder(of: path))
+    try self.init(Self.parent(of: path))
   }
 
   /// Whether `name` is a valid name of an entry: at most 255 bytes, not empty, `.`, or `..`, and
@@ -124,7 +171,9 @@ package struct Folder: Sendable {
     guard lstat(path + "/" + name, &status) == 0, status.st_mode & S_IFMT == S_IFLNK else { return }
     let own = Self.resolved(path)
     let target = Self.resolved(path + "/" + name)
-    guard let own, let target else { return }
+    guard let own, let target else {
+      throw FileError(.cannotOpen, "is a link that cannot be followed", path: path + "/" + name)
+    }
     var allowed = [own]
     let parts = own.split(separator: "/")
     if parts.count >= 2, parts[parts.count - 2] == "snapshots" {
@@ -140,6 +189,9 @@ package struct Folder: Sendable {
   private static func resolved(_ path: String) -> String? {
     guard let resolved = realpath(path, nil) else { return nil }
     defer { free(resolved) }
-    return String(cString: resolved)
+    return String(validatingCString: resolved)
   }
 }
+
+/// The system's `open`, which the method's name hides.
+private func systemOpen(_ path: String, _ flags: Int32) -> Int32 { open(path, flags) }

@@ -1,4 +1,3 @@
-internal import Dispatch
 internal import Foundation
 internal import Synchronization
 
@@ -59,10 +58,18 @@ package enum Parallel {
     }
   }
 
-  /// Calls `body` once on each of `workers` threads, on the current one if that is 1 or less, and
-  /// waits for all.
+  /// Calls `body` once on each of `workers` threads, one of which is the current one, and waits for
+  /// all. If the system has no more threads to give, there are fewer.
   private static func run(workers: Int, _ body: @Sendable () -> Void) {
     guard workers > 1 else { return body() }
-    DispatchQueue.concurrentPerform(iterations: workers) { _ in body() }
+    withoutActuallyEscaping(body) { body in
+      var threads: [SystemThread] = []
+      for _ in 1..<workers {
+        guard let thread = try? SystemThread(body) else { break }
+        threads.append(thread)
+      }
+      body()
+      for thread in threads { thread.join() }
+    }
   }
 }

@@ -11,11 +11,8 @@ internal import Synchronization
 /// Writes several files in one folder atomically.
 ///
 /// A new folder appears with all of its files, or not at all. In an existing folder, other files
-/// are kept. New files are written without a name and get their names one after the other when all
-/// are complete. The file that was made last must be the one by which readers find the others (an
-/// index): an existing one is removed first, and the new one appears last. After a power failure,
-/// readers therefore find the old files, all new files, or no index, but never an index of a
-/// mixture.
+/// are kept, and ``FolderReplacement`` puts the new ones in place. An existing folder is locked
+/// meanwhile, so that two processes cannot mix their files.
 package final class AtomicFolder: Sendable {
   /// The folder's path.
   package let path: String
@@ -23,21 +20,21 @@ package final class AtomicFolder: Sendable {
   package let isNew: Bool
   private let replacesExisting: Bool
   private let cancellation: Cancellation
+  private let lock: FolderLock?
   private let pending = Mutex<[(name: String, file: PendingFile)]>([])
 
   /// Begins to write files in the folder at `path`.
   ///
   /// - Parameter replacingExisting: whether existing files may be replaced.
-  /// - Throws: `FileError` of kind `.cannotCreate`.
+  /// - Throws: `FileError` of kind `.cannotCreate`, also if another process is writing in the
+  ///   folder.
   package init(
     path: String, replacingExisting: Bool, cancellation: Cancellation = Cancellation()
   ) throws(FileError) {
     guard !path.isEmpty, !path.utf8.contains(0) else {
       throw FileError(.cannotCreate, "not a folder's path", path: path)
     }
-    var path = path[...]
-    while path.count > 1, path.hasSuffix("/") { path.removeLast() }
-    self.path = String(path)
+    self.path = Folder.trimmed(path)
     self.cancellation = cancellation
     replacesExisting = replacingExisting
     var status = stat()
@@ -46,12 +43,18 @@ package final class AtomicFolder: Sendable {
         throw FileError(.cannotCreate, "is no folder", path: self.path)
       }
       isNew = false
+      lock = try FolderLock(self.path, .alone)
     } else if errno == ENOENT {
       isNew = true
+      lock = nil
     } else {
       throw .fromErrno(.cannotCreate, "cannot create", path: self.path)
     }
+    TemporaryFiles.removeAbandoned(in: workFolder)
   }
+
+  /// The folder in which files are written before they get their names.
+  private var workFolder: String { isNew ? Folder.parent(of: path) : path }
 
   /// Makes a file in the folder, to be written by the caller. It appears after the files made
   /// before.
@@ -64,8 +67,7 @@ package final class AtomicFolder: Sendable {
     }
     let target = path + "/" + name
     if !isNew, !replacesExisting, access(target, F_OK) == 0 { throw PendingFile.exists(target) }
-    let file = try PendingFile(
-      in: isNew ? PendingFile.folder(of: path) : path, path: target, cancellation: cancellation)
+    let file = try PendingFile(in: workFolder, path: target, replacing: isNew ? nil : target)
     pending.withLock { $0.append((name, file)) }
     return file.file
   }
@@ -79,54 +81,56 @@ package final class AtomicFolder: Sendable {
 
   /// Gives all files their names, after their bytes are on the disk.
   ///
-  /// - Parameter obsolete: the names of files in the folder that are removed afterwards.
+  /// - Parameters:
+  ///   - obsolete: returns, given the names in the folder, those of files that are removed
+  ///     afterwards.
+  ///   - redirecting: returns, given an existing file of the name of the file made last (an index),
+  ///     its bytes with other names of the files that it refers to; nil if it refers to none. The
+  ///     names are given by a dictionary. See ``FolderReplacement``.
   /// - Throws: `FileError`; `CancelledError` if the work was canceled before.
-  package func commit(removing obsolete: [String] = []) throws {
+  package func commit(
+    removing obsolete: ([String]) -> [String] = { _ in [] },
+    redirecting: (File, [String: String]) -> [UInt8]? = { _, _ in nil }
+  ) throws {
     let files = pending.withLock { $0 }
     for (_, file) in files { try file.sync() }
     try cancellation.commit { () throws(FileError) in
-      if isNew { try makeFolder(files) } else { try replaceFiles(files, obsolete) }
+      if isNew {
+        try makeFolder(files)
+      } else {
+        try FolderReplacement(path, files, replacesExisting: replacesExisting)
+          .run(removing: obsolete, redirecting: redirecting)
+      }
     }
-    PendingFile.syncFolder(isNew ? PendingFile.folder(of: path) : path)
+    if isNew { try Folder.sync(workFolder) }
   }
 
   private func makeFolder(_ files: [(name: String, file: PendingFile)]) throws(FileError) {
-    let temporary = PendingFile.temporaryName(in: PendingFile.folder(of: path))
+    let temporary = TemporaryFiles.newPath(in: workFolder)
+    defer { TemporaryFiles.drop(temporary) }
     guard mkdir(temporary, 0o777) == 0 else {
       throw .fromErrno(.cannotCreate, "cannot create the folder", path: path)
     }
+    let descriptor = open(temporary, O_RDONLY | O_CLOEXEC | O_DIRECTORY)
+    guard descriptor >= 0 else {
+      let error = FileError.fromErrno(.cannotCreate, "cannot create the folder", path: path)
+      rmdir(temporary)
+      throw error
+    }
+    TemporaryFiles.lock(descriptor)
+    defer { close(descriptor) }
     do throws(FileError) {
       for (name, file) in files {
         try file.putInPlace(at: temporary + "/" + name, replacing: false)
       }
-      PendingFile.syncFolder(temporary)
+      try Folder.sync(temporary)
       // `rename` replaces a folder that was created in the meantime only if it is empty.
       guard rename(temporary, path) == 0 else {
         throw .fromErrno(.cannotCreate, "cannot put the folder in place", path: path)
       }
     } catch {
-      for (name, _) in files { unlink(temporary + "/" + name) }
-      rmdir(temporary)
+      TemporaryFiles.removeFolder(temporary, descriptor)
       throw error
     }
-  }
-
-  private func replaceFiles(
-    _ files: [(name: String, file: PendingFile)], _ obsolete: [String]
-  ) throws(FileError) {
-    if let last = files.last, replacesExisting { unlink(path + "/" + last.name) }
-    var added: [String] = []
-    do throws(FileError) {
-      for (name, file) in files {
-        let target = path + "/" + name
-        let isAdded = access(target, F_OK) != 0
-        try file.putInPlace(at: target, replacing: replacesExisting)
-        if isAdded { added.append(target) }
-      }
-    } catch {
-      for target in added { unlink(target) }
-      throw error
-    }
-    for name in obsolete where Folder.isPlain(name) { unlink(path + "/" + name) }
   }
 }

@@ -1,5 +1,3 @@
-internal import Dispatch
-
 #if canImport(Glibc)
   internal import Glibc
 #elseif canImport(Musl)
@@ -11,14 +9,14 @@ internal import Dispatch
 /// Cancels work when the process receives a signal such as Ctrl-C, so that no incomplete file is
 /// left.
 package final class SignalWatch {
-  private let sources: [any DispatchSourceSignal]
+  private let id: Int
 
   /// Handles SIGINT, SIGTERM, and SIGHUP as long as the object lives.
   ///
   /// Unless the output is already in place, the process exits with `exitStatus` within a tenth of a
   /// second, even if a read or write is blocked.
   package convenience init(_ cancellation: Cancellation, exitStatus: Int32) {
-    self.init { if cancellation.cancel() { Self.end(cancellation, exitStatus) } }
+    self.init { if cancellation.cancel() { Self.end(exitStatus) } }
   }
 
   /// Watches the same signals for work that ends at a good moment by itself: the first one cancels
@@ -28,29 +26,20 @@ package final class SignalWatch {
       if !soft.isCancelled {
         soft.cancel()
       } else if hard.cancel() {
-        Self.end(hard, exitStatus)
+        Self.end(exitStatus)
       }
     }
   }
 
-  private init(_ handle: @escaping @Sendable () -> Void) {
-    let queue = DispatchQueue(label: "signals", qos: .userInteractive)
-    sources = [SIGINT, SIGTERM, SIGHUP].map { number in
-      signal(number, SIG_IGN)
-      let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
-      source.setEventHandler(handler: handle)
-      source.resume()
-      return source
-    }
-  }
+  private init(_ handle: @escaping @Sendable () -> Void) { id = Signals.add(handle) }
 
   /// Ends the process, after a moment in which work that looks at the token may end by itself.
-  private static func end(_ cancellation: Cancellation, _ exitStatus: Int32) {
+  private static func end(_ exitStatus: Int32) {
     // Work checks for cancellation between blocks. A blocked read is not waited for.
     usleep(50_000)
-    cancellation.removeTemporaries { unlink($0) }
+    TemporaryFiles.removeAll()
     _exit(exitStatus)
   }
 
-  deinit { for source in sources { source.cancel() } }
+  deinit { Signals.remove(id) }
 }

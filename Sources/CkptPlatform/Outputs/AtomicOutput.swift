@@ -23,8 +23,9 @@ package final class AtomicOutput: Sendable {
 
   /// Begins to write a file at `path`.
   ///
-  /// If `path` is a symbolic link, the file that it points to is replaced. A replaced file's
-  /// permissions are kept.
+  /// If `path` is a symbolic link, the file that it points to is replaced. The new file takes over
+  /// the owner, permissions, and extended attributes of a replaced one; other hard links to that one
+  /// keep the old contents.
   ///
   /// - Throws: `FileError` of kind `.cannotCreate`.
   package init(
@@ -36,7 +37,6 @@ package final class AtomicOutput: Sendable {
     self.path = path
     self.cancellation = cancellation
     replacesExisting = replacingExisting
-    var mode: mode_t?
     var status = stat()
     var target = path
     if stat(path, &status) == 0 {
@@ -48,25 +48,35 @@ package final class AtomicOutput: Sendable {
         throw FileError(.cannotCreate, "is not a regular file", path: path)
       }
       guard replacingExisting else { throw PendingFile.exists(path) }
-      mode = status.st_mode & 0o7777
-      if let resolved = realpath(path, nil) {
-        target = String(cString: resolved)
-        free(resolved)
-      }
+      target = try Self.fileBehind(path)
     } else if errno != ENOENT {
       throw .fromErrno(.cannotCreate, "cannot create", path: path)
     } else if path.hasSuffix("/") {
       throw FileError(.cannotCreate, "is a folder's path; name a file in it", path: path)
     }
     self.target = target
-    pending = try PendingFile(
-      in: PendingFile.folder(of: target), path: path, cancellation: cancellation)
-    if let mode { pending.setMode(UInt32(mode)) }
+    let folder = Folder.parent(of: target)
+    TemporaryFiles.removeAbandoned(in: folder)
+    pending = try PendingFile(in: folder, path: path, replacing: target)
   }
 
   /// Whether there is a file or folder at `path`, which an output would replace.
   package static func exists(at path: String) -> Bool {
     !path.utf8.contains(0) && access(path, F_OK) == 0
+  }
+
+  /// The path of the file to which a symbolic link leads; `path` if it is no link.
+  private static func fileBehind(_ path: String) throws(FileError) -> String {
+    var status = stat()
+    guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK else { return path }
+    guard let resolved = realpath(path, nil) else {
+      throw .fromErrno(.cannotCreate, "cannot follow the link", path: path)
+    }
+    defer { free(resolved) }
+    guard let target = String(validatingCString: resolved) else {
+      throw FileError(.cannotCreate, "is a link to a path that is not UTF-8", path: path)
+    }
+    return target
   }
 
   /// Gives the file its name, after its bytes are on the disk.
@@ -79,6 +89,6 @@ package final class AtomicOutput: Sendable {
     try cancellation.commit(isLast: isLast) { () throws(FileError) in
       try pending.putInPlace(at: target, replacing: replacesExisting)
     }
-    PendingFile.syncFolder(PendingFile.folder(of: target))
+    try Folder.sync(Folder.parent(of: target))
   }
 }

@@ -27,9 +27,25 @@ package final class File: Sendable {
   package let identity: Identity
   /// The file descriptor, for system calls in this module.
   package let descriptor: Int32
+  /// The time of the last change when the file was opened; nil for a file of this process's own.
+  private let modification: Modification?
   private let readCount = Atomic(0)
   private let writtenCount = Atomic(0)
   private let counters = WorkCounters.current
+
+  /// The time at which a file's bytes were changed last.
+  private struct Modification: Equatable {
+    let seconds, nanoseconds: Int
+
+    init(_ status: stat) {
+      #if canImport(Darwin)
+        let time = status.st_mtimespec
+      #else
+        let time = status.st_mtim
+      #endif
+      (seconds, nanoseconds) = (Int(time.tv_sec), Int(time.tv_nsec))
+    }
+  }
 
   /// The number of bytes read through this object so far.
   package var bytesRead: Int { readCount.load(ordering: .relaxed) }
@@ -49,7 +65,7 @@ package final class File: Sendable {
       descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     }
     guard descriptor >= 0 else { throw .fromErrno(.cannotOpen, "cannot open", path: path) }
-    try self.init(adopting: descriptor, path: path, kind: .cannotOpen)
+    try self.init(adopting: descriptor, path: path, kind: .cannotOpen, isInput: true)
     counters?.add(.open)
   }
 
@@ -76,14 +92,18 @@ package final class File: Sendable {
 
   /// Creates an object that owns an open descriptor.
   ///
+  /// - Parameter isInput: whether other programs must not change the file while it is read.
   /// - Throws: `FileError` of the given kind if it is not a regular file.
-  init(adopting descriptor: Int32, path: String, kind: DiagnosticKind) throws(FileError) {
+  init(
+    adopting descriptor: Int32, path: String, kind: DiagnosticKind, isInput: Bool = false
+  ) throws(FileError) {
     var status = stat()
     let known = fstat(descriptor, &status)
     let code = errno
     self.descriptor = descriptor
     self.path = path
     size = known == 0 ? Int(status.st_size) : 0
+    modification = isInput && known == 0 ? Modification(status) : nil
     identity = Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
     // From here on, `deinit` closes the descriptor.
     guard known == 0 else { throw .fromErrno(kind, "cannot look at", path: path, code: code) }
@@ -100,7 +120,8 @@ package final class File: Sendable {
 
   /// Reads bytes starting at `offset` until `bytes` is full.
   ///
-  /// - Throws: `FileError` of kind `.inputOutput` if the file ends before or cannot be read.
+  /// - Throws: `FileError` of kind `.inputOutput` if the file ends before, cannot be read, or was
+  ///   changed since it was opened.
   package func read(into bytes: inout MutableRawSpan, at offset: Int) throws(FileError) {
     guard offset >= 0 else { throw endsEarly(at: offset) }
     var done = 0
@@ -119,6 +140,20 @@ package final class File: Sendable {
         throw .fromErrno(.inputOutput, "cannot read at byte \(offset + done)", path: path)
       }
     }
+    try checkIsUnchanged()
+  }
+
+  /// Checks that the file has not been changed since it was opened, so that no result mixes old and
+  /// new contents.
+  private func checkIsUnchanged() throws(FileError) {
+    guard let modification else { return }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0,
+      Modification(status) != modification || status.st_size != size
+    else { return }
+    throw FileError(
+      .inputOutput, "the file was changed while it was read", path: path,
+      hint: "wait until the other program has written it, and run this again")
   }
 
   /// Reads `count` bytes starting at `offset`.
@@ -155,11 +190,13 @@ package final class File: Sendable {
       let count = bytes.extracting(done...).withUnsafeBytes {
         pwrite(descriptor, $0.baseAddress, $0.count, off_t(offset + done))
       }
-      if count >= 0 {
+      if count > 0 {
         done += count
         writtenCount.add(count, ordering: .relaxed)
-      } else if errno != EINTR {
-        throw .fromErrno(.inputOutput, "cannot write at byte \(offset + done)", path: path)
+      } else if count == 0 || errno != EINTR {
+        throw .fromErrno(
+          .inputOutput, "cannot write at byte \(offset + done)", path: path,
+          code: count == 0 ? EIO : errno)
       }
     }
   }
@@ -173,7 +210,7 @@ package final class File: Sendable {
       guard byteCount > 0, fallocate(descriptor, 0, 0, byteCount) != 0 else { return }
       let code = errno
       // Other errors mean that the file system does not support this, which is harmless.
-      guard code == ENOSPC || code == EFBIG else { return }
+      guard [ENOSPC, EFBIG, EDQUOT, EIO].contains(code) else { return }
       throw .fromErrno(
         .inputOutput, "cannot set \(byteCount) bytes aside", path: path, code: code)
     #endif

@@ -6,7 +6,6 @@ public final class Cancellation: Sendable {
   private struct State {
     var isCancelled = false
     var hasCommitted = false
-    var temporaryPaths: Set<String> = []
   }
 
   private let state = Mutex(State())
@@ -47,21 +46,6 @@ public final class Cancellation: Sendable {
       return false
     }
     if cancelled { throw CancelledError() }
-  }
-
-  /// Records the path of a temporary file that is being written, for `removeTemporaries`.
-  func addTemporary(_ path: String) { state.withLock { _ = $0.temporaryPaths.insert(path) } }
-
-  /// Discards the path of a temporary file.
-  func dropTemporary(_ path: String) { state.withLock { _ = $0.temporaryPaths.remove(path) } }
-
-  /// Removes the recorded temporary files. Called before the process exits without unwinding the
-  /// stack.
-  func removeTemporaries(_ remove: (String) -> Void) {
-    state.withLock { state in
-      for path in state.temporaryPaths { remove(path) }
-      state.temporaryPaths = []
-    }
   }
 }
 
