@@ -19,6 +19,27 @@ struct TextTests {
     #expect(Text.quoted("a") == "\"a\"")
   }
 
+  @Test func `What is not printable is escaped, and all other text is unchanged`() {
+    for value in UInt32(0)...0x10FFFF {
+      guard let scalar = Unicode.Scalar(value) else { continue }
+      let text = String(scalar)
+      let escaped = Text.escaped(text)
+      let isHarmful =
+        switch scalar.properties.generalCategory {
+        case .control, .lineSeparator, .paragraphSeparator: true
+        case .format: value != 0x200C && value != 0x200D
+        default: false
+        }
+      guard isHarmful ? escaped.utf8.allSatisfy({ (33..<127).contains($0) }) : escaped == text
+      else {
+        Issue.record("\(value) is \(escaped)")
+        continue
+      }
+    }
+    #expect(
+      Text.escaped("a\u{202E}b\u{E0041}\u{1}\u{2028}\\") == #"a\u{202e}b\u{e0041}\x01\u{2028}\"#)
+  }
+
   @Test func `A time stands in the units that people say`() {
     #expect([0, 4.24, 59.94].map(Text.duration) == ["0.0 s", "4.2 s", "59.9 s"])
     #expect(

@@ -158,8 +158,9 @@ struct ListCommand: ParsableCommand {
       }
     }
     table.print()
+    print()
     print(
-      "\n\(stateDict.count) keys at \(Messages.line(at)), \(stateDict.totalElementCount) elements, "
+      "\(stateDict.count) keys at \(Messages.line(at)), \(stateDict.totalElementCount) elements, "
         + bytesText(stateDict.totalByteCount))
     for tie in stateDict.ties {
       print("tied: " + tie.map { Messages.line($0) }.joined(separator: " = "))

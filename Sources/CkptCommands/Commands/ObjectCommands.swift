@@ -16,14 +16,14 @@ struct GetCommand: ParsableCommand {
 
   func run() throws {
     let (type, value) = try Checkpoint(contentsOf: file).value(at: at)
-    guard common.json else { return print(value.text()) }
+    guard common.json else { return printDocument(value.text()) }
     let document = JSONValue.object([
       .init("at", .string(at)), .init("file", .string(file)), .init("type", .string(type)),
       .init("value", value),
     ])
     var style = JSONWriter.Style.readable
     style.nonFiniteAsText = true
-    print(document.text(style))
+    printDocument(document.text(style))
   }
 }
 

@@ -65,6 +65,11 @@ struct PlanCommand: ParsableCommand {
         Report(output: output.output, format: plan.format.rawValue, jobs: lines, join: join))
     }
     for line in lines.map(\.command) + [join].compactMap(\.self) {
+      guard line.allSatisfy({ Text.escaped($0) == $0 }) else {
+        throw UsageError(
+          description: "an argument holds characters that cannot be printed on a line",
+          hint: "--json prints the jobs with all characters")
+      }
       print(Shell.line(line))
     }
   }

@@ -32,7 +32,7 @@ struct RecipesCommand: ParsableCommand {
 
   func run() throws {
     let bundled = try RecipeBook.bundled()
-    if yaml { return print(bundled.text, terminator: "") }
+    if yaml { return printDocument(bundled.text, terminator: "") }
     let recipes = try names.isEmpty ? bundled.recipes : names.map { try RecipeBook.recipe($0) }
     if common.json { return try printJSON(recipes.map(Listing.init)) }
     if names.isEmpty {

@@ -78,8 +78,9 @@ struct StatsCommand: ParsableCommand {
     }
     Table.print(rows, rightAligned: Set(3...9))
     let numbers = found.entries.compactMap(\.statistics)
+    print()
     print(
-      "\n\(found.entries.count) tensors at \(Messages.line(at)), "
+      "\(found.entries.count) tensors at \(Messages.line(at)), "
         + "\(numbers.reduce(0) { $0 + $1.nanCount }) NaN, "
         + "\(numbers.reduce(0) { $0 + $1.infiniteCount }) infinite")
   }

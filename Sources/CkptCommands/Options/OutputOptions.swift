@@ -266,7 +266,7 @@ final class ProgressBar: Sendable {
 
   /// Creates a progress line; nil unless stderr is a terminal.
   init?(total: Int) {
-    guard isatty(STDERR_FILENO) == 1, total > 0 else { return nil }
+    guard StandardStream.error.isTerminal, total > 0 else { return nil }
     self.total = total
     state = Mutex(State(last: .now + .milliseconds(900)))
   }
@@ -285,16 +285,13 @@ final class ProgressBar: Sendable {
       state.last = now
       state.isDrawn = true
       let percent = min(100, Int(saturating: Double(state.done) / Double(total) * 100))
-      FileHandle.standardError.write(
-        Data("\r\(percent) %  \(bytesText(state.done)) of \(bytesText(total))   ".utf8))
+      Messages.draw("\(percent) %  \(bytesText(state.done)) of \(bytesText(total))   ")
     }
   }
 
   func finish() {
     state.withLock { state in
-      if state.isDrawn {
-        FileHandle.standardError.write(Data(("\r" + String(repeating: " ", count: 50) + "\r").utf8))
-      }
+      if state.isDrawn { Messages.erase(width: 50) }
     }
   }
 }

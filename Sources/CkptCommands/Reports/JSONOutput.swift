@@ -15,7 +15,7 @@ extension JSONValue {
 
 /// Prints one JSON document on stdout.
 func printJSON(_ value: some Encodable) throws {
-  print(try JSONValue(encoding: value).text(.report))
+  printDocument(try JSONValue(encoding: value).text(.report))
 }
 
 /// Prints one JSON document on stdout after the work is done; errors are ignored.
@@ -44,7 +44,7 @@ func printJSON<Row: Encodable>(
   func write(_ part: [Row]) throws {
     guard case .array(let items) = try JSONValue(encoding: part) else { return }
     for item in items { writer.value(item) }
-    print(String(decoding: writer.takeBytes(), as: UTF8.self), terminator: "")
+    StandardOutput.write(writer.takeBytes())
   }
   writer.beginObject()
   for member in members {
@@ -66,5 +66,5 @@ func printJSON<Row: Encodable>(
     writer.end()
   }
   writer.end()
-  print(String(decoding: writer.bytes, as: UTF8.self))
+  StandardOutput.write(writer.bytes + [UInt8(ascii: "\n")])
 }

@@ -1,23 +1,44 @@
 internal import CkptBytes
 internal import ArgumentParser
-internal import Foundation
 internal import StateDictKit
 
-/// The `ckpt` command, without the process.
+/// The `ckpt` command.
 public enum CommandLineTool {
+  /// Runs the command as a process, with its arguments and standard streams.
+  ///
+  /// - Returns: the exit status of sysexits(3); errors have been printed to stderr.
+  public static func runProcess() -> Int32 {
+    do throws(FileError) {
+      let status = try run(ProcessStart.arguments())
+      if StandardOutput.isClosedPipe { ProcessStart.endByClosedPipe() }
+      return status
+    } catch {
+      return fail(error)
+    }
+  }
+
   /// Runs the command given by `arguments`, which do not include the program's name.
   ///
   /// - Returns: the exit status of sysexits(3); errors have been printed to stderr.
   public static func run(_ arguments: [String]) -> Int32 {
+    StandardOutput.begin()
+    let status = answer(to: arguments)
+    StandardOutput.flush()
+    // After another error, it remains the only one.
+    guard let failure = StandardOutput.failure, status == 0 || status == 1 else { return status }
+    let failed = ExitStatus.of(.inputOutput)
+    guard !failure.isClosedPipe else { return failed }
+    return fail("cannot write to standard output: \(failure.reason)", hint: nil, status: failed)
+  }
+
+  private static func answer(to arguments: [String]) -> Int32 {
     do {
       try CommandCall(arguments).run()
       return 0
     } catch is NegativeAnswer {
       return 1
     } catch let error as any Diagnostic {
-      return fail(
-        error.description, excerpt: error.excerpt, hint: error.optionHint,
-        status: ExitStatus.of(error.kind))
+      return fail(error)
     } catch {
       let text = Ckpt.fullMessage(for: error)
       guard Ckpt.exitCode(for: error).isSuccess else {
@@ -27,38 +48,30 @@ public enum CommandLineTool {
           hint: lines.dropFirst().first ?? "\"ckpt help\" lists the commands and their options",
           status: ExitStatus.of(.usage))
       }
-      print(text)
+      printDocument(text)
       return 0
     }
+  }
+
+  private static func fail(_ error: any Diagnostic) -> Int32 {
+    fail(
+      error.description, excerpt: error.excerpt, hint: error.optionHint,
+      status: ExitStatus.of(error.kind))
   }
 
   private static func fail(
     _ what: String, excerpt: Excerpt? = nil, hint: String?, status: Int32
   ) -> Int32 {
-    Messages.write("ckpt: error: " + Messages.line(what))
+    Messages.write("ckpt: error: " + what)
     if let excerpt {
-      Messages.write("  " + Messages.line(excerpt.text))
-      Messages.write("  " + String(repeating: " ", count: excerpt.position) + "^")
+      // The mark is moved by what is escaped before it.
+      let before = String(excerpt.text.unicodeScalars.prefix(excerpt.position))
+      let column = Messages.line(before).unicodeScalars.count
+      Messages.write("  " + excerpt.text)
+      Messages.write("  " + String(repeating: " ", count: column) + "^")
     }
-    if let hint { Messages.write("  " + Messages.line(hint)) }
+    if let hint { Messages.write("  " + hint) }
     return status
-  }
-}
-
-/// Messages on stderr.
-enum Messages {
-  static func write(_ text: String) {
-    FileHandle.standardError.write(Data((text + "\n").utf8))
-  }
-
-  static func warn(_ text: String) { write("ckpt: warning: " + line(text)) }
-
-  /// The text on one line, without control characters.
-  static func line(_ text: String) -> String {
-    if text.utf8.allSatisfy({ (32..<127).contains($0) }) { return text }
-    return String(
-      String.UnicodeScalarView(
-        text.unicodeScalars.map { $0.value < 32 || (127..<160).contains($0.value) ? " " : $0 }))
   }
 }
 

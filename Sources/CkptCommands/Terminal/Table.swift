@@ -1,8 +1,6 @@
-internal import Foundation
-
 /// A table of text columns.
 ///
-/// Cells are stored as bytes, so that a hundred thousand rows need only a few MB.
+/// What cannot be shown in a cell is escaped. Cells are stored as bytes, so that a hundred thousand rows need only a few MB.
 struct Table {
   private let rightAligned: Set<Int>
   private let columnCount: Int
@@ -30,7 +28,7 @@ struct Table {
   mutating func add(_ cells: [String]) {
     for column in 0..<columnCount {
       let start = bytes.count
-      if column < cells.count { bytes += cells[column].utf8 }
+      if column < cells.count { bytes += Messages.line(cells[column]).utf8 }
       ends.append(bytes.count)
       widths[column] = max(widths[column], width(start..<bytes.count))
     }
@@ -58,9 +56,7 @@ struct Table {
       while output.last == UInt8(ascii: " ") { output.removeLast() }
       output.append(UInt8(ascii: "\n"))
       if output.count > 1 << 16 || index == ends.count - 1 {
-        // Flushes the buffered output of `Swift.print` first.
-        fflush(nil)
-        try? FileHandle.standardOutput.write(contentsOf: Data(output))
+        StandardOutput.write(output)
         output.removeAll(keepingCapacity: true)
       }
     }

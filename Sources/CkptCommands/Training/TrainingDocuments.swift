@@ -8,7 +8,7 @@ internal import ImageData
 func showLine(_ document: some Encodable) {
   do {
     print(try JSONValue(encoding: document).text(.oneLine))
-    fflush(nil)
+    StandardOutput.flush()
   } catch {
     Messages.warn("an event cannot be printed: \(error)")
   }

@@ -71,7 +71,7 @@ struct TrainingScreen {
         showLine(EpochDocument(figures, isBest: isBest))
       } else {
         print(row(figures, isBest: isBest))
-        fflush(nil)
+        StandardOutput.flush()
       }
     }
   }
@@ -199,7 +199,7 @@ final class LiveLine: Sendable {
   private let isOn: Bool
   private let state = Mutex((drawn: 0, last: ContinuousClock.Instant?.none))
 
-  init(isOn: Bool) { self.isOn = isOn && isatty(STDERR_FILENO) == 1 }
+  init(isOn: Bool) { self.isOn = isOn && StandardStream.error.isTerminal }
 
   /// Draws the line, at most ten times per second.
   func show(_ text: String) {
@@ -210,7 +210,7 @@ final class LiveLine: Sendable {
       state.last = now
       let padding = String(repeating: " ", count: max(state.drawn - text.count, 0))
       state.drawn = text.count
-      FileHandle.standardError.write(Data(("\r" + text + padding).utf8))
+      Messages.draw(text + padding)
     }
   }
 
@@ -218,8 +218,7 @@ final class LiveLine: Sendable {
   func clear() {
     state.withLock { state in
       guard state.drawn > 0 else { return }
-      FileHandle.standardError.write(
-        Data(("\r" + String(repeating: " ", count: state.drawn) + "\r").utf8))
+      Messages.erase(width: state.drawn)
       state = (0, nil)
     }
   }

@@ -11,7 +11,7 @@ package enum HTMLPage {
     <html lang=en><head><meta charset=utf-8>
     <meta name=viewport content="width=device-width, initial-scale=1">
     <meta http-equiv=Content-Security-Policy content="default-src 'none'; style-src 'unsafe-inline'; \
-    script-src 'unsafe-inline'; img-src data:">
+    script-src '\(scriptDigest)'; img-src data:; base-uri 'none'; form-action 'none'">
     <title>\(HTMLText.escaped(title))</title>
     <style>\(sharedStyle)\n\(style)</style></head><body>
 
@@ -35,6 +35,10 @@ package enum HTMLPage {
     td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
     td.k{word-break:break-all}.bad{color:#c62828;font-weight:600}
     """
+
+  /// The digest of ``script``: the only script that a browser runs in the page, whatever the texts in
+  /// it say.
+  private static let scriptDigest = "sha256-sIinOPqiUX5NuLniYYzgE1YjQV5aSyeeqZvc2kjP0eg="
 
   private static let script = """
     for(const t of document.querySelectorAll('table:not(.plain)')){const b=t.tBodies[0];

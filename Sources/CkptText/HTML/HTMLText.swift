@@ -2,7 +2,7 @@ internal import Foundation
 
 /// Formats text and numbers for HTML pages.
 package enum HTMLText {
-  /// Text with HTML's special characters escaped; control characters and direction marks are
+  /// Text with HTML's special characters escaped; what has no shape of its own is
   /// replaced by U+FFFD.
   package static func escaped(_ text: String) -> String {
     var result = ""
@@ -14,13 +14,9 @@ package enum HTMLText {
       case "\"": result += "&quot;"
       case "'": result += "&#39;"
       default:
-        let isControl = scalar.value < 32 || (127..<160).contains(scalar.value)
-        // Marks that change the text direction could make a key look like another.
-        let turns =
-          (0x202A...0x202E).contains(scalar.value) || (0x2066...0x2069).contains(scalar.value)
         // U+FFFE and U+FFFF are not characters, and invalid in XML, which inline pictures are.
         let isNone = scalar.value & 0xFFFE == 0xFFFE
-        if isControl || turns || isNone {
+        if Text.isUnprintable(scalar) || isNone {
           result += "\u{FFFD}"
         } else {
           result.unicodeScalars.append(scalar)

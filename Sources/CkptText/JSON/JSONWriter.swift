@@ -6,7 +6,7 @@ package struct JSONWriter {
     package enum Escapes: Sendable {
       /// Only those that must be escaped, as in serde_json.
       case needed
-      /// Also the control characters beyond ASCII, so that the text is safe to print in a terminal.
+      /// Also what is not printable, so that the text is safe to print in a terminal.
       case control
       /// All characters other than printable ASCII, as in Python's `json.dumps`.
       case beyondASCII
@@ -37,7 +37,8 @@ package struct JSONWriter {
     /// As in Python's `json.dumps(indent=2)`; for the index files of sharded checkpoints.
     package static let python = Style(escapes: .beyondASCII)
     /// As in Foundation's encoder with pretty printing; for the reports of `ckpt`.
-    package static let report = Style(nameSeparator: " : ", opensEmpty: true)
+    package static let report = Style(
+      escapes: .control, nameSeparator: " : ", opensEmpty: true)
   }
 
   private struct Container {
@@ -183,10 +184,8 @@ package struct JSONWriter {
       }
     case .control:
       for scalar in text.unicodeScalars {
-        if scalar.value < 0x20 || scalar == "\"" || scalar == "\\"
-          || (0x7F..<0xA0).contains(scalar.value)
-        {
-          escape(UInt16(truncatingIfNeeded: scalar.value))
+        if scalar == "\"" || scalar == "\\" || Text.isUnprintable(scalar) {
+          for unit in String(scalar).utf16 { escape(unit) }
         } else {
           append(String(scalar))
         }
