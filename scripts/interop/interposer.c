@@ -3,7 +3,8 @@
 //   FAULT_ROOT=FOLDER      calls on files outside of it are passed on, and not counted
 //   FAULT_AT=KIND:N:WHAT   the N-th call of a kind (from 1) fails: WHAT is a number of errno, or
 //                          "short" (half of the bytes are written), "zero" (none are), "kill" (the
-//                          process is killed before the call), "after" (and behind it)
+//                          process is killed before the call), "after" (and behind it), "stop" (it
+//                          is stopped before the call, until it gets SIGCONT)
 //   FAULT_ALWAYS=KIND:ERRNO,...   every call of these kinds fails; "tmpfile" is open with O_TMPFILE
 //   FAULT_COUNTS=FILE      how often each kind was called is written there at the end
 //   FAULT_RECORD=FILE      every change of a file or folder, in order, for `replay.py`
@@ -40,7 +41,7 @@ static atomic_long counts[KINDS];
 static int fault_kind = -1;
 static long fault_number;
 static int fault_what;
-static int fault_kills;
+static int fault_kills, fault_stops;
 static int always[KINDS], always_tmpfile;
 static const char *root, *counts_path;
 static size_t root_length;
@@ -69,6 +70,7 @@ __attribute__((constructor)) static void begin(void) {
     if (!strcmp(what, "short")) fault_what = SHORT;
     else if (!strcmp(what, "zero")) fault_what = ZERO;
     else if (!strcmp(what, "kill")) fault_kills = 1;
+    else if (!strcmp(what, "stop")) fault_stops = 1;
     else if (!strcmp(what, "after")) fault_what = AFTER;
     else fault_what = atoi(what);
     if (fault_kind < 0 || fault_number < 1) abort();
@@ -115,6 +117,10 @@ static int fails(enum kind kind, int *what) {
   long number = atomic_fetch_add(&counts[kind], 1) + 1;
   if ((int)kind != fault_kind || number != fault_number) return 0;
   if (fault_kills) syscall(SYS_kill, getpid(), SIGKILL);
+  if (fault_stops) {
+    syscall(SYS_kill, getpid(), SIGSTOP);
+    return 0;
+  }
   if (fault_what < 0) {
     *what = fault_what;
     return 0;

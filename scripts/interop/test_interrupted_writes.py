@@ -231,6 +231,8 @@ def test_no_descriptors_are_left(inputs, folder):
         statuses = []
         for limit in range(3, 40):
             done = run(*arguments, preexec_fn=limited(resource.RLIMIT_NOFILE, limit))
+            if done.returncode == 127 and b"shared libraries" in done.stderr:
+                continue  # The loader of programs has none left.
             statuses.append(done.returncode)
             assert done.returncode in (0, 66, 73), f"{arguments} {limit}: {done}"
             assert done.returncode or done.stdout == wanted.stdout
@@ -262,7 +264,14 @@ def test_names_that_are_no_text(inputs, folder):
     model = folder / "model"
     subprocess.run(["cp", "-r", inputs / "shards", model], check=True)
     pathlib.Path(os.fsdecode(os.fsencode(model) + b"/\xff.safetensors")).write_bytes(b"x")
-    assert ckpt("hash", model, "--json")["digest"] == ckpt("hash", inputs / "shards", "--json")["digest"]
+    assert ckpt("hash", model).split()[0] == ckpt("hash", inputs / "shards").split()[0]
+
+
+def handles(process, number):
+    """Whether a process has a handler of a signal; True if it has ended."""
+    lines = pathlib.Path(f"/proc/{process}/status").read_text().splitlines()
+    caught = [line.split()[1] for line in lines if line.startswith("SigCgt:")]
+    return not caught or bool(int(caught[0], 16) >> (number - 1) & 1) or "State:\tZ (zombie)" in lines
 
 
 def test_signals_from_the_start(inputs, folder):
@@ -274,12 +283,13 @@ def test_signals_from_the_start(inputs, folder):
         out.write_bytes(b"old")
         process = subprocess.Popen(
             [harness.CKPT, "filter", inputs / "big.pt", "--include", "big", "-o", out, "--force"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        # The loader of programs has no handlers; SIGHUP's is the last that is set.
+        while not handles(process.pid, signal.SIGHUP):
+            time.sleep(0.0002)
         time.sleep(number / 1000)
         process.send_signal([signal.SIGINT, signal.SIGTERM, signal.SIGHUP][number % 3])
         process.communicate(timeout=60)
-        # The loader of programs has no handlers.
-        early = number < 8 and process.returncode < 0
-        assert early or process.returncode in (0, 130), process.returncode
+        assert process.returncode in (0, 130), process.returncode
         assert os.listdir(out.parent) == ["out.pt"] and (out.read_bytes() == b"old") == (process.returncode != 0)
         statuses[process.returncode] += 1
         tried["signals"] += 1
@@ -305,38 +315,37 @@ def test_an_input_changes_while_it_is_read(inputs, folder, change):
     """A safetensors file has no checksums: only its time tells that it is another file now."""
     work = folder / "w"
     work.mkdir()
-    source = work / "in.safetensors"
-    big = folder / "big.safetensors"
+    source, out, big = work / "in.safetensors", folder / "out.safetensors", folder / "big.safetensors"
     ckpt("convert", inputs / "big.pt", "--include", "big", "-o", big)
-    # The command waits until the first read of the data, which the library delays by a pipe.
     data = big.read_bytes()
     statuses = collections.Counter()
-    for number in range(30):
+    for number in range(1, 100):
+        out.unlink(missing_ok=True)
         source.write_bytes(data)
         time.sleep(0.02)
-        process = subprocess.Popen(
-            [harness.CKPT, "convert", source, "-o", work / "out.safetensors", "--force"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        time.sleep(number / 2000)
+        environment = os.environ | {"LD_PRELOAD": str(interruptions.LIBRARY), "FAULT_ROOT": str(work), "FAULT_AT": f"read:{number}:stop"}
+        process = subprocess.Popen([harness.CKPT, "convert", source, "-o", out], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        if not os.WIFSTOPPED(status):
+            process.returncode = os.waitstatus_to_exitcode(status)
+            break
         with open(source, "r+b") as file:
             if change == "bytes":
-                file.seek(len(data) - 1000)
-                file.write(bytes(1000))
+                file.seek(len(data) // 2)
+                file.write(bytes(len(data) - file.tell()))
             elif change == "longer":
                 file.seek(0, 2)
                 file.write(b"more")
             else:
                 file.truncate(0 if change == "empty" else len(data) - 1000)
+        process.send_signal(signal.SIGCONT)
         _, error = process.communicate(timeout=60)
-        changed = source.read_bytes()
-        # What was found before the change, after it, or an error; nothing in between, and no crash.
-        if process.returncode == 0:
-            found = (work / "out.safetensors").read_bytes()
-            assert found in (data, changed), "a mixture of two files"
-        else:
-            assert process.returncode in (65, 66, 74) and error.startswith(b"ckpt: error: "), error
+        # It had been opened before, so that nothing but an error is right.
+        assert process.returncode in (65, 74) and error.startswith(b"ckpt: error: "), f"read {number}: {process.returncode}: {error}"
+        assert not out.exists()
         statuses[process.returncode] += 1
         tried["changed inputs"] += 1
-    assert len(statuses) > 1, statuses
+    assert number > 3 and statuses[74], statuses
 
 
 def test_two_writers_of_one_file(inputs, folder):
