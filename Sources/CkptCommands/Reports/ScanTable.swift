@@ -7,9 +7,9 @@ enum ScanTable {
       isQuiet($1) && report.files.count > 1 ? $0.0.append($1) : $0.1.append($1)
     }
     for file in told {
-      if report.files.count > 1 { Swift.print("\(Messages.line(file.file)):") }
+      if report.files.count > 1 { CkptCommands.print("\(Messages.line(file.file)):") }
       print(file)
-      if report.files.count > 1 { Swift.print() }
+      if report.files.count > 1 { CkptCommands.print() }
     }
     guard report.files.count > 1 else { return }
     if !quiet.isEmpty {
@@ -18,12 +18,12 @@ enum ScanTable {
         rows.append([file.verdict.rawValue, Messages.line(file.file), why(file)])
       }
       Table.print(rows)
-      Swift.print()
+      CkptCommands.print()
     }
     let counts = GlobalRating.allCases.reversed().map { rating in
       "\(report.files.count { $0.verdict == rating }) \(rating.rawValue)"
     }
-    Swift.print(
+    CkptCommands.print(
       "\(report.verdict.rawValue): \(report.files.count) files, \(counts.joined(separator: ", "))")
   }
 
@@ -56,11 +56,11 @@ enum ScanTable {
     }
     if rows.count > 1 { Table.print(rows) }
     for finding in file.findings {
-      Swift.print(
+      CkptCommands.print(
         "\(finding.rating.rawValue): \(Messages.line(finding.what))\(place(finding.place))")
     }
     for part in file.skipped where !part.isHarmless {
-      Swift.print("not looked into: \(Messages.line(part.why))\(place(part.what))")
+      CkptCommands.print("not looked into: \(Messages.line(part.why))\(place(part.what))")
     }
     let hasText = rows.count > 1 || !file.findings.isEmpty
     let skipped = file.skipped.count { !$0.isHarmless }
@@ -74,7 +74,7 @@ enum ScanTable {
       end += "\(counts.joined(separator: ", ")) in \(counted(file.pickleCount, "pickle"))"
     }
     if skipped > 0 { end += "; \(counted(skipped, "part")) not looked into" }
-    Swift.print(end)
+    CkptCommands.print(end)
   }
 
   private static func place(_ place: String) -> String {
