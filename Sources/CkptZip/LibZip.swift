@@ -104,8 +104,13 @@ final class LibZip: @unchecked Sendable {
     private let stream: OpaquePointer
     private let name: String
     private var left: Int
+    private let whenWhole: @Sendable () -> Void
 
-    init(_ owner: LibZip, index: Int, name: String, byteCount: Int) throws {
+    /// - Parameter whenWhole: called when all bytes have been read and match the checksum.
+    init(
+      _ owner: LibZip, index: Int, name: String, byteCount: Int,
+      whenWhole: @escaping @Sendable () -> Void
+    ) throws {
       let opened = owner.lock.withLock { _ in
         // Returned as an integer, since a lock's closure cannot return a pointer.
         UInt(bitPattern: zip_fopen_index(owner.handle, zip_uint64_t(index), 0))
@@ -117,6 +122,7 @@ final class LibZip: @unchecked Sendable {
       self.stream = stream
       self.name = name
       left = byteCount
+      self.whenWhole = whenWhole
     }
 
     deinit { owner.lock.withLock { _ in _ = zip_fclose(stream) } }
@@ -142,24 +148,12 @@ final class LibZip: @unchecked Sendable {
         // checksum.
         let more = withUnsafeTemporaryAllocation(byteCount: 1, alignment: 1) { fill($0) }
         guard more == 0 else { throw problem("its compressed bytes are damaged, or too many") }
+        whenWhole()
       }
     }
 
     private func problem(_ text: String) -> ZipError {
       .badEntry(file: owner.path, entry: name, text)
     }
-  }
-}
-
-/// The bytes of a deflated record.
-struct InflatedBytes: ComputedBytes {
-  let archive: LibZip
-  let index: Int
-  let name: String
-  let byteCount: Int
-  let isRandomAccess = false
-
-  func makeReader(at offset: Int) throws -> any ByteReader {
-    try LibZip.Stream(archive, index: index, name: name, byteCount: byteCount)
   }
 }

@@ -101,15 +101,17 @@ package final class ZipReader: Sendable {
 
   /// The content of a record, as a source that is read lazily.
   ///
+  /// - Parameter comparing: whether the checksum of a stored record is compared before its bytes
+  ///   are used.
   /// - Throws: `ZipError`, also for other compression methods; `FileError`.
-  package func source(of entry: ZipEntry) throws -> ByteSource {
+  package func source(of entry: ZipEntry, comparing: Bool = true) throws -> ByteSource {
     let start = try dataOffset(of: entry)
     switch entry.method {
     case 0:
       return .region(
         FileRegion(
           file: file, offset: start, byteCount: entry.byteCount,
-          recordedCRC32: entry.recordedCRC32, name: entry.name))
+          recordedCRC32: comparing ? entry.recordedCRC32 : nil, name: shown(entry)))
     case 8:
       // Deflate compresses at most 1032 bytes into one. A larger claimed size would allocate too
       // much memory.
@@ -121,7 +123,7 @@ package final class ZipReader: Sendable {
       }
       return .computed(
         InflatedBytes(
-          archive: library, index: index, name: entry.name, byteCount: entry.byteCount))
+          archive: library, index: index, name: shown(entry), byteCount: entry.byteCount))
     default:
       throw bad(entry, "compression method \(entry.method) is not supported")
     }
@@ -135,14 +137,12 @@ package final class ZipReader: Sendable {
     guard entry.byteCount <= limit else {
       throw bad(entry, "it has \(entry.byteCount) bytes; at most \(limit) are supported")
     }
-    let source = try source(of: entry)
-    guard case .region(let region) = source else { return try source.allBytes() }
-    let bytes = try source.allBytes()
-    let found = Checksum.crc32(bytes)
-    if let recorded = region.recordedCRC32, recorded != found {
-      throw ChecksumError(file: file.path, record: entry.name, recorded: recorded, found: found)
-    }
-    return bytes
+    return try source(of: entry).allBytes()
+  }
+
+  /// A record's name for error messages, with the archive's position in a file of several.
+  package func shown(_ entry: ZipEntry) -> String {
+    start == 0 ? entry.name : "\(entry.name) of the archive at byte \(start)"
   }
 
   /// Reads the content of a small record by name.
@@ -154,7 +154,7 @@ package final class ZipReader: Sendable {
   }
 
   private func bad(_ entry: ZipEntry, _ problem: String) -> ZipError {
-    .badEntry(file: file.path, entry: entry.name, problem)
+    .badEntry(file: file.path, entry: shown(entry), problem)
   }
 
   private func missing(_ name: String) -> ZipError {

@@ -44,7 +44,10 @@ extension ZipReader {
       of: jobs, workers: workers, room: { AlignedBytes(count: ByteSource.blockSize) }
     ) { job, room in
       do {
-        let reader = try source(of: entries[job.record]).makeReader(at: job.range.lowerBound)
+        let source = try source(of: entries[job.record], comparing: false)
+        let reader =
+          try source.isRandomAccess
+          ? source.makeReader(at: job.range.lowerBound) : source.makeWholeReader()
         var sum: UInt32 = 0
         try reader.forEachBlock(in: job.range, by: &room) { block, _ in
           try cancellation.check()
@@ -69,7 +72,7 @@ extension ZipReader {
       return RecordCheck(
         entry: entry,
         problem: ChecksumError(
-          file: file.path, record: entry.name, recorded: recorded, found: sum))
+          file: file.path, record: shown(entry), recorded: recorded, found: sum))
     }
   }
 }

@@ -4,7 +4,8 @@ extension ByteSource {
   /// The default number of bytes in a block, which fits in a cache.
   package static var blockSize: Int { 256 << 10 }
 
-  /// Reads all bytes sequentially in blocks.
+  /// Reads all bytes sequentially in blocks. A checksum may be compared only when the last block is
+  /// read: if this throws, no block may be used.
   ///
   /// - Parameters:
   ///   - size: the number of bytes in a block; the last one may have fewer.
@@ -14,7 +15,7 @@ extension ByteSource {
     of size: Int = blockSize, _ body: (_ block: RawSpan, _ offset: Int) throws -> Void
   ) throws {
     var block = AlignedBytes(count: min(size, max(byteCount, 1)))
-    try makeReader(at: 0).forEachBlock(in: 0..<byteCount, by: &block, body)
+    try makeWholeReader().forEachBlock(in: 0..<byteCount, by: &block, body)
   }
 }
 

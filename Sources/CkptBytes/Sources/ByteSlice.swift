@@ -1,7 +1,8 @@
 extension ByteSource {
   /// A part of the source, without reading it.
   ///
-  /// A file region keeps its recorded CRC-32 only if `range` is the whole region.
+  /// A part of a region remains a part of its record, whose checksum is compared before the part is
+  /// read.
   package func part(_ range: Range<Int>) -> ByteSource {
     precondition(range.lowerBound >= 0 && range.upperBound <= byteCount)
     guard range != 0..<byteCount else { return self }
@@ -10,7 +11,6 @@ extension ByteSource {
     case .region(var region):
       region.offset += range.lowerBound
       region.byteCount = range.count
-      region.recordedCRC32 = nil
       return .region(region)
     case .computed(let computed): return .computed(ByteSlice(computed, range))
     }
@@ -34,5 +34,15 @@ private struct ByteSlice: ComputedBytes {
 
   func makeReader(at offset: Int) throws -> any ByteReader {
     try ByteSource.computed(whole).makeReader(skippingTo: range.lowerBound + offset)
+  }
+
+  func makeWholeReader() throws -> any ByteReader {
+    // A checksum is compared at the end, so only a reader that reaches it may skip to the part.
+    guard !whole.isRandomAccess, range.upperBound == whole.byteCount else {
+      return try makeReader(at: 0)
+    }
+    let reader = try whole.makeWholeReader()
+    try reader.skip(range.lowerBound)
+    return reader
   }
 }

@@ -47,13 +47,20 @@ package struct JoinedBytes: ComputedBytes {
     return Reader(self, piece: low, skip: offset - starts[low])
   }
 
+  /// Creates a reader of all bytes.
+  package func makeWholeReader() -> any ByteReader {
+    Reader(self, piece: 0, skip: 0, readsAll: true)
+  }
+
   private final class Reader: ByteReader {
     private let joined: JoinedBytes
+    private let readsAll: Bool
     private var piece: Int
     private var position: Int
     private var reader: (any ByteReader)?
 
-    init(_ joined: JoinedBytes, piece: Int, skip: Int) {
+    init(_ joined: JoinedBytes, piece: Int, skip: Int, readsAll: Bool = false) {
+      self.readsAll = readsAll
       self.joined = joined
       self.piece = piece
       position = skip
@@ -65,7 +72,8 @@ package struct JoinedBytes: ComputedBytes {
         let source = joined.pieces[piece]
         let count = min(source.byteCount - position, bytes.byteCount - done)
         if count > 0 {
-          let reader = try reader ?? source.makeReader(at: position)
+          let reader =
+            try reader ?? (readsAll ? source.makeWholeReader() : source.makeReader(at: position))
           self.reader = reader
           var part = bytes._mutatingExtracting(done..<done + count)
           try reader.read(into: &part)

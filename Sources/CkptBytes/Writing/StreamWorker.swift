@@ -40,7 +40,9 @@ final class StreamWorker {
         let end = place + segment.source.byteCount
         var data = target._mutatingExtracting(place..<end)
         if read.isEmpty {
-          if !data.isEmpty { try segment.source.read(into: &data, at: 0) }
+          if !data.isEmpty {
+            try reader(of: segment.source, in: 0..<data.byteCount).read(into: &data)
+          }
         } else if case .region(let region) = segment.source {
           let from = region.offset - runStart
           block.copyBytes(in: from..<from + data.byteCount, to: &data)
@@ -125,16 +127,28 @@ final class StreamWorker {
     if case .bytes(let bytes) = segment.source {
       try bytes.withRawSpan { try put($0.extracting(range), at: range.lowerBound) }
     } else {
-      let reader = try segment.source.makeReader(at: range.lowerBound)
-      try reader.forEachBlock(in: range, by: &block, put)
+      try reader(of: segment.source, in: range)
+        .forEachBlock(in: range, by: &block, put)
     }
     return sum
   }
 
+  /// A reader of a range of a source that is written completely; a region's checksum is compared
+  /// afterwards, by `compare`.
+  private func reader(of source: ByteSource, in range: Range<Int>) throws -> any ByteReader {
+    if case .region(let region) = source {
+      return region.makeUncheckedReader(at: range.lowerBound)
+    }
+    let isWhole = range.count == source.byteCount
+    return try isWhole ? source.makeWholeReader() : source.makeReader(at: range.lowerBound)
+  }
+
+  /// Compares the checksum of a region whose bytes have been read, or of the record that it is a
+  /// part of.
   private func compare(_ source: ByteSource, _ sum: UInt32) throws {
-    guard case .region(let region) = source, let recorded = region.recordedCRC32, recorded != sum
+    guard writer.verifies, case .region(let region) = source,
+      region.byteCount > 0 || source.isWholeRecord
     else { return }
-    throw ChecksumError(
-      file: region.file.path, record: region.name, recorded: recorded, found: sum)
+    try region.verify(havingRead: sum)
   }
 }

@@ -67,7 +67,8 @@ package struct StreamWriter: Sendable {
 
   /// A unit of work for one thread.
   enum Job: Equatable {
-    /// Prepares a computed segment before its parts are written.
+    /// Prepares a computed segment, or verifies the record that a segment is a part of, before the
+    /// segment's parts are written.
     case prepare(Int)
     /// Writes neighboring small segments together.
     case group(Range<Int>)
@@ -97,7 +98,9 @@ package struct StreamWriter: Sendable {
       of: jobs, workers: workers, room: { StreamWorker(self, segments, framing, file) }
     ) { job, worker in
       switch job {
-      case .prepare(let index): try segments[index].source.prepare()
+      case .prepare(let index):
+        let source = segments[index].source
+        if verifies || !source.isRegion { try source.prepare() }
       case .group(let range):
         let sums = try worker.writeGroup(range)
         results.withLock { $0.sums.replaceSubrange(range, with: sums) }
@@ -148,7 +151,8 @@ package struct StreamWriter: Sendable {
       flush()
       var step = chunkSize
       if !segment.source.isRandomAccess { step = count }
-      if segment.source.needsPreparation {
+      // A whole record is compared while it is copied.
+      if segment.source.needsPreparation, !segment.source.isWholeRecord {
         let position = preparationPlace ?? jobs.count
         preparationPlace = jobs.count + 1
         jobs.insert(.prepare(index), at: position)

@@ -67,7 +67,8 @@ enum ScanTable {
     let counts = GlobalRating.allCases.reversed().map { rating in
       "\(file.globals.count { $0.rating == rating }) \(rating.rawValue)"
     }
-    var end = "\(hasText || skipped > 0 ? "\n" : "")\(file.verdict.rawValue): "
+    if hasText || skipped > 0 { CkptCommands.print() }
+    var end = "\(file.verdict.rawValue): "
     if file.pickleCount == 0, file.globals.isEmpty {
       end += "it holds no pickle"
     } else {

@@ -16,6 +16,8 @@ struct VerifyReport: Encodable {
   let intact: Bool
   let records, bytes, tensors: Int
   let without_checksum: [String]
+  /// Files of a distributed checkpoint's folder that do not belong to it.
+  let unused_files: [String]?
   let problems: [Problem]
   /// The models whose keys match, if no model was given.
   let models: [Match]?
@@ -60,6 +62,7 @@ struct VerifyReport: Encodable {
     bytes = report.byteCount
     tensors = report.tensorCount
     without_checksum = report.unrecorded
+    unused_files = report.unusedFiles.isEmpty ? nil : report.unusedFiles
     problems = report.problems.map {
       Problem(problem: $0.description, record: $0.record, key: $0.key)
     }

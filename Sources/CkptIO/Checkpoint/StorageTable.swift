@@ -129,12 +129,10 @@ package struct StorageTable {
       }
       var source = try archive.source(of: entry)
       if named.byteCount < entry.byteCount {
-        guard case .region(var region) = source else {
+        guard case .region = source else {
           throw named.bad("storage \(named.key) is shorter than its compressed record")
         }
-        region.byteCount = named.byteCount
-        region.recordedCRC32 = nil
-        source = .region(region)
+        source = source.part(0..<named.byteCount)
       }
       let width = named.dtype?.componentByteCount ?? swapWidths[named.key] ?? 1
       if isBigEndian, width > 1 { source = .computed(ByteSwapped(source, width: width)) }

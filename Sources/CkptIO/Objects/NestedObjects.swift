@@ -38,7 +38,7 @@ struct NestedObjects {
     .badObject(file: file, path: Self.written(path), problem)
   }
 
-  private static func written(_ path: [Step]) -> String {
+  static func written(_ path: [Step]) -> String {
     let steps = path.prefix(50).map { step in
       switch step {
       case .key(let key): key.text

@@ -71,9 +71,7 @@ extension Checkpoint {
   private func compacted(
     _ views: [Tensor], of storage: Storage
   ) throws -> (views: [Tensor], byteCount: Int)? {
-    // A part of a record is only used after the whole record's checksum has been compared.
-    let whole = Storage(VerifiedBytes.wrapping(storage.source), name: storage.name)
-    let compaction = try Compaction(views, of: whole)
+    let compaction = try Compaction(views, of: storage)
     return compaction.views.map { ($0, compaction.byteCount) }
   }
 

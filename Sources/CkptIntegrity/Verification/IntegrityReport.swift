@@ -18,21 +18,23 @@ public struct IntegrityReport: Sendable {
   }
 
   /// The file's format; nil if it could not be read as a checkpoint.
-  public private(set) var format: Checkpoint.Format?
+  public internal(set) var format: Checkpoint.Format?
   /// The number of records that were read completely.
-  public private(set) var recordCount = 0
+  public internal(set) var recordCount = 0
   /// The number of bytes in these records.
-  public private(set) var byteCount = 0
+  public internal(set) var byteCount = 0
   /// Records without a recorded checksum, which cannot be verified.
-  public private(set) var unrecorded: [String] = []
+  public internal(set) var unrecorded: [String] = []
+  /// Files of a distributed checkpoint's folder that its `.metadata` does not name.
+  public internal(set) var unusedFiles: [String] = []
   /// The number of tensors that are within their storages.
-  public private(set) var tensorCount = 0
+  public internal(set) var tensorCount = 0
   /// The kind of an archive of PyTorch that is not a checkpoint, such as an exported program.
-  package private(set) var other: OtherFile?
+  package internal(set) var other: OtherFile?
   /// The checkpoint, if it could be read; parts of it may be damaged.
-  package private(set) var checkpoint: Checkpoint?
+  package internal(set) var checkpoint: Checkpoint?
   /// All problems, in the order of the file.
-  public private(set) var problems: [Problem] = []
+  public internal(set) var problems: [Problem] = []
 
   /// Whether no problem was found.
   public var isIntact: Bool { problems.isEmpty }
@@ -49,6 +51,10 @@ public struct IntegrityReport: Sendable {
     progress: (@Sendable (Int) -> Void)? = nil
   ) throws {
     let input = try CheckpointInput(path)
+    if case .folder(let folder) = input, try DistributedLayout.isRecognized(input) {
+      try readDistributed(folder, input, cancellation, progress)
+      return
+    }
     guard case .file(let file, let start) = input, Self.isZip(start) else {
       try readOther(input, cancellation, progress)
       return
@@ -64,7 +70,7 @@ public struct IntegrityReport: Sendable {
     } catch let error as any Diagnostic where error.kind == .badInput {
       failure = error
     }
-    add(checks, of: checkpoint)
+    add(checks, of: checkpoint, in: file)
     self.checkpoint = checkpoint
     if let checkpoint { read(checkpoint) }
     // A damaged pickle is reported once.
@@ -87,17 +93,24 @@ public struct IntegrityReport: Sendable {
     }
   }
 
-  private mutating func add(_ checks: [ZipReader.RecordCheck], of checkpoint: Checkpoint?) {
+  private mutating func add(
+    _ checks: [ZipReader.RecordCheck], of checkpoint: Checkpoint?, in file: File
+  ) {
     for check in checks {
-      recordCount += 1
-      byteCount += check.entry.byteCount
-      if check.entry.recordedCRC32 == nil { unrecorded.append(check.entry.name) }
+      count(check, named: check.entry.name)
       guard let problem = check.problem else { continue }
       problems.append(
         Problem(
           description: problem.description, record: check.entry.name,
-          key: checkpoint?.keyOfStorage(named: check.entry.name)))
+          key: checkpoint?.keyOfStorage(named: check.entry.name, in: file)))
     }
+  }
+
+  /// Counts a record whose bytes were read.
+  mutating func count(_ check: ZipReader.RecordCheck, named name: String) {
+    recordCount += 1
+    byteCount += check.entry.byteCount
+    if check.entry.recordedCRC32 == nil { unrecorded.append(name) }
   }
 
   /// Checks other formats: their structure, the tensors' bounds, the checksums of archives in
@@ -123,7 +136,9 @@ public struct IntegrityReport: Sendable {
     where try Self.isZip(file.bytes(at: 0, count: min(file.size, 2)))
       && archives.insert(file.identity).inserted
     {
-      if let checks = try check(file, cancellation, progress) { add(checks, of: checkpoint) }
+      if let checks = try check(file, cancellation, progress) {
+        add(checks, of: checkpoint, in: file)
+      }
     }
     var seen: Set<ObjectIdentifier> = []
     for tensor in checkpoint.document.tensors.values.sorted(by: {
@@ -135,9 +150,18 @@ public struct IntegrityReport: Sendable {
       {
         continue
       }
-      try tensor.storage.source.forEachBlock { block, _ in
-        try cancellation.check()
-        progress?(block.byteCount)
+      do {
+        try tensor.storage.source.forEachBlock { block, _ in
+          try cancellation.check()
+          progress?(block.byteCount)
+        }
+      } catch let error as any Diagnostic where error.kind == .badInput {
+        // A tensor that is put together of parts of records, which may be reported without a key.
+        problems.removeAll { $0.description == error.description }
+        problems.append(
+          Problem(
+            description: error.description, record: (error as? ChecksumError)?.record,
+            key: tensor.storage.name))
       }
       recordCount += 1
       byteCount += tensor.storage.byteCount
@@ -145,7 +169,7 @@ public struct IntegrityReport: Sendable {
     }
   }
 
-  private mutating func read(_ checkpoint: Checkpoint) {
+  mutating func read(_ checkpoint: Checkpoint) {
     format = checkpoint.format
     tensorCount = checkpoint.document.tensors.count
   }

@@ -131,6 +131,14 @@ struct ConvertedBytes: ComputedBytes {
   var needsPreparation: Bool { source.needsPreparation }
   func prepare() throws { try source.prepare() }
 
+  func makeWholeReader() throws -> any ByteReader {
+    // Bytes after the last element are not read.
+    guard source.byteCount % conversion.source.byteCount == 0 else {
+      return try makeReader(at: 0)
+    }
+    return ConvertingReader(self, try source.makeWholeReader(), rest: byteCount, skip: 0)
+  }
+
   func makeReader(at offset: Int) throws -> any ByteReader {
     let first = offset / conversion.target.byteCount
     return ConvertingReader(

@@ -86,6 +86,14 @@ package struct ByteSwapped: ComputedBytes {
       end: byteCount)
   }
 
+  /// Creates a reader of all bytes.
+  ///
+  /// - Throws: what reading the source throws.
+  package func makeWholeReader() throws -> any ByteReader {
+    Reader(
+      source: try source.makeWholeReader(), position: 0, skip: 0, width: width, end: byteCount)
+  }
+
   private final class Reader: StagedReader {
     let source: any ByteReader
     var position: Int

@@ -40,8 +40,6 @@ private struct DeepSpeedMerge {
   private let path: String
   private let models: [DeepSpeedModelState]
   private let optimizers: [DeepSpeedOptimizerState]
-  /// The storages' sources, which compare the checksum before a part is used.
-  private var verified: [ObjectIdentifier: ByteSource] = [:]
 
   /// The maximum number of float32 elements.
   private static let countLimit = Int.max / 8
@@ -114,12 +112,9 @@ private struct DeepSpeedMerge {
 
   /// The bytes of a range of a flat tensor.
   private mutating func piece(_ tensor: Tensor, _ range: Range<Int>) -> ByteSource {
-    let identity = ObjectIdentifier(tensor.storage)
-    let whole = verified[identity] ?? VerifiedBytes.wrapping(tensor.storage.source)
-    verified[identity] = whole
     let width = tensor.dtype.byteCount
     let start = (tensor.offset + range.lowerBound) * width
-    return whole.part(start..<start + range.count * width)
+    return tensor.storage.source.part(start..<start + range.count * width)
   }
 
   /// The bytes of a range of consecutive flat tensors, as pieces.

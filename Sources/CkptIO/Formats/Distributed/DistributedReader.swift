@@ -19,15 +19,7 @@ enum DistributedReader: FormatReader {
     guard case .folder(let folder) = input else {
       throw FileError(.cannotOpen, "is a file, not a folder", path: input.path)
     }
-    let file = try folder.open(metadataName)
-    let graph: PickleGraph
-    do {
-      var stream = PickleStream(file, in: 0..<file.size, limit: PyTorchZipReader.pickleLimit)
-      graph = try stream.next()
-    } catch let error as PickleError {
-      throw CheckpointError.notACheckpoint(file: file.path, error.description)
-    }
-    let metadata = try DistributedMetadata(graph, file: file.path)
+    let (metadata, file) = try metadata(of: folder)
     var archives = DistributedArchives(folder)
     var tree = try NestedObjects(nameCount: metadata.items.count, file: file.path)
     for (name, item) in metadata.items {
@@ -44,6 +36,26 @@ enum DistributedReader: FormatReader {
     }
     return try tree.document(
       format: .distributed, path: folder.path, files: [file] + archives.files)
+  }
+}
+
+extension DistributedReader {
+  /// Reads the `.metadata` file of a folder.
+  ///
+  /// - Throws: `CheckpointError`; `FileError`.
+  static func metadata(of folder: Folder) throws -> (DistributedMetadata, File) {
+    let file = try folder.open(metadataName)
+    do {
+      var stream = PickleStream(file, in: 0..<file.size, limit: PyTorchZipReader.pickleLimit)
+      return (try DistributedMetadata(stream.next(), file: file.path), file)
+    } catch let error as PickleError {
+      throw CheckpointError.notACheckpoint(file: file.path, error.description)
+    }
+  }
+
+  /// A chunk or an object in error messages.
+  static func shown(_ index: DistributedMetadata.Index) -> String {
+    Text.printable(index.name.text) + (index.offsets.map { " at \($0)" } ?? "")
   }
 }
 
@@ -73,13 +85,13 @@ private struct DistributedArchives {
     let plain = DistributedMetadata.Index(name: index.name, offsets: nil)
     guard let position = metadata.positions[index] ?? metadata.positions[plain] else {
       throw CheckpointError.notACheckpoint(
-        file: folder.path, "nothing is stored for \(Self.shown(index))")
+        file: folder.path, "nothing is stored for \(DistributedReader.shown(index))")
     }
     let file = try file(position.file)
     guard position.offset <= file.size, position.byteCount <= file.size - position.offset else {
       throw CheckpointError.notACheckpoint(
         file: file.path,
-        "\(Self.shown(index)) takes bytes \(position.offset) to "
+        "\(DistributedReader.shown(index)) takes bytes \(position.offset) to "
           + "\(position.offset.addingReportingOverflow(position.byteCount).partialValue), and the file has "
           + "\(file.size)")
     }
@@ -92,10 +104,6 @@ private struct DistributedArchives {
     readCounts[position.file] = count + position.byteCount
     return try PyTorchZipReader.document(
       in: file, part: position.offset..<position.offset + position.byteCount)
-  }
-
-  private static func shown(_ index: DistributedMetadata.Index) -> String {
-    Text.printable(index.name.text) + (index.offsets.map { " at \($0)" } ?? "")
   }
 
   /// Reads an object that is stored separately.
@@ -126,15 +134,9 @@ private struct DistributedArchives {
           throw CheckpointError.notACheckpoint(
             file: folder.path, "a chunk of \(Text.printable(name)) is compressed")
         }
-        // The whole record's checksum is compared before parts of it are used.
-        let whole = Storage(
-          VerifiedBytes.wrapping(stored.storage.source), name: stored.storage.name)
-        let tensor = try Tensor(
-          storage: whole, dtype: type, shape: stored.shape, strides: stored.strides,
-          offset: stored.offset)
         parts.append(
           TensorChunk(
-            offsets: chunk.offsets, sizes: chunk.sizes, source: try tensor.contiguousSource()))
+            offsets: chunk.offsets, sizes: chunk.sizes, source: try stored.contiguousSource()))
       }
       let bytes = try ChunkedBytes(shape: shape, width: type.byteCount, chunks: parts)
       return try Tensor(
@@ -152,14 +154,14 @@ private struct DistributedArchives {
     let document = try document(of: index, metadata)
     guard let tensor = document.tensors[document.graph.root.index] else {
       throw CheckpointError.notACheckpoint(
-        file: folder.path, "what is stored for \(Self.shown(index)) is no tensor")
+        file: folder.path, "what is stored for \(DistributedReader.shown(index)) is no tensor")
     }
     guard tensor.dtype == type, tensor.shape == sizes, !tensor.isMeta, !tensor.isConjugate,
       !tensor.isNegative, tensor.quantization == nil
     else {
       throw CheckpointError.notACheckpoint(
         file: folder.path,
-        "\(Self.shown(index)) is stored as \(tensor.dtype.name) \(tensor.shape), not "
+        "\(DistributedReader.shown(index)) is stored as \(tensor.dtype.name) \(tensor.shape), not "
           + "\(type.name) \(sizes)")
     }
     return tensor

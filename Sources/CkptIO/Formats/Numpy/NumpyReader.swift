@@ -31,22 +31,26 @@ package enum NumpyReader: FormatReader {
   package static func tensor(
     _ source: ByteSource, name: String, file: String, exactly: Bool
   ) throws -> Tensor {
-    let start = try source.bytes(in: 0..<min(source.byteCount, NumpyHeader.prefixByteCount))
+    // The header's checksum is compared with that of the elements, before one of them is used.
+    let start = try source.unverifiedStart(min(source.byteCount, NumpyHeader.prefixByteCount))
     let count = try NumpyHeader.byteCount(of: start, file: file)
     guard count <= source.byteCount else {
       throw NumpyError.badHeader(file: file, "the header is cut off")
     }
-    let bytes = try source.bytes(in: 0..<count)
+    let bytes = try source.unverifiedStart(count)
     let header = try NumpyHeader(bytes, file: file)
     var elements = source.part(count..<source.byteCount)
-    if case .region(let whole) = source, let recorded = whole.recordedCRC32,
-      case .region(var rest) = elements
-    {
+    if elements.byteCount == 0 {
+      _ = try source.makeReader(at: 0)
+    } else if case .region(let whole) = source, let recorded = whole.recordedCRC32 {
       // The checksum of the bytes after the header, computed from the record's.
-      rest.recordedCRC32 =
+      let rest =
         recorded
-        ^ Checksum.combined(Checksum.crc32(bytes), 0, secondByteCount: rest.byteCount)
-      elements = .region(rest)
+        ^ Checksum.combined(Checksum.crc32(bytes), 0, secondByteCount: elements.byteCount)
+      elements = .region(
+        FileRegion(
+          file: whole.file, offset: whole.offset + count, byteCount: elements.byteCount,
+          recordedCRC32: rest, name: whole.name))
     }
     let tensor = try header.tensor(elements, name: name, file: file)
     guard !exactly || tensor.byteCount == elements.byteCount else {

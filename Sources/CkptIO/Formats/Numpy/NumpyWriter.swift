@@ -78,7 +78,7 @@ enum NumpyArchiveWriter: FormatWriter {
           hint: "rename-keys gives it another one")
       }
       // The archive's checksum includes the header and the elements, so the record is one source.
-      let whole = JoinedBytes([.bytes(array.header), VerifiedBytes.wrapping(array.elements)])
+      let whole = JoinedBytes([.bytes(array.header), array.elements])
       guard let whole else { throw TensorError.tooLarge }
       return ZipRecord(
         name: array.key + NumpyArchiveReader.ending, content: .source(.computed(whole)),

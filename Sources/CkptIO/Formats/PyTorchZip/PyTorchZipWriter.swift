@@ -1,5 +1,5 @@
 internal import CkptPickle
-internal import CkptPlatform
+package import CkptPlatform
 internal import CkptBytes
 internal import CkptTensors
 internal import CkptZip
@@ -157,13 +157,20 @@ extension Checkpoint {
   }
 
   /// The path of a tensor that uses a storage; nil if there is none.
-  package func keyOfStorage(named name: String) -> String? {
+  ///
+  /// - Parameters:
+  ///   - name: the storage's name, which is that of its record in an archive.
+  ///   - file: the file that contains the storage; nil for any.
+  package func keyOfStorage(named name: String, in file: File? = nil) -> String? {
+    func isMeant(_ storage: Storage?) -> Bool {
+      guard let storage, storage.name == name else { return false }
+      guard let file, case .region(let region) = storage.source else { return true }
+      return region.file.identity == file.identity
+    }
     for index in graph.nodes.indices {
       let ref = PickleGraph.Ref(index: UInt32(index))
-      if case .persistentID = graph[ref], storage(of: ref)?.name == name {
-        return graph.path(to: ref)
-      }
-      if isWaiting(ref), tensor(of: ref)?.storage.name == name { return graph.path(to: ref) }
+      if case .persistentID = graph[ref], isMeant(storage(of: ref)) { return graph.path(to: ref) }
+      if isWaiting(ref), isMeant(tensor(of: ref)?.storage) { return graph.path(to: ref) }
     }
     return nil
   }
