@@ -90,9 +90,8 @@ extension ByteSource {
   /// The first bytes of a source. A part of a region has no checksum.
   func first(_ count: Int) -> ByteSource {
     guard count < byteCount else { return self }
-    guard case .region(var region) = self else { return part(0..<count) }
-    region.byteCount = count
-    region.recordedCRC32 = nil
-    return .region(region)
+    guard case .region(let region) = self else { return part(0..<count) }
+    return .region(
+      FileRegion(file: region.file, offset: region.offset, byteCount: count, name: region.name))
   }
 }
