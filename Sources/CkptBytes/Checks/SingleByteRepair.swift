@@ -10,6 +10,12 @@ extension Checksum {
     package let offset: Int
     /// The byte that was there originally.
     package let original: UInt8
+
+    /// Creates a description of a wrong byte.
+    package init(offset: Int, original: UInt8) {
+      self.offset = offset
+      self.original = original
+    }
   }
 
   /// The only byte whose change gives `bytes` the checksum `recorded`; nil if there is none, or
