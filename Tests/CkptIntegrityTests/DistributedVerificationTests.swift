@@ -58,7 +58,7 @@ struct DistributedVerificationTests {
   }
 
   @Test("What is cut off, added, or missing is found; files of an older save are no damage")
-  func files() throws {
+  func changedFiles() throws {
     let name = try #require(try files.first)
     let file = path + "/" + name
     let whole = try contents(of: file)

@@ -1,4 +1,4 @@
-package import CkptPlatform
+internal import CkptPlatform
 internal import Synchronization
 
 /// The CRC-32 that a container records for one of its records, and whether the record's bytes have

@@ -98,7 +98,8 @@ private struct DistributedArchives {
     let count = readCounts[position.file, default: 0]
     guard position.byteCount <= file.size - count else {
       throw CheckpointError.notACheckpoint(
-        file: file.path, "several tensors or objects are in one place, such as \(Self.shown(index))"
+        file: file.path,
+        "several tensors or objects are in one place, such as \(DistributedReader.shown(index))"
       )
     }
     readCounts[position.file] = count + position.byteCount
