@@ -42,6 +42,10 @@ final class LibZip: @unchecked Sendable {
     defer { zip_error_fini(&error) }
     guard let handle = Self.open(copy, part, &error) else {
       let reason = zip_error_strerror(&error).map { String(cString: $0) } ?? "unknown error"
+      // The file is open, so that this concerns the process and not the archive.
+      guard zip_error_code_zip(&error) != ZIP_ER_OPEN else {
+        throw FileError(.cannotOpen, "cannot open: too many files are open", path: path)
+      }
       throw ZipError.damaged(
         file: path, "libzip refuses the archive: \(reason)", offset: part?.lowerBound ?? 0)
     }

@@ -119,6 +119,8 @@ static int fails(enum kind kind, int *what) {
   if (fault_kills) syscall(SYS_kill, getpid(), SIGKILL);
   if (fault_stops) {
     syscall(SYS_kill, getpid(), SIGSTOP);
+    // Another thread may be the one that takes the signal.
+    usleep(100000);
     return 0;
   }
   if (fault_what < 0) {
