@@ -82,8 +82,10 @@ extension ScanCommand: CheckedCommand {
 
 extension VerifyCommand: CheckedCommand {
   func declareOptions(_ use: inout OptionUse) {
-    use.decide("model", "dump", "at")
-    use.decide(RenameOptions.names)
+    use.decide("manifest", "lfs")
+    use.decide(
+      ["model", "dump", "at"] + RenameOptions.names, if: manifest == nil && lfs == nil,
+      otherwise: "the file's bytes are compared with what is recorded for them")
     use.decide(
       ["steps", "seed"], if: model != nil && dump == nil,
       otherwise: model == nil
@@ -117,8 +119,11 @@ extension DiffCommand: CheckedCommand {
 
 extension HashCommand: CheckedCommand {
   func declareOptions(_ use: inout OptionUse) {
-    use.decide("at", "each")
-    use.decide(SelectionOptions.names)
+    use.decide("manifest")
+    use.decide(
+      ["at", "each"] + SelectionOptions.names, if: !manifest,
+      otherwise: "a manifest has all files and all tensors")
+    use.decide(["output"], if: manifest, otherwise: "only a manifest is written")
   }
 }
 

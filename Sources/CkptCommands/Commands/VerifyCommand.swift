@@ -10,16 +10,31 @@ struct VerifyCommand: ParsableCommand {
     discussion: """
       Reads the container, checksums, the pickle and every tensor's bounds. With --model it then loads \
       the weights into that model and runs it forward, back and through a few steps on one random \
-      batch. Exit status 1 if something is damaged or off.
+      batch. With --manifest or --lfs it compares files with the digests that were recorded for them. \
+      Exit status 1 if something is damaged or off.
       """)
 
-  @Argument(help: "The checkpoint.") var file: String
+  @Argument(
+    help: "The checkpoint; with --manifest a folder or a file, the manifest's folder if not given.")
+  var file: String?
   @Option(
     help:
       "Run the weights as this model: a name such as resnet18, with options as in \"llama:heads=8\", or a description, FILE.yml."
   )
   var model: String?
   @Option(help: "Where in the file the state dict is: keys joined by /.") var at: String?
+  @Option(
+    help: "Compare files with a manifest: of hash --manifest, or a signature of model-signing.")
+  var manifest: String?
+  @Option(
+    help: ArgumentHelp(
+      "Compare the file with a pointer of Git LFS, with sha256:…, or with the Hub's cache.",
+      discussion: """
+        cache stands for the name of the blob that the file is in Hugging Face's cache, or for what is \
+        recorded beside a download into a folder.
+        """,
+      valueName: "pointer"))
+  var lfs: String?
   @Option(help: "How many steps are trained on one batch.") var steps = 5
   @Option(help: "What inputs and labels are drawn from.") var seed: UInt64 = 0
   @Option(
@@ -41,14 +56,27 @@ struct VerifyCommand: ParsableCommand {
       throw ValidationError("--steps is a number from 0 to 10000")
     }
     if dump != nil, model == nil { throw ValidationError("--dump needs --model") }
+    if manifest != nil, lfs != nil {
+      throw ValidationError("--manifest and --lfs are two ways; choose one")
+    }
+    if file == nil, manifest == nil {
+      throw ValidationError("Missing expected argument '<file>'")
+    }
   }
 
   func run() throws {
+    if let manifest { return try RecordedDigests(common).compare(file, withManifest: manifest) }
+    guard let file else { return }
+    if let lfs { return try RecordedDigests(common).compare(file, withPointer: lfs) }
+    try verify(file)
+  }
+
+  private func verify(_ file: String) throws {
     var spec = try model.map { try ModelSpec($0) }
     if spec != nil { spec?.options.config = try ModelConfig.beside(file) }
     let zoo = try spec.map { try ModelZoo.standard.including($0) } ?? .standard
-    if let spec, let dump { return try writeFigures(of: spec, in: zoo, to: dump) }
-    let report = try integrity()
+    if let spec, let dump { return try writeFigures(of: spec, in: zoo, to: dump, file) }
+    let report = try integrity(of: file)
     var verification: ModelVerification?
     var matches: [ModelMatch] = []
     if report.isIntact {
@@ -56,8 +84,8 @@ struct VerifyCommand: ParsableCommand {
         var options = ModelVerification.Options()
         (options.steps, options.seed) = (steps, seed)
         verification = try ModelVerification(
-          of: stateDict(report.checkpoint), as: spec, in: zoo, options)
-      } else if let stateDict = try? stateDict(report.checkpoint) {
+          of: stateDict(report.checkpoint, of: file), as: spec, in: zoo, options)
+      } else if let stateDict = try? stateDict(report.checkpoint, of: file) {
         // A file without a model's weights may still be intact.
         matches = (try? zoo.matches(stateDict)) ?? []
       }
@@ -72,14 +100,16 @@ struct VerifyCommand: ParsableCommand {
   }
 
   /// The state dict of `checkpoint`, or of the file if it is not open yet.
-  private func stateDict(_ checkpoint: Checkpoint? = nil) throws -> StateDict {
+  private func stateDict(_ checkpoint: Checkpoint?, of file: String) throws -> StateDict {
     let all = try (checkpoint ?? Checkpoint(contentsOf: file)).chosenStateDict(at)
     let (stateDict, report) = try all.applying(all.steps(of: renames.keyRules(with: recipes)))
     try reportUnmatched(report, of: file)
     return stateDict
   }
 
-  private func writeFigures(of spec: ModelSpec, in zoo: ModelZoo, to path: String) throws {
+  private func writeFigures(
+    of spec: ModelSpec, in zoo: ModelZoo, to path: String, _ file: String
+  ) throws {
     let checkpoint = try Checkpoint(contentsOf: file)
     let root = try checkpoint.stateDict(at: "/")
     guard let input = root["input"], let target = root["target"] else {
@@ -87,7 +117,7 @@ struct VerifyCommand: ParsableCommand {
         description: "there are no tensors input and target to compute with (\(file))",
         hint: "save them beside the state dict: {\"state\": …, \"input\": …, \"target\": …}")
     }
-    let state = try stateDict(checkpoint)
+    let state = try stateDict(checkpoint, of: file)
     let model = try zoo.makeModel(spec, fitting: state)
     try model.module.load(state)
     let given = try Variable(input)
@@ -97,7 +127,7 @@ struct VerifyCommand: ParsableCommand {
   }
 
   /// Verifies the whole file.
-  private func integrity() throws -> IntegrityReport {
+  private func integrity(of file: String) throws -> IntegrityReport {
     let cancellation = Cancellation()
     let watch = SignalWatch(cancellation, exitStatus: ExitStatus.of(.interrupted))
     defer { withExtendedLifetime(watch) {} }
@@ -116,6 +146,9 @@ struct VerifyCommand: ParsableCommand {
       print(
         "\(report.unrecorded.count) records have no checksum recorded; only their sizes were checked"
       )
+    }
+    for name in report.unusedFiles {
+      print("not of this checkpoint, and not checked: \(Messages.line(name))")
     }
     let counts =
       "\(report.recordCount) records, \(report.tensorCount) tensors, \(bytesText(report.byteCount))"

@@ -1,9 +1,10 @@
 internal import Crypto
 internal import Foundation
 internal import CkptBytes
-internal import CkptPlatform
+package import CkptPlatform
+internal import CkptText
 internal import Synchronization
-internal import CkptTensors
+package import CkptTensors
 
 /// SHA-256 of a tensor's dtype, shape and values, whatever its strides and storage.
 ///
@@ -17,11 +18,7 @@ public struct TensorDigest: Sendable, Hashable, CustomStringConvertible {
   public let bytes: [UInt8]
 
   /// The digest in hexadecimal digits.
-  public var description: String {
-    bytes.map { byte in
-      String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
-    }.joined()
-  }
+  public var description: String { bytes.hexadecimal }
 
   /// Hashes a tensor, reading it in blocks.
   init(_ tensor: Tensor, cancellation: Cancellation, progress: (@Sendable (Int) -> Void)?) throws {
@@ -57,7 +54,12 @@ public struct TensorDigest: Sendable, Hashable, CustomStringConvertible {
   }
 
   /// The digests of tensors, in their order. Tensors are hashed in parallel; equal views once.
-  static func all(
+  ///
+  /// - Parameters:
+  ///   - workers: the number of threads.
+  ///   - progress: called from any thread with the number of bytes hashed since the last call.
+  /// - Throws: what reading throws; `CancelledError`.
+  package static func all(
     of tensors: [Tensor], workers: Int, cancellation: Cancellation,
     progress: (@Sendable (Int) -> Void)?
   ) throws -> [TensorDigest] {

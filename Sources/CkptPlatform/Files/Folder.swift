@@ -83,6 +83,16 @@ package struct Folder: Sendable {
     return !path.utf8.contains(0) && stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
   }
 
+  /// Whether there is a symbolic link at `path`, whatever it points to.
+  package static func isLink(at path: String) -> Bool {
+    var status = stat()
+    return !path.utf8.contains(0) && lstat(path, &status) == 0
+      && status.st_mode & S_IFMT == S_IFLNK
+  }
+
+  /// The path of the folder that contains the file at `path`, which need not exist.
+  package static func parent(of path: String) -> String { PendingFile.folder(of: path) }
+
   /// The size in bytes of the regular file at `path`, without opening it; nil if there is none.
   package static func byteCount(ofFileAt path: String) -> Int? {
     var status = stat()
@@ -167,8 +177,7 @@ package struct Folder: Sendable {
       throw FileError(
         .badInput, "names a file outside its folder: \"\(name.filter { $0 >= " " })\"", path: path)
     }
-    var status = stat()
-    guard lstat(path + "/" + name, &status) == 0, status.st_mode & S_IFMT == S_IFLNK else { return }
+    guard Self.isLink(at: path + "/" + name) else { return }
     let own = Self.resolved(path)
     let target = Self.resolved(path + "/" + name)
     guard let own, let target else {
@@ -186,7 +195,8 @@ package struct Folder: Sendable {
     }
   }
 
-  private static func resolved(_ path: String) -> String? {
+  /// The absolute path of an existing file or folder without links; nil if there is none.
+  package static func resolved(_ path: String) -> String? {
     guard let resolved = realpath(path, nil) else { return nil }
     defer { free(resolved) }
     return String(validatingCString: resolved)

@@ -83,6 +83,8 @@ struct OptionInputs {
       ["recipes", "moco"], ["get", a, "--at", "/"], ["scan", a], ["verify", a],
       ["verify", a, "--model", "resnet18"],
       ["verify", a, "--model", "resnet18", "--dump", folder.file("out.pt")],
+      ["verify", a, "--lfs", "sha256:" + String(repeating: "0", count: 64)],
+      ["verify", "--manifest", a],
       ["stats", a], ["diff", a, b], ["diff", a, b, "--json"], ["hash", a],
       ["finetune", adapters, "--model", "resnet18", "--weights", a, "--dry-run"],
       ["finetune", adapters, "--model", "resnet18", "--weights", a, "--find-lr"],
@@ -92,6 +94,7 @@ struct OptionInputs {
     func add(_ call: [String], _ ending: String = ".pt") {
       calls.append(call + ["-o", folder.file("out" + ending)])
     }
+    add(["hash", a, b, "--manifest"], ".json")
     add(["rewrite", nested])
     add(["compact", a])
     add(["repair", damaged])
@@ -182,6 +185,7 @@ struct OptionInputs {
     case "resize": return ["is:model.embed=reinit"]
     case "method": return ["linear"]
     case "config": return ["none.yml"]
+    case "manifest", "lfs": return ["none"]
     case "base": return [folder.file("c.pt"), folder.file("a.pt")]
     case "partial": return ["zeros"]
     case "seed", "steps": return ["3"]
