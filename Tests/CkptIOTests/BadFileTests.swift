@@ -1,7 +1,6 @@
 import CkptIO
 import CkptBytes
 import CkptPlatform
-import Foundation
 import StateDictKit
 import CkptTestSupport
 import Testing
@@ -40,7 +39,7 @@ struct BadFileTests {
     let diagnostic = try #require(error as? any Diagnostic)
     #expect(diagnostic.kind == .cannotOpen)
     #expect(diagnostic.context == ErrorContext(file: path))
-    #expect((diagnostic.underlying as? SystemError)?.code == ENOENT)
+    #expect((diagnostic.underlying as? SystemError)?.code == 2)
   }
 
   @Test(

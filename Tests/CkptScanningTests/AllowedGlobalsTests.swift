@@ -7,7 +7,9 @@ import Testing
 @Suite("Names that are allowed")
 struct AllowedGlobalsTests {
   private func allowed(_ text: String) throws -> AllowedGlobals {
-    try AllowedGlobals(contentsOf: TemporaryFolder().write(Array(text.utf8), to: "allow.txt"))
+    let folder = try TemporaryFolder()
+    defer { withExtendedLifetime(folder) {} }
+    return try AllowedGlobals(contentsOf: folder.write(Array(text.utf8), to: "allow.txt"))
   }
 
   @Test("A name with a reason is safe, and what matches nothing is told of")
