@@ -118,8 +118,11 @@ struct TrickTests {
       for length in stride(from: 1, to: bytes.count, by: max(1, bytes.count / 100)) {
         do {
           let report = try ScanReport(folder.write(Array(bytes[..<length]), to: "x"))
-          // A tar archive may end anywhere behind its first member.
-          #expect(report.verdict > .safe || name == "in_old_tar", "\(name) \(length)")
+          // A tar archive may end anywhere behind its first member; and where a pickle of a number
+          // ends, what is left is that number.
+          let isWhole =
+            name == "in_old_tar" || name == "in_legacy" && [15, 21, 27].contains(length)
+          #expect(report.verdict > .safe || isWhole, "\(name) \(length)")
         } catch is any Diagnostic {}
       }
     }

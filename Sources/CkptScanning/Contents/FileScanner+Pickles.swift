@@ -24,7 +24,15 @@ extension FileScanner {
       let effects = try PickleEffects(
         of: source, from: offset, isTorchScript: content.isTorchScript)
       use(max(effects.end - offset, 64))
-      guard isPickle(effects, at: offset, content, start, isKnown: isKnown) else { break }
+      // PyTorch before 1.6 writes five pickles, before what is data.
+      let first =
+        count == 0
+        ? start
+        : try source.bytes(in: offset..<min(offset + 2, source.byteCount))
+      guard
+        isPickle(
+          effects, at: offset, content, first, isKnown: count == 0 ? isKnown : count >= 5)
+      else { break }
       let place = self.place(of: offset, isOnly: count == 0 && !content.place.isEmpty, content)
       add(effects, in: place)
       try enqueue(embedded(in: effects, content, place))
@@ -44,18 +52,24 @@ extension FileScanner {
   }
 
   /// Whether what was followed is a pickle, rather than data that look like its first opcodes.
+  ///
+  /// - Parameters:
+  ///   - start: the bytes at `offset`, at least one.
+  ///   - isKnown: whether the bytes are known to be something else.
   private func isPickle(
     _ effects: PickleEffects, at offset: Int, _ content: ScanContent, _ start: [UInt8],
     isKnown: Bool
   ) -> Bool {
     let acts = effects.findings.contains { $0.rating == .dangerous || $0.use > .named }
-    if effects.isComplete || acts { return true }
+    if acts { return true }
     if offset == 0, content.isNamedPickle { return true }
+    // STOP alone is no pickle: loading it fails, and a full stop begins many names.
+    if effects.isComplete { return effects.end - offset > 1 }
     // Text may begin with letters that name something.
     if offset == 0, OtherFile.isText(Array(start.prefix(512))) { return false }
     if !effects.findings.isEmpty { return true }
-    // The opcode of a protocol, followed by one that exists.
-    return offset == 0 && !isKnown && start.count >= 2 && start[0] == 0x80 && start[1] <= 5
+    // The opcode of a protocol, followed by one that exists, or cut off.
+    return !isKnown && start[0] == 0x80 && (start.count < 2 || start[1] <= 5)
   }
 
   /// The files in a pickle that loading it loads, too.
