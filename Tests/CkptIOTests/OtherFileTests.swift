@@ -144,7 +144,8 @@ struct OtherFileTests {
       // What could hold something that runs is told of; the rest is not scanned.
       do {
         let report = try ScanReport(path)
-        #expect(report.verdict == .unknown, "\(report)")
+        // The tar archives hold an empty file, which was looked at.
+        #expect(report.verdict == (word == "tar" ? .safe : .unknown), "\(report)")
       } catch let error as CheckpointError {
         #expect(error.otherFile?.name == other.name)
       }
