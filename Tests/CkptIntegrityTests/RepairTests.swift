@@ -53,10 +53,13 @@ struct RepairTests {
     guard original.format != .torchScript else { return }
     var repairedCount = 0
     for part in 1..<24 {
-      let cut = try folder.write(Array(bytes.prefix(bytes.count * part / 24)), to: "cut.pt")
+      let count = bytes.count * part / 24
+      let cut = try folder.write(Array(bytes.prefix(count)), to: "cut.pt")
+      // A tar archive ends with zeros, which nobody needs.
+      let isPadding = name == "legacy_tar" && bytes[count...].allSatisfy { $0 == 0 }
       do {
         let repaired = try Checkpoint.repair(contentsOf: cut)
-        #expect(!repaired.isIntact)
+        #expect(!repaired.isIntact || isPadding)
         try judge(repaired, against: original)
         repairedCount += 1
       } catch let error as any Diagnostic {
