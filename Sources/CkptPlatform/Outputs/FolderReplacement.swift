@@ -50,6 +50,10 @@ struct FolderReplacement {
     removing obsolete: ([String]) -> [String], redirecting: (File, [String: String]) -> [UInt8]?
   ) throws(FileError) {
     guard let index = files.last else { return }
+    for (name, _) in files where Folder.exists(at: path(name)) {
+      throw FileError(
+        .cannotCreate, "is a folder, which a file does not replace", path: path(name))
+    }
     var changes = Changes()
     do throws(FileError) {
       if replacesExisting { try keepOldFiles(&changes, index.name, redirecting) }
