@@ -23,7 +23,10 @@ extension IntegrityReport {
       let checkpoint = try Checkpoint(input)
       self.checkpoint = checkpoint
       read(checkpoint)
-    } catch let error as any Diagnostic where error.kind == .badInput {
+    } catch let error as any Diagnostic
+      where error.kind == .badInput || error.kind == .cannotOpen && !problems.isEmpty
+    {
+      // A file that is missing is a problem already, with the keys of what it held.
       format = .distributed
       // What is wrong with an archive is a problem already.
       if !problems.contains(where: { $0.description.contains(error.description) }) {
