@@ -42,7 +42,7 @@ struct SkippedImagesTests {
   ) throws {
     // Of pairs, one image is left, or none.
     let damaged = try damage([0, 5, 6, 11, 12, 13, 14, 20, 29])
-    let options = options { ($0.batchSize, $0.accumulate, $0.mixup) = (2, accumulate, 0.2) }
+    let options = self.options { ($0.batchSize, $0.accumulate, $0.mixup) = (2, accumulate, 0.2) }
     let tuner = try TuningSetup.tuner(options)
     #expect(try tuner.run { _ in } == .finished)
     #expect(Set(tuner.omissions.map(\.path)) == Set(damaged))
@@ -68,8 +68,8 @@ struct SkippedImagesTests {
     let features = try head { ($0.epochs, $0.batchSize, $0.learningRate) = (2, 2, 0.01) }
     #expect(!images.keepsTrainingFeatures && features.keepsTrainingFeatures)
     let (one, other) = (images.metrics[0], features.metrics[0])
-    #expect(abs(one.trainLoss - other.trainLoss) < 1e-6)
-    #expect(abs(one.validationLoss - other.validationLoss) < 1e-6)
+    #expect(abs(one.trainLoss - other.trainLoss) < 1e-5)
+    #expect(abs(one.validationLoss - other.validationLoss) < 1e-5)
   }
 
   @Test func `A step of several batches is that of one batch of the same images`() throws {

@@ -71,7 +71,7 @@ struct BatchSizeTests {
     #expect(try sizes(13, [8, 9, 10]) == [4, 4, 2])
   }
 
-  @Test(arguments: 0..<30)
+  @Test(arguments: UInt64(0)..<30)
   func `Whatever is skipped, no sample is lost or alone, and an epoch continues anywhere`(
     _ seed: UInt64
   ) throws {
@@ -79,7 +79,9 @@ struct BatchSizeTests {
     let count = 2 + random.below(30)
     let share = 1 + random.below(9)
     let bad = Set((0..<count).filter { _ in random.below(10) < share })
-    let loader = try loader(count, bad: bad, in: TemporaryFolder())
+    let temporary = try TemporaryFolder()
+    let loader = try loader(count, bad: bad, in: temporary)
+    defer { withExtendedLifetime(temporary) {} }
     let all = try batches(loader)
     let kept = (0..<count).filter { !bad.contains($0) }
     #expect(all.flatMap(\.places) == kept)

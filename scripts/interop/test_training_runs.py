@@ -191,11 +191,12 @@ def test_find_lr(folder, how):
         weights = 0.98 ** numpy.arange(count)[::-1]
         averages.append((weights * losses[:count]).sum() / weights.sum())
     assert numpy.allclose(smoothed, averages, rtol=1e-9)
+    averages = numpy.array(averages)
     lowest = numpy.minimum.accumulate(averages)
-    assert not any(averages[:-1] > 4 * lowest[:-1])
+    assert not (averages[:-1] > 4 * lowest[:-1]).any()
     assert len(points) == 100 or averages[-1] > 4 * lowest[-1]
     # Neither the first ten steps nor the last five.
-    averages, rates = numpy.array(averages)[10:-5], rates[10:-5]
+    averages, rates = averages[10:-5], rates[10:-5]
     falls = averages[:-1] - averages[1:]
     best = falls.argmax()
     assert falls[best] > 0
@@ -222,13 +223,13 @@ def test_resumed_differently(folder):
     for words, says in [
         (["--epochs", "1"], "less than the run's 2"), (["--threads", "0"], "--threads"),
         (["--batch-size", "8"], "--batch-size"), (["--lr", "1"], "--lr"), (["--force"], "--force"),
-        (["--skip-bad"], "--skip-bad"), ([folder / "images"], "leave DATA out"), (["-o", folder / "x"], "--output"),
+        (["--skip-bad"], "--skip-bad"), ([folder / "images"], "leave DATA out"), (["-o", folder / "x"], "args.yml"),
     ]:  # fmt: skip
         assert says in resumed(folder, *words, status=64), words
     # Images: one more, one renamed, a class less, no folder.
     images = folder / "images"
     shutil.copy(images / "circle" / "00.png", images / "circle" / "more.png")
-    assert "30 + 6 then, 31 + 6 now" in resumed(folder, status=65)
+    assert "30 + 6 then, 30 + 7 now" in resumed(folder, status=65)
     (images / "circle" / "00.png").unlink()
     assert "as many, with other names or classes" in resumed(folder, status=65)
     (images / "circle" / "more.png").rename(images / "circle" / "00.png")
