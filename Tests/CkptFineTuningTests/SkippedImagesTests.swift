@@ -1,8 +1,12 @@
+import CkptStateDicts
+import CkptTensors
 import CkptTestSupport
 import FineTuning
 import Foundation
 import ImageData
+import ModelZoo
 import Testing
+import TrainingCore
 
 /// Images whose damage is found only when they are decoded, and that are skipped.
 struct SkippedImagesTests {
