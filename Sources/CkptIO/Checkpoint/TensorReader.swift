@@ -224,9 +224,8 @@ struct TensorReader {
       let all = sequence.compactMap(number)
       return all.count == sequence.count ? all : nil
     }
-    guard let tensor = tensors[ref.index], tensor.elementCount <= 1 << 20,
-      let bytes = try? tensor.contiguousBytes()
-    else { return nil }
+    guard let tensor = tensors[ref.index], tensor.elementCount <= 1 << 20 else { return nil }
+    let bytes = try tensor.contiguousBytes()
     let width = tensor.dtype.byteCount
     return stride(from: 0, to: bytes.count, by: width).compactMap { start in
       let bits = UInt64(littleEndian: bytes[start..<start + width])

@@ -14,11 +14,12 @@ extension Checkpoint {
   ///
   /// - Parameter at: keys joined by `/`; `/` is the root.
   /// - Throws: `CheckpointError` if there is no such object, or it contains more than a million
-  ///   values.
+  ///   values; what reading tensors throws.
   package func value(at path: String) throws -> (type: String, value: JSONValue) {
     let ref = try resolve(path)
     var writer = ValueWriter(checkpoint: self, left: 1_000_000)
     let value = writer.value(ref, path: ObjectPath(path).steps, depth: 0)
+    if let failure = writer.failure { throw failure }
     guard writer.left > 0 else {
       throw CheckpointError.tooManyValues(file: self.path, path: path)
     }
@@ -31,6 +32,8 @@ private struct ValueWriter {
   let checkpoint: Checkpoint
   /// The number of values that may still be written.
   var left: Int
+  /// The first error in reading a tensor's elements.
+  private(set) var failure: (any Error)?
   /// The objects that are currently being written, with their paths.
   private var open: [PickleGraph.Ref: [String]] = [:]
   /// The objects that have been written, and the number of them that contain the current one.
@@ -57,7 +60,7 @@ private struct ValueWriter {
         .init("dtype", .string(tensor.dtype.name)),
         .init("shape", .array(tensor.shape.map { .number("\($0)") })),
       ]
-      if let values = Self.values(of: tensor) {
+      if let values = values(of: tensor) {
         left -= tensor.elementCount
         members.append(.init("values", values))
       }
@@ -110,17 +113,25 @@ private struct ValueWriter {
   private static let valueLimit = 64
 
   /// The elements of a small tensor of real numbers, nested as in `tolist()`.
-  private static func values(of tensor: Tensor) -> JSONValue? {
+  private mutating func values(of tensor: Tensor) -> JSONValue? {
     // An empty tensor is nested lists, so its other sizes count.
     var count = 1
     for size in tensor.shape {
-      guard size <= valueLimit else { return nil }
+      guard size <= Self.valueLimit else { return nil }
       count *= max(size, 1)
-      guard count <= valueLimit else { return nil }
+      guard count <= Self.valueLimit else { return nil }
     }
-    guard !tensor.isMeta, tensor.shape.count <= 8, tensor.quantization == nil,
-      var level = try? numbers(of: tensor)
-    else { return nil }
+    guard !tensor.isMeta, tensor.shape.count <= 8, tensor.quantization == nil else { return nil }
+    var level: [JSONValue]
+    do {
+      level = try Self.numbers(of: tensor)
+    } catch is TensorError {
+      // Elements of this type are no real numbers.
+      return nil
+    } catch {
+      failure = failure ?? error
+      return nil
+    }
     for (dimension, size) in tensor.shape.enumerated().reversed() {
       level = (0..<tensor.shape[..<dimension].reduce(1, *)).map {
         .array(Array(level[$0 * size..<($0 + 1) * size]))
