@@ -86,7 +86,7 @@ struct HashCommand: ParsableCommand {
     }
     let text = manifest.text()
     guard let output else {
-      return print(String(decoding: text, as: UTF8.self), terminator: "")
+      return printDocument(String(decoding: text, as: UTF8.self), terminator: "")
     }
     let target = try AtomicOutput(path: output, replacingExisting: force)
     try target.file.write(text, at: 0)

@@ -38,7 +38,8 @@ extension ModelManifest {
       manifest.followsLinks = names.contains { Folder.isLink(at: root + "/" + $0) }
     }
     manifest.name = files.root.split(separator: "/").last.map(String.init) ?? "/"
-    let (root, opening) = (files.root, Mutex(files))
+    let root = files.root
+    let opening = Mutex(files)
     let resources = Mutex<[Resource]>([])
     try Parallel.forEach(
       of: names, workers: min(Parallel.processorCount, 4), cancellation: cancellation

@@ -90,9 +90,6 @@ package struct Folder: Sendable {
       && status.st_mode & S_IFMT == S_IFLNK
   }
 
-  /// The path of the folder that contains the file at `path`, which need not exist.
-  package static func parent(of path: String) -> String { PendingFile.folder(of: path) }
-
   /// The size in bytes of the regular file at `path`, without opening it; nil if there is none.
   package static func byteCount(ofFileAt path: String) -> Int? {
     var status = stat()
