@@ -144,8 +144,9 @@ struct OtherFileTests {
       // What could hold something that runs is told of; the rest is not scanned.
       do {
         let report = try ScanReport(path)
-        // The tar archives hold an empty file, which was looked at.
-        #expect(report.verdict == (word == "tar" ? .safe : .unknown), "\(report)")
+        // The tar archives hold a file of text, which was looked at.
+        let isLookedInto = ["tar", "NeMo"].contains(word)
+        #expect(report.verdict == (isLookedInto ? .safe : .unknown), "\(report)")
       } catch let error as CheckpointError {
         #expect(error.otherFile?.name == other.name)
       }

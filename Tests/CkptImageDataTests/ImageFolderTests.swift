@@ -73,7 +73,8 @@ import Testing
     }
     #expect(try ImageFolder(empty.path, allowsEmptyClasses: true).counts == [0, 1])
     let missing = none.file("missing")
-    #expect(throws: ImageError.unreadable(file: missing, "cannot list the folder")) {
+    let reason = "cannot list the folder: No such file or directory"
+    #expect(throws: ImageError.unreadable(file: missing, reason)) {
       try ImageFolder(missing)
     }
   }

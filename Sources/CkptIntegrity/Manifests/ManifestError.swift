@@ -43,8 +43,8 @@ package enum ManifestError: Diagnostic, Equatable {
   package var remedies: [Remedy] {
     switch self {
     case .badManifest:
-      ["\"ckpt hash --manifest\" and the package model-signing write manifests"]
-    case .otherHash: ["sign the model with --hash-algorithm sha256"]
+      ["make the manifest anew, here or with the package model-signing"]
+    case .otherHash: ["sign the model with SHA-256 as its hash algorithm"]
     case .notListed: ["name the folder that the manifest describes"]
     case .describesFile: ["name the file"]
     case .badPointer:
