@@ -94,7 +94,8 @@ let package = Package(
     target("CkptMerging", base + ["CCkptKernels", "CkptTensors", "CkptStateDicts", "Yams"]),
     target("CkptInspection", base + ["CkptTensors", "CkptStateDicts", crypto]),
     // Whether a file is safe to load, whether it is whole, and what is left of a damaged one.
-    target("CkptScanning",
+    target(
+      "CkptScanning",
       base + [
         "CkptPickle", "CkptTensors", "CkptSafetensors", "CkptGGUF", "CkptNumpy", "CkptIO",
       ]),
