@@ -35,7 +35,8 @@ def test_scan(name):
     """Every name that `torch.load(weights_only=True)` would refuse is found, and no other is called unsafe."""
     source, allowed = ARCHIVES[name], set(weights_only._get_allowed_globals())
     refused = set(torch.serialization.get_unsafe_globals_in_checkpoint(source))
-    found = ckpt("scan", source, "--json")["globals"]
+    (report,) = ckpt("scan", source, "--json")["files"]
+    found = report["globals"]
     # PyTorch calls Python 2's names by those of Python 3.
     found = [{**g, "module": g["module"].replace("__builtin__", "builtins")} for g in found]
     names = {f"{g['module']}.{g['name']}".replace("xrange", "range"): g["rating"] for g in found}

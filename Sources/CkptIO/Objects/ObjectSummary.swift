@@ -70,7 +70,7 @@ extension Checkpoint {
       let path = ObjectPath(steps: steps).written
       let level = steps.count - start.count
       let isTensor = tensor(of: ref) != nil
-      let known = graph.body(of: ref) == nil ? nil : seen[ref]
+      let known = canBeShared(ref) ? seen[ref] : nil
       let children = isTensor || known != nil ? [] : graph.children(of: ref)
       let (type, summary) =
         known.map { ($0.type, $0.summary) } ?? (self.type(of: ref), self.summary(of: ref))
@@ -86,6 +86,13 @@ extension Checkpoint {
       }
     }
     return lines
+  }
+
+  /// Whether mentioning the object again refers to what was listed before: it has children, or an
+  /// identity that matters.
+  private func canBeShared(_ ref: PickleGraph.Ref) -> Bool {
+    if case .tuple(_, let count) = graph[ref] { return count > 0 }
+    return graph.body(of: ref) != nil
   }
 
   /// The constructors that protocol 2 uses for types that have an opcode in later protocols.

@@ -10,8 +10,8 @@ struct ObjectContents {
   }
 
   private var seen: Set<Key> = []
-  /// The number of bytes of all descriptions, and 64 for each tensor of an object that had been
-  /// described before.
+  /// The number of bytes of all descriptions, four times for an object that had been described
+  /// before, with 64 for each of its tensors.
   private var cost = 0
 
   private static let limit = 32 << 20
@@ -27,7 +27,7 @@ struct ObjectContents {
     if let origin = object.origin,
       !seen.insert(Key(document: ObjectIdentifier(origin.document), node: origin.node)).inserted
     {
-      cost += 64 * (content?.tensors.count ?? 0)
+      cost += 3 * (content?.description.utf8.count ?? 0) + 64 * (content?.tensors.count ?? 0)
     }
     guard cost <= Self.limit else { throw .sharedTooOften }
     return content

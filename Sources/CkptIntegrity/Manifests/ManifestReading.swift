@@ -172,7 +172,10 @@ private struct ParsedStatement {
       }
       try checkHash(file)
       manifest.resources = try resources.map { name, algorithm, digest in
-        guard algorithm == "sha256" else {
+        // Of a shard, the name of the algorithm ends with the shards' size.
+        guard
+          algorithm == "sha256" || method == "shards" && algorithm.hasPrefix("sha256-sharded-")
+        else {
           throw ManifestError.otherHash(file: file, algorithm)
         }
         return try resource(name, digest, file)

@@ -104,9 +104,7 @@ extension FileScanner {
         part.recordedCRC32 = record.crc32
         part.statedByteCount = record.byteCount
         part.isTorchScript = isTorchScript
-        part.isNamedPickle = [".pkl", ".pickle"].contains {
-          record.name.foldingASCII.hasSuffix($0)
-        }
+        part.isNamedPickle = ScanContent.isPickleName(record.name)
         parts.append(part)
       }
     }

@@ -32,7 +32,11 @@ struct FileScanner {
     path = file.path
     budget = ScanBudget(byteCount: file.size)
     let region = FileRegion(file: file, offset: 0, byteCount: file.size, name: "")
-    pending = [ScanContent(source: .region(region), references: references)]
+    let isNamedPickle = ScanContent.isPickleName(shown)
+    pending = [
+      ScanContent(
+        source: .region(region), isNamedPickle: isNamedPickle, references: references)
+    ]
   }
 
   /// Examines the file and all parts.

@@ -1,5 +1,6 @@
 internal import CkptBytes
 internal import CkptPlatform
+internal import CkptText
 
 /// Bytes that are examined as a file of their own: a file, a record or member of an archive, or
 /// what a compressed stream holds.
@@ -31,6 +32,11 @@ struct ScanContent {
     case tensors
   }
 
+  /// Whether a file with a name is taken for a pickle.
+  static func isPickleName(_ name: String) -> Bool {
+    [".pkl", ".pickle"].contains { name.foldingASCII.hasSuffix($0) }
+  }
+
   /// The name of a part of it in the report.
   func place(of part: String) -> String { place.isEmpty ? part : "\(place): \(part)" }
 }
@@ -49,7 +55,7 @@ struct ScanBudget {
   /// The work for a file of `byteCount` bytes.
   init(byteCount: Int) {
     let (product, overflow) = byteCount.multipliedReportingOverflow(by: 32)
-    left = overflow || product > .max / 2 ? .max : product + 128 << 20
+    left = overflow || product > .max / 2 ? .max : product + 48 << 20
   }
 
   /// Whether nothing is left.

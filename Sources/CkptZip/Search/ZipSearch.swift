@@ -134,6 +134,23 @@ package struct ZipSearch {
     return String(validating: name, as: UTF8.self)?.hasPrefix(folder ?? "") == true
   }
 
+  /// Whether the file ends in a header, of a record or in the directory, that begins at `offset`.
+  private func isCutHeader(at offset: Int) throws -> Bool {
+    // The offset of the name's length, and the fixed fields' size.
+    for (signature, lengths, size) in [
+      (LocalHeader.signature, 26, 30), (LocalHeader.directorySignature, 28, 46),
+    ] {
+      let rest = try bytes(at: offset, count: size)
+      var start: [UInt8] = []
+      start.append(littleEndian: UInt32(signature))
+      guard !rest.isEmpty, zip(rest, start).allSatisfy(==) else { continue }
+      let header = LittleEndianReader(rest)
+      guard rest.count == size, let nameCount = header.int16(lengths) else { return true }
+      if nameCount > file.size - offset - size { return true }
+    }
+    return false
+  }
+
   /// The offset of the next header or of the directory; the file's size if there is none.
   private func nextStructure(from start: Int, _ cancellation: Cancellation) throws -> Int {
     let next = listedOffset(from: start) ?? file.size
@@ -210,7 +227,9 @@ package struct ZipSearch {
     var damaged: (claim: Claim, end: Int)?
     for claim in claims where claim.byteCount <= limit - start {
       let behind = try end(start, claim.byteCount)
-      guard try behind == file.size || isStructure(at: behind) else { continue }
+      guard try behind == file.size || isStructure(at: behind) || isCutHeader(at: behind) else {
+        continue
+      }
       if method != 0 || claim.crc32 == 0 {
         let sum = method == 0 ? nil : claim.crc32
         records.append(record(start, claim.byteCount, claim.plainByteCount, sum, .unrecorded))
