@@ -13,4 +13,9 @@ long syscall(long number, ...);
 static inline int ckpt_rename_new(const char *from, const char *to) {
   return (int)syscall(SYS_renameat2, -100, from, -100, to, 1);
 }
+
+// renameat2 with RENAME_EXCHANGE.
+static inline int ckpt_rename_exchange(const char *one, const char *other) {
+  return (int)syscall(SYS_renameat2, -100, one, -100, other, 2);
+}
 #endif

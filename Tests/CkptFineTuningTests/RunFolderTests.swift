@@ -64,6 +64,28 @@ struct RunFolderTests {
     }
   }
 
+  @Test func `A run stays as it is until the first files of another are written`() throws {
+    let (run, _) = try run("run")
+    let next = try TuningSetup.tuner(TuningSetup.options { $0.epochs = 2 })
+    let before = try FileManager.default.contentsOfDirectory(atPath: run.path).sorted()
+    let old = try Data(contentsOf: URL(fileURLWithPath: run.file("last.pt")))
+    // Nothing can be created beside the run.
+    let attributes: [FileAttributeKey: Any] = [.posixPermissions: 0o555]
+    try FileManager.default.setAttributes(attributes, ofItemAtPath: folder.path)
+    if !FileManager.default.isWritableFile(atPath: folder.path) {
+      #expect(throws: FileError.self) { try run.begin(next, replacing: true) }
+      #expect(try Data(contentsOf: URL(fileURLWithPath: run.file("last.pt"))) == old)
+    }
+    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: folder.path)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: run.path).sorted() == before)
+    try run.begin(next, replacing: true)
+    #expect(
+      try FileManager.default.contentsOfDirectory(atPath: run.path).sorted() == [
+        "args.yml", "classes.txt", "last.pt", "metrics.csv",
+      ])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["run"])
+  }
+
   @Test func `A checkpoint without what a fine-tuned one has is refused`() throws {
     let path = folder.file("a.pt")
     try Checkpoint(StateDict()).write(to: path)

@@ -54,8 +54,8 @@ struct FolderReplacement {
       throw FileError(
         .cannotCreate, "is a folder, which a file does not replace", path: path(name))
     }
-    // The last steps need a descriptor; that there is one is known before anything changes.
-    var spare: Folder? = try Folder(folder)
+    // The last steps list the folder; that it can be listed is known before anything changes.
+    _ = try Folder(folder)
     var changes = Changes()
     do throws(FileError) {
       if replacesExisting { try keepOldFiles(&changes, index.name, redirecting) }
@@ -66,8 +66,6 @@ struct FolderReplacement {
       try undo(changes, index.name, after: error)
       throw error
     }
-    withExtendedLifetime(spare) {}
-    spare = nil
     do throws(FileError) {
       try Folder.sync(folder)
       try removeOldFiles(obsolete)

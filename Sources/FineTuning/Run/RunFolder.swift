@@ -60,20 +60,26 @@ public struct RunFolder {
     }
   }
 
-  /// Creates the folder, or removes the files of the run in it, and writes the first files.
+  /// Creates the folder and writes the first files. A run that is replaced stays as it is until
+  /// they are written.
   ///
   /// - Parameters:
   ///   - tuner: the fine-tuning, which has not begun.
   ///   - replacing: whether a run in the folder is replaced.
-  /// - Throws: as ``checkIsFree(replacing:)``; `FileError` if a file cannot be removed or written.
+  /// - Throws: as ``checkIsFree(replacing:)``; `FileError` if a file cannot be written or the
+  ///   folder cannot be replaced.
   public func begin(_ tuner: FineTuner, replacing: Bool) throws {
     try checkIsFree(replacing: replacing)
-    if !Folder.exists(at: path) { try Folder.create(at: path) }
-    for name in try Folder(path).names {
-      guard unlink(file(name)) == 0 else {
-        throw FileError(.cannotCreate, "cannot be replaced", path: file(name))
-      }
+    guard Folder.exists(at: path) else {
+      try Folder.create(at: path)
+      return try writeFirst(tuner)
     }
+    let exchange = try FolderExchange(replacing: path)
+    try RunFolder(exchange.path).writeFirst(tuner)
+    try exchange.commit()
+  }
+
+  private func writeFirst(_ tuner: FineTuner) throws {
     try write("classes.txt", text: tuner.images.classes.map { $0 + "\n" }.joined())
     try save(tuner, isBest: false)
   }
