@@ -88,11 +88,15 @@ extension Checkpoint {
     return lines
   }
 
-  /// Whether mentioning the object again refers to what was listed before: it has children, or an
-  /// identity that matters.
+  /// Whether mentioning the object again refers to what was listed before: it can be changed, or
+  /// has more in it than a few numbers.
   private func canBeShared(_ ref: PickleGraph.Ref) -> Bool {
-    if case .tuple(_, let count) = graph[ref] { return count > 0 }
-    return graph.body(of: ref) != nil
+    guard case .tuple(_, let count) = graph[ref] else { return graph.body(of: ref) != nil }
+    guard count <= 32, let items = graph.items(of: ref) else { return true }
+    return items.contains { item in
+      if case .tuple(_, let count) = graph[item] { return count > 0 }
+      return graph.body(of: item) != nil
+    }
   }
 
   /// The constructors that protocol 2 uses for types that have an opcode in later protocols.
