@@ -8,8 +8,8 @@ from harness import ckpt, launcher
 from safetensors.torch import load_file, save_file
 
 COUNT = 100_000
-# 64 MB and 1 KB a tensor; a twentieth more is for what differs between machines, such as the program's own pages.
-LIMIT = (64 * 1024 + COUNT) * 21 // 20
+# 64 MB and 1 KB a tensor; 8 % more are for what differs between machines, such as the program's own pages.
+LIMIT = (64 * 1024 + COUNT) * 27 // 25
 
 
 def equal(found, expected):
