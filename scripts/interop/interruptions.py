@@ -62,7 +62,7 @@ def scenarios():
         "filter": ["filter", "@a.pt", "--exclude", "fc"],
         "rename-keys": ["rename-keys", "@a.pt", "--add-prefix", "x."],
         "merge": ["merge", "@b.pt", "@a.pt"],
-        "average": ["merge", "--method", "linear", "--weights", "0.5,0.5", "@b.pt", "@b.pt"],
+        "average": ["merge", "--method", "linear", "--weights", "0.5,0.5", "@b.pt", "@a.pt"],
         "convert": ["convert", "@a.pt", "--to-dtype", "fp16"],
         "set": ["set", "@a.pt", "--at", "epoch", "--value", "3"],
         "drop": ["drop", "@a.pt", "--at", "epoch"],
